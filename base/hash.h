@@ -1,0 +1,31 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Hashes that are not for secrets: a fast 64-bit one for tables in memory, and the 128-bit one of
+ * the additive state digest, whose values are stored and compared between nodes and so never
+ * change.
+ *
+ * threads: pure functions.
+ */
+#ifndef HOLDFAST_BASE_HASH_H
+#define HOLDFAST_BASE_HASH_H
+
+#include "base/bytes.h"
+
+/* returns: a well-mixed 64-bit hash; stable within one process only by promise. */
+uint64_t hash_of(struct bytes v, uint64_t seed);
+/* returns: v mixed, a bijection (the finaliser of splitmix64). */
+uint64_t hash_mix(uint64_t v);
+
+/* A sum of record hashes modulo 2^128 (two words): adding and removing records in any order gives
+ * the same digest, so a whole state is summed in the transaction that changes it. */
+struct hash_digest {
+    uint64_t low;
+    uint64_t high;
+};
+
+/* Adds or takes away one record. key, value: its two parts, told apart by their lengths. */
+void hash_digest_add(struct hash_digest *d, struct bytes key, struct bytes value);
+void hash_digest_sub(struct hash_digest *d, struct bytes key, struct bytes value);
+
+#endif

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 The Holdfast authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# holdfast_room(NAME SOURCES ... LINKS ... LIBS ...): one static library a folder, holdfast::NAME.
+# LINKS are other rooms, LIBS third-party libraries.
+find_package(PkgConfig REQUIRED)
+
+add_library(holdfast_options INTERFACE)
+target_include_directories(holdfast_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(holdfast_options INTERFACE _POSIX_C_SOURCE=200809L _FILE_OFFSET_BITS=64
+    $<$<BOOL:${HOLDFAST_DEBUG}>:HOLDFAST_DEBUG>)
+target_compile_options(holdfast_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wvla
+    -Wstrict-prototypes -Wmissing-prototypes -ffp-contract=off
+    $<$<BOOL:${HOLDFAST_WERROR}>:-Werror>)
+if(HOLDFAST_SANITIZE)
+    target_compile_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE}
+        -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE})
+endif()
+
+function(holdfast_room name)
+    cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS;LIBS" ${ARGN})
+    add_library(holdfast_${name} STATIC ${ROOM_SOURCES})
+    add_library(holdfast::${name} ALIAS holdfast_${name})
+    target_link_libraries(holdfast_${name} PUBLIC holdfast_options ${ROOM_LINKS} PRIVATE ${ROOM_LIBS})
+endfunction()
+
+# holdfast_unit_test(NAME SOURCES ... LINKS ...): one Check program, run by ctest as unit/NAME.
+function(holdfast_unit_test name)
+    cmake_parse_arguments(UNIT "" "" "SOURCES;LINKS;LIBS" ${ARGN})
+    add_executable(test_${name} ${UNIT_SOURCES})
+    pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+    target_link_libraries(test_${name} PRIVATE ${UNIT_LINKS} ${UNIT_LIBS} PkgConfig::CHECK)
+    add_test(NAME unit/${name} COMMAND test_${name})
+    set_tests_properties(unit/${name} PROPERTIES TIMEOUT 300
+        ENVIRONMENT "CK_FORK=no;HOLDFAST_DATA=${CMAKE_SOURCE_DIR}/tests/vectors")
+endfunction()
