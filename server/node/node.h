@@ -1,0 +1,194 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * node: one Holdfast node as a pure composition of raft, state machine, objects and client API.
+ * Time, bytes, completions and one seed come in as events; effects go out. The program's host
+ * (libuv, threads, files) and the simulator drive the same code.
+ *
+ *   node_new                recovers from the stores in env (the only synchronous I/O)
+ *   loop:  node_step(n, &event)
+ *          while (node_poll(n, fx, max))      carry effects out, in order
+ *          sleep until node_deadline(n)
+ *
+ * Jobs are what may block or takes long (reads of the state, flushes, shards, coding, hashing).
+ * The executor runs node_job_run(job, env) on the thread of job->lane, then gives the job back
+ * with NODE_EV_JOB. Jobs of one lane start in order. In the lane NODE_LANE_SHARD the executor may
+ * run several jobs, then calls node_jobs_sync(env) once (one sync for all), and only then gives
+ * them back; if that fails it sets their code to its result first.
+ *
+ * WAL batches go one at a time: NODE_FX_WAL, node_wal_run on the WAL thread, NODE_EV_WAL; the next
+ * NODE_FX_WAL comes only after that. A failed batch (ERR_IO) is final: the node stops
+ * acknowledging and asks to be stopped (NODE_FX_STOP).
+ *
+ * Memory: everything the loop owns comes from the allocator given to node_new; what jobs allocate
+ * on their threads comes from env->alloc, which must be safe between threads.
+ *
+ * threads: the loop thread owns struct node; node_job_run, node_jobs_sync and node_wal_run run on
+ *          the executor's threads and touch only the job and the stores.
+ */
+#ifndef HOLDFAST_SERVER_NODE_NODE_H
+#define HOLDFAST_SERVER_NODE_NODE_H
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "compute/compute.h"
+#include "store/kv.h"
+#include "store/segments.h"
+#include "store/wal.h"
+#include "wire/identity.h"
+
+struct node;
+
+struct node_options {
+    const struct wire_identity *identity; /* copied: cluster, own id, incarnation, roster, groups */
+    uint64_t boot;                        /* boot number, synced before the first packet */
+    uint64_t boot_nonce;                  /* random of this process */
+    uint64_t seed;
+    struct limits limits; /* copied */
+    struct log *log;      /* may be NULL; outlives the node */
+    uint64_t heartbeat_us;
+    uint64_t election_us;
+    uint64_t flush_interval_us;  /* memtable is flushed at least this often when dirty */
+    uint64_t intent_ttl_us;      /* log time an upload lives without renewal; default 60 s */
+    uint64_t free_delay_us;      /* replaced versions are freed after it; default 15 min */
+    uint64_t session_ttl_us;     /* default 1 h of log time */
+    uint64_t audit_interval_us;  /* pause between steps of shard audit; default 1 s */
+    uint64_t scrub_bytes_per_s;  /* default 8 MiB */
+    uint64_t repair_bytes_per_s; /* default 64 MiB */
+    uint64_t put_deadline_us;    /* when a stripe's missing shards are given up; default 5 s */
+    uint32_t log_keep_entries;   /* kept behind the flushed index for slow followers */
+};
+
+/* The stores a job works on. One per executor thread where compute is concerned. */
+struct node_env {
+    struct store_wal *wal;
+    struct store_kv *kv;
+    struct store_segments *segments;
+    struct compute *compute;
+    struct alloc alloc; /* thread-safe */
+};
+
+enum node_lane {
+    NODE_LANE_READ = 0,   /* reader threads: state, log and shard reads */
+    NODE_LANE_FLUSH,      /* one thread: memtable flush, snapshot install */
+    NODE_LANE_SHARD,      /* one thread: shard writes and deletes, batched sync */
+    NODE_LANE_FOREGROUND, /* worker pool: hashing and coding for clients */
+    NODE_LANE_REPAIR,     /* worker pool, behind foreground */
+    NODE_LANE_COMPUTE,    /* worker pool, behind repair */
+    NODE_LANES,
+};
+
+struct node_job {
+    uint64_t id;
+    enum node_lane lane;
+    int code; /* result; set by node_job_run */
+    /* the rest is private to server/node */
+};
+
+void node_job_run(struct node_job *job, struct node_env *env);
+/* Makes everything shard jobs wrote since the last call durable. returns: 0 or ERR_IO. */
+int node_jobs_sync(struct node_env *env);
+
+struct node_wal_batch; /* private */
+/* Writes one batch, durable on return. returns: 0, ERR_DISK_FULL (nothing of it counts), ERR_IO. */
+int node_wal_run(struct node_wal_batch *batch, struct node_env *env);
+/* After a pause without batches the executor may call store_wal_idle and store_wal_maintain on the
+ * WAL thread by itself. */
+
+enum node_event_kind {
+    NODE_EV_TICK = 1,
+    NODE_EV_RPC,       /* conn, data: one whole MessagePack-RPC message that passed the pre-scan */
+    NODE_EV_CONN_OPEN, /* conn: a client connected */
+    NODE_EV_CONN_GONE, /* conn: a client is gone; nothing more may be sent to it */
+    NODE_EV_PEER,      /* peer, frame_kind, data: the body of one checked peer frame */
+    NODE_EV_PEER_UP,   /* peer: a connection to it is established and its identity is checked */
+    NODE_EV_PEER_DOWN, /* peer: the connection is gone */
+    NODE_EV_WAL,       /* batch, code */
+    NODE_EV_JOB,       /* job */
+};
+
+struct node_event {
+    enum node_event_kind kind;
+    uint64_t now_us;  /* monotonic */
+    uint64_t wall_us; /* Unix time, a label only */
+    uint64_t conn;
+    uint32_t peer;
+    uint16_t frame_kind;
+    struct bytes data; /* borrowed for the call */
+    int code;
+    struct node_job *job;
+    struct node_wal_batch *batch;
+};
+
+/* Never fails for what comes from outside: bad bytes end in a reply or NODE_FX_CLOSE. */
+void node_step(struct node *n, const struct node_event *ev);
+
+/* Bytes shared by several effects; counted on the loop thread only. */
+struct node_blob;
+struct bytes node_blob_bytes(const struct node_blob *b);
+void node_blob_release(struct node *n, struct node_blob *b);
+
+enum node_fx_kind {
+    NODE_FX_WAL = 1,
+    NODE_FX_JOB,
+    NODE_FX_SEND,  /* peer, frame_kind, head then body: one peer frame */
+    NODE_FX_REPLY, /* conn, head then body: raw MessagePack-RPC bytes, in order a connection */
+    NODE_FX_CLOSE, /* conn: close once what was replied has been written; code says why */
+    NODE_FX_STOP,  /* code: the process must end (disk failed, fenced, divergence); logged */
+};
+
+struct node_fx {
+    enum node_fx_kind kind;
+    uint64_t conn;
+    uint32_t peer;
+    uint16_t frame_kind;
+    int code;
+    struct buf head;        /* taken by the executor: buf_release when written or dropped */
+    struct node_blob *body; /* may be NULL; node_blob_release when written or dropped */
+    struct node_job *job;
+    struct node_wal_batch *batch;
+};
+
+/* returns: how many effects were moved to out. */
+unsigned node_poll(struct node *n, struct node_fx *out, unsigned max);
+
+uint64_t node_deadline(const struct node *n);
+
+/* env: borrowed for the call. returns: 0 or an error with why (ERR_CORRUPT, ERR_WRONG_CLUSTER,
+ * ERR_LEVEL, ERR_FENCED, ERR_NO_MEMORY ...). */
+int node_new(struct node **out, const struct node_options *options, struct node_env *env,
+             const struct alloc *alloc, uint64_t now_us, struct err_info *why);
+/* No job or batch may be out. */
+void node_free(struct node *n);
+
+/* Jobs and batches that the executor could not run at its end are given back here. */
+void node_job_drop(struct node *n, struct node_job *job);
+void node_wal_drop(struct node *n, struct node_wal_batch *batch);
+
+/* What a checker needs; the simulator calls it after every event. */
+struct node_group_view {
+    uint32_t group;
+    uint32_t leader;
+    bool is_leader;
+    bool fenced;
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t durable_index;
+    uint64_t last_index;
+    uint64_t base_index;
+    uint64_t applied_index;
+    struct hash_digest digest; /* of the state at applied_index */
+};
+unsigned node_groups(const struct node *n);
+/* i: below node_groups. */
+void node_group_view_get(const struct node *n, unsigned i, struct node_group_view *out);
+/* Term and a hash of (type, time, payload if it is in memory) of a log entry; ERR_NOT_FOUND. */
+int node_entry_view(const struct node *n, uint32_t group, uint64_t index, uint64_t *term);
+
+/* Recomputes the digest of a whole group from kv table and memtable, at applied_index. For tests;
+ * takes time. */
+int node_state_digest(struct node *n, uint32_t group, struct node_env *env,
+                      struct hash_digest *out);
+
+#endif

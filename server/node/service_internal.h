@@ -1,0 +1,294 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the parts of a node offer each other. The core (dispatch, raft glue, apply, sessions,
+ * queries, calls, jobs) implements the services; the state machines (kv, objects, control) and
+ * the long-running coordinators (put, get, repair, audit) use them. Nothing here is known outside
+ * server/node.
+ *
+ * State of a group is a set of records under one kv key prefix (group u32 be, generation u32 be);
+ * the rest of the key is a kind byte and the record's own name. Every change goes through
+ * node_sm_put and node_sm_del, which keep the group's additive digest; apply does no I/O: every
+ * key it touches was named by the op's keys function and fetched before.
+ *
+ * threads: the loop thread, but job run functions (executor threads).
+ */
+#ifndef HOLDFAST_SERVER_NODE_SERVICE_INTERNAL_H
+#define HOLDFAST_SERVER_NODE_SERVICE_INTERNAL_H
+
+#include "server/node/node.h"
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+/* First byte of a record's name. Never renumbered: on disk. */
+enum node_key_kind {
+    NODE_KEY_META = 0x01,    /* one: applied index and term, log time, digest, level, voters */
+    NODE_KEY_SESSION = 0x02, /* session u64be */
+    NODE_KEY_REPLY = 0x03,   /* session u64be, sequence u64be */
+    NODE_KEY_KV = 0x10,      /* space length u16be, space, user key */
+    NODE_KEY_BUCKET = 0x20,  /* bucket name */
+    NODE_KEY_OBJECT = 0x21,  /* bucket length u16be, bucket, object name: current version */
+    NODE_KEY_VERSION = 0x22, /* version (grant u64be, counter u64be): committed or being freed */
+    NODE_KEY_EXTENT = 0x23,  /* version, extent number u32be */
+    NODE_KEY_INTENT = 0x24,  /* version: an upload under way */
+    NODE_KEY_MISSING = 0x25, /* node u32be, version, extent u32be, shard u8: to be repaired */
+    NODE_KEY_FREE = 0x26,    /* log time u64be, version: to be freed then */
+    NODE_KEY_NODE = 0x30,    /* group 0: node id u32be: roster */
+    NODE_KEY_SLOTS = 0x31,   /* group 0: one record, slot ranges to groups */
+    NODE_KEY_PLACE = 0x32,   /* group 0: placement group u32be: ordered node list */
+    NODE_KEY_GRANT = 0x33,   /* group 0: one record, next grant */
+};
+
+#define NODE_NAME_BYTES_MAX 1100 /* of a record's name with its kind byte */
+
+/* A list of record names, copied in. */
+struct node_keys;
+int node_keys_add(struct node_keys *k, struct bytes name); /* 0, ERR_NO_MEMORY, ERR_TOO_LARGE */
+
+/* ---- state machine -------------------------------------------------------------------------- */
+
+struct node_sm; /* one group's state at execution */
+
+/* value views memory valid until the next call on sm. returns: 0 or ERR_NOT_FOUND. Asserts that
+ * the name was fetched or is in the memtable. */
+int node_sm_get(struct node_sm *sm, struct bytes name, struct bytes *value);
+/* returns: 0 or ERR_NO_MEMORY, which stops the replica: a state must never miss a change. */
+int node_sm_put(struct node_sm *sm, struct bytes name, struct bytes value);
+int node_sm_del(struct node_sm *sm, struct bytes name);
+uint32_t node_sm_group(const struct node_sm *sm);
+uint64_t node_sm_revision(const struct node_sm *sm); /* raft index of the command: the revision */
+uint64_t node_sm_log_time(const struct node_sm *sm);
+
+struct node_cmd {
+    uint8_t op;
+    uint64_t session; /* 0: none */
+    uint64_t sequence;
+    uint64_t acked; /* replies below are no longer needed */
+    struct bytes principal;
+    struct bytes body; /* the op's own encoding */
+};
+
+/* One replicated command. Ops are never renumbered: in the log. Decoding failures of a body return
+ * ERR_INVALID from both functions and change nothing. */
+struct node_op {
+    uint8_t op;
+    const char *name;
+    int (*keys)(const struct node_cmd *cmd, struct node_keys *out);
+    /* returns: the command's result code (0 or ERR_): replicas must agree on it. reply: bytes of
+     * the op's own encoding, at most 1 MiB (stored for retries if at most 1 KiB). An error must
+     * change nothing. */
+    int (*apply)(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
+};
+
+enum {
+    NODE_OP_SESSION_OPEN = 1,
+    NODE_OP_EXPIRE = 2, /* sessions and the like whose log time has come */
+    NODE_OP_KV_PUT = 16,
+    NODE_OP_KV_DELETE,
+    NODE_OP_KV_CAS,
+    NODE_OP_KV_INCR,
+    NODE_OP_BUCKET_CREATE = 32,
+    NODE_OP_BUCKET_REMOVE,
+    NODE_OP_PUT_INTENT, /* an upload begins: bucket, name, version, scheme */
+    NODE_OP_PUT_EXTENT, /* an extent is durable: roots, bitmap */
+    NODE_OP_PUT_RENEW,  /* the upload lives on */
+    NODE_OP_PUT_COMMIT, /* the object becomes visible */
+    NODE_OP_PUT_CANCEL, /* the upload is over; late commits are refused */
+    NODE_OP_PUT_INLINE, /* a small object, whole, in the state */
+    NODE_OP_OBJECT_REMOVE,
+    NODE_OP_SHARD_REPAIRED, /* version, extent, shard are durable at their home */
+    NODE_OP_SHARD_DAMAGED,  /* found lost or rotted: to be repaired */
+    NODE_OP_FREE,           /* a replaced version's records go, a bounded part at a time */
+    NODE_OP_NODE_BOOT = 64, /* group 0: a node's boot number and nonce */
+    NODE_OP_GRANT,          /* group 0: a coordinator's grant */
+};
+
+/* Tables of ops, ended by a row with op 0; the core looks through them. */
+extern const struct node_op node_session_ops[];
+extern const struct node_op node_kv_ops[];
+extern const struct node_op node_object_ops[];
+extern const struct node_op node_control_ops[];
+
+/* ---- queries -------------------------------------------------------------------------------- */
+
+struct node_rows; /* what was fetched for a query */
+
+/* returns: the value of a named record, or ERR_NOT_FOUND. */
+int node_rows_get(const struct node_rows *rows, struct bytes name, struct bytes *value);
+/* Rows of the range, in order. */
+unsigned node_rows_count(const struct node_rows *rows);
+void node_rows_at(const struct node_rows *rows, unsigned i, struct bytes *name,
+                  struct bytes *value);
+bool node_rows_more(const struct node_rows *rows); /* the limit ended it */
+
+struct node_range {
+    struct bytes from; /* name, copied by the core */
+    struct bytes to;   /* exclusive; empty: none wanted */
+    bool after;        /* strictly after from */
+    uint32_t rows_max;
+    uint32_t bytes_max;
+};
+
+struct node_query_ctx {
+    uint32_t group;
+    uint64_t revision; /* applied index the answer is at */
+    uint64_t log_time_us;
+};
+
+/* One read-only question to a group, answered by a replica that has proved (read index) that it is
+ * current, or, with stale allowed, by any replica. */
+struct node_query_op {
+    uint8_t op;
+    const char *name;
+    /* Names records and at most one range (out->to left empty: none). */
+    int (*want)(struct bytes body, struct node_keys *keys, struct node_range *range);
+    int (*answer)(const struct node_query_ctx *q, struct bytes body, const struct node_rows *rows,
+                  struct buf *reply);
+};
+
+enum {
+    NODE_QUERY_KV_GET = 1,
+    NODE_QUERY_KV_SCAN,
+    NODE_QUERY_BUCKET_GET = 16,
+    NODE_QUERY_BUCKET_LIST,
+    NODE_QUERY_OBJECT_STAT,
+    NODE_QUERY_OBJECT_EXTENTS,
+    NODE_QUERY_OBJECT_LIST,
+    NODE_QUERY_VERSIONS_LIVE, /* which of these versions have an intent or a manifest */
+    NODE_QUERY_MISSING,       /* what is to be repaired at a node */
+    NODE_QUERY_DUE,           /* intents and frees whose log time has come */
+    NODE_QUERY_CONTROL = 64,  /* group 0: roster, slots, placement */
+};
+
+extern const struct node_query_op node_kv_queries[];
+extern const struct node_query_op node_object_queries[];
+extern const struct node_query_op node_control_queries[];
+
+/* ---- services of the core ------------------------------------------------------------------- */
+
+/* Called exactly once, never before the starting call has returned. reply is a view for the call.
+ */
+typedef void node_done_fn(struct node *n, void *ctx, int code, struct bytes reply);
+
+/* Replicates cmd in group and applies it: here if this node leads, else through the leader.
+ * cmd is copied. deadline_us: when TIMEOUT (outcome unknown) is reported.
+ * A refusal (-1xxx, -2xxx) is certain: the command has not been and will not be applied. */
+void node_propose(struct node *n, uint32_t group, const struct node_cmd *cmd, uint64_t deadline_us,
+                  void *ctx, node_done_fn *done);
+
+/* Asks a group: here if this node is a replica, else a member. */
+void node_query(struct node *n, uint32_t group, uint8_t op, struct bytes body, bool stale_allowed,
+                uint64_t deadline_us, void *ctx, node_done_fn *done);
+
+/* One request to another node (or this one: then it is handled in place, later) and its answer.
+ * head is copied; body (may be NULL) is sent after it without a copy and is referenced until sent.
+ * code: ERR_UNREACHABLE when the peer is not connected (certainly not done), ERR_CONNECTION when
+ * the connection broke while waiting, ERR_TIMEOUT, or the code the other side gave. */
+void node_call(struct node *n, uint32_t peer, uint8_t method, struct bytes head,
+               struct node_blob *body, uint64_t deadline_us, void *ctx, node_done_fn *done);
+
+/* A request arrived: the handler answers with node_answer exactly once, now or later. */
+struct node_request {
+    uint32_t peer; /* this node's own id for calls in place */
+    uint64_t id;
+};
+typedef void node_serve_fn(struct node *n, struct node_request request, struct bytes body);
+void node_answer(struct node *n, struct node_request request, int code, struct bytes head,
+                 struct node_blob *body);
+
+enum { /* methods between nodes; never renumbered */
+       NODE_CALL_PROPOSE = 1,
+       NODE_CALL_QUERY,
+       NODE_CALL_SNAPSHOT_CHUNK,
+       NODE_CALL_SHARD_WRITE = 16, /* cells of one stripe for one shard */
+       NODE_CALL_SHARD_READ,
+       NODE_CALL_SHARD_CHECK,
+       NODE_CALL_REPAIR_HINT,
+};
+struct node_method {
+    uint8_t method;
+    node_serve_fn *serve;
+};
+extern const struct node_method node_core_methods[];
+extern const struct node_method node_object_methods[];
+
+/* Client API: one row a method name of wire/api.h. */
+struct wire_request;
+struct node_client { /* where the answer goes */
+    uint64_t conn;
+    uint32_t msgid;
+};
+typedef void node_api_fn(struct node *n, struct node_client client, const struct wire_request *req);
+struct node_api {
+    const char *method;
+    node_api_fn *serve;
+};
+extern const struct node_api node_kv_api[];
+extern const struct node_api node_object_api[];
+extern const struct node_api node_status_api[];
+
+/* Answers a client; the result is packed MessagePack bytes (one value). message: NULL takes the
+ * table's sentence. Each request is answered exactly once. */
+void node_reply_ok(struct node *n, struct node_client client, struct bytes result);
+void node_reply_error(struct node *n, struct node_client client, int code, const char *message);
+/* Deadline of a request, from its option, bounded by limits. */
+uint64_t node_request_deadline(const struct node *n, const struct wire_request *req);
+
+/* Jobs. A job kind embeds struct node_task first. run: on the executor's thread; done: on the
+ * loop, exactly once; it releases the task's memory. returns: 0, or ERR_BUSY (lane full) and the
+ * task stays the caller's. */
+struct node_task;
+typedef void node_task_run_fn(struct node_task *task, struct node_env *env);
+typedef void node_task_done_fn(struct node *n, struct node_task *task);
+struct node_task {
+    struct node_job job;
+    node_task_run_fn *run;
+    node_task_done_fn *done;
+};
+int node_task_start(struct node *n, struct node_task *task, enum node_lane lane);
+
+/* Timers: ctx's own; fires once. Cancelling one that has fired is allowed. */
+struct node_timer {
+    uint64_t at_us; /* 0: not set */
+    void *ctx;
+    void (*fire)(struct node *n, struct node_timer *t);
+    struct node_timer *next, *prev; /* the core's */
+};
+void node_timer_set(struct node *n, struct node_timer *t, uint64_t at_us);
+void node_timer_cancel(struct node *n, struct node_timer *t);
+
+/* Blobs. returns: NULL without memory. */
+struct node_blob *node_blob_new(struct node *n, size_t bytes);
+void node_blob_retain(struct node_blob *b);
+uint8_t *node_blob_data(struct node_blob *b);
+
+/* Facts about now. */
+uint64_t node_now(const struct node *n);
+uint64_t node_wall(const struct node *n);
+uint32_t node_self(const struct node *n);
+const struct alloc *node_alloc(const struct node *n);
+struct rng *node_rng(struct node *n);
+const struct log *node_log(const struct node *n);
+const struct node_options *node_options_get(const struct node *n);
+const struct wire_identity *node_identity(const struct node *n);
+bool node_peer_is_up(const struct node *n, uint32_t peer); /* true for itself */
+unsigned node_peers_up(const struct node *n);              /* itself counted */
+/* returns: the group that owns the slot of a space or bucket name. */
+uint32_t node_group_of(const struct node *n, struct bytes name);
+bool node_leads(const struct node *n, uint32_t group); /* and its no-op is committed */
+/* The stored placement list of a placement group: ordered node ids. */
+unsigned node_place(const struct node *n, uint32_t placement_group, uint32_t *nodes, unsigned max);
+
+/* ---- what the objects part offers the core -------------------------------------------------- */
+
+struct node_objects;
+int node_objects_new(struct node_objects **out, struct node *n); /* timers not yet running */
+void node_objects_start(struct node_objects *o);                 /* after recovery */
+void node_objects_free(struct node_objects *o);
+void node_objects_peer_up(struct node_objects *o, uint32_t peer);
+void node_objects_peer_down(struct node_objects *o, uint32_t peer);
+void node_objects_conn_gone(struct node_objects *o, uint64_t conn); /* its uploads end */
+void node_objects_led(struct node_objects *o, uint32_t group);      /* this node now leads group */
+struct node_objects *node_objects_get(struct node *n);
+
+#endif
