@@ -10,7 +10,7 @@
  *   sprintf vsprintf       snprintf
  *   strtok                 struct bytes_reader
  *   atoi atol atoll atof   base/config.h, or digits with num_mul_u64 and num_add_u64
- *   rand random drand48    base/rng.h
+ *   srand drand48          base/rng.h; rand itself names parameters in OpenSSL's headers
  *
  * threads: macros only.
  */
@@ -26,7 +26,7 @@
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy strtok
 #pragma GCC poison sprintf vsprintf
 #pragma GCC poison atoi atol atoll atof
-#pragma GCC poison rand srand drand48 lrand48 mrand48
+#pragma GCC poison srand drand48 lrand48 mrand48
 #pragma GCC poison tmpnam mktemp alloca
 #endif
 
