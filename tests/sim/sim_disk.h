@@ -1,0 +1,44 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A disk in memory for the simulator. What has been written is seen at once and lasts through a
+ * crash only as far as it was synced: of the unsynced 512-byte sectors an arbitrary subset
+ * survives, one may be torn; of the unsynced directory changes a prefix survives. Faults can be
+ * planted: errors on the n-th operation, a full disk, flipped bytes.
+ *
+ * threads: one.
+ */
+#ifndef HOLDFAST_TESTS_SIM_DISK_H
+#define HOLDFAST_TESTS_SIM_DISK_H
+
+#include "base/rng.h"
+#include "store/disk.h"
+
+struct sim_disk;
+
+struct sim_disk *sim_disk_new(uint64_t limit_bytes);
+void sim_disk_free(struct sim_disk *d);
+struct disk sim_disk_table(struct sim_disk *d);
+
+/* Power is lost: what is not synced survives in part, as rng decides. Open handles die. */
+void sim_disk_crash(struct sim_disk *d, struct rng *rng);
+
+/* From now on the operation that makes the countdown 0 and all later ones do nothing and fail with
+ * ERR_IO, as if power were gone already; 0 ends it. */
+void sim_disk_power_off_after(struct sim_disk *d, uint64_t operations);
+
+/* The next sync fails with ERR_IO. */
+void sim_disk_fail_sync(struct sim_disk *d);
+void sim_disk_set_full(struct sim_disk *d, bool full);
+
+/* Flips bits of one byte of a random file whose name begins with prefix.
+ * returns: false if there is none. *name, *offset say where. */
+bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, const char **name,
+                  uint64_t *offset);
+/* XORs one byte; returns: false if it lies outside of the file. */
+bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t offset, uint8_t mask);
+uint64_t sim_disk_file_bytes(struct sim_disk *d, const char *name);
+unsigned sim_disk_files(struct sim_disk *d);
+const char *sim_disk_file_name(struct sim_disk *d, unsigned i);
+
+#endif
