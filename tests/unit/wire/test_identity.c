@@ -10,6 +10,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void roster(struct wire_identity_node *nodes, unsigned count)
 {
