@@ -30,6 +30,7 @@
 #define HOLDFAST_SERVER_NODE_NODE_H
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "compute/compute.h"
@@ -161,6 +162,12 @@ int node_new(struct node **out, const struct node_options *options, struct node_
              const struct alloc *alloc, uint64_t now_us, struct err_info *why);
 /* No job or batch may be out. */
 void node_free(struct node *n);
+
+/* The host asks when a peer's greeting arrives, before NODE_EV_PEER_UP, and remembers it by that.
+ * returns: 0; ERR_NOT_FOUND (not in the roster), ERR_FENCED (another incarnation, a boot number
+ * lower than one already known, or the same one from another process). */
+int node_peer_check(struct node *n, uint32_t peer, uint64_t incarnation, uint64_t boot,
+                    uint64_t nonce);
 
 /* Jobs and batches that the executor could not run at its end are given back here. */
 void node_job_drop(struct node *n, struct node_job *job);

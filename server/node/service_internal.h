@@ -17,6 +17,7 @@
 #define HOLDFAST_SERVER_NODE_SERVICE_INTERNAL_H
 
 #include "server/node/node.h"
+#include "wire/rpc.h"
 
 /* ---- records -------------------------------------------------------------------------------- */
 
@@ -213,12 +214,11 @@ extern const struct node_method node_core_methods[];
 extern const struct node_method node_object_methods[];
 
 /* Client API: one row a method name of wire/api.h. */
-struct wire_request;
 struct node_client { /* where the answer goes */
     uint64_t conn;
     uint32_t msgid;
 };
-typedef void node_api_fn(struct node *n, struct node_client client, const struct wire_request *req);
+typedef void node_api_fn(struct node *n, struct node_client client, const struct wire_rpc *req);
 struct node_api {
     const char *method;
     node_api_fn *serve;
@@ -231,8 +231,17 @@ extern const struct node_api node_status_api[];
  * table's sentence. Each request is answered exactly once. */
 void node_reply_ok(struct node *n, struct node_client client, struct bytes result);
 void node_reply_error(struct node *n, struct node_client client, int code, const char *message);
+/* The same with hints. */
+void node_reply_failure(struct node *n, struct node_client client, const struct wire_failure *f);
+/* A good answer whose value is head, then the bytes of body (may be NULL), sent without a copy:
+ * head ends with wire_pack_bin_head of body's size. head: copied. */
+void node_reply_blob(struct node *n, struct node_client client, struct bytes head,
+                     struct node_blob *body);
 /* Deadline of a request, from its option, bounded by limits. */
-uint64_t node_request_deadline(const struct node *n, const struct wire_request *req);
+uint64_t node_request_deadline(const struct node *n, const struct wire_rpc *req);
+/* The command's envelope from the request's options: session, sequence, acked, principal (views
+ * into the request). returns: 0 or the error of the options. */
+int node_request_cmd(const struct wire_rpc *req, struct node_cmd *cmd);
 
 /* Jobs. A job kind embeds struct node_task first. run: on the executor's thread; done: on the
  * loop, exactly once; it releases the task's memory. returns: 0, or ERR_BUSY (lane full) and the
@@ -247,12 +256,15 @@ struct node_task {
 };
 int node_task_start(struct node *n, struct node_task *task, enum node_lane lane);
 
-/* Timers: ctx's own; fires once. Cancelling one that has fired is allowed. */
+/* Timers: ctx's own, zeroed before the first use; fires once, never inside node_timer_set, so a
+ * timer set to node_now runs something later in the same turn. Setting one that is set moves it;
+ * cancelling one that has fired is allowed. */
 struct node_timer {
     uint64_t at_us; /* 0: not set */
     void *ctx;
     void (*fire)(struct node *n, struct node_timer *t);
-    struct node_timer *next, *prev; /* the core's */
+    struct node_timer *child, *next, *prev; /* the core's */
+    uint64_t order;                         /* the core's */
 };
 void node_timer_set(struct node *n, struct node_timer *t, uint64_t at_us);
 void node_timer_cancel(struct node *n, struct node_timer *t);
@@ -290,5 +302,9 @@ void node_objects_peer_down(struct node_objects *o, uint32_t peer);
 void node_objects_conn_gone(struct node_objects *o, uint64_t conn); /* its uploads end */
 void node_objects_led(struct node_objects *o, uint32_t group);      /* this node now leads group */
 struct node_objects *node_objects_get(struct node *n);
+/* Appends one MessagePack map: what repair, scrub and audit are doing, for people. */
+int node_objects_status(struct node_objects *o, struct buf *out);
+/* Every bucket as bucket.list gives it: reply is the packed array. */
+void node_objects_buckets(struct node *n, uint64_t deadline_us, void *ctx, node_done_fn *done);
 
 #endif
