@@ -47,7 +47,8 @@ int wire_decoder_new(const struct alloc *alloc, const struct wire_scan_limits *l
 void wire_decoder_free(struct wire_decoder *d);
 
 /* message: exactly one value, to its last byte; borrowed as long as the nodes are read.
- * returns: 0, ERR_PROTOCOL (cut short, bytes left over, 0xc1), ERR_TOO_LARGE, ERR_NO_MEMORY. */
+ * returns: 0, ERR_PROTOCOL (bytes left over, 0xc1), ERR_TOO_LARGE (a limit, or it claims more than
+ *          its bytes can hold), ERR_NO_MEMORY. */
 int wire_decode(struct wire_decoder *d, struct bytes message, struct wire_node *root);
 
 enum wire_kind wire_node_kind(struct wire_node n);
