@@ -8,11 +8,15 @@
  * record are the table's own affair: a record whose checksum fails reads as ERR_CORRUPT.
  *
  * A write transaction is durable and visible as a whole once commit returned 0, else not at all.
- * After a failed commit the table answers ERR_IO until it is reopened. A reader sees the state as
- * of its begin; it must not outlive reader_max writes-in-between by design of its caller.
+ * A put that fails fails its transaction: what follows answers the same error, and so does commit,
+ * which then changes nothing. Commit ends the transaction whatever it returns. After ERR_DISK_FULL
+ * the table goes on as before (deletes make room again); after any other failed commit it answers
+ * ERR_IO until it is reopened. A reader sees the state as of its begin; pages that it can see are
+ * not reused, so its caller bounds its age.
  *
- * threads: one writer at a time; readers from any thread, each reader used by one at a time and
- *          free to move between threads.
+ * threads: one writer at a time, each write transaction on one thread from begin to its end;
+ *          readers from any thread, each reader used by one at a time and free to move between
+ *          threads. Nothing else runs while close does.
  */
 #ifndef HOLDFAST_STORE_KV_H
 #define HOLDFAST_STORE_KV_H
@@ -31,6 +35,7 @@ struct store_kv {
 
     /* One write transaction at a time: begin, any puts and deletes, then commit or abort. */
     int (*begin)(void *ctx);
+    /* ERR_TOO_LARGE leaves the transaction as it was. */
     int (*put)(void *ctx, struct bytes key, struct bytes value);
     int (*del)(void *ctx, struct bytes key); /* absent is 0 too */
     /* Deletes at most limit keys in [from, to); *deleted is how many. to empty: to the end. */
@@ -39,18 +44,19 @@ struct store_kv {
     int (*commit)(void *ctx);
     void (*abort)(void *ctx);
 
+    /* ERR_BUSY: all readers are in use. */
     int (*reader_open)(void *ctx, struct store_kv_reader **out);
     /* *value views memory of the reader, valid until the next call on it. ERR_NOT_FOUND. */
     int (*get)(struct store_kv_reader *r, struct bytes key, struct bytes *value);
     /* First record with key >= from (or > from if after): ERR_NOT_FOUND past the end. Views as
-     * for get. */
+     * for get. ERR_CORRUPT: *key is set, and next goes on behind it. */
     int (*seek)(struct store_kv_reader *r, struct bytes from, bool after, struct bytes *key,
                 struct bytes *value);
     /* The record after the one last sought. */
     int (*next)(struct store_kv_reader *r, struct bytes *key, struct bytes *value);
     void (*reader_close)(struct store_kv_reader *r);
 
-    /* Bytes in use and bytes the map may grow to. */
+    /* Bytes in use and bytes the map may grow to; on the writer's thread. */
     void (*usage)(void *ctx, uint64_t *used_bytes, uint64_t *limit_bytes);
     void (*close)(void *ctx);
 };

@@ -37,18 +37,20 @@ int store_mem_new(struct store_mem **out, const struct store_mem_options *option
                   const struct alloc *alloc);
 void store_mem_free(struct store_mem *m);
 
-/* value: a view valid until the next put, fill or thaw. *present is false for a known absence.
- * returns: 0 or ERR_NOT_FOUND (not known here). */
+/* value: a view valid until the next put, fill, thaw or drop. *present is false for a known
+ * absence. returns: 0 or ERR_NOT_FOUND (not known here). */
 int store_mem_get(struct store_mem *m, struct bytes key, bool *present, struct bytes *value);
 /* present false: deleted. returns: 0 or ERR_NO_MEMORY. */
 int store_mem_put(struct store_mem *m, struct bytes key, bool present, struct bytes value);
-/* returns: 0 or ERR_NO_MEMORY. Pinned clean records stay until store_mem_unpin_all. */
+/* returns: 0 or ERR_NO_MEMORY. */
 int store_mem_fill(struct store_mem *m, struct bytes key, bool present, struct bytes value);
 void store_mem_pin(struct store_mem *m, bool pinned); /* while pinned nothing clean is evicted */
 
 bool store_mem_full(const struct store_mem *m);
 uint64_t store_mem_dirty_bytes(const struct store_mem *m);
 uint64_t store_mem_active_bytes(const struct store_mem *m);
+/* May pass clean_bytes_max for a while after thaw or unpinning: each put and fill evicts a few. */
+uint64_t store_mem_clean_bytes(const struct store_mem *m);
 
 /* Walks the dirty records (active over frozen, deletions included) in key order: the first with
  * key >= from (> from if after). returns: 0 or ERR_NOT_FOUND past the end. */
