@@ -18,7 +18,8 @@
  *
  * Hashes are 32 bytes, arrays of them without gaps. Proofs are hashes: a proof whose size is not
  * exactly what the tree asks for is refused. Verifiers take anything from outside, including sizes
- * up to 2^64 - 1, and answer 0 or ERR_CORRUPT.
+ * up to 2^64 - 1, and answer 0 or ERR_CORRUPT. A tree's size is trusted as its root is and comes
+ * from the same place: one root does not tell apart every two sizes.
  *
  * threads: pure functions; a builder has one owner at a time.
  */
