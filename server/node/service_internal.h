@@ -55,6 +55,9 @@ struct node_sm; /* one group's state at execution */
 int node_sm_get(struct node_sm *sm, struct bytes name, struct bytes *value);
 /* returns: 0 or ERR_NO_MEMORY, which stops the replica: a state must never miss a change. */
 int node_sm_put(struct node_sm *sm, struct bytes name, struct bytes value);
+/* The same for a record that cannot exist yet, because its name holds this command's log time or
+ * revision: its name need not have been fetched and is not looked up. */
+int node_sm_add(struct node_sm *sm, struct bytes name, struct bytes value);
 int node_sm_del(struct node_sm *sm, struct bytes name);
 uint32_t node_sm_group(const struct node_sm *sm);
 uint64_t node_sm_revision(const struct node_sm *sm); /* raft index of the command: the revision */
