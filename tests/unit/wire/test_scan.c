@@ -148,10 +148,12 @@ START_TEST(a_large_message_in_small_pieces_is_scanned_once)
     struct wire_scan s;
     memcpy(raw, "\xdd\x00\x07\xa1\x20", 5); /* 500,000 items */
     wire_scan_init(&s, &wide);
+    bool passed = true; /* one check at the end: Check's own book-keeping is what takes long */
     for (size_t have = 1; have < sizeof(raw); have++) {
-        ck_assert_int_eq(wire_scan_more(&s, bytes_of(raw, have)), WIRE_MORE);
-        ck_assert_uint_ge(s.at + 5, have);
+        passed = passed && wire_scan_more(&s, bytes_of(raw, have)) == WIRE_MORE;
+        passed = passed && s.at + 5 >= have;
     }
+    ck_assert(passed);
     ck_assert_int_eq(wire_scan_more(&s, bytes_of(raw, sizeof(raw))), 0);
     ck_assert_uint_eq(s.at, sizeof(raw));
     ck_assert_int_eq(wire_scan_more(&s, bytes_of(raw, sizeof(raw))), 0); /* asked again */

@@ -228,7 +228,7 @@ END_TEST
 START_TEST(a_decoder_is_used_again_and_again)
 {
     begin();
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < 500; i++) {
         buf_clear(&out);
         (void)wire_pack_array(&out, 1000);
         for (unsigned j = 0; j < 1000; j++) {
@@ -261,7 +261,7 @@ START_TEST(random_trees_come_back_as_they_were_written)
     struct rng rng;
     rng_init(&rng, unit_seed("wire_value", 21));
     begin();
-    for (unsigned round = 0; round < 3000; round++) {
+    for (unsigned round = 0; round < 600; round++) {
         uint64_t numbers[64];
         unsigned kinds[64];
         unsigned count = (unsigned)rng_below(&rng, 64);
