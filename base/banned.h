@@ -12,6 +12,9 @@
  *   atoi atol atoll atof   base/config.h, or digits with num_mul_u64 and num_add_u64
  *   srand drand48          base/rng.h; rand itself names parameters in OpenSSL's headers
  *
+ * Macros such as _GNU_SOURCE therefore come from a target's definitions in CMake: in a source they
+ * would come after the system headers, too late.
+ *
  * threads: macros only.
  */
 #ifndef HOLDFAST_BASE_BANNED_H

@@ -11,6 +11,7 @@ target_compile_definitions(holdfast_options INTERFACE _POSIX_C_SOURCE=200809L _F
     $<$<BOOL:${HOLDFAST_DEBUG}>:HOLDFAST_DEBUG>)
 target_compile_options(holdfast_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wvla
     -Wstrict-prototypes -Wmissing-prototypes -ffp-contract=off
+    "$<$<COMPILE_LANGUAGE:C>:SHELL:-include ${CMAKE_SOURCE_DIR}/base/banned.h>"
     $<$<BOOL:${HOLDFAST_WERROR}>:-Werror>)
 if(HOLDFAST_SANITIZE)
     target_compile_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE}
