@@ -209,7 +209,7 @@ int erasure_assign(struct erasure_scheme scheme, const uint32_t *list, const boo
 
 struct erasure_commit {
     struct erasure_scheme scheme;
-    uint32_t durable;        /* bitmap of shards that their holders have made durable */
+    uint32_t durable;        /* bitmap of shards that are durable; those without cells are */
     const uint32_t *holders; /* k + m: the failure domain (node) of each shard */
     bool deadline_passed;    /* no longer waits for every shard */
 };
