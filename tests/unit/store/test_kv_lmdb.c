@@ -4,8 +4,6 @@
  * The kv table over LMDB: the contract, damage to the file, failing writes, threads. The program's
  * own pwrite and fdatasync stand before the C library's, so that LMDB's can be made to fail.
  */
-#define _DEFAULT_SOURCE  /* syscall, mkdtemp */
-#undef _FILE_OFFSET_BITS /* would rename pwrite below; off_t has 64 bits anyway */
 #include "base/num.h"
 #include "base/rng.h"
 #include "tests/unit/store/kv_contract.h"
