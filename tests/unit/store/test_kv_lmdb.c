@@ -19,6 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+long syscall(long number, ...); /* outside POSIX */
+
 static struct alloc_budget budget;
 static char dir[128];
 static int fail_write_errno; /* of writes at or behind fail_write_from, below fail_write_to */
