@@ -4,7 +4,7 @@
  * Disk: the table of functions through which every byte goes to files. The program's table is
  * store_disk_posix(); the simulator gives its own, with lost unsynced writes, torn sectors, bit
  * rot, errors and full disks. Names are relative to the node's data directory, made by the
- * product, of [a-z0-9._/-] only; users' names never become paths.
+ * product, of [a-z0-9._/-] only; users' names never become paths. "." is the directory itself.
  *
  * A write is durable when sync of that file has returned 0 after it. A create, rename or unlink is
  * durable when sync_dir of its directory has returned 0 after it. After a failed sync nothing
@@ -37,6 +37,7 @@ struct disk_io {
     size_t bytes;
 };
 
+/* name: within the directory that is listed. */
 typedef void disk_list_fn(void *ctx, const char *name, uint64_t bytes);
 
 struct disk {
