@@ -24,6 +24,10 @@
  *
  * APPLY names entries that are committed and durable here.
  *
+ * References: an entry of a message or a proposal is taken when a PERSIST names its index; others
+ * (duplicates, refused ones) stay the caller's. A reference ends when its index is named again by
+ * a later PERSIST, is at or after a cut_from, or at or before a base_index.
+ *
  * Only raft/commit.c assigns commit_index.
  *
  * threads: one owner; the loop thread.
@@ -54,7 +58,9 @@ struct raft_options {
     uint32_t message_entries_max;
     uint64_t uncommitted_bytes_max; /* a leader's proposals beyond it: ERR_BUSY (scenario 39) */
     uint32_t reads_max;             /* read requests waiting in one group: ERR_BUSY */
-    uint32_t actions_max;           /* room of the action queue */
+    uint32_t actions_max;           /* room of the action queue; raised to what one event needs */
+    bool leases; /* leader leases are in use: no vote for election_us after a restart or the
+                    leader's last word, not even after PEER_DOWN (scenario 18) */
 };
 
 /* returns: defaults for node with the given seed. */
@@ -92,12 +98,15 @@ struct raft_group_options {
     uint64_t base_term;
     uint64_t base_time_us;
     uint64_t applied_index; /* durable in the state machine: >= base_index */
-    bool hard_lost;         /* never vote or stand again */
-    bool tail_ambiguous;    /* a bad last batch may have held entries after the last one given:
-                               neither had nor denied until peers have told (FETCH): an intact copy
-                               wins; cut when a quorum definitely lacks it or every voter has
-                               answered and none is intact. Until then no candidacy, and no vote
-                               for a log that is shorter than the ambiguous one might be */
+    uint64_t applied_term;  /* its term, 0: not known. If the log ends before applied_index (a crash
+                               between installing a snapshot and its PERSIST), it starts after it */
+    uint64_t applied_time_us;
+    bool hard_lost;      /* never vote or stand again */
+    bool tail_ambiguous; /* a bad last batch may have held entries after the last one given:
+                            neither had nor denied until peers have told (FETCH): an intact copy
+                            wins; cut when a quorum definitely lacks it or every voter has
+                            answered and none is intact. Until then no candidacy, and no vote
+                            for a log that is shorter than the ambiguous one might be */
 };
 
 int raft_host_new(struct raft_host **out, const struct raft_options *options,
