@@ -64,7 +64,7 @@ struct disk {
     int (*free_bytes)(void *ctx, uint64_t *bytes);
 };
 
-/* The data directory at path through POSIX calls (pread, pwritev, fdatasync, O_CLOEXEC,
+/* The data directory at path through POSIX calls (pread, pwrite, fdatasync, O_CLOEXEC,
  * openat below the directory, symbolic links refused).
  * returns: 0 or an error with why; out is released by store_disk_posix_close. */
 int store_disk_posix_open(struct disk *out, const char *path, const struct alloc *alloc,

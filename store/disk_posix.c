@@ -14,11 +14,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define NAME_BYTES_MAX 256
-#define PARTS_MAX 64
 
 struct disk_posix {
     struct alloc alloc;
@@ -147,46 +145,30 @@ static int disk_read(void *ctx, struct disk_file *file, uint64_t offset, void *i
     return 0;
 }
 
-/* One call of pwritev for the parts from `from` on, of which skip bytes are done. */
-static ssize_t write_some(struct disk_file *file, uint64_t offset, const struct disk_io *parts,
-                          unsigned count, size_t skip)
+static int write_all(struct disk_file *file, uint64_t offset, const uint8_t *data, size_t bytes)
 {
-    struct iovec vec[PARTS_MAX];
-    unsigned used = NUM_MIN(count, PARTS_MAX);
-    for (unsigned i = 0; i < used; i++) {
-        /* the call takes pointers to bytes that are not const and does not write them */
-        vec[i].iov_base = (void *)(uintptr_t)parts[i].data;
-        vec[i].iov_len = parts[i].bytes;
-    }
-    vec[0].iov_base = (uint8_t *)vec[0].iov_base + skip;
-    vec[0].iov_len -= skip;
-    return pwritev(file->fd, vec, (int)used, (off_t)offset);
-}
-
-static int disk_write(void *ctx, struct disk_file *file, uint64_t offset,
-                      const struct disk_io *parts, unsigned parts_count)
-{
-    unsigned at = 0;
-    size_t skip = 0;
-    (void)ctx;
-    while (at < parts_count) {
-        if (parts[at].bytes == skip) {
-            at++;
-            skip = 0;
-            continue;
-        }
-        ssize_t got = write_some(file, offset, parts + at, parts_count - at, skip);
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t got = pwrite(file->fd, data + done, bytes - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) {
             continue;
         }
         if (got <= 0) {
             return got < 0 ? posix_err(errno) : ERR_IO;
         }
-        offset += (uint64_t)got;
-        skip += (size_t)got;
-        while (at < parts_count && skip >= parts[at].bytes) {
-            skip -= parts[at++].bytes;
-        }
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+/* One call a part: pwritev is no POSIX call, and hot writes have one part. */
+static int disk_write(void *ctx, struct disk_file *file, uint64_t offset,
+                      const struct disk_io *parts, unsigned parts_count)
+{
+    (void)ctx;
+    for (unsigned i = 0; i < parts_count; i++) {
+        TRY(write_all(file, offset, parts[i].data, parts[i].bytes));
+        offset += parts[i].bytes;
     }
     return 0;
 }
