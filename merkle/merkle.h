@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Merkle trees of RFC 6962 (RFC 9162, section 2.1) over leaf hashes: roots, and proofs that single
- * leaves, ranges of leaves, or an older tree belong to a root. Leaves themselves are hashed in
- * compute/. No recursion, no allocation; work and proofs are O(log n).
+ * leaves, ranges of leaves, subtrees, or an older tree belong to a root. Leaves themselves are
+ * hashed in compute/. No recursion, no allocation; work and proofs are O(log n).
  *
  *   merkle_builder_init(&b);                        a stream of unknown length
  *   merkle_builder_push(&b, leaf_hashes, count);    as they come
@@ -102,6 +102,35 @@ int merkle_consistency_make(const struct merkle_tree *tree, uint64_t size1,
 int merkle_consistency_verify(uint64_t size1, uint64_t size2,
                               const uint8_t root1[MERKLE_HASH_BYTES],
                               const uint8_t root2[MERKLE_HASH_BYTES], struct bytes proof);
+
+/* Subtrees of the Merkle Tree Certificates draft: leaves [start, end) of a tree, hashed as a tree
+ * of their own. One is valid when start is a multiple of the smallest power of two >= end - start:
+ * all nodes left of its right edge are then nodes of the tree too. */
+struct merkle_subtree {
+    uint64_t start;
+    uint64_t end;
+};
+
+/* returns: whether it is a valid subtree; an empty one is, anywhere. */
+bool merkle_subtree_valid(const struct merkle_subtree *sub);
+/* Leaf `index`, counted in the whole tree, lies in the subtree with this root. The proof is that of
+ * leaf index - start of a tree of the subtree's leaves: merkle_inclusion_make over them makes it.
+ * returns: 0 or ERR_CORRUPT. */
+int merkle_subtree_inclusion_verify(const struct merkle_subtree *sub, uint64_t index,
+                                    const uint8_t leaf[MERKLE_HASH_BYTES], struct bytes proof,
+                                    const uint8_t root[MERKLE_HASH_BYTES]);
+
+/* The subtree with root `node` lies in the tree with root `root`; with start 0 these are the proofs
+ * of merkle_consistency_*. An empty subtree has the empty root and an empty proof, and says nothing
+ * of the tree.
+ * make returns: 0, ERR_RANGE for a subtree that is empty, invalid or beyond the end, or the error
+ * of tree->node.
+ * verify returns: 0 or ERR_CORRUPT. */
+int merkle_subtree_consistency_make(const struct merkle_tree *tree,
+                                    const struct merkle_subtree *sub, struct merkle_proof *proof);
+int merkle_subtree_consistency_verify(uint64_t size, const struct merkle_subtree *sub,
+                                      const uint8_t node[MERKLE_HASH_BYTES],
+                                      const uint8_t root[MERKLE_HASH_BYTES], struct bytes proof);
 
 /* Leaves [first, first + count) of a tree of size leaves. */
 struct merkle_range {

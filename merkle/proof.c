@@ -10,8 +10,7 @@
 #include "compute/compute.h"
 #include "merkle/merkle_internal.h"
 
-/* Appends the root over leaves [first, end) to the proof. */
-static int take_node(const struct merkle_tree *tree, uint64_t first, uint64_t end,
+int merkle_take_node(const struct merkle_tree *tree, uint64_t first, uint64_t end,
                      struct merkle_proof *proof)
 {
     ASSERT(proof->count < MERKLE_PROOF_MAX);
@@ -21,8 +20,7 @@ static int take_node(const struct merkle_tree *tree, uint64_t first, uint64_t en
     return 0;
 }
 
-/* Appends the siblings of a node and of all above it, from below. */
-static int take_path(const struct merkle_tree *tree, uint64_t index, unsigned level,
+int merkle_take_path(const struct merkle_tree *tree, uint64_t index, unsigned level,
                      struct merkle_proof *proof)
 {
     const uint64_t last = tree->size - 1;
@@ -30,7 +28,7 @@ static int take_path(const struct merkle_tree *tree, uint64_t index, unsigned le
         uint64_t first = (index ^ 1) << level;
         if (index != (last >> level) || (index & 1) != 0) {
             uint64_t leaves = NUM_MIN(UINT64_C(1) << level, tree->size - first);
-            TRY(take_node(tree, first, first + leaves, proof));
+            TRY(merkle_take_node(tree, first, first + leaves, proof));
         }
         index >>= 1;
     }
@@ -44,12 +42,7 @@ int merkle_inclusion_make(const struct merkle_tree *tree, uint64_t index,
     if (index >= tree->size) {
         return ERR_RANGE;
     }
-    return take_path(tree, index, 0, proof);
-}
-
-static bool same(const uint8_t *a, const uint8_t *b)
-{
-    return memcmp(a, b, MERKLE_HASH_BYTES) == 0;
+    return merkle_take_path(tree, index, 0, proof);
 }
 
 /* Turns a node and its path into roots, RFC 9162, 2.1.3.2 step 4 and 2.1.4.2 step 6: `whole` over
@@ -80,21 +73,15 @@ static bool climb(uint64_t at, uint64_t last, struct bytes path, uint8_t *whole,
     return last == 0;
 }
 
-/* returns: whether the proof is whole hashes, and few enough for any tree. */
-static bool proof_fits(struct bytes proof, size_t hashes_max)
-{
-    return proof.size % MERKLE_HASH_BYTES == 0 && proof.size / MERKLE_HASH_BYTES <= hashes_max;
-}
-
 int merkle_inclusion_verify(uint64_t size, uint64_t index, const uint8_t leaf[MERKLE_HASH_BYTES],
                             struct bytes proof, const uint8_t root[MERKLE_HASH_BYTES])
 {
     uint8_t node[MERKLE_HASH_BYTES];
-    if (index >= size || !proof_fits(proof, MERKLE_LEVELS_MAX)) {
+    if (index >= size || !merkle_proof_fits(proof, MERKLE_LEVELS_MAX)) {
         return ERR_CORRUPT;
     }
     memcpy(node, leaf, sizeof(node));
-    return climb(index, size - 1, proof, node, NULL) && same(node, root) ? 0 : ERR_CORRUPT;
+    return climb(index, size - 1, proof, node, NULL) && merkle_same(node, root) ? 0 : ERR_CORRUPT;
 }
 
 int merkle_consistency_make(const struct merkle_tree *tree, uint64_t size1,
@@ -115,20 +102,20 @@ int merkle_consistency_make(const struct merkle_tree *tree, uint64_t size1,
     }
     if (leaves != size1) {
         /* a verifier knows it already where it is the whole older tree */
-        TRY(take_node(tree, size1 - leaves, size1, proof));
+        TRY(merkle_take_node(tree, size1 - leaves, size1, proof));
     }
-    return take_path(tree, (size1 - 1) >> level, level, proof);
+    return merkle_take_path(tree, (size1 - 1) >> level, level, proof);
 }
 
 int merkle_consistency_verify(uint64_t size1, uint64_t size2,
                               const uint8_t root1[MERKLE_HASH_BYTES],
                               const uint8_t root2[MERKLE_HASH_BYTES], struct bytes proof)
 {
-    if (size1 == 0 || size1 > size2 || !proof_fits(proof, MERKLE_LEVELS_MAX + 1)) {
+    if (size1 == 0 || size1 > size2 || !merkle_proof_fits(proof, MERKLE_LEVELS_MAX + 1)) {
         return ERR_CORRUPT;
     }
     if (size1 == size2) {
-        return proof.size == 0 && same(root1, root2) ? 0 : ERR_CORRUPT;
+        return proof.size == 0 && merkle_same(root1, root2) ? 0 : ERR_CORRUPT;
     }
     const uint64_t leaves = merkle_lowest_bit(size1);
     const uint8_t *start = root1;
@@ -144,7 +131,7 @@ int merkle_consistency_verify(uint64_t size1, uint64_t size2,
     memcpy(older, start, sizeof(older));
     memcpy(newer, start, sizeof(newer));
     bool ends = climb((size1 - 1) / leaves, (size2 - 1) / leaves, proof, newer, older);
-    return ends && same(older, root1) && same(newer, root2) ? 0 : ERR_CORRUPT;
+    return ends && merkle_same(older, root1) && merkle_same(newer, root2) ? 0 : ERR_CORRUPT;
 }
 
 static bool range_fits(const struct merkle_range *range)
@@ -197,11 +184,11 @@ int merkle_range_make(const struct merkle_tree *tree, uint64_t first, uint64_t c
     uint64_t leaves = 0;
     for (uint64_t at = 0; at < first; at += leaves) {
         leaves = next_before(at, first);
-        TRY(take_node(tree, at, at + leaves, proof));
+        TRY(merkle_take_node(tree, at, at + leaves, proof));
     }
     for (uint64_t at = first + count; at < tree->size; at += leaves) {
         leaves = next_after(at, tree->size);
-        TRY(take_node(tree, at, at + leaves, proof));
+        TRY(merkle_take_node(tree, at, at + leaves, proof));
     }
     return 0;
 }
@@ -228,5 +215,5 @@ int merkle_range_verify(const struct merkle_range *range, const uint8_t *hashes,
         node += MERKLE_HASH_BYTES;
     }
     merkle_builder_root(&b, built);
-    return same(built, root) ? 0 : ERR_CORRUPT;
+    return merkle_same(built, root) ? 0 : ERR_CORRUPT;
 }

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Published vectors: nine roots, and every inclusion and consistency vector of
- * HOLDFAST_DATA/merkle/vectors.jsonl. The reader knows just the JSON of that file: one object a
- * line, keys that appear once, numbers, strings in base64, arrays of strings.
+ * Published vectors: nine roots, and every vector of HOLDFAST_DATA/merkle/vectors.jsonl: inclusion
+ * and consistency, of whole trees and of subtrees. The reader knows just the JSON of that file: one
+ * object a line, keys that appear once, numbers, strings in base64, arrays of strings.
  */
 #include "base/bytes.h"
 #include "compute/compute.h"
@@ -137,6 +137,38 @@ static bool consistency_holds(const char *line)
     return whole && err == 0;
 }
 
+static bool subtree_inclusion_holds(const char *line)
+{
+    uint8_t nodes[PROOF_NODES_MAX * MERKLE_HASH_BYTES];
+    uint8_t root[MERKLE_HASH_BYTES];
+    uint8_t leaf[MERKLE_HASH_BYTES];
+    const struct merkle_subtree sub = {number_of(line, "start"), number_of(line, "end")};
+    struct bytes proof;
+    bool whole = proof_of(line, nodes, &proof);
+    (void)hash_of_key(line, "root", root);
+    whole = hash_of_key(line, "leafHash", leaf) && whole;
+    int err = merkle_subtree_inclusion_verify(&sub, number_of(line, "leafIdx"), leaf, proof, root);
+    ck_assert(err == 0 || err == ERR_CORRUPT);
+    return whole && err == 0;
+}
+
+static bool subtree_consistency_holds(const char *line)
+{
+    uint8_t nodes[PROOF_NODES_MAX * MERKLE_HASH_BYTES];
+    uint8_t root1[MERKLE_HASH_BYTES];
+    uint8_t root2[MERKLE_HASH_BYTES];
+    const struct merkle_subtree sub = {number_of(line, "start"), number_of(line, "end")};
+    struct bytes proof;
+    bool whole = proof_of(line, nodes, &proof);
+    /* an empty subtree is consistent with any tree, and equal trees with roots that are no hashes
+     */
+    (void)hash_of_key(line, "root1", root1);
+    (void)hash_of_key(line, "root2", root2);
+    int err = merkle_subtree_consistency_verify(number_of(line, "size"), &sub, root1, root2, proof);
+    ck_assert(err == 0 || err == ERR_CORRUPT);
+    return whole && err == 0;
+}
+
 /* Runs all vectors of a kind. returns: how many there were. */
 static unsigned run_vectors(const char *kind, bool (*holds)(const char *line))
 {
@@ -172,6 +204,18 @@ END_TEST
 START_TEST(every_published_consistency_vector_is_answered_right)
 {
     ck_assert_uint_eq(run_vectors("consistency", consistency_holds), 98);
+}
+END_TEST
+
+START_TEST(every_published_subtree_inclusion_vector_is_answered_right)
+{
+    ck_assert_uint_eq(run_vectors("subtreeinclusion", subtree_inclusion_holds), 204);
+}
+END_TEST
+
+START_TEST(every_published_subtree_consistency_vector_is_answered_right)
+{
+    ck_assert_uint_eq(run_vectors("subtreeconsistency", subtree_consistency_holds), 118);
 }
 END_TEST
 
@@ -226,6 +270,8 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, every_published_inclusion_vector_is_answered_right);
     tcase_add_test(tests, every_published_consistency_vector_is_answered_right);
+    tcase_add_test(tests, every_published_subtree_inclusion_vector_is_answered_right);
+    tcase_add_test(tests, every_published_subtree_consistency_vector_is_answered_right);
     tcase_add_test(tests, the_nine_published_roots_come_out);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
