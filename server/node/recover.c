@@ -1,0 +1,184 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Start: what the table and the log hold becomes groups again. The state of a group is its META
+ * record's; the log goes on from there. A snapshot that was installed when the log had not yet
+ * heard of it is told to the log now.
+ */
+#include "server/node/node_internal.h"
+
+#include <stdio.h>
+
+/* ---- state ---------------------------------------------------------------------------------- */
+
+static int node_recover_control(struct node *n, struct node_group *g, const struct store_kv *kv,
+                                struct store_kv_reader *reader)
+{
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(from, g->id, g->now.generation);
+    from[NODE_PREFIX_BYTES] = NODE_KEY_NODE;
+    int err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
+    while (err == 0 && bytes_has_prefix(key, bytes_of(from, NODE_PREFIX_BYTES))) {
+        node_control_note(n, bytes_of(key.data + NODE_PREFIX_BYTES, key.size - NODE_PREFIX_BYTES),
+                          true, value);
+        err = kv->next(reader, &key, &value);
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+static int node_recover_meta(struct node *n, struct node_group *g, const struct store_kv *kv)
+{
+    struct store_kv_reader *reader = NULL;
+    uint8_t key[9];
+    struct bytes value;
+    node_meta_key(g->id, key);
+    TRY(kv->reader_open(kv->ctx, &reader));
+    int err = kv->get(reader, bytes_of(key, sizeof key), &value);
+    if (err == 0) {
+        err = node_meta_decode(value, &g->now);
+        g->flushed = g->now;
+        if (err == 0 && g->id == 0) {
+            err = node_recover_control(n, g, kv, reader);
+        }
+    } else if (err == ERR_NOT_FOUND) {
+        g->now = (struct node_meta){.generation = 1, .level = NODE_LEVEL};
+        g->flushed = g->now;
+        err = node_genesis(n, g);
+    }
+    kv->reader_close(reader);
+    g->apply_target = g->now.index;
+    return err;
+}
+
+/* ---- log ------------------------------------------------------------------------------------ */
+
+static uint8_t node_recover_state(enum store_wal_state state)
+{
+    return state == STORE_WAL_OK          ? RAFT_ENTRY_OK
+           : state == STORE_WAL_AMBIGUOUS ? RAFT_ENTRY_AMBIGUOUS
+                                          : RAFT_ENTRY_FAULTY;
+}
+
+/* The state was installed beyond what the log knows: the log now begins there. */
+static int node_recover_rebase(struct node *n, struct node_group *g, struct node_env *env,
+                               struct store_wal_group *w)
+{
+    struct store_wal_record records[2] = {
+        {.kind = STORE_WAL_CUT, .group = g->id, .index = w->base_index + 1},
+        {.kind = STORE_WAL_BASE, .group = g->id, .index = g->now.index, .term = g->now.term}};
+    uint64_t lsn = 0;
+    log_line(n->options.log, LOG_INFO, "log_rebased", "node=%u group=%u index=%llu", n->self, g->id,
+             (unsigned long long)g->now.index);
+    w->base_index = g->now.index;
+    w->base_term = g->now.term;
+    w->last_index = g->now.index;
+    return store_wal_append(env->wal, records, 2, &lsn);
+}
+
+static int node_recover_entries(struct node *n, struct node_group *g, struct node_env *env,
+                                const struct store_wal_group *w)
+{
+    for (uint64_t i = w->base_index + 1; i <= w->last_index; i++) {
+        struct store_wal_entry e = {.index = i, .state = STORE_WAL_FAULTY};
+        int err = store_wal_entry_get(env->wal, g->id, i, &e);
+        if (err != 0 && err != ERR_NOT_FOUND) {
+            return err;
+        }
+        struct raft_entry entry = {.term = e.term,
+                                   .time_us = e.time_us,
+                                   .bytes = e.bytes,
+                                   .type = e.type,
+                                   .state = (enum raft_entry_state)node_recover_state(e.state)};
+        TRY(raft_group_recover(n->raft, g->id, &entry));
+    }
+    return 0;
+}
+
+/* returns: whether the log and the state belong together at the applied index. */
+static bool node_recover_agrees(struct node_group *g, struct node_env *env,
+                                const struct store_wal_group *w)
+{
+    struct store_wal_entry e;
+    if (g->now.index <= w->base_index) {
+        return true;
+    }
+    if (store_wal_entry_get(env->wal, g->id, g->now.index, &e) != 0) {
+        return false;
+    }
+    return e.term == 0 || e.term == g->now.term;
+}
+
+static int node_recover_group(struct node *n, struct node_group *g, struct node_env *env,
+                              struct err_info *why)
+{
+    struct store_wal_group w = {.group = g->id};
+    int err = node_recover_meta(n, g, env->kv);
+    if (err != 0) {
+        return err_set(why, err, "cannot read the state of group %u", g->id);
+    }
+    err = store_wal_group_get(env->wal, g->id, &w);
+    if (err != 0 && err != ERR_NOT_FOUND) {
+        return err_set(why, err, "cannot read the log of group %u", g->id);
+    }
+    if (w.base_index > g->now.index) {
+        return err_set(why, ERR_CORRUPT,
+                       "log of group %u begins after %llu, but its state ends at %llu", g->id,
+                       (unsigned long long)w.base_index, (unsigned long long)g->now.index);
+    }
+    if (!node_recover_agrees(g, env, &w) && node_recover_rebase(n, g, env, &w) != 0) {
+        return err_set(why, ERR_IO, "cannot write the log of group %u", g->id);
+    }
+    struct raft_group_options o = {.group = g->id,
+                                   .voters_count = g->voters_count,
+                                   .term = w.term,
+                                   .vote = w.vote,
+                                   .commit = NUM_MAX(w.commit, g->now.index),
+                                   .base_index = w.base_index,
+                                   .base_term = w.base_term,
+                                   .base_time_us = g->now.log_time_us,
+                                   .applied_index = g->now.index,
+                                   .hard_lost = w.hard_lost,
+                                   .tail_ambiguous = w.tail_ambiguous};
+    memcpy(o.voters, g->voters, g->voters_count * sizeof o.voters[0]);
+    err = raft_group_add(n->raft, &o);
+    err = err != 0 ? err : node_recover_entries(n, g, env, &w);
+    err = err != 0 ? err : raft_group_start(n->raft, g->id, n->now);
+    if (err != 0) {
+        return err_set(why, err, "cannot recover the log of group %u", g->id);
+    }
+    log_line(n->options.log, LOG_INFO, "group_recovered",
+             "node=%u group=%u term=%llu base=%llu last=%llu applied=%llu", n->self, g->id,
+             (unsigned long long)w.term, (unsigned long long)w.base_index,
+             (unsigned long long)w.last_index, (unsigned long long)g->now.index);
+    return 0;
+}
+
+int node_recover(struct node *n, struct node_env *env, struct err_info *why)
+{
+    const struct limits *l = &n->options.limits;
+    struct raft_options o = raft_options_default(n->self, rng_next(&n->rng));
+    uint64_t entries = 16;
+    while (entries < l->log_entries) {
+        entries *= 2;
+    }
+    o.heartbeat_us = n->options.heartbeat_us;
+    o.election_us = n->options.election_us;
+    o.groups_max = n->identity.groups_count;
+    o.peers_max = n->identity.nodes_count;
+    o.entries_max = (uint32_t)entries;
+    o.inflight_messages_max = (uint32_t)l->append_inflight;
+    o.message_bytes_max = (uint32_t)l->append_bytes;
+    o.message_entries_max = (uint32_t)NUM_MIN(l->append_entries, (uint64_t)n->staged_max);
+    o.uncommitted_bytes_max = l->uncommitted_bytes;
+    o.reads_max = (uint32_t)l->reads;
+    if (raft_host_new(&n->raft, &o, &n->alloc) != 0) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for the logs of node %u", n->self);
+    }
+    for (unsigned i = 0; i < n->groups_count; i++) {
+        TRY(node_recover_group(n, &n->groups[i], env, why));
+        node_clean_start(n, &n->groups[i]);
+    }
+    return 0;
+}

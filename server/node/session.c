@@ -1,0 +1,394 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Sessions: the same (session, sequence) is applied once and answered the same (Ongaro's
+ * dissertation, 6.3). A session record holds its time to live, when it was last used in log time,
+ * and up to which sequence replies have arrived. Replies lie in NODE_SESSION_WINDOW slots by
+ * sequence, so an old one is overwritten and none has to be searched for.
+ *
+ *   SESSION  session u64be                 ttl u64, used u64, acked u64
+ *   REPLY    session u64be, slot u16be     sequence u64, code i32, whole u8, reply
+ *
+ * A session ends only by an EXPIRE entry that names a log time: apply reads no clock.
+ */
+#include "server/node/node_internal.h"
+
+#define NODE_SESSION_TTL_MIN_US 1000000u
+#define NODE_EXPIRE_PAGE 4u /* sessions ended by one entry */
+#define NODE_EXPIRE_EVERY_US 5000000u
+
+static struct bytes node_session_name(uint64_t session, uint8_t into[9])
+{
+    into[0] = NODE_KEY_SESSION;
+    num_put_u64_be(into + 1, session);
+    return bytes_of(into, 9);
+}
+
+static struct bytes node_reply_name(uint64_t session, uint64_t sequence, uint8_t into[11])
+{
+    uint16_t slot = (uint16_t)(sequence % NODE_SESSION_WINDOW);
+    into[0] = NODE_KEY_REPLY;
+    num_put_u64_be(into + 1, session);
+    into[9] = (uint8_t)(slot >> 8);
+    into[10] = (uint8_t)slot;
+    return bytes_of(into, 11);
+}
+
+struct node_session {
+    uint64_t ttl_us;
+    uint64_t used_us;
+    uint64_t acked;
+};
+
+static int node_session_get(struct node_sm *sm, uint64_t session, struct node_session *out)
+{
+    uint8_t name[9];
+    struct bytes raw;
+    TRY(node_sm_get(sm, node_session_name(session, name), &raw));
+    struct bytes_reader r = bytes_reader_of(raw);
+    out->ttl_us = bytes_take_u64(&r);
+    out->used_us = bytes_take_u64(&r);
+    out->acked = bytes_take_u64(&r);
+    return bytes_reader_ended(&r) ? 0 : ERR_CORRUPT;
+}
+
+static int node_session_put(struct node_sm *sm, uint64_t session, const struct node_session *s)
+{
+    uint8_t name[9];
+    uint8_t raw[24];
+    num_put_u64(raw, s->ttl_us);
+    num_put_u64(raw + 8, s->used_us);
+    num_put_u64(raw + 16, s->acked);
+    return node_sm_put(sm, node_session_name(session, name), bytes_of(raw, sizeof raw));
+}
+
+int node_session_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    uint8_t name[11];
+    TRY(node_keys_add(out, node_session_name(cmd->session, name)));
+    return node_keys_add(out, node_reply_name(cmd->session, cmd->sequence, name));
+}
+
+/* The stored reply of the slot, if it is the one of this sequence. */
+static bool node_session_stored(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
+                                int *code)
+{
+    uint8_t name[11];
+    struct bytes raw;
+    if (node_sm_get(sm, node_reply_name(cmd->session, cmd->sequence, name), &raw) != 0) {
+        return false;
+    }
+    struct bytes_reader r = bytes_reader_of(raw);
+    uint64_t sequence = bytes_take_u64(&r);
+    int32_t stored = (int32_t)bytes_take_u32(&r);
+    bool whole = bytes_take_u8(&r) != 0;
+    if (r.failed || sequence != cmd->sequence) {
+        return false;
+    }
+    *code = whole ? stored : ERR_DONE;
+    (void)buf_append(reply, r.at, r.left);
+    return true;
+}
+
+int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
+                       bool *answered)
+{
+    struct node_session s;
+    int code = 0;
+    *answered = true;
+    if (cmd->sequence == 0) {
+        return ERR_INVALID;
+    }
+    if (node_session_get(sm, cmd->session, &s) != 0) {
+        return ERR_SESSION_EXPIRED;
+    }
+    if (node_session_stored(sm, cmd, reply, &code)) {
+        return code;
+    }
+    if (cmd->sequence <= s.acked) {
+        return ERR_DONE; /* its reply has been acknowledged and overwritten */
+    }
+    if (cmd->sequence - s.acked > NODE_SESSION_WINDOW && cmd->sequence > cmd->acked &&
+        cmd->sequence - cmd->acked > NODE_SESSION_WINDOW) {
+        return ERR_BUSY; /* its slot may hold a reply that is still wanted */
+    }
+    *answered = false;
+    return 0;
+}
+
+int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, struct bytes reply)
+{
+    uint8_t raw[13 + NODE_REPLY_STORED_MAX];
+    uint8_t name[11];
+    struct node_session s;
+    TRY(node_session_get(sm, cmd->session, &s));
+    bool whole = reply.size <= NODE_REPLY_STORED_MAX;
+    size_t size = whole ? reply.size : 0;
+    num_put_u64(raw, cmd->sequence);
+    num_put_u32(raw + 8, (uint32_t)code);
+    raw[12] = whole;
+    if (size > 0) {
+        memcpy(raw + 13, reply.data, size);
+    }
+    TRY(node_sm_put(sm, node_reply_name(cmd->session, cmd->sequence, name),
+                    bytes_of(raw, 13 + size)));
+    if (cmd->acked < cmd->sequence) {
+        s.acked = NUM_MAX(s.acked, cmd->acked);
+    }
+    s.used_us = NUM_MAX(s.used_us, sm->time_us);
+    return node_session_put(sm, cmd->session, &s);
+}
+
+/* ---- ops ------------------------------------------------------------------------------------ */
+
+/* The session's id is the index of the entry that opens it: never used before. */
+static int node_open_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    (void)out;
+    return cmd->body.size == 8 ? 0 : ERR_INVALID;
+}
+
+static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct bytes_reader r = bytes_reader_of(cmd->body);
+    uint64_t ttl_us = bytes_take_u64(&r);
+    if (!bytes_reader_ended(&r) || cmd->session != 0) {
+        return ERR_INVALID;
+    }
+    struct node_session s = {.ttl_us = NUM_MAX(ttl_us, (uint64_t)NODE_SESSION_TTL_MIN_US),
+                             .used_us = sm->time_us};
+    uint8_t name[9];
+    uint8_t raw[24];
+    num_put_u64(raw, s.ttl_us);
+    num_put_u64(raw + 8, s.used_us);
+    num_put_u64(raw + 16, s.acked);
+    TRY(node_sm_add(sm, node_session_name(sm->index, name), bytes_of(raw, sizeof raw)));
+    sm->g->now.sessions++;
+    return buf_put_u64(reply, sm->index);
+}
+
+/* Body: log time u64, then session ids u64. */
+static int node_expire_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    struct bytes_reader r = bytes_reader_of(cmd->body);
+    uint8_t name[11];
+    (void)bytes_take_u64(&r);
+    if (cmd->body.size % 8 != 0 || cmd->body.size > 8 * (1 + NODE_EXPIRE_PAGE)) {
+        return ERR_INVALID;
+    }
+    while (r.left > 0) {
+        uint64_t session = bytes_take_u64(&r);
+        TRY(node_keys_add(out, node_session_name(session, name)));
+        for (uint64_t i = 0; i < NODE_SESSION_WINDOW; i++) {
+            TRY(node_keys_add(out, node_reply_name(session, i, name)));
+        }
+    }
+    return 0;
+}
+
+static int node_expire_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct bytes_reader r = bytes_reader_of(cmd->body);
+    uint64_t named_us = bytes_take_u64(&r);
+    uint8_t name[11];
+    (void)reply;
+    if (r.failed || cmd->body.size % 8 != 0 || cmd->body.size > 8 * (1 + NODE_EXPIRE_PAGE) ||
+        named_us > sm->time_us) {
+        return ERR_INVALID;
+    }
+    while (r.left > 0) {
+        uint64_t session = bytes_take_u64(&r);
+        struct node_session s;
+        if (node_session_get(sm, session, &s) != 0 || s.used_us + s.ttl_us > named_us) {
+            continue; /* used since the leader looked */
+        }
+        TRY(node_sm_del(sm, node_session_name(session, name)));
+        for (uint64_t i = 0; i < NODE_SESSION_WINDOW; i++) {
+            TRY(node_sm_del(sm, node_reply_name(session, i, name)));
+        }
+        sm->g->now.sessions--;
+    }
+    return 0;
+}
+
+const struct node_op node_session_ops[] = {
+    {NODE_OP_SESSION_OPEN, "session_open", node_open_keys, node_open_apply},
+    {NODE_OP_EXPIRE, "expire", node_expire_keys, node_expire_apply},
+    {0, NULL, NULL, NULL},
+};
+
+/* ---- the leader's look at the end of sessions ----------------------------------------------- */
+
+/* Body: log time u64, first session u64. Reply: next session u64 (0: all seen), then those that
+ * have ended. */
+static int node_due_want(struct bytes body, struct node_keys *keys, struct node_range *range)
+{
+    static const uint8_t to[1] = {NODE_KEY_SESSION + 1};
+    (void)keys;
+    if (body.size != 16 + 9) {
+        return ERR_INVALID;
+    }
+    range->from = bytes_of(body.data + 16, 9);
+    range->to = bytes_of(to, 1);
+    range->rows_max = 256;
+    range->bytes_max = 1u << 16;
+    return 0;
+}
+
+static int node_due_answer(const struct node_query_ctx *q, struct bytes body,
+                           const struct node_rows *rows, struct buf *reply)
+{
+    struct bytes_reader b = bytes_reader_of(body);
+    uint64_t now_us = bytes_take_u64(&b);
+    unsigned found = 0;
+    uint64_t next = 0;
+    (void)q;
+    (void)buf_put_u64(reply, 0);
+    for (unsigned i = 0; i < node_rows_count(rows) && found < NODE_EXPIRE_PAGE; i++) {
+        struct bytes name;
+        struct bytes value;
+        node_rows_at(rows, i, &name, &value);
+        struct bytes_reader r = bytes_reader_of(value);
+        uint64_t ttl_us = bytes_take_u64(&r);
+        uint64_t used_us = bytes_take_u64(&r);
+        next = num_get_u64_be(name.data + 1) + 1;
+        if (used_us + ttl_us <= now_us) {
+            (void)buf_put_u64(reply, next - 1);
+            found++;
+        }
+    }
+    if (reply->err == 0 && (node_rows_more(rows) || found == NODE_EXPIRE_PAGE)) {
+        num_put_u64(reply->data, next);
+    }
+    return reply->err;
+}
+
+const struct node_query_op node_session_queries[] = {
+    {NODE_QUERY_SESSIONS, "sessions", node_due_want, node_due_answer},
+    {0, NULL, NULL, NULL},
+};
+
+static void node_expire_ask(struct node *n, struct node_group *g, uint64_t first);
+
+static void node_expire_proposed(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)ctx;
+    (void)code;
+    (void)reply;
+}
+
+static void node_expire_found(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_group *g = ctx;
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint64_t next = bytes_take_u64(&r);
+    struct raft_status s;
+    if (!g->led || code != 0 || r.failed || raft_status_get(n->raft, g->id, n->now, &s) != 0) {
+        return;
+    }
+    if (r.left > 0) {
+        uint8_t body[8 * (1 + NODE_EXPIRE_PAGE)];
+        num_put_u64(body, g->now.log_time_us); /* passed already: apply sees at least this */
+        size_t size = NUM_MIN(r.left, sizeof body - 8);
+        memcpy(body + 8, r.at, size);
+        struct node_cmd cmd = {.op = NODE_OP_EXPIRE, .body = bytes_of(body, 8 + size)};
+        node_propose(n, g->id, &cmd, n->now + NODE_EXPIRE_EVERY_US, g, node_expire_proposed);
+    }
+    if (next != 0) {
+        node_expire_ask(n, g, next);
+    }
+}
+
+static void node_expire_ask(struct node *n, struct node_group *g, uint64_t first)
+{
+    uint8_t body[16 + 9];
+    num_put_u64(body, g->now.log_time_us);
+    num_put_u64(body + 8, first);
+    (void)node_session_name(first, body + 16);
+    node_query(n, g->id, NODE_QUERY_SESSIONS, bytes_of(body, sizeof body), true,
+               n->now + NODE_EXPIRE_EVERY_US, g, node_expire_found);
+}
+
+/* A quiet log's time stands still in the state, so the leader adds an entry to move it on. */
+static void node_expire_fire(struct node *n, struct node_timer *t)
+{
+    struct node_group *g = t->ctx;
+    if (!g->led) {
+        return;
+    }
+    struct raft_status s;
+    if (g->now.sessions > 0 && raft_status_get(n->raft, g->id, n->now, &s) == 0) {
+        if (s.log_time_us > g->now.log_time_us + n->options.session_ttl_us / 4) {
+            uint8_t body[8];
+            num_put_u64(body, g->now.log_time_us);
+            struct node_cmd cmd = {.op = NODE_OP_EXPIRE, .body = bytes_of(body, sizeof body)};
+            node_propose(n, g->id, &cmd, n->now + NODE_EXPIRE_EVERY_US, g, node_expire_proposed);
+        }
+        node_expire_ask(n, g, 0);
+    }
+    uint64_t pause = NUM_MAX(n->options.session_ttl_us / 16, (uint64_t)NODE_EXPIRE_EVERY_US);
+    node_timer_set(n, &g->expire, n->now + pause);
+}
+
+void node_session_led(struct node *n, struct node_group *g)
+{
+    g->expire.ctx = g;
+    g->expire.fire = node_expire_fire;
+    node_timer_set(n, &g->expire, n->now + NODE_EXPIRE_EVERY_US);
+}
+
+/* ---- session.open --------------------------------------------------------------------------- */
+
+struct node_open {
+    struct node_client client;
+    uint32_t group;
+};
+
+static void node_open_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_open *o = ctx;
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint64_t session = bytes_take_u64(&r);
+    if (code != 0) {
+        node_reply_group_error(n, o->client, code, o->group);
+    } else {
+        struct buf *out = &n->scratch;
+        buf_clear(out);
+        (void)wire_pack_map(out, 1);
+        (void)wire_pack_text(out, WIRE_FIELD_SESSION);
+        (void)wire_pack_u64(out, session);
+        node_reply_ok(n, o->client, buf_view(out));
+    }
+    alloc_put(&n->alloc, o, sizeof *o);
+}
+
+static void node_open_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
+{
+    uint32_t group = 0;
+    struct node_cmd cmd = {.op = NODE_OP_SESSION_OPEN};
+    int err = wire_params_check(req, 1, 1);
+    err = err != 0 ? err : wire_param_u32(req, 0, &group);
+    struct node_group *g = node_group_find(n, group);
+    if (err == 0 && wire_identity_group_of(&n->identity, group) == NULL) {
+        err = ERR_NOT_FOUND;
+    }
+    if (err == 0 && g != NULL && g->now.sessions >= n->options.limits.sessions) {
+        err = ERR_BUSY;
+    }
+    struct node_open *o = err == 0 ? alloc_get(&n->alloc, sizeof *o) : NULL;
+    if (o == NULL) {
+        node_reply_error(n, client, err != 0 ? err : ERR_NO_MEMORY, NULL);
+        return;
+    }
+    *o = (struct node_open){.client = client, .group = group};
+    uint8_t body[8];
+    num_put_u64(body, n->options.session_ttl_us);
+    cmd.body = bytes_of(body, sizeof body);
+    node_propose(n, group, &cmd, node_request_deadline(n, req), o, node_open_done);
+}
+
+const struct node_api node_session_api[] = {
+    {WIRE_METHOD_SESSION_OPEN, node_open_serve},
+    {NULL, NULL},
+};
