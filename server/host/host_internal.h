@@ -1,0 +1,232 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The parts of a host and what they offer each other.
+ *
+ *   loop.c         events into the node, effects out of it, timers, completions
+ *   stream.c       one connection: half-received bytes, unsent bytes
+ *   client_conn.c  clients: accepting, limits, MessagePack-RPC
+ *   peer_conn.c    other nodes: dialling, greeting, frames
+ *   threads.c      WAL thread and job pools
+ */
+#ifndef HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
+#define HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
+
+#include "base/rng.h"
+#include "server/host/data_dir.h"
+#include "server/host/host.h"
+#include "server/node/node.h"
+#include "wire/frame.h"
+#include "wire/scan.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#define HOST_READ_BYTES 65536u
+#define HOST_FX_MAX 128u
+#define HOST_IOV_MAX 96u
+#define HOST_PREFIX_BYTES WIRE_FRAME_HEADER_BYTES
+#define HOST_JOBS_MAX 64u /* posted at once */
+#define HOST_SWEEP_US 50000u
+#define HOST_DONE_MAX 16u /* completions given back at once by one thread */
+
+struct host;
+struct host_stream;
+
+/* ---- stream.c ------------------------------------------------------------------------------- */
+
+/* Unsent: prefix, head, body, in that order. */
+struct host_item {
+    struct host_item *next;
+    struct buf head;
+    struct node_blob *body;
+    uint32_t prefix_bytes;
+    uint8_t prefix[HOST_PREFIX_BYTES];
+};
+
+struct host_stream_ops {
+    /* Takes whole messages from data and sets *used; *want is the size of the message that begins
+     * after them, as far as known. returns: 0, or why the connection must end. */
+    int (*arrived)(struct host_stream *s, struct bytes data, size_t *used, size_t *want);
+    /* The connection has ended, once; closed comes later. */
+    void (*ended)(struct host_stream *s, int code, const char *reason);
+    /* Everything about it may be released. */
+    void (*closed)(struct host_stream *s);
+};
+
+struct host_stream {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct host *host;
+    const struct host_stream_ops *ops;
+    struct buf in; /* a half-received message */
+    size_t want;
+    struct host_item *first;
+    struct host_item *last;
+    size_t sent_bytes; /* of the first item */
+    uint64_t out_bytes;
+    uint64_t out_bytes_max;
+    size_t writing_bytes;
+    struct host_stream *dirty_next;
+    uint64_t half_since_us; /* 0: no message is half-received */
+    uint64_t last_in_us;
+    uint64_t last_out_us; /* something was sent, or there was nothing to send */
+    bool dirty;
+    bool writing;
+    bool ended;
+    bool end_when_sent;
+};
+
+/* The TCP handle is initialised. in_bytes_max: of one message. */
+int host_stream_init(struct host_stream *s, struct host *h, const struct host_stream_ops *ops,
+                     size_t in_bytes_max);
+int host_stream_read(struct host_stream *s);
+/* Queues one item; takes head and body whatever happens. prefix_bytes: at most HOST_PREFIX_BYTES.
+ * returns: 0, ERR_BUSY (more unsent bytes than allowed) or ERR_NO_MEMORY: end the connection. */
+int host_stream_send(struct host_stream *s, const uint8_t *prefix, size_t prefix_bytes,
+                     struct buf *head, struct node_blob *body);
+void host_stream_flush(struct host_stream *s);
+/* Ends it now; a second time does nothing. reason: static. */
+void host_stream_end(struct host_stream *s, int code, const char *reason);
+void host_streams_flush(struct host *h);
+/* Address of the other side, "1.2.3.4:5". returns: into. */
+const char *host_stream_name(const struct host_stream *s, char *into, size_t bytes);
+
+/* ---- threads.c ------------------------------------------------------------------------------ */
+
+struct host_done {
+    struct node_job *job;
+    struct node_wal_batch *batch;
+    int code; /* of the batch */
+};
+
+struct host_threads;
+
+/* completed: called by any thread when completions wait; env: stores, for every thread. */
+int host_threads_start(struct host_threads **out, struct host *h, const struct node_env *env,
+                       struct err_info *why);
+void host_threads_wal(struct host_threads *t, struct node_wal_batch *batch);
+/* Starts jobs of one lane, in order. */
+void host_threads_jobs(struct host_threads *t, enum node_lane lane, struct node_job *const *jobs,
+                       unsigned count);
+/* Takes all completions; they are valid until the next call. */
+unsigned host_threads_done(struct host_threads *t, struct host_done **out);
+/* Ends all threads; what was not run, or not taken, is given back to n. */
+void host_threads_stop(struct host_threads *t, struct node *n);
+
+/* ---- loop.c --------------------------------------------------------------------------------- */
+
+/* Fills the times of ev and gives it to the node. */
+void host_step(struct host *h, struct node_event *ev);
+uint64_t host_now_us(void); /* CLOCK_BOOTTIME */
+int host_loop_init(struct host *h, struct err_info *why);
+/* The node must end; host_run returns code. */
+void host_fail(struct host *h, int code);
+
+/* ---- client_conn.c -------------------------------------------------------------------------- */
+
+struct host_client;
+
+struct host_clients {
+    uv_tcp_t listener;
+    bool listening;
+    struct host_client **slots;
+    uint32_t *free_slots;
+    uint32_t slots_count;
+    uint32_t free_count;
+    uint64_t generation;
+    uint64_t refused_logged_us;
+};
+
+int host_clients_open(struct host *h, const char *host, uint16_t port, struct err_info *why);
+void host_clients_reply(struct host *h, struct node_fx *fx);
+void host_clients_close(struct host *h, const struct node_fx *fx);
+void host_clients_sweep(struct host *h, uint64_t now_us);
+void host_clients_end(struct host *h);
+void host_clients_release(struct host *h);
+
+/* ---- peer_conn.c ---------------------------------------------------------------------------- */
+
+struct host_link;
+
+struct host_peer {
+    struct host *host;
+    const struct wire_identity_node *row;
+    struct host_link *link;    /* greeted */
+    struct host_link *dialled; /* on its way */
+    uv_getaddrinfo_t lookup;
+    bool looking;
+    bool told; /* its absence has been logged */
+    uint64_t retry_us;
+    uint64_t backoff_us;
+};
+
+struct host_peers {
+    uv_tcp_t listener;
+    bool listening;
+    struct host_peer *rows;
+    uint32_t count;
+    struct host_link *links; /* all of them */
+    uint32_t links_count;
+};
+
+int host_peers_open(struct host *h, const char *host, uint16_t port, struct err_info *why);
+void host_peers_send(struct host *h, struct node_fx *fx);
+void host_peers_sweep(struct host *h, uint64_t now_us);
+void host_peers_end(struct host *h);
+void host_peers_release(struct host *h);
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+struct host {
+    const struct host_settings *settings;
+    const struct log *log;
+    struct alloc heap;
+    struct rng rng; /* jitter only */
+    struct host_data_dir dir;
+    struct wire_identity identity;
+    struct store_superblock sb;
+    uint64_t nonce;
+    char client_host[256];
+    char peer_host[256];
+    uint16_t client_port;
+    uint16_t peer_port;
+    struct limits limits; /* the settings', made to fit */
+    struct node_env env;  /* the loop thread's */
+    struct store_kv state;
+    struct store_kv index;
+    struct node *node;
+    struct host_threads *threads;
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_timer_t sweep;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_signal_t signals[2];
+    bool loop_open;
+    bool signals_open;
+    bool dirty; /* the node has been stepped since the last pump */
+    bool ending;
+    int code;
+    uint64_t wall_us;
+    struct host_stream *dirty_first;
+    uint64_t input_bytes; /* memory of half-received messages */
+    uint8_t *read_buffer;
+
+    struct host_clients clients;
+    struct host_peers peers;
+
+    struct host_stats stats; /* the loop thread's */
+    pthread_mutex_t lock;    /* of the two below */
+    bool stop_asked;
+    struct host_stats published;
+};
+
+/* A bound listener on an address in words. what: for messages. returns: 0 or an error with why. */
+int host_listen(struct host *h, uv_tcp_t *tcp, const char *host, uint16_t port,
+                uv_connection_cb accept, const char *what, struct err_info *why);
+
+#endif

@@ -1,0 +1,556 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The threads beside the loop: one that writes the WAL, one that flushes, one that writes shards
+ * with one sync for many, readers, and a pool of workers with three lanes. Jobs go in and come back
+ * as pointers, under one lock a pool; the loop is woken once for all that has come back meanwhile.
+ *
+ * Lanes of the workers, by priority: foreground, repair, compute. Each kind behind keeps a share
+ * where there are workers enough: the last worker looks for repair first, the one before it for
+ * compute; and at least one worker is never in them.
+ */
+#include "server/host/host_internal.h"
+
+#include "base/num.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define THREADS_IDLE_NS 20000000L          /* a log without batches for so long is quiet */
+#define THREADS_MAINTAIN_BYTES (4u << 20)  /* one step of housekeeping */
+#define THREADS_SHARD_IDLE_S 1             /* shards are tidied up after so long a pause */
+#define THREADS_MAINTAIN_EVERY (16u << 20) /* of log written without a pause */
+
+/* First in, first out; grows, because what the node has admitted is never refused here. */
+struct host_ring {
+    void **items;
+    unsigned cap;
+    unsigned head;
+    unsigned count;
+};
+
+struct host_pool;
+
+struct host_worker {
+    struct host_pool *pool;
+    struct node_env env;
+    struct compute *compute;
+    pthread_t thread;
+    unsigned index;
+    unsigned lane; /* of the job in work */
+    bool busy;
+    bool started;
+    unsigned done_count;
+    struct host_done done[HOST_DONE_MAX];
+};
+
+struct host_pool {
+    struct host_threads *all;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct host_worker *workers;
+    unsigned workers_count;
+    unsigned lanes_count;
+    unsigned waiting;
+    unsigned active[3];
+    unsigned done_max; /* completions are given back in batches of so many at most */
+    bool stop;
+    struct host_ring lanes[3];
+    void (*run)(struct host_worker *w);
+};
+
+enum { POOL_READ = 0, POOL_FLUSH, POOL_SHARD, POOL_WORK, POOL_WAL, POOLS };
+
+struct host_threads {
+    struct host *host;
+    struct alloc heap;
+    struct host_pool pools[POOLS];
+    pthread_mutex_t lock; /* of the completions */
+    struct host_done *done;
+    struct host_done *taken;
+    unsigned done_cap;
+    unsigned done_count;
+    unsigned taken_cap;
+};
+
+/* ---- ring ----------------------------------------------------------------------------------- */
+
+static void ring_push(struct host_ring *r, const struct alloc *heap, void *item)
+{
+    if (r->count == r->cap) {
+        unsigned cap = r->cap == 0 ? 64 : r->cap * 2;
+        void **items = alloc_get(heap, cap * sizeof(void *));
+        ASSERT(items != NULL); /* some KiB; nothing can go on without them */
+        for (unsigned i = 0; i < r->count; i++) {
+            items[i] = r->items[(r->head + i) % r->cap];
+        }
+        alloc_put(heap, r->items, r->cap * sizeof(void *));
+        r->items = items;
+        r->cap = cap;
+        r->head = 0;
+    }
+    r->items[(r->head + r->count) % r->cap] = item;
+    r->count++;
+}
+
+static void *ring_pop(struct host_ring *r)
+{
+    ASSERT(r->count > 0);
+    void *item = r->items[r->head];
+    r->head = (r->head + 1) % r->cap;
+    r->count--;
+    return item;
+}
+
+/* ---- completions ---------------------------------------------------------------------------- */
+
+static void threads_give_back(struct host_threads *t, const struct host_done *done, unsigned count)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    bool first = t->done_count == 0;
+    if (t->done_count + count > t->done_cap) {
+        unsigned cap = NUM_MAX(256u, (t->done_count + count) * 2);
+        struct host_done *grown = alloc_get(&t->heap, cap * sizeof(*grown));
+        ASSERT(grown != NULL);
+        if (t->done_count > 0) {
+            memcpy(grown, t->done, t->done_count * sizeof(*grown));
+        }
+        alloc_put(&t->heap, t->done, t->done_cap * sizeof(*grown));
+        t->done = grown;
+        t->done_cap = cap;
+    }
+    memcpy(t->done + t->done_count, done, count * sizeof(*done));
+    t->done_count += count;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (first) {
+        (void)uv_async_send(&t->host->wake);
+    }
+}
+
+unsigned host_threads_done(struct host_threads *t, struct host_done **out)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    struct host_done *done = t->done;
+    unsigned cap = t->done_cap;
+    unsigned count = t->done_count;
+    t->done = t->taken;
+    t->done_cap = t->taken_cap;
+    t->done_count = 0;
+    t->taken = done;
+    t->taken_cap = cap;
+    (void)pthread_mutex_unlock(&t->lock);
+    *out = done;
+    return count;
+}
+
+/* ---- job pools ------------------------------------------------------------------------------ */
+
+/* Under the pool's lock. returns: the lane this worker takes from now, or lanes_count. */
+static unsigned pool_pick(const struct host_pool *p, unsigned index)
+{
+    if (p->lanes_count == 1) {
+        return p->lanes[0].count > 0 ? 0 : 1;
+    }
+    unsigned behind = p->active[1] + p->active[2];
+    bool may_behind = p->workers_count == 1 || behind + 1 < p->workers_count;
+    unsigned favourite = 0;
+    if (p->workers_count > 1 && index + 1 == p->workers_count) {
+        favourite = 1;
+    } else if (p->workers_count > 2 && index + 2 == p->workers_count) {
+        favourite = 2;
+    }
+    if (p->lanes[favourite].count > 0 && (favourite == 0 || may_behind)) {
+        return favourite;
+    }
+    for (unsigned lane = 0; lane < p->lanes_count; lane++) {
+        if (p->lanes[lane].count > 0 && (lane == 0 || may_behind)) {
+            return lane;
+        }
+    }
+    return p->lanes_count;
+}
+
+static void worker_give_back(struct host_worker *w)
+{
+    if (w->done_count > 0) {
+        threads_give_back(w->pool->all, w->done, w->done_count);
+        w->done_count = 0;
+    }
+}
+
+/* The job run last is over. Under the pool's lock. */
+static void worker_leave(struct host_worker *w)
+{
+    struct host_pool *p = w->pool;
+    if (!w->busy) {
+        return;
+    }
+    w->busy = false;
+    p->active[w->lane]--;
+    if (w->lane > 0 && p->waiting > 0 && p->lanes[1].count + p->lanes[2].count > 0) {
+        (void)pthread_cond_signal(&p->wake); /* a lane behind may have waited for this share */
+    }
+}
+
+/* Waits for a job. returns: NULL once stopped. */
+static struct node_job *worker_take(struct host_worker *w)
+{
+    struct host_pool *p = w->pool;
+    struct node_job *job = NULL;
+    (void)pthread_mutex_lock(&p->lock);
+    worker_leave(w);
+    unsigned lane = pool_pick(p, w->index);
+    if (lane == p->lanes_count && w->done_count > 0) {
+        (void)pthread_mutex_unlock(&p->lock);
+        worker_give_back(w); /* nothing more to do now: let the loop have them */
+        (void)pthread_mutex_lock(&p->lock);
+        lane = pool_pick(p, w->index);
+    }
+    while (!p->stop && lane == p->lanes_count) {
+        p->waiting++;
+        (void)pthread_cond_wait(&p->wake, &p->lock);
+        p->waiting--;
+        lane = pool_pick(p, w->index);
+    }
+    if (!p->stop) {
+        job = ring_pop(&p->lanes[lane]);
+        p->active[lane]++;
+        w->lane = lane;
+        w->busy = true;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return job;
+}
+
+static void worker_run_jobs(struct host_worker *w)
+{
+    struct node_job *job = worker_take(w);
+    while (job != NULL) {
+        node_job_run(job, &w->env);
+        w->done[w->done_count++] = (struct host_done){.job = job};
+        if (w->done_count >= w->pool->done_max) {
+            worker_give_back(w);
+        }
+        job = worker_take(w);
+    }
+    worker_give_back(w);
+}
+
+/* ---- shards --------------------------------------------------------------------------------- */
+
+/* Waits until there is something to take. returns: false after a pause. Under the lock. */
+static bool pool_wait_until(struct host_pool *p, time_t seconds, long nanoseconds)
+{
+    struct timespec until;
+    int err = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += seconds;
+    until.tv_nsec += nanoseconds;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    p->waiting++;
+    while (!p->stop && p->lanes[0].count == 0 && err == 0) {
+        err = pthread_cond_timedwait(&p->wake, &p->lock, &until);
+    }
+    p->waiting--;
+    return err != ETIMEDOUT || p->stop || p->lanes[0].count > 0;
+}
+
+static void pool_wait(struct host_pool *p)
+{
+    p->waiting++;
+    while (!p->stop && p->lanes[0].count == 0) {
+        (void)pthread_cond_wait(&p->wake, &p->lock);
+    }
+    p->waiting--;
+}
+
+static void shard_batch(struct host_worker *w, struct node_job **jobs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        node_job_run(jobs[i], &w->env);
+    }
+    int err = node_jobs_sync(&w->env);
+    for (unsigned i = 0; i < count; i++) {
+        if (err != 0) {
+            jobs[i]->code = err;
+        }
+        w->done[w->done_count++] = (struct host_done){.job = jobs[i]};
+        if (w->done_count == HOST_DONE_MAX) {
+            worker_give_back(w);
+        }
+    }
+    worker_give_back(w);
+}
+
+static void worker_run_shards(struct host_worker *w)
+{
+    struct host_pool *p = w->pool;
+    struct node_job *jobs[HOST_JOBS_MAX];
+    bool tidy = true; /* something may be left to compact */
+    (void)pthread_mutex_lock(&p->lock);
+    while (!p->stop) {
+        if (tidy && !pool_wait_until(p, THREADS_SHARD_IDLE_S, 0)) {
+            (void)pthread_mutex_unlock(&p->lock);
+            bool more = false;
+            tidy = store_segments_maintain(w->env.segments, THREADS_MAINTAIN_BYTES, &more) == 0 &&
+                   more;
+            (void)pthread_mutex_lock(&p->lock);
+            continue;
+        }
+        pool_wait(p);
+        unsigned count = 0;
+        while (!p->stop && count < HOST_JOBS_MAX && p->lanes[0].count > 0) {
+            jobs[count++] = ring_pop(&p->lanes[0]);
+        }
+        (void)pthread_mutex_unlock(&p->lock);
+        if (count > 0) {
+            shard_batch(w, jobs, count);
+            tidy = true;
+        }
+        (void)pthread_mutex_lock(&p->lock);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- write-ahead log ------------------------------------------------------------------------ */
+
+/* Housekeeping of a quiet log. returns: whether more is left. */
+static bool wal_tidy(struct host_worker *w, bool *idle_due)
+{
+    bool more = false;
+    if (*idle_due) {
+        *idle_due = false;
+        (void)store_wal_idle(w->env.wal);
+        return true;
+    }
+    return store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, &more) == 0 && more;
+}
+
+/* A log that is never quiet is tidied between batches. */
+static void wal_tidy_busy(struct host_worker *w, uint64_t *tidied_bytes)
+{
+    struct store_wal_stats stats;
+    bool more = false;
+    store_wal_stats_get(w->env.wal, &stats);
+    if (stats.bytes - *tidied_bytes >= THREADS_MAINTAIN_EVERY) {
+        *tidied_bytes = stats.bytes;
+        (void)store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, &more);
+    }
+}
+
+static void worker_run_wal(struct host_worker *w)
+{
+    struct host_pool *p = w->pool;
+    uint64_t tidied_bytes = 0;
+    bool tidy = true;
+    bool idle_due = false;
+    bool failed = false;
+    (void)pthread_mutex_lock(&p->lock);
+    while (!p->stop) {
+        if (tidy && !failed && !pool_wait_until(p, 0, THREADS_IDLE_NS)) {
+            (void)pthread_mutex_unlock(&p->lock);
+            tidy = wal_tidy(w, &idle_due);
+            (void)pthread_mutex_lock(&p->lock);
+            continue;
+        }
+        pool_wait(p);
+        if (p->stop) {
+            break;
+        }
+        struct node_wal_batch *batch = ring_pop(&p->lanes[0]);
+        (void)pthread_mutex_unlock(&p->lock);
+        int code = node_wal_run(batch, &w->env);
+        struct host_done done = {.batch = batch, .code = code};
+        threads_give_back(p->all, &done, 1);
+        failed = failed || code == ERR_IO;
+        tidy = true;
+        idle_due = true;
+        if (!failed) {
+            wal_tidy_busy(w, &tidied_bytes);
+        }
+        (void)pthread_mutex_lock(&p->lock);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    if (idle_due && !failed) {
+        (void)store_wal_idle(w->env.wal);
+    }
+}
+
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+static void *worker_main(void *arg)
+{
+    struct host_worker *w = arg;
+    w->pool->run(w);
+    return NULL;
+}
+
+static int pool_start(struct host_pool *p, const struct node_env *env, unsigned workers,
+                      struct err_info *why)
+{
+    const struct alloc *heap = &p->all->heap;
+    pthread_condattr_t attr;
+    (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&p->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    p->workers = alloc_get_zeroed(heap, workers, sizeof(struct host_worker));
+    if (p->workers == NULL) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for threads");
+    }
+    p->workers_count = workers;
+    for (unsigned i = 0; i < workers; i++) {
+        struct host_worker *w = &p->workers[i];
+        w->pool = p;
+        w->index = i;
+        w->env = *env;
+        TRY(compute_new(&w->compute, heap, why));
+        w->env.compute = w->compute;
+        int err = pthread_create(&w->thread, NULL, worker_main, w);
+        if (err != 0) {
+            return err_set(why, ERR_NO_MEMORY, "cannot start a thread: %s", strerror(err));
+        }
+        w->started = true;
+    }
+    return 0;
+}
+
+static void pool_stop(struct host_pool *p)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    (void)pthread_cond_broadcast(&p->wake);
+    (void)pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        if (p->workers[i].started) {
+            (void)pthread_join(p->workers[i].thread, NULL);
+        }
+    }
+}
+
+static void pool_release(struct host_pool *p)
+{
+    const struct alloc *heap = &p->all->heap;
+    for (unsigned i = 0; i < p->workers_count; i++) {
+        compute_free(p->workers[i].compute);
+    }
+    alloc_put(heap, p->workers, p->workers_count * sizeof(struct host_worker));
+    for (unsigned i = 0; i < 3; i++) {
+        alloc_put(heap, p->lanes[i].items, p->lanes[i].cap * sizeof(void *));
+    }
+    (void)pthread_cond_destroy(&p->wake);
+    (void)pthread_mutex_destroy(&p->lock);
+}
+
+int host_threads_start(struct host_threads **out, struct host *h, const struct node_env *env,
+                       struct err_info *why)
+{
+    const struct limits *l = &h->settings->limits;
+    const struct {
+        unsigned workers;
+        unsigned lanes;
+        unsigned done_max;
+        void (*run)(struct host_worker *w);
+    } shape[POOLS] = {
+        [POOL_READ] = {(unsigned)l->readers, 1, 4, worker_run_jobs},
+        [POOL_FLUSH] = {1, 1, 1, worker_run_jobs},
+        [POOL_SHARD] = {1, 1, 1, worker_run_shards},
+        [POOL_WORK] = {(unsigned)l->workers, 3, 1, worker_run_jobs},
+        [POOL_WAL] = {1, 1, 1, worker_run_wal},
+    };
+    struct host_threads *t = alloc_get_zeroed(&h->heap, 1, sizeof(*t));
+    if (t == NULL) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for threads");
+    }
+    t->host = h;
+    t->heap = h->heap;
+    (void)pthread_mutex_init(&t->lock, NULL);
+    *out = t;
+    for (unsigned i = 0; i < POOLS; i++) {
+        t->pools[i].all = t;
+        t->pools[i].lanes_count = shape[i].lanes;
+        t->pools[i].done_max = shape[i].done_max;
+        t->pools[i].run = shape[i].run;
+    }
+    int err = 0;
+    for (unsigned i = 0; i < POOLS && err == 0; i++) {
+        err = pool_start(&t->pools[i], env, shape[i].workers, why);
+    }
+    return err; /* host_threads_stop ends what was started */
+}
+
+static void pool_post(struct host_pool *p, unsigned lane, void *const *items, unsigned count)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < count; i++) {
+        ring_push(&p->lanes[lane], &p->all->heap, items[i]);
+    }
+    unsigned wake = NUM_MIN(p->waiting, count);
+    (void)pthread_mutex_unlock(&p->lock);
+    if (wake > 1) {
+        (void)pthread_cond_broadcast(&p->wake);
+    } else if (wake == 1) {
+        (void)pthread_cond_signal(&p->wake);
+    }
+}
+
+void host_threads_wal(struct host_threads *t, struct node_wal_batch *batch)
+{
+    void *item = batch;
+    pool_post(&t->pools[POOL_WAL], 0, &item, 1);
+}
+
+void host_threads_jobs(struct host_threads *t, enum node_lane lane, struct node_job *const *jobs,
+                       unsigned count)
+{
+    static const unsigned pools[NODE_LANES] = {POOL_READ, POOL_FLUSH, POOL_SHARD,
+                                               POOL_WORK, POOL_WORK,  POOL_WORK};
+    static const unsigned lanes[NODE_LANES] = {0, 0, 0, 0, 1, 2};
+    void *items[HOST_JOBS_MAX];
+    ASSERT(lane < NODE_LANES);
+    ASSERT(count <= HOST_JOBS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        items[i] = jobs[i];
+    }
+    pool_post(&t->pools[pools[lane]], lanes[lane], items, count);
+}
+
+void host_threads_stop(struct host_threads *t, struct node *n)
+{
+    for (unsigned i = 0; i < POOLS; i++) {
+        if (t->pools[i].workers != NULL) {
+            pool_stop(&t->pools[i]);
+        }
+    }
+    for (unsigned i = 0; i < t->done_count; i++) {
+        if (t->done[i].job != NULL) {
+            node_job_drop(n, t->done[i].job);
+        } else {
+            node_wal_drop(n, t->done[i].batch);
+        }
+    }
+    for (unsigned i = 0; i < POOLS; i++) {
+        struct host_pool *p = &t->pools[i];
+        for (unsigned lane = 0; lane < p->lanes_count; lane++) {
+            while (p->lanes[lane].count > 0 && i != POOL_WAL) {
+                node_job_drop(n, ring_pop(&p->lanes[lane]));
+            }
+            while (p->lanes[lane].count > 0) {
+                node_wal_drop(n, ring_pop(&p->lanes[lane]));
+            }
+        }
+        if (p->workers != NULL) {
+            pool_release(p);
+        }
+    }
+    struct alloc heap = t->heap;
+    alloc_put(&heap, t->done, t->done_cap * sizeof(*t->done));
+    alloc_put(&heap, t->taken, t->taken_cap * sizeof(*t->taken));
+    (void)pthread_mutex_destroy(&t->lock);
+    alloc_put(&heap, t, sizeof(*t));
+}
