@@ -7,7 +7,7 @@
  */
 #include "base/num.h"
 #include "raft/raft.h"
-#include "server/node/frames_internal.h"
+#include "server/node/node_internal.h"
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -17,9 +17,9 @@
 #define SIM_STATES 8192u /* digests remembered, by index */
 
 struct sim_state {
-    uint64_t           index;
+    uint64_t index;
     struct hash_digest digest;
-    uint32_t           node;
+    uint32_t node;
 };
 
 struct sim_leader {
@@ -28,10 +28,10 @@ struct sim_leader {
 };
 
 struct sim_group {
-    uint64_t         *terms; /* term of each committed entry, by index */
-    uint64_t          terms_cap;
-    uint64_t          committed;
-    struct sim_state  states[SIM_STATES];
+    uint64_t *terms; /* term of each committed entry, by index */
+    uint64_t terms_cap;
+    uint64_t committed;
+    struct sim_state states[SIM_STATES];
     struct sim_leader leaders[SIM_TERMS];
 };
 
@@ -39,13 +39,13 @@ struct sim_seen { /* what one node had shown when it was last looked at */
     uint64_t commit;
     uint64_t applied;
     uint64_t term;
-    bool     leader;
+    bool leader;
 };
 
 struct sim_check {
-    struct sim_group      groups[SIM_GROUPS_MAX + 1];
-    struct sim_seen       seen[SIM_NODES_MAX + 1][SIM_GROUPS_MAX + 1];
-    struct raft_entry     entries[4096];
+    struct sim_group groups[SIM_GROUPS_MAX + 1];
+    struct sim_seen seen[SIM_NODES_MAX + 1][SIM_GROUPS_MAX + 1];
+    struct raft_entry entries[4096];
     struct raft_heartbeat heartbeats[4096];
 };
 
@@ -71,9 +71,9 @@ void sim_check_restarted(struct sim *s, struct sim_node *n)
 
 static void sim_check_leader(struct sim *s, struct sim_node *n, const struct node_group_view *v)
 {
-    struct sim_group  *g = &s->check->groups[v->group];
+    struct sim_group *g = &s->check->groups[v->group];
     struct sim_leader *l = &g->leaders[v->term % SIM_TERMS];
-    uint64_t           term = 0;
+    uint64_t term = 0;
     if (l->term == v->term && l->node != n->id) {
         sim_fail(s, "election-safety", "group %u term %llu is led by node %u and node %u", v->group,
                  (unsigned long long)v->term, l->node, n->id);
@@ -116,8 +116,9 @@ static void sim_check_commit(struct sim *s, struct sim_node *n, const struct nod
         if (g->terms[i] == 0) {
             g->terms[i] = term;
         } else if (g->terms[i] != term) {
-            sim_fail(s, "log-matching", "group %u entry %llu: term %llu here at node %u, %llu before",
-                     v->group, (unsigned long long)i, (unsigned long long)term, n->id,
+            sim_fail(s, "log-matching",
+                     "group %u entry %llu: term %llu here at node %u, %llu before", v->group,
+                     (unsigned long long)i, (unsigned long long)term, n->id,
                      (unsigned long long)g->terms[i]);
         }
     }
@@ -174,8 +175,8 @@ void sim_check_node(struct sim *s, struct sim_node *n)
 
 void sim_check_frame(struct sim *s, struct sim_node *n, uint16_t frame_kind, struct bytes body)
 {
-    struct raft_message    m;
-    struct bytes           payloads;
+    struct raft_message m;
+    struct bytes payloads;
     struct store_wal_group disk;
     if (frame_kind != NODE_FRAME_RAFT) {
         return;
@@ -185,7 +186,8 @@ void sim_check_frame(struct sim *s, struct sim_node *n, uint16_t frame_kind, str
         sim_fail(s, "frame", "node %u sends a raft message that does not decode", n->id);
         return;
     }
-    bool promise = (m.kind == RAFT_MSG_VOTE_REPLY || m.kind == RAFT_MSG_APPEND_REPLY) && m.code == 0;
+    bool promise =
+        (m.kind == RAFT_MSG_VOTE_REPLY || m.kind == RAFT_MSG_APPEND_REPLY) && m.code == 0;
     if (!promise) {
         return;
     }
@@ -209,7 +211,7 @@ bool sim_check_converged(struct sim *s)
 {
     uint64_t applied[SIM_GROUPS_MAX + 1] = {0};
     uint64_t last[SIM_GROUPS_MAX + 1] = {0};
-    bool     led[SIM_GROUPS_MAX + 1] = {false};
+    bool led[SIM_GROUPS_MAX + 1] = {false};
     for (unsigned id = 1; id <= s->options.nodes; id++) {
         struct sim_node *n = &s->nodes[id];
         if (!n->up) {
@@ -242,7 +244,7 @@ void sim_check_finish(struct sim *s)
         struct sim_node *n = &s->nodes[id];
         for (unsigned i = 0; i < node_groups(n->node); i++) {
             struct node_group_view v;
-            struct hash_digest     d = {0};
+            struct hash_digest d = {0};
             node_group_view_get(n->node, i, &v);
             int code = node_state_digest(n->node, v.group, &n->env, &d);
             if (code != 0 || d.low != v.digest.low || d.high != v.digest.high) {

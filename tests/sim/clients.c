@@ -23,44 +23,44 @@
 enum sim_client_state { SIM_CLIENT_IDLE = 0, SIM_CLIENT_OPENING, SIM_CLIENT_BUSY, SIM_CLIENT_DONE };
 
 struct sim_client {
-    uint32_t              id;
+    uint32_t id;
     enum sim_client_state state;
-    bool                  sessions;
-    bool                  incr; /* the open operation is an increment */
-    bool                  unsure; /* some try of it may have been done */
-    uint32_t              process;
-    uint64_t              epoch; /* of its connection; changes when it breaks */
-    uint32_t              node;
-    uint64_t              session;
-    uint64_t              sequence;
-    uint32_t              msgid;
-    uint32_t              op; /* in the history */
-    uint64_t              until_us;
-    uint64_t              token; /* timers of earlier states are stale */
-    struct history_op     what;
-    uint32_t              known[SIM_KEYS];
-    uint32_t              final_key; /* at the end: reads of every key */
+    bool sessions;
+    bool incr;   /* the open operation is an increment */
+    bool unsure; /* some try of it may have been done */
+    uint32_t process;
+    uint64_t epoch; /* of its connection; changes when it breaks */
+    uint32_t node;
+    uint64_t session;
+    uint64_t sequence;
+    uint32_t msgid;
+    uint32_t op; /* in the history */
+    uint64_t until_us;
+    uint64_t token; /* timers of earlier states are stale */
+    struct history_op what;
+    uint32_t known[SIM_KEYS];
+    uint32_t final_key; /* at the end: reads of every key */
 };
 
 struct sim_clients {
-    struct sim_client    *list;
-    unsigned              count;
-    uint32_t              processes;
-    uint32_t              values;
-    struct history        history;
-    struct wire_decoder  *decoder;
-    struct buf            out;
-    uint64_t              incr_acked;
-    uint64_t              incr_unknown;
-    int64_t               counter;
-    bool                  counter_read;
+    struct sim_client *list;
+    unsigned count;
+    uint32_t processes;
+    uint32_t values;
+    struct history history;
+    struct wire_decoder *decoder;
+    struct buf out;
+    uint64_t incr_acked;
+    uint64_t incr_unknown;
+    int64_t counter;
+    bool counter_read;
 };
 
 static void sim_client_timer(struct sim *s, struct sim_client *c, uint64_t in_us)
 {
-    sim_push(s, &(struct sim_event){
-                    .at_us = s->now_us + in_us, .kind = SIM_EV_CLIENT, .node = c->id,
-                    .a = ++c->token});
+    sim_push(
+        s, &(struct sim_event){
+               .at_us = s->now_us + in_us, .kind = SIM_EV_CLIENT, .node = c->id, .a = ++c->token});
 }
 
 static uint64_t sim_client_pause(struct sim *s)
@@ -71,7 +71,7 @@ static uint64_t sim_client_pause(struct sim *s)
 
 void sim_clients_init(struct sim *s)
 {
-    struct sim_clients     *cs = calloc(1, sizeof(*cs));
+    struct sim_clients *cs = calloc(1, sizeof(*cs));
     struct wire_scan_limits limits = {.depth_max = 16, .items_max = 65536, .bytes_max = 4u << 20};
     ASSERT(cs != NULL);
     s->clients = cs;
@@ -125,7 +125,7 @@ static void sim_pack_key(struct buf *out, const struct sim_client *c)
 
 static void sim_client_pack(struct sim *s, struct sim_client *c)
 {
-    struct buf         *out = &s->clients->out;
+    struct buf *out = &s->clients->out;
     struct wire_options o = {.has_deadline = true, .deadline_ms = SIM_TRY_US / SIM_MS};
     buf_clear(out);
     c->msgid++;
@@ -188,7 +188,7 @@ static void sim_client_send(struct sim *s, struct sim_client *c)
 static void sim_client_draw(struct sim *s, struct sim_client *c)
 {
     struct sim_clients *cs = s->clients;
-    uint64_t            dice = rng_below(&s->rng, 100);
+    uint64_t dice = rng_below(&s->rng, 100);
     c->incr = dice < 7;
     c->unsure = false;
     c->what = (struct history_op){.process = c->process,
@@ -313,7 +313,7 @@ void sim_clients_gone(struct sim *s, uint32_t client, uint32_t node)
 static uint32_t sim_value_of(struct wire_node result)
 {
     struct bytes value = {0};
-    uint64_t     number = 0;
+    uint64_t number = 0;
     if (wire_node_is_nil(result)) {
         return HISTORY_ABSENT;
     }
@@ -331,7 +331,7 @@ static uint32_t sim_value_of(struct wire_node result)
 static void sim_client_refused(struct sim *s, struct sim_client *c, int code)
 {
     enum err_outcome outcome = err_outcome_of(code);
-    bool             read = !c->incr && c->what.f == HISTORY_GET;
+    bool read = !c->incr && c->what.f == HISTORY_GET;
     if (c->state == SIM_CLIENT_OPENING) {
         c->node = 0;
         c->state = SIM_CLIENT_IDLE;
@@ -385,9 +385,9 @@ static void sim_client_answered(struct sim *s, struct sim_client *c, struct wire
 void sim_clients_reply(struct sim *s, struct sim_event *ev)
 {
     struct sim_client *c = &s->clients->list[ev->node];
-    struct wire_node   root;
-    struct wire_rpc    rpc;
-    bool               waits = c->state == SIM_CLIENT_OPENING || c->state == SIM_CLIENT_BUSY;
+    struct wire_node root;
+    struct wire_rpc rpc;
+    bool waits = c->state == SIM_CLIENT_OPENING || c->state == SIM_CLIENT_BUSY;
     if (!waits || ev->a != (c->id | (c->epoch << 16)) || c->node != ev->other) {
         return;
     }
@@ -420,11 +420,21 @@ bool sim_clients_idle(const struct sim *s)
     return true;
 }
 
+void sim_clients_again(struct sim *s)
+{
+    struct sim_client *c = &s->clients->list[0];
+    ASSERT(s->quiet && c->state == SIM_CLIENT_DONE);
+    c->final_key = 0;
+    c->node = 0;
+    c->state = SIM_CLIENT_IDLE;
+    sim_client_timer(s, c, 1);
+}
+
 void sim_clients_finish(struct sim *s)
 {
     struct sim_clients *cs = s->clients;
-    uint32_t            key = 0;
-    bool                gave_up = false;
+    uint32_t key = 0;
+    bool gave_up = false;
     /* the last increment is the reading itself */
     int64_t least = (int64_t)cs->incr_acked;
     int64_t most = (int64_t)(cs->incr_acked + cs->incr_unknown);

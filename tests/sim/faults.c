@@ -10,8 +10,8 @@
 
 static void sim_faults_next(struct sim *s)
 {
-    uint64_t in = rng_chance(&s->rng, 1, 4) ? rng_between(&s->rng, 20, 400)
-                                            : rng_between(&s->rng, 400, 6000);
+    uint64_t in =
+        rng_chance(&s->rng, 1, 4) ? rng_between(&s->rng, 20, 400) : rng_between(&s->rng, 400, 6000);
     sim_push(s, &(struct sim_event){.at_us = s->now_us + in * SIM_MS, .kind = SIM_EV_FAULT});
 }
 
@@ -33,8 +33,8 @@ static void sim_faults_crash(struct sim *s, struct sim_node *n)
         return;
     }
     sim_crash(s, n);
-    uint64_t in = rng_chance(&s->rng, 1, 3) ? rng_between(&s->rng, 1, 50)
-                                            : rng_between(&s->rng, 50, 6000);
+    uint64_t in =
+        rng_chance(&s->rng, 1, 3) ? rng_between(&s->rng, 1, 50) : rng_between(&s->rng, 50, 6000);
     sim_push(s, &(struct sim_event){
                     .at_us = s->now_us + in * SIM_MS, .kind = SIM_EV_RESTART, .node = n->id});
 }
@@ -90,9 +90,9 @@ static void sim_faults_network(struct sim *s)
 static void sim_faults_rot(struct sim *s)
 {
     struct sim_node *n = &s->nodes[1 + s->options.seed % s->options.nodes];
-    const char      *name = NULL;
-    uint64_t         offset = 0;
-    bool             seg = s->options.k > 0 && rng_chance(&s->rng, 1, 2);
+    const char *name = NULL;
+    uint64_t offset = 0;
+    bool seg = s->options.k > 0 && rng_chance(&s->rng, 1, 2);
     if (s->options.rot && s->options.nodes >= 3 &&
         sim_disk_rot(n->disk, &s->rng, seg ? "seg/" : "wal/", &name, &offset)) {
         s->counters.rots++;
@@ -130,7 +130,7 @@ static void sim_faults_calm(struct sim *s)
 static void sim_faults_draw(struct sim *s)
 {
     struct sim_node *n = sim_faults_node(s);
-    uint64_t         dice = rng_below(&s->rng, 100);
+    uint64_t dice = rng_below(&s->rng, 100);
     if (dice < 25) {
         sim_faults_crash(s, n);
     } else if (dice < 30) {
@@ -157,7 +157,7 @@ static void sim_faults_draw(struct sim *s)
 static void sim_faults_stop(struct sim *s, const struct sim_event *ev)
 {
     struct sim_node *n = &s->nodes[ev->node];
-    int              code = (int)(int64_t)ev->a;
+    int code = (int)(int64_t)ev->a;
     if (!n->up || ev->life != n->life) {
         return;
     }

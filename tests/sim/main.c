@@ -27,12 +27,12 @@ static const char usage[] =
 
 struct sim_main {
     struct sim_options options;
-    uint64_t           first, last;
-    const char        *history;
-    bool               mix;
-    uint64_t           events;
-    uint64_t           trace;
-    uint64_t           crashes, partitions, rots, ok, info, objects;
+    uint64_t first, last;
+    const char *history;
+    bool mix;
+    uint64_t events;
+    uint64_t trace;
+    uint64_t crashes, partitions, rots, ok, info, objects;
 };
 
 static uint64_t sim_main_number(const char *text, char **end)
@@ -42,7 +42,7 @@ static uint64_t sim_main_number(const char *text, char **end)
 
 static bool sim_main_value(struct sim_main *m, const char *name, const char *value)
 {
-    char    *end = NULL;
+    char *end = NULL;
     uint64_t number = sim_main_number(value, &end);
     if (strcmp(name, "--history") == 0) {
         m->history = value;
@@ -154,7 +154,8 @@ int main(int argc, char **argv)
                                      .clients = 5,
                                      .ops_per_second = 20,
                                      .faults = true,
-                                     .rot = true},
+                                     .rot = true,
+                                     .wal_segment_bytes = 256u << 10},
                          .first = 1,
                          .last = 1};
     struct timespec from, to;
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
-    bool     ok = true;
+    bool ok = true;
     uint64_t runs = 0;
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (uint64_t seed = m.first; ok && seed <= m.last; seed++, runs++) {

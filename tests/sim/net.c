@@ -6,7 +6,7 @@
  * but never double a frame.
  */
 #include "base/num.h"
-#include "server/node/frames_internal.h"
+#include "server/node/node_internal.h"
 #include "tests/sim/sim.h"
 
 #include <string.h>
@@ -20,8 +20,8 @@ static void sim_net_queue(struct sim *s, struct sim_node *from, const struct nod
                           uint64_t at_us)
 {
     struct bytes body = fx->body != NULL ? node_blob_bytes(fx->body) : (struct bytes){0};
-    size_t       bytes = fx->head.size + body.size;
-    uint8_t     *data = sim_bytes_get(s, bytes);
+    size_t bytes = fx->head.size + body.size;
+    uint8_t *data = sim_bytes_get(s, bytes);
     if (fx->head.size > 0) {
         memcpy(data, fx->head.data, fx->head.size);
     }
@@ -42,8 +42,8 @@ static void sim_net_queue(struct sim *s, struct sim_node *from, const struct nod
 void sim_net_send(struct sim *s, struct sim_node *from, const struct node_fx *fx)
 {
     struct sim_link *link = &s->links[from->id][fx->peer];
-    bool             raft = fx->frame_kind == NODE_FRAME_RAFT;
-    uint64_t         at = s->now_us + rng_between(&s->rng, 100, 1000);
+    bool raft = fx->frame_kind == NODE_FRAME_RAFT;
+    uint64_t at = s->now_us + rng_between(&s->rng, 100, 1000);
     s->counters.frames++;
     if (raft) {
         sim_check_frame(s, from, fx->frame_kind, buf_view(&fx->head));
@@ -68,12 +68,12 @@ void sim_net_send(struct sim *s, struct sim_node *from, const struct node_fx *fx
 
 void sim_net_deliver(struct sim *s, struct sim_event *ev)
 {
-    struct sim_node  *n = &s->nodes[ev->node];
+    struct sim_node *n = &s->nodes[ev->node];
     struct node_event frame = {.kind = NODE_EV_PEER,
                                .peer = ev->other,
                                .frame_kind = ev->frame_kind,
                                .data = bytes_of(ev->data, ev->bytes)};
-    bool              raft = ev->frame_kind == NODE_FRAME_RAFT;
+    bool raft = ev->frame_kind == NODE_FRAME_RAFT;
     if (s->links[ev->other][ev->node].cut || (!raft && s->nodes[ev->other].life != ev->a)) {
         s->counters.lost++;
         return;
@@ -122,10 +122,10 @@ void sim_net_refresh(struct sim *s)
 
 void sim_net_peer(struct sim *s, struct sim_event *ev)
 {
-    struct sim_node  *n = &s->nodes[ev->node];
-    struct sim_node  *peer = &s->nodes[ev->other];
-    bool              joined = sim_net_joined(s, ev->node, ev->other);
-    bool              stale = n->peer_life[ev->other] != peer->life;
+    struct sim_node *n = &s->nodes[ev->node];
+    struct sim_node *peer = &s->nodes[ev->other];
+    bool joined = sim_net_joined(s, ev->node, ev->other);
+    bool stale = n->peer_life[ev->other] != peer->life;
     struct node_event event = {.peer = ev->other};
     if (ev->a == 0 && n->peer_up[ev->other] && (!joined || stale)) {
         n->peer_up[ev->other] = false;

@@ -36,10 +36,11 @@ struct sim_options {
     uint64_t seconds;
     unsigned clients;
     unsigned ops_per_second; /* all clients together */
-    bool     faults;
-    bool     rot; /* bit rot on at most a minority for each entry */
+    bool faults;
+    bool rot;      /* bit rot on at most a minority for each entry */
     unsigned k, m; /* k > 0: object clients too */
-    bool     verbose;
+    uint32_t wal_segment_bytes;
+    bool verbose;
 };
 
 enum sim_event_kind {
@@ -59,52 +60,52 @@ enum sim_event_kind {
 };
 
 struct sim_event {
-    uint64_t            at_us;
-    uint64_t            number;
+    uint64_t at_us;
+    uint64_t number;
     enum sim_event_kind kind;
-    uint32_t            node; /* receiver, or client for SIM_EV_CLIENT and SIM_EV_REPLY */
-    uint32_t            other;
-    uint64_t            life; /* of node: events of an earlier life are dropped */
-    uint64_t            a;    /* lane, conn, epoch ... */
-    uint16_t            frame_kind;
-    uint8_t            *data; /* owned: sim_bytes_put */
-    size_t              bytes;
+    uint32_t node; /* receiver, or client for SIM_EV_CLIENT and SIM_EV_REPLY */
+    uint32_t other;
+    uint64_t life; /* of node: events of an earlier life are dropped */
+    uint64_t a;    /* lane, conn, epoch ... */
+    uint16_t frame_kind;
+    uint8_t *data; /* owned: sim_bytes_put */
+    size_t bytes;
 };
 
 struct sim_lane {
     struct node_job *jobs[256];
-    unsigned         head, count;
-    bool             busy;
+    unsigned head, count;
+    bool busy;
 };
 
 struct sim_node {
-    uint32_t               id;
-    bool                   up;
-    bool                   paused;
-    uint64_t               life;
-    uint64_t               boot;
-    struct node           *node;
-    struct sim_disk       *disk;
-    struct disk            table;
-    struct store_kv        kv;
-    struct store_kv        segidx;
-    struct store_wal      *wal;
+    uint32_t id;
+    bool up;
+    bool paused;
+    uint64_t life;
+    uint64_t boot;
+    struct node *node;
+    struct sim_disk *disk;
+    struct disk table;
+    struct store_kv kv;
+    struct store_kv segidx;
+    struct store_wal *wal;
     struct store_segments *segments;
-    struct node_env        env;
+    struct node_env env;
     struct node_wal_batch *batch;
-    struct sim_lane        lanes[NODE_LANES];
-    int64_t                clock_offset_us;
-    int64_t                clock_ppm;
-    uint64_t               tick_us; /* time of the tick that is queued; 0: none */
-    uint64_t               idle_us;
-    uint64_t               wal_slow_us; /* added to each batch */
-    bool                   peer_up[SIM_NODES_MAX + 1];
-    uint64_t               peer_life[SIM_NODES_MAX + 1]; /* of the peer when it came up */
-    uint64_t               conns[64]; /* client connections: epoch, 0 none */
+    struct sim_lane lanes[NODE_LANES];
+    int64_t clock_offset_us;
+    int64_t clock_ppm;
+    uint64_t tick_us; /* time of the tick that is queued; 0: none */
+    uint64_t idle_us;
+    uint64_t wal_slow_us; /* added to each batch */
+    bool peer_up[SIM_NODES_MAX + 1];
+    uint64_t peer_life[SIM_NODES_MAX + 1]; /* of the peer when it came up */
+    uint64_t conns[64];                    /* client connections: epoch, 0 none */
 };
 
 struct sim_link {
-    bool     cut;
+    bool cut;
     uint64_t clog_until_us;
 };
 
@@ -121,31 +122,36 @@ struct sim_uploads;
 struct sim_check;
 
 struct sim {
-    struct sim_options   options;
-    struct rng           rng;   /* schedule and faults */
-    uint64_t             now_us;
-    uint64_t             number;
-    struct sim_event    *heap;
-    size_t               heap_count, heap_cap;
-    struct sim_node      nodes[SIM_NODES_MAX + 1]; /* by id, from 1 */
-    struct sim_link      links[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1];
-    uint32_t             loss_ppm, duplicate_ppm, reorder_ppm;
+    struct sim_options options;
+    struct rng rng; /* schedule and faults */
+    uint64_t now_us;
+    uint64_t number;
+    struct sim_event *heap;
+    size_t heap_count, heap_cap;
+    struct sim_node nodes[SIM_NODES_MAX + 1]; /* by id, from 1 */
+    struct sim_link links[SIM_NODES_MAX + 1][SIM_NODES_MAX + 1];
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
     struct wire_identity identity;
-    uint64_t             trace;
-    struct sim_counters  counters;
-    struct sim_clients  *clients;
-    struct sim_uploads  *uploads;
-    struct sim_check    *check;
-    bool                 quiet; /* faults are over */
-    bool                 failed;
-    char                 failure[512]; /* "name: sentence" of the first invariant that broke */
-    struct alloc         heap_alloc;
-    uint8_t             *free_small; /* recycled buffers */
+    uint64_t trace;
+    struct sim_counters counters;
+    struct sim_clients *clients;
+    struct sim_uploads *uploads;
+    struct sim_check *check;
+    bool quiet; /* faults are over */
+    bool failed;
+    char failure[512]; /* "name: sentence" of the first invariant that broke */
+    struct alloc heap_alloc;
+    uint8_t *free_small; /* recycled buffers */
 };
 
 /* world.c */
 void sim_init(struct sim *s, const struct sim_options *options);
 void sim_release(struct sim *s);
+/* Takes all events before until_us. */
+void sim_pass(struct sim *s, uint64_t until_us);
+/* Ends the faults and goes on until every client is done and every replica equal; a failure of
+ * liveness if that takes longer. */
+void sim_settle(struct sim *s, uint64_t within_us);
 /* Runs to the end. returns: whether no invariant broke. */
 bool sim_run(struct sim *s);
 void sim_push(struct sim *s, const struct sim_event *ev);
@@ -155,9 +161,9 @@ void sim_start(struct sim *s, struct sim_node *n);
 uint64_t sim_node_now(const struct sim *s, const struct sim_node *n);
 unsigned sim_nodes_up(const struct sim *s);
 /* Ends the run with the first failure. check: a fixed short name. */
-void     sim_fail(struct sim *s, const char *check, const char *format, ...) ATTR_PRINTF(3, 4);
+void sim_fail(struct sim *s, const char *check, const char *format, ...) ATTR_PRINTF(3, 4);
 uint8_t *sim_bytes_get(struct sim *s, size_t bytes);
-void     sim_bytes_put(struct sim *s, uint8_t *data, size_t bytes);
+void sim_bytes_put(struct sim *s, uint8_t *data, size_t bytes);
 
 /* net.c */
 void sim_net_send(struct sim *s, struct sim_node *from, const struct node_fx *fx);
@@ -181,6 +187,8 @@ void sim_clients_fire(struct sim *s, struct sim_event *ev);
 void sim_clients_reply(struct sim *s, struct sim_event *ev);
 void sim_clients_gone(struct sim *s, uint32_t client, uint32_t node);
 bool sim_clients_idle(const struct sim *s);
+/* Lets the first client read every key once more. */
+void sim_clients_again(struct sim *s);
 /* Checks the history. */
 void sim_clients_finish(struct sim *s);
 bool sim_clients_write(const struct sim *s, FILE *to);

@@ -570,6 +570,19 @@ uint64_t sim_disk_file_bytes(struct sim_disk *d, const char *name)
     return entry == NULL ? 0 : entry->inode->size;
 }
 
+bool sim_disk_find_text(struct sim_disk *d, const char *name, const char *text, uint64_t *offset)
+{
+    struct sim_name *entry = sim_disk_find(d, name);
+    size_t bytes = strlen(text);
+    for (uint64_t at = 0; entry != NULL && at + bytes <= entry->inode->size; at++) {
+        if (memcmp(entry->inode->data + at, text, bytes) == 0) {
+            *offset = at;
+            return true;
+        }
+    }
+    return false;
+}
+
 unsigned sim_disk_files(struct sim_disk *d)
 {
     return d->names_count;

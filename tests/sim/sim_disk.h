@@ -38,6 +38,8 @@ bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, const
 /* XORs one byte; returns: false if it lies outside of the file. */
 bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t offset, uint8_t mask);
 uint64_t sim_disk_file_bytes(struct sim_disk *d, const char *name);
+/* returns: whether text stands in the file; *offset is its first place. */
+bool sim_disk_find_text(struct sim_disk *d, const char *name, const char *text, uint64_t *offset);
 unsigned sim_disk_files(struct sim_disk *d);
 const char *sim_disk_file_name(struct sim_disk *d, unsigned i);
 

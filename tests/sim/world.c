@@ -48,8 +48,8 @@ void sim_fail(struct sim *s, const char *check, const char *format, ...)
         return;
     }
     s->failed = true;
-    int     used = snprintf(s->failure, sizeof(s->failure), "%s: at %llu us: ", check,
-                            (unsigned long long)s->now_us);
+    int used = snprintf(s->failure, sizeof(s->failure), "%s: at %llu us: ", check,
+                        (unsigned long long)s->now_us);
     va_list args;
     va_start(args, format);
     (void)vsnprintf(s->failure + used, sizeof(s->failure) - (size_t)used, format, args);
@@ -93,7 +93,7 @@ void sim_push(struct sim *s, const struct sim_event *ev)
         s->heap = realloc(s->heap, s->heap_cap * sizeof(*s->heap));
         ASSERT(s->heap != NULL);
     }
-    size_t           at = s->heap_count++;
+    size_t at = s->heap_count++;
     struct sim_event item = *ev;
     item.number = s->number++;
     while (at > 0 && sim_before(&item, &s->heap[(at - 1) / 2])) {
@@ -107,7 +107,7 @@ static struct sim_event sim_pop(struct sim *s)
 {
     struct sim_event top = s->heap[0];
     struct sim_event item = s->heap[--s->heap_count];
-    size_t           at = 0;
+    size_t at = 0;
     for (;;) {
         size_t child = at * 2 + 1;
         if (child >= s->heap_count) {
@@ -174,9 +174,9 @@ static void sim_fx_wal(struct sim *s, struct sim_node *n, struct node_wal_batch 
 static void sim_fx_reply(struct sim *s, struct sim_node *n, struct node_fx *fx)
 {
     struct bytes body = fx->body != NULL ? node_blob_bytes(fx->body) : (struct bytes){0};
-    size_t       bytes = fx->head.size + body.size;
-    uint32_t     client = (uint32_t)(fx->conn & 0xffff);
-    uint8_t     *data = sim_bytes_get(s, bytes);
+    size_t bytes = fx->head.size + body.size;
+    uint32_t client = (uint32_t)(fx->conn & 0xffff);
+    uint8_t *data = sim_bytes_get(s, bytes);
     if (fx->head.size > 0) {
         memcpy(data, fx->head.data, fx->head.size);
     }
@@ -202,9 +202,11 @@ static void sim_fx(struct sim *s, struct sim_node *n, struct node_fx *fx)
     case NODE_FX_CLOSE: sim_clients_gone(s, (uint32_t)(fx->conn & 0xffff), n->id); break;
     case NODE_FX_STOP:
         n->wal_slow_us = 0;
-        sim_push(s, &(struct sim_event){
-                        .at_us = s->now_us, .kind = SIM_EV_FAULT, .node = n->id, .life = n->life,
-                        .a = (uint64_t)(int64_t)fx->code});
+        sim_push(s, &(struct sim_event){.at_us = s->now_us,
+                                        .kind = SIM_EV_FAULT,
+                                        .node = n->id,
+                                        .life = n->life,
+                                        .a = (uint64_t)(int64_t)fx->code});
         break;
     default: ASSERT(false);
     }
@@ -223,14 +225,14 @@ static void sim_tick_at(struct sim *s, struct sim_node *n)
         return;
     }
     n->tick_us = at;
-    sim_push(s, &(struct sim_event){
-                    .at_us = at, .kind = SIM_EV_TICK, .node = n->id, .life = n->life});
+    sim_push(s,
+             &(struct sim_event){.at_us = at, .kind = SIM_EV_TICK, .node = n->id, .life = n->life});
 }
 
 void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev)
 {
     struct node_fx fx[SIM_FX_MAX];
-    unsigned       count = 0;
+    unsigned count = 0;
     ASSERT(n->up);
     ev->now_us = sim_node_now(s, n);
     ev->wall_us = ev->now_us + 1700000000u * (uint64_t)SIM_S;
@@ -250,7 +252,7 @@ void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev)
 static void sim_wal_done(struct sim *s, struct sim_node *n)
 {
     struct node_wal_batch *batch = n->batch;
-    struct node_event      ev = {.kind = NODE_EV_WAL, .batch = batch};
+    struct node_event ev = {.kind = NODE_EV_WAL, .batch = batch};
     ASSERT(batch != NULL);
     n->batch = NULL;
     ev.code = node_wal_run(batch, &n->env);
@@ -284,9 +286,9 @@ static void sim_jobs_done(struct sim *s, struct sim_node *n, enum node_lane lane
 {
     struct sim_lane *l = &n->lanes[lane];
     struct node_job *done[sizeof(l->jobs) / sizeof(l->jobs[0])];
-    unsigned         count = lane == NODE_LANE_SHARD ? l->count : 1;
-    unsigned         room = sizeof(l->jobs) / sizeof(l->jobs[0]);
-    uint64_t         life = n->life;
+    unsigned count = lane == NODE_LANE_SHARD ? l->count : 1;
+    unsigned room = sizeof(l->jobs) / sizeof(l->jobs[0]);
+    uint64_t life = n->life;
     for (unsigned i = 0; i < count; i++) {
         done[i] = l->jobs[l->head];
         l->head = (l->head + 1) % room;
@@ -322,31 +324,42 @@ static void sim_log(void *ctx, enum log_level level, const char *line)
 
 static struct log sim_node_log;
 
-static void sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *why)
+static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *why)
 {
-    struct store_wal_options wal = {.segment_bytes = 256u << 10,
-                                    .pool_segments = 2,
-                                    .live_segments_max = 8,
-                                    .batch_bytes_max = 100u << 10,
-                                    .store_id = n->id,
-                                    .incarnation = 1,
-                                    .groups_max = SIM_GROUPS_MAX + 1,
-                                    .entries_max = 1u << 16};
+    struct store_wal_options wal = {
+        .segment_bytes = s->options.wal_segment_bytes,
+        .pool_segments = 2,
+        .live_segments_max = 8,
+        .batch_bytes_max = (uint32_t)NUM_MIN(100u << 10, s->options.wal_segment_bytes / 4),
+        .store_id = n->id,
+        .incarnation = 1,
+        .groups_max = SIM_GROUPS_MAX + 1,
+        .entries_max = 1u << 16};
     struct store_segments_options seg = {.segment_bytes = 4u << 20,
                                          .reserve_bytes = 1u << 20,
                                          .segments_max = 1024,
                                          .store_id = n->id};
     memcpy(wal.cluster, s->identity.cluster, sizeof(wal.cluster));
     memcpy(seg.cluster, s->identity.cluster, sizeof(seg.cluster));
+    n->wal = NULL;
     int code = store_wal_open(&n->wal, &n->table, &wal, &s->heap_alloc, &sim_node_log, why);
     if (code == 0) {
         code = store_segments_open(&n->segments, &n->table, &n->segidx, &seg, &s->heap_alloc,
                                    &sim_node_log, why);
     }
-    if (code != 0) {
+    if (code == ERR_IO) {
+        /* a planted failure of the disk: the process ends and is started again */
+        if (n->wal != NULL) {
+            store_wal_close(n->wal);
+        }
+        n->wal = NULL;
+        sim_push(s, &(struct sim_event){
+                        .at_us = s->now_us + 100 * SIM_MS, .kind = SIM_EV_RESTART, .node = n->id});
+    } else if (code != 0) {
         sim_fail(s, "restart", "node %u cannot open its stores: %s: %s", n->id, err_name(code),
                  why->text);
     }
+    return code == 0;
 }
 
 static void sim_node_options(struct sim *s, struct sim_node *n, struct node_options *o,
@@ -377,16 +390,15 @@ static void sim_node_options(struct sim *s, struct sim_node *n, struct node_opti
 
 void sim_start(struct sim *s, struct sim_node *n)
 {
-    struct err_info      why = {0};
-    struct node_options  options;
+    struct err_info why = {0};
+    struct node_options options;
     struct wire_identity identity;
     ASSERT(!n->up);
     n->boot++;
     n->life++;
     n->paused = false;
     n->wal_slow_us = 0;
-    sim_open_stores(s, n, &why);
-    if (s->failed) {
+    if (!sim_open_stores(s, n, &why)) {
         return;
     }
     n->env = (struct node_env){.wal = n->wal,
@@ -402,6 +414,7 @@ void sim_start(struct sim *s, struct sim_node *n)
     }
     n->up = true;
     n->tick_us = 0;
+    memset(n->peer_up, 0, sizeof(n->peer_up));
     s->counters.restarts++;
     sim_check_restarted(s, n);
     struct node_event tick = {.kind = NODE_EV_TICK};
@@ -414,7 +427,7 @@ static void sim_crash_work(struct sim *s, struct sim_node *n)
 {
     struct sim_lane *shard = &n->lanes[NODE_LANE_SHARD];
     struct sim_lane *flush = &n->lanes[NODE_LANE_FLUSH];
-    unsigned         room = sizeof(shard->jobs) / sizeof(shard->jobs[0]);
+    unsigned room = sizeof(shard->jobs) / sizeof(shard->jobs[0]);
     if (flush->busy && rng_chance(&s->rng, 1, 2)) {
         node_job_run(flush->jobs[flush->head], &n->env);
     }
@@ -439,7 +452,7 @@ void sim_crash(struct sim *s, struct sim_node *n)
     sim_crash_work(s, n);
     for (unsigned lane = 0; lane < NODE_LANES; lane++) {
         struct sim_lane *l = &n->lanes[lane];
-        unsigned         room = sizeof(l->jobs) / sizeof(l->jobs[0]);
+        unsigned room = sizeof(l->jobs) / sizeof(l->jobs[0]);
         for (unsigned i = 0; i < l->count; i++) {
             node_job_drop(n->node, l->jobs[(l->head + i) % room]);
         }
@@ -474,7 +487,7 @@ void sim_crash(struct sim *s, struct sim_node *n)
 static void sim_identity(struct sim *s)
 {
     struct wire_identity_node nodes[SIM_NODES_MAX];
-    struct err_info           why = {0};
+    struct err_info why = {0};
     memset(nodes, 0, sizeof(nodes));
     for (unsigned i = 0; i < s->options.nodes; i++) {
         nodes[i].id = i + 1;
@@ -483,9 +496,8 @@ static void sim_identity(struct sim *s)
         nodes[i].peer_port = (uint16_t)(7101 + i);
         (void)snprintf(nodes[i].host, sizeof(nodes[i].host), "node%u", i + 1);
     }
-    struct wire_identity_plan plan = {.nodes = nodes,
-                                      .nodes_count = s->options.nodes,
-                                      .data_groups = s->options.groups};
+    struct wire_identity_plan plan = {
+        .nodes = nodes, .nodes_count = s->options.nodes, .data_groups = s->options.groups};
     rng_fill(&s->rng, plan.cluster, sizeof(plan.cluster));
     ASSERT(wire_identity_make(&plan, &s->identity, &why) == 0);
 }
@@ -638,37 +650,72 @@ static void sim_dispatch(struct sim *s, struct sim_event *ev)
     ev->data = NULL;
 }
 
-static bool sim_settled(struct sim *s)
+static void sim_one(struct sim *s)
 {
-    return sim_clients_idle(s) && sim_uploads_idle(s) && sim_check_converged(s);
+    struct sim_event ev = sim_pop(s);
+    ASSERT(ev.at_us >= s->now_us);
+    s->now_us = ev.at_us;
+    s->counters.events++;
+    sim_trace(s, &ev);
+    sim_dispatch(s, &ev);
+    sim_bytes_put(s, ev.data, ev.bytes);
+}
+
+void sim_pass(struct sim *s, uint64_t until_us)
+{
+    while (s->heap_count > 0 && !s->failed && s->heap[0].at_us < until_us) {
+        sim_one(s);
+    }
+    s->now_us = NUM_MAX(s->now_us, until_us);
+}
+
+static void sim_dump(const struct sim *s)
+{
+    for (unsigned id = 1; s->options.verbose && id <= s->options.nodes; id++) {
+        const struct sim_node *n = &s->nodes[id];
+        (void)fprintf(stderr, "node %u up=%d wal=%d lanes=%u/%u/%u/%u\n", id, n->up,
+                      n->batch != NULL, n->lanes[0].count, n->lanes[1].count, n->lanes[2].count,
+                      n->lanes[3].count);
+        for (unsigned i = 0; n->up && i < node_groups(n->node); i++) {
+            struct node_group_view v;
+            node_group_view_get(n->node, i, &v);
+            (void)fprintf(stderr,
+                          "  group %u leader=%u me=%d term=%llu base=%llu applied=%llu "
+                          "commit=%llu durable=%llu last=%llu\n",
+                          v.group, v.leader, v.is_leader, (unsigned long long)v.term,
+                          (unsigned long long)v.base_index, (unsigned long long)v.applied_index,
+                          (unsigned long long)v.commit_index, (unsigned long long)v.durable_index,
+                          (unsigned long long)v.last_index);
+        }
+    }
+}
+
+void sim_settle(struct sim *s, uint64_t within_us)
+{
+    uint64_t bound = s->now_us + within_us;
+    s->quiet = true;
+    sim_faults_end(s);
+    while (!s->failed) {
+        sim_pass(s, s->now_us + 200 * SIM_MS);
+        if (sim_clients_idle(s) && sim_uploads_idle(s) && sim_check_converged(s)) {
+            return;
+        }
+        if (s->now_us > bound) {
+            sim_fail(s, "liveness", "not settled %llu s after the last fault: %s",
+                     (unsigned long long)(within_us / SIM_S),
+                     !sim_clients_idle(s)   ? "a client waits"
+                     : !sim_uploads_idle(s) ? "an upload waits"
+                                            : "replicas differ");
+            sim_dump(s);
+        }
+    }
 }
 
 bool sim_run(struct sim *s)
 {
-    uint64_t end = s->now_us + s->options.seconds * SIM_S;
-    uint64_t bound = end + 60 * (uint64_t)SIM_S; /* liveness: settled by then */
-    uint64_t probe = end;
-    while (s->heap_count > 0 && !s->failed) {
-        struct sim_event ev = sim_pop(s);
-        ASSERT(ev.at_us >= s->now_us);
-        s->now_us = ev.at_us;
-        s->counters.events++;
-        if (!s->quiet && s->now_us >= end) {
-            s->quiet = true;
-            sim_faults_end(s);
-        }
-        sim_trace(s, &ev);
-        sim_dispatch(s, &ev);
-        sim_bytes_put(s, ev.data, ev.bytes);
-        if (s->quiet && s->now_us >= probe) {
-            if (sim_settled(s)) {
-                break;
-            }
-            probe = s->now_us + 200 * SIM_MS;
-            if (s->now_us > bound) {
-                sim_fail(s, "liveness", "not settled 60 s after the last fault");
-            }
-        }
+    sim_pass(s, s->now_us + s->options.seconds * SIM_S);
+    if (!s->failed) {
+        sim_settle(s, 60 * (uint64_t)SIM_S);
     }
     if (!s->failed) {
         sim_check_finish(s);
