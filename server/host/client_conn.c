@@ -253,17 +253,11 @@ void host_clients_close(struct host *h, const struct node_fx *fx)
     if (c == NULL) {
         return;
     }
-    if (fx->code != 0 && fx->code != ERR_CONNECTION) {
-        char name[80];
-        log_line(h->log, LOG_WARN, "client_refused_by_node", "conn=%llu client=%s code=%s",
-                 (unsigned long long)c->id, host_stream_name(&c->s, name, sizeof(name)),
-                 err_name(fx->code));
-        h->stats.clients_closed++;
-    }
     c->s.end_when_sent = true;
+    c->s.end_code = fx->code;
     (void)uv_read_stop((uv_stream_t *)&c->s.tcp);
     if (c->s.first == NULL) {
-        host_stream_end(&c->s, 0, "asked");
+        host_stream_end(&c->s, fx->code, "asked");
     }
 }
 

@@ -76,6 +76,7 @@ struct host_stream {
     bool writing;
     bool ended;
     bool end_when_sent;
+    int end_code; /* what it ends with then */
 };
 
 /* The TCP handle is initialised. in_bytes_max: of one message. */

@@ -323,7 +323,7 @@ void host_stream_flush(struct host_stream *s)
         return;
     }
     if (!s->ended && s->first == NULL && s->end_when_sent) {
-        host_stream_end(s, 0, "asked");
+        host_stream_end(s, s->end_code, "asked");
     }
 }
 

@@ -132,10 +132,12 @@ void fixture_begin(struct fixture *f, unsigned nodes, const char *config)
     struct wire_identity_plan plan = {
         .cluster = {0xab}, .nodes = rows, .nodes_count = nodes, .data_groups = 1};
     uint16_t ports[2 * FIXTURE_NODES_MAX];
+    char base[sizeof(f->base)];
     memset(f, 0, sizeof(*f));
     memset(rows, 0, sizeof(rows));
     (void)snprintf(f->base, sizeof(f->base), "/tmp/holdfast-test.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(f->base));
+    memcpy(base, f->base, sizeof(base));
     fixture_ports(ports, 2 * nodes);
     for (unsigned i = 0; i < nodes; i++) {
         rows[i].id = i + 1;
@@ -148,7 +150,7 @@ void fixture_begin(struct fixture *f, unsigned nodes, const char *config)
     for (unsigned i = 0; i < nodes; i++) {
         struct fixture_node *n = &f->nodes[i];
         (void)pthread_mutex_init(&n->lock, NULL);
-        (void)snprintf(n->path, sizeof(n->path), "%s/n%u", f->base, i + 1);
+        (void)snprintf(n->path, sizeof(n->path), "%s/n%u", base, i + 1);
         n->log = (struct log){.sink = fixture_log, .ctx = n, .least = LOG_DEBUG};
         fixture_settings(f, i, config);
         fixture_found(f, i);
