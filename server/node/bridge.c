@@ -113,7 +113,7 @@ static void node_on_send(struct node *n, const struct raft_action *a)
 {
     const struct raft_message *m = &a->message;
     struct node_group *g = node_group_find(n, m->group);
-    bool entries = m->count > 0 && m->heartbeats == NULL;
+    bool entries = m->count > 0 && (m->kind == RAFT_MSG_APPEND || m->kind == RAFT_MSG_FETCH_REPLY);
     struct buf frame;
     if (!node_peer_is_up(n, m->to)) {
         return;
