@@ -268,6 +268,8 @@ static void node_apply_fetched(struct node *n, struct node_fetch *f)
     }
     if (code == 0) {
         node_apply_execute(n, g);
+    } else if (code == ERR_CORRUPT) {
+        node_rebuild(n, g);
     } else {
         node_fail(n, code, "state_read");
     }
@@ -277,7 +279,7 @@ static void node_apply_fetched(struct node *n, struct node_fetch *f)
 
 bool node_apply_run(struct node *n, struct node_group *g)
 {
-    if (g->apply_state != NODE_APPLY_IDLE || g->fenced || n->failed || n->closing ||
+    if (g->apply_state != NODE_APPLY_IDLE || g->fenced || g->broken || n->failed || n->closing ||
         g->now.index >= g->apply_target || n->now < g->apply_retry_us || g->install_flips) {
         return false;
     }

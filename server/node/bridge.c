@@ -91,6 +91,11 @@ static void node_on_persist(struct node *n, struct node_group *g, const struct r
     node_persist_end(n, a->seq);
 }
 
+static bool node_message_carries(enum raft_message_kind kind)
+{
+    return kind == RAFT_MSG_APPEND || kind == RAFT_MSG_FETCH_REPLY;
+}
+
 /* returns: whether every payload was in memory and is now in frame. */
 static bool node_message_payloads(struct node *n, const struct node_group *g,
                                   const struct raft_message *m, struct buf *frame)
@@ -113,7 +118,7 @@ static void node_on_send(struct node *n, const struct raft_action *a)
 {
     const struct raft_message *m = &a->message;
     struct node_group *g = node_group_find(n, m->group);
-    bool entries = m->count > 0 && (m->kind == RAFT_MSG_APPEND || m->kind == RAFT_MSG_FETCH_REPLY);
+    bool entries = m->count > 0 && node_message_carries(m->kind);
     struct buf frame;
     if (!node_peer_is_up(n, m->to)) {
         return;
@@ -213,7 +218,7 @@ void node_raft_message(struct node *n, uint32_t peer, struct bytes data)
         return;
     }
     struct bytes_reader r = bytes_reader_of(payloads);
-    bool entries = m.count > 0 && m.entries != NULL;
+    bool entries = m.count > 0 && node_message_carries(m.kind);
     for (uint32_t i = 0; entries && i < m.count; i++) {
         struct raft_entry *e = &n->entries[i];
         struct bytes body = bytes_take(&r, e->bytes);

@@ -254,6 +254,10 @@ int node_load_start(struct node *n, struct node_group *g, uint64_t first, unsign
         node_load_free(n, l, count);
         return ERR_NO_MEMORY;
     }
+    if (l->count == 0) { /* damaged here, and not yet brought by a peer */
+        node_load_free(n, l, count);
+        return ERR_BUSY;
+    }
     l = node_load_shrink(n, l, count);
     if (l == NULL) {
         return ERR_NO_MEMORY;

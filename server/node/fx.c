@@ -198,6 +198,11 @@ uint8_t *node_blob_data(struct node_blob *b)
     return b->data;
 }
 
+bool node_blob_alone(const struct node_blob *b)
+{
+    return b->refs == 1;
+}
+
 struct bytes node_blob_bytes(const struct node_blob *b)
 {
     return bytes_of(b->data, b->bytes);

@@ -285,6 +285,7 @@ const struct node_method node_core_methods[] = {
     {NODE_CALL_PROPOSE, node_propose_serve},
     {NODE_CALL_QUERY, node_query_serve},
     {NODE_CALL_SNAPSHOT_CHUNK, node_snapshot_serve},
+    {NODE_CALL_SNAPSHOT_OPEN, node_snapshot_serve_open},
     {0, NULL},
 };
 
@@ -485,8 +486,8 @@ void node_free(struct node *n)
     if (n->objects != NULL) {
         node_objects_free(n->objects);
     }
-    node_watch_release(n);
     node_api_release(n);
+    node_watch_release(n);
     node_snapshots_release(n);
     node_control_release(n);
     for (unsigned i = 0; i < n->groups_count; i++) {

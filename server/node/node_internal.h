@@ -141,6 +141,9 @@ struct node_group {
     enum node_apply_state apply_state;
     uint64_t apply_retry_us;
     struct node_install *install;
+    bool cleaning; /* records of other generations are being deleted */
+    bool broken;   /* the state cannot be read: a snapshot must replace it */
+    struct node_timer rebuild;
     bool install_flips; /* the flip is out: nothing is applied meanwhile */
 
     struct node_link staged; /* proposals of this turn */
@@ -330,6 +333,8 @@ void node_fail(struct node *n, int code, const char *what);
 void node_send(struct node *n, uint32_t peer, enum node_frame kind, struct buf *head,
                struct node_blob *body); /* head and body are taken */
 
+bool node_blob_alone(const struct node_blob *b); /* nobody else refers to it */
+
 /* bridge.c */
 int node_raft(struct node *n, struct raft_event *ev);
 void node_raft_message(struct node *n, uint32_t peer, struct bytes data);
@@ -490,11 +495,14 @@ void node_compact(struct node *n, struct node_group *g);
 int node_snapshots_init(struct node *n);
 void node_snapshots_release(struct node *n);
 void node_snapshot_wanted(struct node *n, struct node_group *g, uint32_t peer);
+void node_snapshot_serve_open(struct node *n, struct node_request request, struct bytes body);
 void node_snapshot_serve(struct node *n, struct node_request request, struct bytes body);
 void node_install_begin(struct node *n, struct node_group *g, const struct raft_action *a);
 void node_install_turn(struct node *n);
 void node_install_release(struct node *n, struct node_group *g);
 void node_clean_start(struct node *n, struct node_group *g);
+/* The state of the group cannot be read any more: gets a snapshot from the leader. */
+void node_rebuild(struct node *n, struct node_group *g);
 
 /* watch.c */
 int node_watch_init(struct node *n);

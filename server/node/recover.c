@@ -179,6 +179,7 @@ int node_recover(struct node *n, struct node_env *env, struct err_info *why)
     for (unsigned i = 0; i < n->groups_count; i++) {
         TRY(node_recover_group(n, &n->groups[i], env, why));
         node_clean_start(n, &n->groups[i]);
+        node_watch_reset(n, &n->groups[i]); /* history begins here */
     }
     return 0;
 }

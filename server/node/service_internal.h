@@ -204,6 +204,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_PROPOSE = 1,
        NODE_CALL_QUERY,
        NODE_CALL_SNAPSHOT_CHUNK,
+       NODE_CALL_SNAPSHOT_OPEN,
        NODE_CALL_SHARD_WRITE = 16, /* cells of one stripe for one shard */
        NODE_CALL_SHARD_READ,
        NODE_CALL_SHARD_CHECK,
