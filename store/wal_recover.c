@@ -190,7 +190,13 @@ static int replay_tail(struct scan *s, uint32_t at)
     if (s->peek_found) {
         return s->peek_lsn > s->next_lsn ? replay_lost(s, at, to, s->peek_lsn) : 0;
     }
-    if (bad) {
+    if (bad && at >= s->blocks_there) {
+        /* the file was cut, so any number of durable batches may be missing; a lsn is left out, so
+         * that a later recovery sees it too */
+        store_wal_replay_unknown(s);
+        s->last_blocks = 0;
+        s->next_lsn++;
+    } else if (bad) {
         s->last_blocks = 0;
         return replay_lost(s, at, to, s->next_lsn + 1);
     }
@@ -205,6 +211,9 @@ static int replay_segment(struct scan *s)
         uint32_t found = store_wal_scan_find(s, at, s->next_lsn);
         if (found == s->blocks) {
             break;
+        }
+        if (s->info[found].lsn > s->next_lsn && s->next_lsn != 0) {
+            found = store_wal_scan_least(s, at, s->next_lsn);
         }
         const struct scan_block *f = &s->info[found];
         uint32_t start = found - at >= f->block ? found - f->block : at;
@@ -237,7 +246,12 @@ static int replay_all(struct scan *s, uint64_t first)
     struct store_wal *w = s->w;
     unsigned at = 0;
     uint64_t last = s->epochs[s->epochs_count - 1];
-    w->first_epoch = NUM_MIN(first, last);
+    while (s->epochs[at] < first && s->epochs[at] < last) {
+        at++;
+    }
+    /* the head that told `first` may be an older one, if a newer one rots; what is missing before
+     * the first file that is there is told as faulty by the STATE records at its start */
+    w->first_epoch = s->epochs[at];
     w->durable_first_epoch = w->first_epoch;
     if (last - w->first_epoch > (1u << 20)) {
         return err_set(s->why, ERR_CORRUPT, "log segments are too far apart");

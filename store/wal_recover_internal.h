@@ -49,7 +49,8 @@ struct scan {
     struct scan_block *info;
     uint32_t info_count; /* of memory */
     uint32_t blocks;
-    bool holes; /* part of it could not be read */
+    uint32_t blocks_there; /* fewer than blocks: the file was cut short */
+    bool holes;            /* part of it could not be read */
     struct buf footer;
 
     /* The first batch after it, in a later segment. */
@@ -87,6 +88,8 @@ struct scan_batch {
 int store_wal_scan_load(struct scan *s, uint64_t epoch, struct disk_file *file, uint64_t bytes);
 /* returns: the first block from `from` on that belongs to a batch of at least lsn, or s->blocks. */
 uint32_t store_wal_scan_find(const struct scan *s, uint32_t from, uint64_t lsn);
+/* returns: of those, the one with the lowest lsn: a misdirected block may stand before it. */
+uint32_t store_wal_scan_least(const struct scan *s, uint32_t from, uint64_t lsn);
 int store_wal_scan_peek(struct scan *s);
 int store_wal_scan_verdict(struct scan *s, uint64_t lsn, enum scan_verdict *verdict);
 /* Brings the item of the batch to s->scratch. *runs: how many it has, 0 if it is not *found. */

@@ -417,6 +417,7 @@ void store_wal_replay_end(struct scan *s)
         if (g->unsure) {
             group_loss(s, g);
             g->tail_ambiguous = true;
+            g->chain = ~g->chain; /* the break is seen again by the next recovery */
         }
         g->hard_lost = g->hard_lost || g->hard_pending;
         g->hard_pending = false;

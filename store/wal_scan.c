@@ -12,23 +12,36 @@
 
 #define HOLE_BYTE 0xa5
 
-static int scan_memory(struct scan *s, uint64_t bytes)
+/* Makes room for a segment. keep: blocks that stay as they are. */
+static int scan_memory(struct scan *s, uint64_t bytes, uint32_t keep)
 {
     struct alloc *a = &s->w->alloc;
     uint32_t blocks = (uint32_t)(bytes / WAL_BLOCK_BYTES);
     if (bytes > s->data_bytes) {
+        uint8_t *data = alloc_get(a, (size_t)bytes);
+        if (data == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        if (keep > 0) {
+            memcpy(data, s->data, (size_t)keep * WAL_BLOCK_BYTES);
+        }
         alloc_put(a, s->data, s->data_bytes);
-        s->data_bytes = 0;
-        s->data = alloc_get(a, (size_t)bytes);
-        s->data_bytes = s->data == NULL ? 0 : (size_t)bytes;
+        s->data = data;
+        s->data_bytes = (size_t)bytes;
     }
     if (blocks > s->info_count) {
-        alloc_put(a, s->info, s->info_count * sizeof(s->info[0]));
-        s->info_count = 0;
-        s->info = alloc_get(a, blocks * sizeof(s->info[0]));
-        s->info_count = s->info == NULL ? 0 : blocks;
+        struct scan_block *info = alloc_get(a, blocks * sizeof(*info));
+        if (info == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        if (keep > 0) {
+            memcpy(info, s->info, keep * sizeof(*info));
+        }
+        alloc_put(a, s->info, s->info_count * sizeof(*info));
+        s->info = info;
+        s->info_count = blocks;
     }
-    return s->data_bytes < bytes || s->info_count < blocks ? ERR_NO_MEMORY : 0;
+    return 0;
 }
 
 /* Blocks that cannot be read count as damaged; a file of which none can is an error. */
@@ -136,15 +149,43 @@ static int footer_gather(struct scan *s)
     return 0;
 }
 
+/* Segments are written in full before they are used. One that is shorter than its heads say, or
+ * than new ones are if it has none, was cut: what is missing counts as damaged blocks. */
+static int extend_short(struct scan *s)
+{
+    uint64_t want = s->w->options.segment_bytes;
+    struct wal_batch_head h;
+    for (uint32_t i = 0; i < s->blocks; i++) {
+        if (s->info[i].kind == SCAN_BATCH &&
+            store_wal_take_batch_head(s->data + (size_t)i * WAL_BLOCK_BYTES + WAL_BLOCK_HEAD_BYTES,
+                                      &h)) {
+            want = h.segment_bytes;
+            break;
+        }
+    }
+    uint32_t blocks = (uint32_t)NUM_MIN(want / WAL_BLOCK_BYTES, UINT32_MAX / WAL_BLOCK_BYTES);
+    if (blocks <= s->blocks) {
+        return 0;
+    }
+    TRY(scan_memory(s, (uint64_t)blocks * WAL_BLOCK_BYTES, s->blocks));
+    for (uint32_t i = s->blocks; i < blocks; i++) {
+        memset(s->data + (size_t)i * WAL_BLOCK_BYTES, HOLE_BYTE, WAL_BLOCK_BYTES);
+        s->info[i] = (struct scan_block){.kind = SCAN_BAD};
+    }
+    s->blocks = blocks;
+    return 0;
+}
+
 int store_wal_scan_load(struct scan *s, uint64_t epoch, struct disk_file *file, uint64_t bytes)
 {
     const struct disk *d = &s->w->disk;
     size_t got = 0;
     s->epoch = epoch;
     s->blocks = (uint32_t)(bytes / WAL_BLOCK_BYTES);
+    s->blocks_there = s->blocks;
     s->holes = false;
     s->peeked = false;
-    TRY(scan_memory(s, bytes));
+    TRY(scan_memory(s, bytes, 0));
     size_t whole = (size_t)s->blocks * WAL_BLOCK_BYTES;
     int err = whole == 0 ? 0 : d->read(d->ctx, file, 0, s->data, whole, &got);
     if (err == ERR_IO) {
@@ -155,6 +196,7 @@ int store_wal_scan_load(struct scan *s, uint64_t epoch, struct disk_file *file, 
     for (uint32_t i = 0; i < s->blocks; i++) {
         TRY(block_sort(s, s->data + (size_t)i * WAL_BLOCK_BYTES, &s->info[i]));
     }
+    TRY(extend_short(s));
     return footer_gather(s);
 }
 
@@ -165,6 +207,18 @@ uint32_t store_wal_scan_find(const struct scan *s, uint32_t from, uint64_t lsn)
         at++;
     }
     return at;
+}
+
+uint32_t store_wal_scan_least(const struct scan *s, uint32_t from, uint64_t lsn)
+{
+    uint32_t least = store_wal_scan_find(s, from, lsn);
+    for (uint32_t at = least; at < s->blocks; at++) {
+        if (s->info[at].kind == SCAN_BATCH && s->info[at].lsn >= lsn &&
+            s->info[at].lsn < s->info[least].lsn) {
+            least = at;
+        }
+    }
+    return least;
 }
 
 /* Looks into one later segment, block by block. */
@@ -281,7 +335,7 @@ static int item_from_footer(struct scan *s, uint64_t lsn)
 int store_wal_scan_item(struct scan *s, uint64_t lsn, bool *found, uint32_t *runs)
 {
     TRY(item_from_footer(s, lsn));
-    uint32_t at = store_wal_scan_find(s, 0, lsn + 1);
+    uint32_t at = store_wal_scan_least(s, 0, lsn + 1);
     if (s->scratch.size == 0 && at < s->blocks && s->info[at].lsn == lsn + 1 &&
         s->info[at].block == 0) {
         struct wal_view v = {.data = s->data + (size_t)at * WAL_BLOCK_BYTES,
