@@ -20,7 +20,7 @@ struct replay {
     enum scan_verdict verdict;
     bool item_found;
     uint32_t item_runs;
-    bool bad_head; /* a record head could not be read and nothing told it */
+    bool bad_head; /* ambiguous: the head of some entry could not be read */
     bool bad;      /* anything could not be read */
 };
 
@@ -264,6 +264,14 @@ static bool told_at(const struct replay *r, uint32_t slot, struct wal_run *run, 
     return false;
 }
 
+/* The next record of each group may follow one that cannot be read. */
+static void chains_forget(struct scan *s)
+{
+    for (unsigned i = 0; i < s->w->groups_count; i++) {
+        s->w->groups[i].chain_known = false;
+    }
+}
+
 static int replay_bad(struct replay *r, uint32_t slot)
 {
     struct wal_run run;
@@ -272,8 +280,13 @@ static int replay_bad(struct replay *r, uint32_t slot)
     if (r->verdict == SCAN_DURABLE && told_at(r, slot, &run, &index)) {
         return replay_told(r, &run, index);
     }
+    if (r->verdict == SCAN_DURABLE) {
+        store_wal_replay_unknown(r->s);
+        return 0;
+    }
     /* hard state in a bad last batch: its sync never returned, the earlier state holds */
-    r->bad_head = r->bad_head || r->verdict == SCAN_DURABLE || slot >= r->b->twice;
+    r->bad_head = r->bad_head || slot >= r->b->twice;
+    chains_forget(r->s);
     return 0;
 }
 
@@ -303,18 +316,17 @@ void store_wal_replay_unknown(struct scan *s)
     }
 }
 
-/* What a batch with unreadable heads leaves behind for all groups. */
+/* What a bad last batch leaves behind for all groups. */
 static void replay_damage(struct replay *r)
 {
     struct store_wal *w = r->s->w;
-    if (r->judged && r->verdict == SCAN_AMBIGUOUS) {
-        r->s->skip_lsn = r->b->lsn;
-        for (unsigned i = 0; i < w->groups_count; i++) {
-            w->groups[i].tail_ambiguous = w->groups[i].tail_ambiguous || r->bad_head;
-            w->groups[i].chain_known = false;
-        }
-    } else if (r->bad_head) {
-        store_wal_replay_unknown(r->s);
+    if (!r->judged || r->verdict == SCAN_DURABLE) {
+        return;
+    }
+    r->s->skip_lsn = r->b->lsn;
+    chains_forget(r->s);
+    for (unsigned i = 0; i < w->groups_count; i++) {
+        w->groups[i].tail_ambiguous = w->groups[i].tail_ambiguous || r->bad_head;
     }
 }
 
