@@ -74,18 +74,25 @@ static inline void num_put_u16(uint8_t *at, uint16_t v)
     at[1] = (uint8_t)(v >> 8);
 }
 
+/* Written out, because compilers merge these into one store and leave a loop a loop. */
 static inline void num_put_u32(uint8_t *at, uint32_t v)
 {
-    for (unsigned i = 0; i < 4; i++) {
-        at[i] = (uint8_t)(v >> (8 * i));
-    }
+    at[0] = (uint8_t)v;
+    at[1] = (uint8_t)(v >> 8);
+    at[2] = (uint8_t)(v >> 16);
+    at[3] = (uint8_t)(v >> 24);
 }
 
 static inline void num_put_u64(uint8_t *at, uint64_t v)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        at[i] = (uint8_t)(v >> (8 * i));
-    }
+    at[0] = (uint8_t)v;
+    at[1] = (uint8_t)(v >> 8);
+    at[2] = (uint8_t)(v >> 16);
+    at[3] = (uint8_t)(v >> 24);
+    at[4] = (uint8_t)(v >> 32);
+    at[5] = (uint8_t)(v >> 40);
+    at[6] = (uint8_t)(v >> 48);
+    at[7] = (uint8_t)(v >> 56);
 }
 
 static inline uint16_t num_get_u16(const uint8_t *at)
