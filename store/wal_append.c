@@ -530,10 +530,9 @@ static void apply(struct store_wal *w, const struct wal_batch *b)
 /* Oldest segment that recovery needs. */
 static void first_epoch_move(struct store_wal *w)
 {
-    for (unsigned i = 0; i + 1 < w->segments_count; i++) {
-        if (w->segments[i].epoch == w->first_epoch && w->segments[i].live == 0) {
-            w->first_epoch++;
-        }
+    uint64_t last = w->segments[w->segments_count - 1].epoch;
+    while (w->first_epoch < last && store_wal_segment_of(w, w->first_epoch)->live == 0) {
+        w->first_epoch++;
     }
 }
 
