@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Bytes of a message: a fixed head of 89 bytes, then `count` items, then (appended by the caller)
+ * Bytes of a message: a fixed head of 85 bytes, then `count` items, then (appended by the caller)
  * the payloads of the entries in order. Little-endian.
  *
  *   u8 kind, u32 group, from, to, u64 term, index, index_term, commit, ctx, hint, hint_term,
@@ -103,7 +103,7 @@ static void message_take_head(struct bytes_reader *r, struct raft_message *m, un
     m->code = (int32_t)bytes_take_u32(r);
     m->count = bytes_take_u32(r);
     *zero = bytes_take_u64(r);
-    ASSERT(!r->failed || r->left == 0 || r->left < 89);
+    ASSERT(!r->failed || r->left == 0 || r->left < 85);
 }
 
 /* returns: the sum of the entries' bytes; *ok is false if one cannot be. */

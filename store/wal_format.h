@@ -58,8 +58,9 @@
  *     0   4    checksum of bytes 4..63, begun with that of (cluster, store, epoch, lsn)
  *     4   1    kind: 1 ENTRY, 2 HARD, 3 BASE, 4 CUT, 5 FILL, 6 MARK, 7 STATE
  *     5   1    type of the entry
- *     6   1    flags. HARD: 1 = only commit changes (held once). FILL: 1 = moved. MARK: state of
- * the entry (1 faulty, 2 ambiguous). STATE: 1 = hard state lost, 2 = tail ambiguous 7   1    zero
+ *     6   1    flags (HARD 1: only commit changes, held once; FILL 1: moved; MARK: state of the
+ *              entry, 1 faulty, 2 ambiguous; STATE 1: hard state lost, 2: tail ambiguous)
+ *     7   1    zero
  *     8   4    group
  *    12   4    chain: checksum field of the group's record before this one, 0 at its first
  *    16   8    index. HARD: commit. STATE: base index
