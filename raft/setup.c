@@ -259,7 +259,7 @@ int raft_group_recover(struct raft_host *h, uint32_t group, const struct raft_en
     if (g == NULL) {
         return ERR_NOT_FOUND;
     }
-    if (g->started || (entry->state != RAFT_ENTRY_FAULTY && entry->term == 0)) {
+    if (g->started || (entry->state == RAFT_ENTRY_OK && entry->term == 0)) {
         return ERR_INVALID;
     }
     if (entry->state == RAFT_ENTRY_AMBIGUOUS || g->recovery.ambiguous_seen) {
