@@ -2,9 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Segments: where the bytes of objects lie. Append-only, self-describing, preallocated files in
- * directory "seg"; a record is one cell of one shard. The index of cells is in the kv table, under
+ * directory "seg"; a record is one cell of one shard. The index of cells is in a kv table, under
  * STORE_SEG_KEY_PREFIX; the transaction that indexes a segment stores the offset up to which it is
- * indexed, and open reads on from there, so a lost index is rebuilt from the files.
+ * indexed, and open reads on from there, so a lost index is rebuilt from the files (cells deleted
+ * before may then be there again).
+ *
+ * The kv table is the segments' own (the program opens a second environment for it): a table has
+ * one writer at a time, and the flush of the state is another. It needs a reader for each thread
+ * that calls get or list, and two for the writing thread.
  *
  *   store_segments_put      writes cells after one another, not yet durable    (segment thread)
  *   store_segments_sync     one sync for all of them, then the index's commit: now durable
@@ -34,7 +39,8 @@
 struct store_segments;
 
 struct store_segments_options {
-    uint64_t segment_bytes; /* default 256 MiB, at least 4 MiB (tests: 64 KiB with small cells) */
+    uint64_t segment_bytes; /* default 256 MiB, a multiple of 4 KiB, at least 4 MiB (tests: from
+                               64 KiB with small cells) */
     uint64_t reserve_bytes; /* free space that put leaves on the disk: ERR_DISK_FULL below it */
     unsigned segments_max;
     uint8_t cluster[16];
@@ -65,10 +71,14 @@ int store_segments_open(struct store_segments **out, const struct disk *disk,
 void store_segments_close(struct store_segments *s);
 
 /* Appends one cell. Writing a cell that is there already replaces it.
- * returns: 0 (readable after the next sync), ERR_DISK_FULL, ERR_IO, ERR_BUSY (segments_max). */
+ * returns: 0 (readable after the next sync); ERR_DISK_FULL; ERR_BUSY (segments_max, or too much
+ * since the last sync); ERR_TOO_LARGE (for a segment); ERR_INVALID (no such size or shard);
+ * ERR_IO: latched, as for sync. */
 int store_segments_put(struct store_segments *s, const struct store_cell *cell);
 /* Makes all puts and deletes since the last sync durable.
- * returns: 0; ERR_IO: latched, none of them counts and the store must be reopened. */
+ * returns: 0; ERR_DISK_FULL or ERR_BUSY: none of them counts, and the store goes on; ERR_IO:
+ * latched, none of them counts and the store must be reopened. After a power loss or a failed sync
+ * some of them may be there all the same, whole. */
 int store_segments_sync(struct store_segments *s);
 
 struct store_cell_info {
@@ -103,7 +113,8 @@ struct store_shard_info {
 int store_segments_list(struct store_segments *s, const struct store_shard_info *after,
                         struct store_shard_info *out, unsigned max, unsigned *count);
 
-/* At most budget_bytes of copying. returns: 0 with *more, or an error. */
+/* At most about budget_bytes of copying. Syncs, so it makes durable what was put before it.
+ * returns: 0 with *more, or an error as of sync. */
 int store_segments_maintain(struct store_segments *s, uint64_t budget_bytes, bool *more);
 
 struct store_segments_stats {
