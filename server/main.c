@@ -5,6 +5,7 @@
  */
 #include "server/host/host.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,12 +124,17 @@ static int main_print(const struct host_settings *settings)
     return err == 0 && fflush(stdout) == 0 ? MAIN_DONE : MAIN_FAILED;
 }
 
+#define MAIN_ARENAS 4 /* each keeps what was freed in it; threads come and go between them */
+
 /* Writes to gone sockets and full files come back as errors, not as signals. */
 static void main_process(void)
 {
     struct rlimit files;
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, MAIN_ARENAS);
+#endif
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);

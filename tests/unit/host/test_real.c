@@ -1,0 +1,165 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Hosts with the real node, several in one process: what the thread sanitizer is to see at work.
+ */
+#include "tests/unit/host/host_fixture.h"
+#include "tests/unit/unit.h"
+#include "wire/api.h"
+#include "wire/rpc.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TRIES 1500
+#define TRY_PAUSE_MS 20
+
+static const char quick[] = "[raft]\nheartbeat = 50ms\nelection = 500ms\n"
+                            "[state]\nflush_interval = 50ms\n";
+static const struct wire_scan_limits answer_limits = {
+    .bytes_max = 1u << 20, .items_max = 4096, .depth_max = WIRE_DEPTH_MAX};
+
+static struct fixture f;
+static struct err_info why;
+
+/* Takes one whole answer. returns: 0 or ERR_CONNECTION. */
+static int receive(int fd, struct buf *in)
+{
+    size_t bytes = 0;
+    int err = WIRE_MORE;
+    buf_clear(in);
+    while (err == WIRE_MORE) {
+        uint8_t byte = 0;
+        if (!fixture_receive(fd, &byte, 1)) {
+            return ERR_CONNECTION;
+        }
+        ck_assert_int_eq(buf_put_u8(in, byte), 0);
+        err = wire_scan(buf_view(in), &answer_limits, &bytes);
+    }
+    return err;
+}
+
+/* value NULL: the value is written into got, of 64. */
+static int call(unsigned i, const char *key, const char *value, char *got)
+{
+    struct alloc heap = alloc_heap();
+    struct wire_decoder *decoder = NULL;
+    struct wire_node root;
+    struct wire_rpc rpc;
+    struct wire_error error = {.code = 0};
+    struct buf io;
+    int fd = fixture_connect(&f, i, false);
+    if (fd < 0) {
+        return ERR_CONNECTION;
+    }
+    buf_init(&io, &heap, answer_limits.bytes_max);
+    ck_assert_int_eq(wire_decoder_new(&heap, &answer_limits, &decoder), 0);
+    (void)wire_pack_request(&io, 7, value == NULL ? WIRE_METHOD_KV_GET : WIRE_METHOD_KV_PUT,
+                            value == NULL ? 2 : 3);
+    (void)wire_pack_text(&io, WIRE_SPACE_DEFAULT);
+    (void)wire_pack_text(&io, key);
+    if (value != NULL) {
+        (void)wire_pack_text(&io, value);
+    }
+    int err = fixture_send(fd, io.data, io.size) ? receive(fd, &io) : ERR_CONNECTION;
+    if (err == 0) {
+        ck_assert_int_eq(wire_decode(decoder, buf_view(&io), &root), 0);
+        ck_assert_int_eq(wire_rpc_of(root, &rpc), 0);
+        ck_assert_uint_eq(rpc.msgid, 7);
+        if (!wire_node_is_nil(rpc.error)) {
+            wire_error_of(rpc.error, &error);
+        } else if (value == NULL) {
+            struct bytes data = bytes_of("", 0);
+            (void)wire_node_bytes(wire_node_find(rpc.result, WIRE_FIELD_VALUE), 63, &data);
+            (void)snprintf(got, 64, "%.*s", (int)data.size, (const char *)data.data);
+        }
+        err = error.code;
+    }
+    (void)close(fd);
+    wire_decoder_free(decoder);
+    buf_release(&io);
+    return err;
+}
+
+/* Until a node says yes. */
+static void insist(const char *key, const char *value, char *got)
+{
+    int err = ERR_CONNECTION;
+    for (unsigned t = 0; t < TRIES; t++) {
+        for (unsigned i = 0; i < f.count && err != 0; i++) {
+            err = f.nodes[i].runs ? call(i, key, value, got) : err;
+        }
+        if (err == 0) {
+            return;
+        }
+        fixture_pause_ms(TRY_PAUSE_MS);
+    }
+    ck_abort_msg("%s: %s", key, err_name(err));
+}
+
+static void put_many(unsigned round)
+{
+    char key[32];
+    char value[32];
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(key, sizeof(key), "k%u", i);
+        (void)snprintf(value, sizeof(value), "v%u.%u", i, round);
+        insist(key, value, NULL);
+    }
+}
+
+static void check_many(unsigned round)
+{
+    char key[32];
+    char value[32];
+    char got[64];
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(key, sizeof(key), "k%u", i);
+        (void)snprintf(value, sizeof(value), "v%u.%u", i, round);
+        insist(key, NULL, got);
+        ck_assert_str_eq(got, value);
+    }
+}
+
+static void start(unsigned i)
+{
+    int err = fixture_start(&f, i, &why);
+    ck_assert_msg(err == 0, "%s", why.text);
+}
+
+START_TEST(one_node_keeps_values_over_restarts)
+{
+    fixture_begin(&f, 1, quick);
+    for (unsigned round = 0; round < 4; round++) {
+        start(0);
+        if (round > 0) {
+            check_many(round - 1);
+        }
+        put_many(round);
+        ck_assert_int_eq(fixture_stop(&f, 0), 0);
+    }
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(three_nodes_go_on_while_each_restarts_in_turn)
+{
+    fixture_begin(&f, 3, quick);
+    for (unsigned i = 0; i < 3; i++) {
+        start(i);
+    }
+    put_many(0);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(fixture_stop(&f, i), 0);
+        check_many(i);
+        put_many(i + 1);
+        start(i);
+    }
+    check_many(3);
+    fixture_end(&f);
+}
+END_TEST
+
+UNIT_MAIN("host_real", one_node_keeps_values_over_restarts,
+          three_nodes_go_on_while_each_restarts_in_turn)
