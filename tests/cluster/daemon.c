@@ -149,14 +149,14 @@ static pid_t daemon_spawn(const char *cwd, const char *const *args, unsigned cou
     return pid;
 }
 
-void daemon_start(struct daemons *d, unsigned i)
+/* Starts node i and waits until it is ready. */
+static void daemon_launch(struct daemons *d, unsigned i, const char *const *args, unsigned count)
 {
     struct daemon_node *n = &d->nodes[i];
-    const char *args[] = {"--config", n->config};
     unsigned before = daemon_lines(d, i, "event=ready ");
     int log = open(n->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ck_assert_int_ge(log, 0);
-    n->pid = daemon_spawn(d->base, args, 2, log);
+    n->pid = daemon_spawn(d->base, args, count, log);
     (void)close(log);
     if (!daemon_await_lines(d, i, "event=ready ", before + 1)) {
         char command[160];
@@ -164,6 +164,22 @@ void daemon_start(struct daemons *d, unsigned i)
         (void)!system(command);
         ck_abort_msg("node %u is not ready", i + 1);
     }
+}
+
+void daemon_start(struct daemons *d, unsigned i)
+{
+    const char *args[] = {"--config", d->nodes[i].config};
+    daemon_launch(d, i, args, 2);
+}
+
+void daemon_start_alone(struct daemons *d, uint16_t client_port)
+{
+    char base[sizeof(d->base)];
+    memcpy(base, d->base, sizeof(base));
+    d->count = 1;
+    d->identity.nodes[0].client_port = client_port;
+    (void)snprintf(d->nodes[0].log, sizeof(d->nodes[0].log), "%s/alone.log", base);
+    daemon_launch(d, 0, NULL, 0);
 }
 
 void daemon_kill(struct daemons *d, unsigned i)

@@ -38,6 +38,8 @@ void daemons_end(struct daemons *d);
 
 /* Starts node i (from 0) and waits until its log says that it is ready. */
 void daemon_start(struct daemons *d, unsigned i);
+/* As users start it first: no argument, in an empty directory. d: begun with no nodes. */
+void daemon_start_alone(struct daemons *d, uint16_t client_port);
 void daemon_kill(struct daemons *d, unsigned i);
 /* SIGTERM. returns: its exit code. */
 int daemon_stop(struct daemons *d, unsigned i);

@@ -157,8 +157,33 @@ START_TEST(it_ends_when_asked_and_starts_again)
 }
 END_TEST
 
-UNIT_MAIN("daemon_start", a_command_line_that_is_not_understood_is_exit_2,
-          version_and_help_go_to_stdout, bad_settings_are_refused_with_their_line,
-          printed_settings_are_good_settings, directories_that_are_not_its_own_are_left_alone,
-          a_directory_of_another_node_is_refused, a_directory_in_use_and_a_busy_port_are_named,
-          it_ends_when_asked_and_starts_again)
+START_TEST(alone_it_makes_a_cluster_of_one_and_finds_it_again)
+{
+    char got[256];
+    struct stat st;
+    int used = daemon_connect(7701);
+    int used_too = daemon_connect(7801);
+    if (used >= 0 || used_too >= 0) {
+        printf("skipped: the default ports are in use here\n");
+        return;
+    }
+    daemons_begin(&d, 0, "");
+    daemon_start_alone(&d, 7701);
+    ck_assert_int_eq(daemon_put(&d, "a", "b"), 0);
+    daemon_kill(&d, 0);
+    daemon_start_alone(&d, 7701);
+    ck_assert_int_eq(daemon_get(&d, "a", got, sizeof(got)), 0);
+    ck_assert_str_eq(got, "b");
+    ck_assert_int_eq(daemon_stop(&d, 0), 0);
+    (void)snprintf(got, sizeof(got), "%s/holdfast-data/sb0", d.base);
+    ck_assert_int_eq(stat(got, &st), 0);
+    ck_assert_uint_eq(daemon_lines(&d, 0, "event=cluster_founded"), 1);
+    daemons_end(&d);
+}
+END_TEST
+
+UNIT_MAIN("daemon_start", alone_it_makes_a_cluster_of_one_and_finds_it_again,
+          a_command_line_that_is_not_understood_is_exit_2, version_and_help_go_to_stdout,
+          bad_settings_are_refused_with_their_line, printed_settings_are_good_settings,
+          directories_that_are_not_its_own_are_left_alone, a_directory_of_another_node_is_refused,
+          a_directory_in_use_and_a_busy_port_are_named, it_ends_when_asked_and_starts_again)
