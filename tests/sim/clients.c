@@ -123,6 +123,12 @@ static void sim_pack_key(struct buf *out, const struct sim_client *c)
     (void)wire_pack_text(out, c->incr ? SIM_COUNTER_KEY : text);
 }
 
+/* The group that holds the default space. */
+static uint32_t sim_group(const struct sim *s)
+{
+    return wire_identity_slot_group(&s->identity, wire_slot_of(bytes_of_text(WIRE_SPACE_DEFAULT)));
+}
+
 static void sim_client_pack(struct sim *s, struct sim_client *c)
 {
     struct buf *out = &s->clients->out;
@@ -131,7 +137,7 @@ static void sim_client_pack(struct sim *s, struct sim_client *c)
     c->msgid++;
     if (c->state == SIM_CLIENT_OPENING) {
         (void)wire_pack_request(out, c->msgid, WIRE_METHOD_SESSION_OPEN, 2);
-        (void)wire_pack_u64(out, 1);
+        (void)wire_pack_u64(out, sim_group(s));
         (void)wire_pack_options(out, &o);
         return;
     }
