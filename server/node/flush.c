@@ -116,11 +116,15 @@ static bool node_flush_wanted(const struct node *n)
     uint64_t dirty = store_mem_dirty_bytes(n->mem);
     bool due = n->now - n->flushed_us >= n->options.flush_interval_us;
     bool moved = false;
+    bool long_log = false; /* its entries can only go once they are flushed */
     for (unsigned i = 0; i < n->groups_count; i++) {
-        moved |= n->groups[i].now.index > n->groups[i].flushed.index;
+        uint64_t behind = n->groups[i].now.index - n->groups[i].flushed.index;
+        moved |= behind > 0;
+        long_log |= behind > n->options.limits.log_entries / 4;
     }
     return n->flush_frozen ||
-           (moved && (n->flush_now || due || dirty > n->options.limits.memtable_bytes / 2)) ||
+           (moved &&
+            (n->flush_now || due || long_log || dirty > n->options.limits.memtable_bytes / 2)) ||
            (due && dirty > 0);
 }
 

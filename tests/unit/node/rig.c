@@ -218,16 +218,16 @@ struct rig *rig_new(unsigned nodes)
 static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
 {
     struct err_info why = {0};
-    struct store_wal_options wal = {.segment_bytes = 1u << 20,
+    struct store_wal_options wal = {.segment_bytes = 4u << 20,
                                     .pool_segments = 2,
                                     .live_segments_max = 8,
-                                    .batch_bytes_max = 256u << 10,
+                                    .batch_bytes_max = 3u << 19,
                                     .cluster = {1, 2, 3},
                                     .store_id = i,
                                     .incarnation = 1,
                                     .groups_max = 8,
                                     .entries_max = 1u << 20};
-    r->limits.wal_batch_bytes = 128u << 10;
+    r->limits.wal_batch_bytes = 5u << 18;
     int err = store_wal_open(&n->wal, &n->disk, &wal, &r->heap, NULL, &why);
     if (err != 0) {
         fprintf(stderr, "node %u: %s\n", i, why.text);
