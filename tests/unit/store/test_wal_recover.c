@@ -61,7 +61,7 @@ static uint64_t tail_at(void)
 static struct store_wal_group group(uint32_t id)
 {
     struct store_wal_group g = {0};
-    ck_assert_int_eq(store_wal_group_get(rig.wal, id, &g), 0);
+    RIG_CHECK(store_wal_group_get(rig.wal, id, &g) == 0, "group %u is gone", id);
     return g;
 }
 
@@ -413,7 +413,7 @@ static unsigned check_entries(const char *what, bool evidence)
     for (uint32_t id = 1; id <= GROUPS; id++) {
         struct store_wal_group g = {0};
         int err = store_wal_group_get(rig.wal, id, &g);
-        ck_assert_msg(err == 0, "%s: group %u is gone", what, id);
+        RIG_CHECK(err == 0, "%s: group %u is gone", what, id);
         for (uint64_t i = want.groups[id].base_index + 1; i < INDEX_MAX; i++) {
             struct store_wal_entry e = {0};
             uint64_t term = want.terms[id][i];
@@ -422,15 +422,15 @@ static unsigned check_entries(const char *what, bool evidence)
             bool good = err == 0 && e.term == term && wal_rig_is_payload(&rig, id, i, term);
             hurt += term != 0 && !good ? 1 : 0;
             if (err == ERR_NOT_FOUND) {
-                ck_assert_msg(term == 0 || (last && g.tail_ambiguous) || i <= g.base_index,
-                              "%s: entry %u/%u lost", what, id, (unsigned)i);
+                RIG_CHECK(term == 0 || (last && g.tail_ambiguous) || i <= g.base_index,
+                          "%s: entry %u/%u lost", what, id, (unsigned)i);
                 continue;
             }
-            ck_assert_msg(term != 0, "%s: entry %u/%u came back", what, id, (unsigned)i);
-            ck_assert_msg(good || err == ERR_CORRUPT, "%s: entry %u/%u is wrong: %s", what, id,
-                          (unsigned)i, err_name(err));
-            ck_assert_msg(e.state != STORE_WAL_AMBIGUOUS || last, "%s: entry %u/%u doubted", what,
-                          id, (unsigned)i);
+            RIG_CHECK(term != 0, "%s: entry %u/%u came back", what, id, (unsigned)i);
+            RIG_CHECK(good || err == ERR_CORRUPT, "%s: entry %u/%u is wrong: %s", what, id,
+                      (unsigned)i, err_name(err));
+            RIG_CHECK(e.state != STORE_WAL_AMBIGUOUS || last, "%s: entry %u/%u doubted", what, id,
+                      (unsigned)i);
         }
     }
     return hurt;
@@ -441,9 +441,9 @@ static void check_hard(const char *what)
     for (uint32_t id = 1; id <= GROUPS; id++) {
         struct store_wal_group g = group(id);
         const struct store_wal_group *e = &want.groups[id];
-        ck_assert_msg(g.hard_lost || (g.term == e->term && g.vote == e->vote),
-                      "%s: group %u voted otherwise", what, id);
-        ck_assert_msg(g.commit <= e->commit, "%s: group %u commit", what, id);
+        RIG_CHECK(g.hard_lost || (g.term == e->term && g.vote == e->vote),
+                  "%s: group %u voted otherwise", what, id);
+        RIG_CHECK(g.commit <= e->commit, "%s: group %u commit", what, id);
     }
 }
 
@@ -456,11 +456,11 @@ static void flip_one(const char *name, uint64_t at, bool evidence, bool behind)
     mem_disk_flip(rig.mem, name, at, mask);
     wal_rig_open(&rig);
     unsigned hurt = check_entries(what, evidence);
-    ck_assert_msg(hurt <= 1, "%s: hurts %u entries", what, hurt);
+    RIG_CHECK(hurt <= 1, "%s: hurts %u entries", what, hurt);
     check_hard(what);
     for (uint32_t id = 1; id <= GROUPS; id++) {
-        ck_assert_msg(!group(id).hard_lost, "%s: group %u hard state", what, id);
-        ck_assert_msg(!evidence || behind || !group(id).tail_ambiguous, "%s: tail", what);
+        RIG_CHECK(!group(id).hard_lost, "%s: group %u hard state", what, id);
+        RIG_CHECK(!evidence || behind || !group(id).tail_ambiguous, "%s: tail", what);
     }
     store_wal_close(rig.wal);
     rig.wal = NULL;

@@ -37,7 +37,7 @@ void wal_rig_open(struct wal_rig *rig)
     struct alloc heap = alloc_heap();
     rig->wal = NULL;
     int err = store_wal_open(&rig->wal, &rig->disk, &rig->options, &heap, NULL, &why);
-    ck_assert_msg(err == 0, "%s", why.text);
+    RIG_CHECK(err == 0, "%s", why.text);
 }
 
 void wal_rig_end(struct wal_rig *rig)

@@ -12,6 +12,14 @@
 #include "store/wal.h"
 #include "tests/unit/store/mem_disk.h"
 
+/* As ck_assert_msg, which writes to a file each time: for checks made a million times. */
+#define RIG_CHECK(condition, ...)      \
+    do {                               \
+        if (!(condition)) {            \
+            ck_abort_msg(__VA_ARGS__); \
+        }                              \
+    } while (0)
+
 struct wal_rig {
     struct mem_disk *mem;
     struct disk disk;
