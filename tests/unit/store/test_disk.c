@@ -7,6 +7,7 @@
 #include "tests/unit/store/wal_rig.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,61 @@ START_TEST(log_lives_on_it)
 }
 END_TEST
 
+struct reading {
+    struct wal_rig *rig;
+    unsigned bad;
+};
+
+static void *read_on(void *ctx)
+{
+    struct reading *reading = ctx;
+    struct alloc heap = alloc_heap();
+    struct buf into;
+    buf_init(&into, &heap, 65536);
+    for (unsigned turn = 0; turn < 3000; turn++) {
+        struct store_wal_group g;
+        struct store_wal_entry e;
+        if (store_wal_group_get(reading->rig->wal, 1, &g) != 0 || g.last_index == g.base_index) {
+            continue;
+        }
+        uint64_t index = g.base_index + 1 + turn % (g.last_index - g.base_index);
+        buf_clear(&into);
+        int err = store_wal_read(reading->rig->wal, 1, index, &into, &e);
+        reading->bad += err != 0 && err != ERR_NOT_FOUND ? 1 : 0;
+    }
+    buf_release(&into);
+    return NULL;
+}
+
+START_TEST(reads_run_beside_appends)
+{
+    struct wal_rig rig;
+    pthread_t threads[2];
+    wal_rig_begin(&rig, 64 * 1024);
+    rig.disk = disk;
+    wal_rig_open(&rig);
+    struct reading readings[2] = {{.rig = &rig}, {.rig = &rig}};
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_on, &readings[i]), 0);
+    }
+    for (uint64_t i = 1; i <= 300; i++) {
+        bool more = false;
+        ck_assert_int_eq(wal_rig_entry(&rig, 1, i, 1, 3000), 0);
+        if (i % 30 == 0) {
+            struct store_wal_record base = {
+                .kind = STORE_WAL_BASE, .group = 1, .index = i - 20, .term = 1};
+            ck_assert_int_eq(store_wal_append(rig.wal, &base, 1, NULL), 0);
+        }
+        ck_assert_int_eq(store_wal_maintain(rig.wal, 65536, &more), 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_uint_eq(readings[i].bad, 0);
+    }
+    wal_rig_end(&rig);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("disk");
@@ -179,6 +235,7 @@ int main(void)
     tcase_add_test(t, symbolic_links_are_refused);
     tcase_add_test(t, missing_directory_is_named);
     tcase_add_test(t, log_lives_on_it);
+    tcase_add_test(t, reads_run_beside_appends);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

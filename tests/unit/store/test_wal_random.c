@@ -65,8 +65,9 @@ static struct store_wal_record random_record(struct rng *r, uint32_t id,
     struct store_wal_record rec = {.group = id};
     uint64_t what = rng_below(r, 20);
     if (what < 12 && m->last + 1 < INDEX_MAX) {
-        bool back = rng_chance(r, 1, 8) && m->last > m->base;
-        uint64_t index = back ? rng_between(r, m->base + 1, m->last) : m->last + 1;
+        uint64_t floor = NUM_MAX(m->base, m->commit);
+        bool back = rng_chance(r, 1, 8) && m->last > floor;
+        uint64_t index = back ? rng_between(r, floor + 1, m->last) : m->last + 1;
         uint64_t term = NUM_MAX(m->term, 1);
         return wal_rig_record(id, index, term,
                               (unsigned)rng_below(r, rng_chance(r, 1, 10) ? 9000 : 300));
@@ -81,9 +82,9 @@ static struct store_wal_record random_record(struct rng *r, uint32_t id,
     } else if (what < 17) {
         rec.kind = STORE_WAL_HARD;
         rec.commit = NUM_MAX(m->commit, m->base + rng_below(r, m->last - m->base + 1));
-    } else if (what == 17 && m->last > m->base) {
+    } else if (what == 17 && m->last > NUM_MAX(m->base, m->commit)) {
         rec.kind = STORE_WAL_CUT;
-        rec.index = rng_between(r, NUM_MAX(m->base + 1, m->last - NUM_MIN(m->last, 3)), m->last);
+        rec.index = rng_between(r, NUM_MAX(m->base, m->commit) + 1, m->last);
     } else if (what == 18 && m->last > m->base) {
         rec.kind = STORE_WAL_BASE;
         rec.index = rng_between(r, m->base + 1, m->last);
@@ -279,12 +280,93 @@ START_TEST(what_was_appended_survives_any_crash)
 }
 END_TEST
 
+static void damage(struct rng *r)
+{
+    unsigned files = 0;
+    while (mem_disk_name(rig.mem, "wal/seg-", files) != NULL) {
+        files++;
+    }
+    const char *name = mem_disk_name(rig.mem, "wal/seg-", (unsigned)rng_below(r, files));
+    uint64_t sectors = mem_disk_bytes(rig.mem, name) / MEM_DISK_SECTOR;
+    if (rng_chance(r, 1, 3)) {
+        uint8_t junk[4096];
+        uint64_t at = rng_below(r, sectors / 8) * 4096;
+        rng_fill(r, junk, sizeof(junk));
+        mem_disk_put(rig.mem, name, at, junk, sizeof(junk));
+        return;
+    }
+    uint8_t junk[MEM_DISK_SECTOR];
+    rng_fill(r, junk, sizeof(junk));
+    mem_disk_put(rig.mem, name, rng_below(r, sectors) * MEM_DISK_SECTOR, junk, sizeof(junk));
+}
+
+/* What is not as it was says so. */
+static void check_damaged(void)
+{
+    for (uint32_t id = 0; id < GROUPS; id++) {
+        const struct model_group *m = &before[id];
+        struct store_wal_group g = {0};
+        if (!m->used || store_wal_group_get(rig.wal, id, &g) != 0) {
+            continue;
+        }
+        RIG_CHECK(g.hard_lost || (g.term == m->term && g.vote == m->vote), "group %u vote", id);
+        for (uint64_t i = m->base + 1; i <= NUM_MAX(m->last, g.last_index); i++) {
+            struct store_wal_entry e = {0};
+            uint64_t term = i <= m->last ? m->terms[i] : 0;
+            int err = wal_rig_read(&rig, id, i, &e);
+            if (err == ERR_NOT_FOUND) {
+                RIG_CHECK(g.tail_ambiguous || g.base_index >= i, "group %u: %u lost", id,
+                          (unsigned)i);
+                continue;
+            }
+            RIG_CHECK(err == ERR_CORRUPT ||
+                          (e.term == term && wal_rig_is_payload(&rig, id, i, term)),
+                      "group %u: %u is wrong", id, (unsigned)i);
+        }
+    }
+}
+
+START_TEST(damage_anywhere_is_never_silent)
+{
+    /* attack 48, scenario 78 */
+    uint64_t round = 0;
+    uint64_t seed = 0;
+    while (prop_seed("wal_damage", 400, &round, &seed)) {
+        struct rng r;
+        rng_init(&r, seed ^ 0xda3a6e);
+        memset(before, 0, sizeof(before));
+        wal_rig_begin(&rig, 64 * 1024);
+        wal_rig_open(&rig);
+        for (unsigned step = 0; step < 60; step++) {
+            bool more = false;
+            random_batch(&r);
+            if (store_wal_append(rig.wal, batch, batch_count, NULL) == 0) {
+                memcpy(before, after, sizeof(before));
+            }
+            ck_assert_int_eq(store_wal_maintain(rig.wal, 100000, &more), 0);
+        }
+        ck_assert_int_eq(store_wal_idle(rig.wal), 0);
+        store_wal_close(rig.wal);
+        damage(&r);
+        if (rng_chance(&r, 1, 2)) {
+            damage(&r);
+        }
+        wal_rig_open(&rig);
+        check_damaged();
+        wal_rig_reopen(&rig);
+        check_damaged();
+        wal_rig_end(&rig);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("wal_random");
     TCase *t = tcase_create("all");
     tcase_set_timeout(t, 0);
     tcase_add_test(t, what_was_appended_survives_any_crash);
+    tcase_add_test(t, damage_anywhere_is_never_silent);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
