@@ -52,6 +52,17 @@ void raft_persist_cut(struct raft_group *g, uint64_t from)
     raft_persist(g)->cut_from = from;
 }
 
+/* The log starts after its base. emptied: nothing of it is left. */
+void raft_persist_base(struct raft_group *g, bool emptied)
+{
+    struct raft_action *a = raft_persist(g);
+    ASSERT(g->log.base_index > 0);
+    ASSERT(!emptied || g->log.last_index == g->log.base_index);
+    a->base_index = g->log.base_index;
+    a->base_term = g->log.base_term;
+    a->cut_from = emptied ? g->log.base_index + 1 : 0;
+}
+
 void raft_persist_hard(struct raft_group *g)
 {
     if (g->hard_dirty) {

@@ -98,8 +98,9 @@ struct raft_group_options {
     uint64_t base_term;
     uint64_t base_time_us;
     uint64_t applied_index; /* durable in the state machine: >= base_index */
-    uint64_t applied_term;  /* its term, 0: not known. If the log ends before applied_index (a crash
-                               between installing a snapshot and its PERSIST), it starts after it */
+    uint64_t applied_term;  /* its term. If the log ends before applied_index or has another term
+                               there (a crash between installing a snapshot and its PERSIST), the
+                               log goes and starts after it; 0: not known, no such check */
     uint64_t applied_time_us;
     bool hard_lost;      /* never vote or stand again */
     bool tail_ambiguous; /* a bad last batch may have held entries after the last one given:

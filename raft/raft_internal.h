@@ -118,17 +118,25 @@ struct raft_recovery {
     uint64_t lost_term;  /* entries that may be lost have at most this term */
     uint64_t floor_term; /* no vote for, and no candidacy with, a log below (term, index) */
     uint64_t floor_index;
-    uint64_t ctx; /* number of the question; differs between boots */
-    uint32_t asks;
-    uint64_t ask_us;    /* next question; RAFT_NEVER: nothing to ask */
-    uint64_t bump_us;   /* without a leader until then, ask in a new term */
-    uint32_t answered;  /* voters that answered in a term above lost_term, one bit each */
-    uint32_t definite;  /* of these, the ones sure of their own log */
-    uint64_t best_term; /* of the answers: the most up-to-date log */
+    uint64_t ctx;         /* number of the question; differs between boots */
+    uint32_t asks;        /* rounds of questions so far */
+    uint32_t asks_filled; /* of these, when a damaged entry was filled last */
+    uint64_t ask_index;   /* damaged entry asked for last */
+    uint64_t ask_us;      /* next question; RAFT_NEVER: nothing to ask */
+    uint64_t bump_us;     /* without a leader until then, ask in a new term */
+    uint32_t answered;    /* voters that answered in a term above lost_term, one bit each */
+    uint32_t definite;    /* of these, the ones sure of their own log */
+    uint64_t best_term;   /* of the answers: the most up-to-date log */
     uint64_t best_index;
+    uint64_t cover_term; /* a peer's base: committed up to there */
+    uint64_t cover_index;
     uint64_t asked_index; /* leader: the faulty entry that `lacking` is about */
-    uint32_t lacking;     /* voters that never had it */
-    uint64_t stuck_us;    /* leader: blocked by a faulty entry since; 0: not blocked */
+    uint64_t asked_term;
+    uint32_t having; /* voters that have one there */
+    uint64_t having_term;
+    bool mixed;        /* they have different ones */
+    uint32_t lacking;  /* voters that never had it */
+    uint64_t stuck_us; /* leader: blocked by a faulty entry since; 0: not blocked */
 };
 
 struct raft_group {
@@ -262,6 +270,7 @@ static inline unsigned raft_quorum(const struct raft_group *g)
 struct raft_action *raft_persist(struct raft_group *g);
 void raft_persist_entries(struct raft_group *g, uint64_t index, uint32_t count, bool fill);
 void raft_persist_cut(struct raft_group *g, uint64_t from);
+void raft_persist_base(struct raft_group *g, bool emptied);
 void raft_persist_hard(struct raft_group *g);
 void raft_persist_durable(struct raft_host *h, uint64_t seq);
 struct raft_message raft_message_to(const struct raft_group *g, enum raft_message_kind kind,
@@ -352,7 +361,6 @@ void raft_snapshot_again(struct raft_group *g, unsigned voter);
 int raft_snapshot_done(struct raft_group *g, const struct raft_event *ev);
 int raft_snapshot_installed(struct raft_group *g, const struct raft_event *ev);
 int raft_compact(struct raft_group *g, uint64_t index);
-void raft_snapshot_rebase(struct raft_group *g, uint64_t index, uint64_t term, uint64_t time_us);
 void raft_on_snapshot(struct raft_group *g, const struct raft_message *m);
 
 /* recover.c */
@@ -361,6 +369,7 @@ void raft_recover_due(struct raft_group *g);
 void raft_recover_wake(struct raft_group *g);
 bool raft_recover_vote_ok(const struct raft_group *g, uint64_t term, uint64_t index);
 bool raft_recover_stand_ok(const struct raft_group *g);
+bool raft_recover_hopeless(const struct raft_group *g, uint64_t index);
 void raft_recover_grown(struct raft_group *g);
 void raft_recover_faulty(struct raft_group *g, uint64_t index, uint32_t count);
 void raft_on_fetch(struct raft_group *g, const struct raft_message *m);

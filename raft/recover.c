@@ -8,8 +8,15 @@
  * elections, not as durable. Repair, by FETCH to peers and by the leader's appends:
  *   - a copy with the same index and term is the same entry, whoever has it;
  *   - where the term is lost too, a copy is taken if it is committed at the peer, if the current
- *     leader has it, or if the peer's next entry is the same as the next one here (log matching:
- *     then so are all before).
+ *     leader has it, if the peer's next entry is the same as the next one here (log matching: then
+ *     so are all before), or if its term is that of the next known entry here (the leader of that
+ *     term wrote both, and this log equals that leader's up to there);
+ *   - a leader also takes the copy that all have who have one, once all voters have answered in
+ *     its term: if its own was another entry, nobody else had that or what followed it, so that
+ *     it was never committed.
+ * A last entry without a term lets its replica vote only for a log that is surely not older, or
+ * that reaches beyond what a peer has committed and compacted at or after that place.
+ *
  * A leader sends and applies nothing from its first faulty entry on. If a quorum, asked by the
  * leader in its own term, never had that entry, it was never committed and, nobody obeying older
  * leaders any more, never will be: the leader steps down and cuts it. If it is damaged on all that
@@ -38,7 +45,9 @@
 #include "base/err.h"
 #include "raft/raft_internal.h"
 
-#define RECOVER_TAIL 1u /* hint of a FETCH that asks about the tail */
+#define RECOVER_TAIL 1u     /* hint of a FETCH that asks about the tail */
+#define RECOVER_ASKS_MAX 5u /* rounds without an answer: a snapshot may serve instead */
+#define RECOVER_RUNS_MAX 8u /* of damaged entries filled by one message */
 
 static bool recover_not_below(uint64_t term, uint64_t index, uint64_t than_term,
                               uint64_t than_index)
@@ -72,8 +81,12 @@ bool raft_recover_vote_ok(const struct raft_group *g, uint64_t term, uint64_t in
     if (r->floored && !recover_not_below(term, index, r->floor_term, r->floor_index)) {
         return false;
     }
-    return !recover_last_unknown(g) ||
-           recover_not_below(term, index, r->lost_term, g->log.last_index);
+    if (!recover_last_unknown(g)) {
+        return true;
+    }
+    return recover_not_below(term, index, r->lost_term, g->log.last_index) ||
+           (r->cover_index >= g->log.last_index &&
+            recover_not_below(term, index, r->cover_term, r->cover_index));
 }
 
 bool raft_recover_stand_ok(const struct raft_group *g)
@@ -205,6 +218,18 @@ static void recover_tail_tell(struct raft_group *g, const struct raft_message *m
     raft_send(g, &reply, g->last_seq);
 }
 
+/* returns: whether a follower that needs the damaged entry at index is better sent a snapshot: the
+ * state machine here holds it, and nobody gave a copy. */
+bool raft_recover_hopeless(const struct raft_group *g, uint64_t index)
+{
+    const struct raft_recovery *r = &g->recovery;
+    ASSERT(g->role == RAFT_LEADER);
+    ASSERT(r->asks >= r->asks_filled);
+    return index <= g->log.held_index && raft_log_has(&g->log, index) &&
+           raft_log_slot(&g->log, index)->entry.state == RAFT_ENTRY_FAULTY &&
+           r->asks - r->asks_filled >= RECOVER_ASKS_MAX;
+}
+
 /* ---- asking -------------------------------------------------------------------------------------
  */
 
@@ -221,20 +246,41 @@ static void recover_ask(struct raft_group *g, unsigned voter)
     if (g->log.faulty_count == 0) {
         return;
     }
-    uint64_t first = g->log.faulty_first;
+    ASSERT(raft_log_slot(&g->log, r->ask_index)->entry.state == RAFT_ENTRY_FAULTY);
+    uint64_t first = r->ask_index;
     uint64_t last = first;
     uint64_t most = g->host->options.message_entries_max - 1;
     while (last < g->log.last_index && last - first < most &&
            raft_log_slot(&g->log, last)->entry.state == RAFT_ENTRY_FAULTY) {
         last++;
     }
-    ASSERT(raft_log_has(&g->log, first));
     m.ctx = r->ctx + 1;
     m.hint = 0;
     m.index = first;
     m.index_term = raft_log_term(&g->log, first);
     m.count = (uint32_t)(last - first + 1);
     raft_send(g, &m, 0);
+}
+
+/* The next damaged entry, in turn: one that nobody has must not hide the others. */
+static void recover_turn(struct raft_group *g)
+{
+    struct raft_recovery *r = &g->recovery;
+    if (g->log.faulty_count == 0) {
+        return;
+    }
+    uint64_t at = NUM_MAX(r->ask_index, g->log.base_index) + 1;
+    bool run = raft_log_has(&g->log, at - 1) &&
+               raft_log_slot(&g->log, at - 1)->entry.state == RAFT_ENTRY_FAULTY;
+    for (; at <= g->log.last_index; at++) {
+        bool faulty = raft_log_slot(&g->log, at)->entry.state == RAFT_ENTRY_FAULTY;
+        if (faulty && !run) {
+            break;
+        }
+        run = faulty;
+    }
+    r->ask_index = at <= g->log.last_index ? at : g->log.faulty_first;
+    ASSERT(raft_log_has(&g->log, r->ask_index));
 }
 
 /* A leader that is held up by what it cannot get lets others try. */
@@ -279,6 +325,7 @@ void raft_recover_due(struct raft_group *g)
         recover_stuck(g);
     }
     r->asks++;
+    recover_turn(g);
     bool all = g->role == RAFT_LEADER || g->leader == RAFT_NODE_NONE;
     int leader = raft_voter_of(g, g->leader);
     for (unsigned i = 0; i < g->voters_count; i++) {
@@ -316,6 +363,7 @@ void raft_recover_start(struct raft_group *g)
 void raft_recover_faulty(struct raft_group *g, uint64_t index, uint32_t count)
 {
     uint64_t from = NUM_MAX(index, g->log.base_index + 1);
+    g->recovery.asks_filled = g->recovery.asks;
     uint64_t end = 0;
     if (!num_add_u64(index, count, &end)) {
         end = UINT64_MAX;
@@ -380,6 +428,11 @@ void raft_on_fetch(struct raft_group *g, const struct raft_message *m)
     bool same = reply.count > 0 &&
                 (m->index_term == 0 || raft_log_term(&g->log, m->index) == m->index_term);
     reply.code = same ? 0 : recover_lack(g, m);
+    reply.hint = g->recovery.ambiguous || g->recovery.floored || g->hard_lost;
+    if (reply.code == ERR_COMPACTED) {
+        reply.commit = g->log.base_index;
+        reply.hint_term = g->log.base_term;
+    }
     ASSERT(reply.count <= most);
     raft_send(g, &reply, g->last_seq);
 }
@@ -397,8 +450,17 @@ static bool recover_is_same(const struct raft_group *g, const struct raft_messag
     if (index <= m->commit || (m->term == g->term && m->from == g->leader)) {
         return true;
     }
-    return at + 1 < m->count && raft_log_has(&g->log, index + 1) &&
-           raft_log_term(&g->log, index + 1) == m->entries[at + 1].term;
+    uint64_t known = index + 1;
+    while (known < g->log.last_index && raft_log_term(&g->log, known) == 0) {
+        known++;
+    }
+    if (!raft_log_has(&g->log, known)) {
+        return false;
+    }
+    uint64_t after = raft_log_term(&g->log, known);
+    uint64_t at_known = at + (known - index);
+    return after == m->entries[at].term ||
+           (after != 0 && at_known < m->count && m->entries[at_known].term == after);
 }
 
 static void recover_fill(struct raft_group *g, const struct raft_message *m)
@@ -406,7 +468,7 @@ static void recover_fill(struct raft_group *g, const struct raft_message *m)
     unsigned runs = 0;
     uint64_t run_from = 0;
     uint32_t run = 0;
-    for (uint32_t i = 0; i <= m->count && runs < 8; i++) {
+    for (uint32_t i = 0; i <= m->count && runs < RECOVER_RUNS_MAX; i++) {
         uint64_t index = m->index + 1 + i;
         bool fill = i < m->count && raft_log_has(&g->log, index) &&
                     raft_log_slot(&g->log, index)->entry.state == RAFT_ENTRY_FAULTY &&
@@ -425,19 +487,16 @@ static void recover_fill(struct raft_group *g, const struct raft_message *m)
     ASSERT(g->log.faulty_count <= g->log.last_index - g->log.base_index);
 }
 
-/* A voter never had the leader's first damaged entry. */
+/* A voter never had a damaged entry of the leader. */
 static void recover_lacks(struct raft_group *g, const struct raft_message *m, unsigned voter)
 {
     struct raft_recovery *r = &g->recovery;
-    uint64_t index = g->log.faulty_first;
+    uint64_t index = m->index + 1;
     ASSERT(g->role == RAFT_LEADER);
     ASSERT(voter != g->self);
-    if (m->term != g->term || m->code != ERR_NOT_FOUND || m->index + 1 != index) {
+    if (m->term != g->term || m->code != ERR_NOT_FOUND || !raft_log_has(&g->log, index) ||
+        raft_log_slot(&g->log, index)->entry.state != RAFT_ENTRY_FAULTY) {
         return;
-    }
-    if (r->asked_index != index) {
-        r->asked_index = index;
-        r->lacking = 0;
     }
     r->lacking |= 1u << voter;
     if (recover_bits(r->lacking) < raft_quorum(g)) {
@@ -450,6 +509,44 @@ static void recover_lacks(struct raft_group *g, const struct raft_message *m, un
     raft_follow(g, g->term, RAFT_NODE_NONE);
     raft_log_cut(&g->log, index);
     raft_persist_cut(g, index);
+}
+
+/* All voters have answered in the leader's term about an entry whose term is lost here, and those
+ * that have one have the same. */
+static void recover_agreed(struct raft_group *g, const struct raft_message *m, unsigned voter)
+{
+    struct raft_recovery *r = &g->recovery;
+    uint64_t index = m->index + 1;
+    uint32_t all = (1u << g->voters_count) - 1;
+    ASSERT(g->role == RAFT_LEADER);
+    if (m->term != g->term || m->count == 0 || m->code != 0 || m->hint != 0 ||
+        !raft_log_has(&g->log, index) || raft_log_term(&g->log, index) != 0) {
+        return;
+    }
+    ASSERT(raft_log_slot(&g->log, index)->entry.state == RAFT_ENTRY_FAULTY);
+    r->mixed = r->mixed || (r->having != 0 && r->having_term != m->entries[0].term);
+    r->having |= 1u << voter;
+    r->having_term = m->entries[0].term;
+    if (!r->mixed && (r->having | r->lacking | 1u << g->self) == all) {
+        raft_log_fill(&g->log, index, &m->entries[0]);
+        raft_persist_entries(g, index, 1, true);
+    }
+}
+
+static void recover_judge(struct raft_group *g, const struct raft_message *m, unsigned voter)
+{
+    struct raft_recovery *r = &g->recovery;
+    ASSERT(voter < g->voters_count);
+    if (r->asked_index != m->index + 1 || r->asked_term != g->term) {
+        r->asked_index = m->index + 1;
+        r->asked_term = g->term;
+        r->lacking = 0;
+        r->having = 0;
+        r->mixed = false;
+    }
+    ASSERT(r->having != 0 || !r->mixed);
+    recover_agreed(g, m, voter);
+    recover_lacks(g, m, voter);
 }
 
 int raft_on_fetch_reply(struct raft_group *g, const struct raft_message *m)
@@ -473,12 +570,18 @@ int raft_on_fetch_reply(struct raft_group *g, const struct raft_message *m)
         }
     }
     ASSERT(end > m->index);
+    if (m->code == ERR_COMPACTED && m->commit > r->cover_index) {
+        r->cover_index = m->commit;
+        r->cover_term = m->hint_term;
+    }
+    uint64_t before = g->log.faulty_count;
     recover_fill(g, m);
     if (g->log.faulty_count > 0 && g->role == RAFT_LEADER && m->ctx == r->ctx + 1) {
-        recover_lacks(g, m, (unsigned)voter);
+        recover_judge(g, m, (unsigned)voter);
     }
-    if (m->count > 0) {
-        raft_recover_wake(g);
+    if (g->log.faulty_count < before) {
+        r->asks_filled = r->asks;
+        raft_recover_wake(g); /* on to the next */
     }
     return 0;
 }

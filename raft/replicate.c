@@ -97,7 +97,8 @@ static bool replicate_one(struct raft_group *g, unsigned voter)
     struct raft_progress *p = &g->progress[voter];
     uint64_t prev = p->next_index - 1;
     ASSERT(prev <= g->log.last_index);
-    if (prev < g->log.base_index) {
+    if (prev < g->log.base_index || raft_recover_hopeless(g, prev) ||
+        raft_recover_hopeless(g, p->next_index)) {
         raft_snapshot_want(g, voter);
         return false;
     }

@@ -310,6 +310,22 @@ static void setup_term(struct raft_group *g)
     ASSERT(g->term >= g->log.base_term);
 }
 
+/* A crash between installing a snapshot and its PERSIST leaves the log of before, which may differ
+ * from what the state machine holds: then it goes. */
+static bool setup_log_differs(const struct raft_group *g)
+{
+    uint64_t applied = g->applied_index;
+    ASSERT(applied >= g->log.base_index);
+    if (g->start_applied_term == 0 || applied == g->log.base_index) {
+        return false;
+    }
+    if (applied > g->log.last_index) {
+        return true;
+    }
+    uint64_t here = raft_log_term(&g->log, applied);
+    return here != 0 && here != g->start_applied_term;
+}
+
 int raft_group_start(struct raft_host *h, uint32_t group, uint64_t now_us)
 {
     struct raft_group *g = raft_host_find(h, group);
@@ -324,14 +340,18 @@ int raft_group_start(struct raft_host *h, uint32_t group, uint64_t now_us)
         setup_known_terms(&g->log);
     }
     setup_term(g);
+    bool differs = setup_log_differs(g);
+    if (differs) {
+        raft_log_reset(&g->log, g->applied_index, g->start_applied_term, g->start_applied_us);
+    }
     raft_log_hold(&g->log, g->applied_index);
     (void)raft_log_durable(&g->log, 0);
     raft_commit_init(g, g->known_commit);
     g->started = true;
     g->started_us = h->now_us;
     g->start_term = g->term;
-    if (g->applied_index > g->log.last_index && g->start_applied_term != 0) {
-        raft_snapshot_rebase(g, g->applied_index, g->start_applied_term, g->start_applied_us);
+    if (differs) {
+        raft_persist_base(g, true);
     }
     raft_recover_start(g);
     raft_election_reset(g);

@@ -119,16 +119,13 @@ int raft_snapshot_done(struct raft_group *g, const struct raft_event *ev)
  */
 
 /* The state machine holds index, and the log ends before it: it starts again after it. */
-void raft_snapshot_rebase(struct raft_group *g, uint64_t index, uint64_t term, uint64_t time_us)
+static void snapshot_rebase(struct raft_group *g, uint64_t index, uint64_t term, uint64_t time_us)
 {
     ASSERT(index > g->log.last_index);
     ASSERT(index <= g->applied_index);
     raft_log_reset(&g->log, index, term, time_us);
     g->matched_index = 0;
-    struct raft_action *a = raft_persist(g);
-    a->base_index = index;
-    a->base_term = term;
-    a->cut_from = index + 1;
+    raft_persist_base(g, true);
     raft_commit_snapshot(g, index);
     raft_recover_grown(g);
 }
@@ -142,7 +139,7 @@ void raft_on_snapshot(struct raft_group *g, const struct raft_message *m)
     }
     raft_heard(g, m->from);
     if (m->index > g->log.last_index && m->index <= g->applied_index) {
-        raft_snapshot_rebase(g, m->index, m->index_term, 0);
+        snapshot_rebase(g, m->index, m->index_term, 0);
     }
     uint64_t here = NUM_MIN(g->commit_index, g->log.durable_index);
     if (m->index <= here || m->index <= g->apply_index) {
@@ -176,10 +173,7 @@ static void snapshot_take(struct raft_group *g, const struct raft_event *ev)
         raft_log_reset(&g->log, index, ev->term, ev->time_us);
         g->matched_index = 0;
     }
-    struct raft_action *a = raft_persist(g);
-    a->base_index = index;
-    a->base_term = ev->term;
-    a->cut_from = keep ? 0 : index + 1;
+    raft_persist_base(g, !keep);
     raft_commit_snapshot(g, index);
     g->apply_index = NUM_MAX(g->apply_index, index);
     g->applied_index = NUM_MAX(g->applied_index, index);
@@ -242,9 +236,7 @@ int raft_compact(struct raft_group *g, uint64_t index)
         return 0;
     }
     raft_log_compact(&g->log, upto);
-    struct raft_action *a = raft_persist(g);
-    a->base_index = g->log.base_index;
-    a->base_term = g->log.base_term;
+    raft_persist_base(g, false);
     ASSERT(g->log.base_index <= g->applied_index);
     return 0;
 }

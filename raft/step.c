@@ -101,7 +101,7 @@ int raft_step_message(struct raft_host *h, const struct raft_message *m)
         return ERR_CORRUPT;
     }
     if (raft_voter_of(g, m->from) < 0 || raft_term_absurd(g, m->term) ||
-        (m->count > 0 && m->entries == NULL)) {
+        (m->kind != RAFT_MSG_FETCH && m->count > 0 && m->entries == NULL)) {
         return ERR_PROTOCOL;
     }
     raft_dirty(g);

@@ -11,5 +11,6 @@
 #include <check.h>
 
 TCase *case_basic(void);
+TCase *case_random(void);
 
 #endif

@@ -9,6 +9,7 @@ int main(void)
 {
     Suite *suite = suite_create("raft");
     suite_add_tcase(suite, case_basic());
+    suite_add_tcase(suite, case_random());
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
