@@ -26,8 +26,7 @@
  *                    entries from index on, the first of them of term index_term (0: not known)
  *   FETCH_REPLY      ctx. To hint 1: hint, hint_term: end of the log; code 0: from the leader,
  *                    ERR_NOT_LEADER: sure, ERR_BUSY: not sure. To hint 0: entries index + 1 on;
- *                    code 0, ERR_NOT_FOUND: never had it, ERR_BUSY: cannot tell, ERR_COMPACTED
- *                    (then commit, hint_term: index and term of the sender's base);
+ *                    code 0, ERR_NOT_FOUND: never had it, ERR_BUSY: cannot tell, ERR_COMPACTED;
  *                    commit: the sender's; hint 1: its own log is in doubt
  */
 #include "base/err.h"

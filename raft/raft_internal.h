@@ -114,6 +114,7 @@ struct raft_reads {
 struct raft_recovery {
     bool ambiguous;      /* a lost last batch may have held entries after the log's end */
     bool ambiguous_seen; /* while entries are given: the tail starts here */
+    bool was_durable;    /* what is lost at the end was durable for sure */
     bool floored;        /* answered, but the own log is still below the floor */
     uint64_t lost_term;  /* entries that may be lost have at most this term */
     uint64_t floor_term; /* no vote for, and no candidacy with, a log below (term, index) */
@@ -128,8 +129,6 @@ struct raft_recovery {
     uint32_t definite;    /* of these, the ones sure of their own log */
     uint64_t best_term;   /* of the answers: the most up-to-date log */
     uint64_t best_index;
-    uint64_t cover_term; /* a peer's base: committed up to there */
-    uint64_t cover_index;
     uint64_t asked_index; /* leader: the faulty entry that `lacking` is about */
     uint64_t asked_term;
     uint32_t having; /* voters that have one there */

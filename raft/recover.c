@@ -14,8 +14,8 @@
  *   - a leader also takes the copy that all have who have one, once all voters have answered in
  *     its term: if its own was another entry, nobody else had that or what followed it, so that
  *     it was never committed.
- * A last entry without a term lets its replica vote only for a log that is surely not older, or
- * that reaches beyond what a peer has committed and compacted at or after that place.
+ * Entries at the end without a term are left out at start, as an ambiguous tail (below) that was
+ * durable for sure.
  *
  * A leader sends and applies nothing from its first faulty entry on. If a quorum, asked by the
  * leader in its own term, never had that entry, it was never committed and, nobody obeying older
@@ -31,7 +31,8 @@
  *   - from the leader of its term or a later one: the end of the leader's log, which holds all
  *     that is committed;
  *   - from a quorum of voters sure of their own logs: the most up-to-date of these;
- *   - from all voters, sure or not: the most up-to-date of all; no intact copy is anywhere.
+ *   - from all voters, sure or not: the most up-to-date of all; no intact copy is anywhere. If the
+ *     tail was durable for sure, one of the others must be sure of its log: else the group waits.
  * The last two count only answers in a term above lost_term: who answers in it obeys no leader any
  * more that could still commit with the lost acknowledgements. So without a leader the replica asks
  * in such a term; voters that hear a leader do not follow it there, and that leader answers.
@@ -61,11 +62,6 @@ static uint64_t recover_last_term(const struct raft_group *g)
     return raft_log_term(&g->log, g->log.last_index);
 }
 
-static bool recover_last_unknown(const struct raft_group *g)
-{
-    return g->log.last_index > g->log.base_index && recover_last_term(g) == 0;
-}
-
 /* returns: whether a candidate whose log ends at (term, index) may have this vote, as far as what
  * is lost here goes. */
 bool raft_recover_vote_ok(const struct raft_group *g, uint64_t term, uint64_t index)
@@ -78,22 +74,13 @@ bool raft_recover_vote_ok(const struct raft_group *g, uint64_t term, uint64_t in
     if (r->ambiguous && term <= r->lost_term) {
         return false;
     }
-    if (r->floored && !recover_not_below(term, index, r->floor_term, r->floor_index)) {
-        return false;
-    }
-    if (!recover_last_unknown(g)) {
-        return true;
-    }
-    return recover_not_below(term, index, r->lost_term, g->log.last_index) ||
-           (r->cover_index >= g->log.last_index &&
-            recover_not_below(term, index, r->cover_term, r->cover_index));
+    return !r->floored || recover_not_below(term, index, r->floor_term, r->floor_index);
 }
 
 bool raft_recover_stand_ok(const struct raft_group *g)
 {
     ASSERT(g->commit_index <= g->log.last_index);
-    return !g->recovery.ambiguous && !g->recovery.floored && !recover_last_unknown(g) &&
-           g->log.last_index >= g->known_commit;
+    return !g->recovery.ambiguous && !g->recovery.floored && g->log.last_index >= g->known_commit;
 }
 
 static bool recover_asking(const struct raft_group *g)
@@ -158,7 +145,8 @@ static void recover_tail_judge(struct raft_group *g)
     uint32_t all = (1u << g->voters_count) - 1;
     ASSERT(r->ambiguous);
     ASSERT((r->definite & ~r->answered) == 0);
-    if (recover_bits(r->definite) < raft_quorum(g) && (r->answered | 1u << g->self) != all) {
+    bool whole = (r->answered | 1u << g->self) == all && (!r->was_durable || r->definite != 0);
+    if (recover_bits(r->definite) < raft_quorum(g) && !whole) {
         return;
     }
     uint64_t term = recover_last_term(g);
@@ -211,7 +199,7 @@ static void recover_tail_tell(struct raft_group *g, const struct raft_message *m
     reply.code = ERR_NOT_LEADER;
     if (g->role == RAFT_LEADER) {
         reply.code = 0;
-    } else if (r->ambiguous || recover_last_unknown(g)) {
+    } else if (r->ambiguous) {
         reply.code = ERR_BUSY;
     }
     ASSERT(reply.hint >= g->log.base_index);
@@ -348,10 +336,10 @@ void raft_recover_start(struct raft_group *g)
     if (r->ambiguous && g->voters_count == 1) {
         recover_tail_judge(g);
     }
-    if (g->voters_count == 1 && (g->log.faulty_count > 0 || g->log.last_index < g->known_commit)) {
+    if (g->voters_count == 1) {
         uint64_t held = NUM_MAX(g->log.held_index, g->log.base_index);
         uint64_t last = g->log.last_index;
-        if (last < g->known_commit ||
+        if (last < g->known_commit || r->ambiguous ||
             (held < last && raft_log_intact(&g->log, held + 1, last) != last)) {
             raft_fence(g); /* nobody else has what is lost */
         }
@@ -429,10 +417,6 @@ void raft_on_fetch(struct raft_group *g, const struct raft_message *m)
                 (m->index_term == 0 || raft_log_term(&g->log, m->index) == m->index_term);
     reply.code = same ? 0 : recover_lack(g, m);
     reply.hint = g->recovery.ambiguous || g->recovery.floored || g->hard_lost;
-    if (reply.code == ERR_COMPACTED) {
-        reply.commit = g->log.base_index;
-        reply.hint_term = g->log.base_term;
-    }
     ASSERT(reply.count <= most);
     raft_send(g, &reply, g->last_seq);
 }
@@ -570,10 +554,6 @@ int raft_on_fetch_reply(struct raft_group *g, const struct raft_message *m)
         }
     }
     ASSERT(end > m->index);
-    if (m->code == ERR_COMPACTED && m->commit > r->cover_index) {
-        r->cover_index = m->commit;
-        r->cover_term = m->hint_term;
-    }
     uint64_t before = g->log.faulty_count;
     recover_fill(g, m);
     if (g->log.faulty_count > 0 && g->role == RAFT_LEADER && m->ctx == r->ctx + 1) {

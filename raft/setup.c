@@ -294,6 +294,18 @@ static void setup_known_terms(struct raft_log *log)
     ASSERT(log->faulty_count <= log->last_index - log->base_index);
 }
 
+/* Entries at the end whose term is lost: they were there, and cannot be compared with others. */
+static void setup_unknown_tail(struct raft_group *g)
+{
+    struct raft_log *log = &g->log;
+    while (log->last_index > log->base_index && raft_log_term(log, log->last_index) == 0) {
+        raft_log_cut(log, log->last_index);
+        g->recovery.ambiguous = true;
+        g->recovery.was_durable = true;
+    }
+    ASSERT(log->last_index >= log->base_index);
+}
+
 /* A term is persisted before any entry of it: a log beyond the hard state shows that a newer hard
  * state is lost. */
 static void setup_term(struct raft_group *g)
@@ -304,6 +316,7 @@ static void setup_term(struct raft_group *g)
     }
     if (highest > g->term) {
         g->hard_lost = true;
+        g->hard_dirty = true;
         g->term = highest;
         g->vote = RAFT_NODE_NONE;
     }
@@ -338,6 +351,7 @@ int raft_group_start(struct raft_host *h, uint32_t group, uint64_t now_us)
     h->now_us = NUM_MAX(h->now_us, now_us);
     if (g->log.faulty_count > 0) {
         setup_known_terms(&g->log);
+        setup_unknown_tail(g);
     }
     setup_term(g);
     bool differs = setup_log_differs(g);

@@ -9,8 +9,18 @@
 #define HOLDFAST_TESTS_UNIT_RAFT_SUITE_H
 
 #include <check.h>
+#include <stdbool.h>
+
+extern bool golden_update; /* the golden traces are rewritten */
 
 TCase *case_basic(void);
+TCase *case_election(void);
+TCase *case_commit(void);
+TCase *case_read(void);
+TCase *case_snapshot(void);
+TCase *case_recover(void);
+TCase *case_message(void);
+TCase *case_golden(void);
 TCase *case_random(void);
 
 #endif
