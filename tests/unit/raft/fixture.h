@@ -153,11 +153,12 @@ struct raft_status fx_status(const struct fx *f, unsigned node, uint32_t group);
 unsigned fx_leader(const struct fx *f, uint32_t group);
 /* Runs until there is one, at most for us. returns: it; fails the test if none. */
 unsigned fx_elect(struct fx *f, uint32_t group, uint64_t us);
-/* Makes node campaign now, by cutting the time of the others: its leader is reported down. */
 bool fx_equal(const struct fx *f, uint32_t group); /* all that are up applied the same, all of it */
 /* A disk that has terms[0..count-1] as its log. */
 void fx_disk_log(struct fx *f, unsigned node, uint32_t group, const uint64_t *terms,
                  unsigned count);
+/* Adds to the trace, if one is kept. */
 void fx_note(struct fx *f, const char *format, ...);
+void fx_note_action(struct fx *f, unsigned node, const struct raft_action *a);
 
 #endif
