@@ -19,341 +19,15 @@
  * set: file systems may write in another order. Space is allocated ahead of the writes, so that a
  * full disk is met when there is still room to say so.
  */
-#include "store/kv.h"
+#include "store/kv_lmdb_internal.h"
 
 #include "base/crc.h"
 #include "base/num.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define LMDB_STEP 448u
-#define LMDB_DEPTH_MAX 3u /* levels that a key of STORE_KV_KEY_BYTES_MAX passes */
-#define LMDB_PHYS_BYTES_MAX (8u + LMDB_STEP + 1u)
-#define LMDB_LEVEL 1u /* format of the environment */
-#define LMDB_AHEAD_BYTES (64u << 20)
-
-_Static_assert(STORE_KV_KEY_BYTES_MAX <= LMDB_STEP * LMDB_DEPTH_MAX, "keys fit the levels");
-_Static_assert(LMDB_PHYS_BYTES_MAX <= 511, "LMDB's limit of a key");
-
-enum lmdb_tree { LMDB_SHORT = 0, LMDB_DEEP = 1, LMDB_TREES = 2 };
-
-struct kv_lmdb;
-
-/* A transaction with a cursor for each tree, opened when first needed. */
-struct lmdb_view {
-    struct kv_lmdb *kv;
-    MDB_txn *txn;
-    MDB_cursor *cursors[LMDB_TREES];
-    bool fresh[LMDB_TREES]; /* the cursor belongs to the transaction as it is now */
-    /* what was last found */
-    uint64_t id;      /* level it is in */
-    unsigned depth;   /* of that level */
-    bool bad_pointer; /* a pointer whose checksum fails, not a record */
-    size_t key_bytes;
-    uint8_t key[STORE_KV_KEY_BYTES_MAX];
-};
-
-struct store_kv_reader {
-    struct lmdb_view view;
-    struct store_kv_reader *free;
-    bool found; /* the last seek or next did */
-    bool used;
-};
-
-struct kv_lmdb {
-    struct alloc alloc;
-    MDB_env *env;
-    MDB_dbi trees[LMDB_TREES];
-    uint64_t map_bytes;
-    uint64_t page_bytes;
-    uint64_t ahead_bytes;    /* of the file, allocated */
-    struct lmdb_view writer; /* txn NULL: none is open */
-    int txn_err;             /* first failure in the open transaction */
-    pthread_mutex_t lock;    /* the fields below */
-    struct store_kv_reader *readers;
-    struct store_kv_reader *readers_free;
-    unsigned readers_max;
-    bool failed;
-};
-
-/* The key of a record or pointer in its tree. */
-struct lmdb_phys {
-    uint8_t raw[LMDB_PHYS_BYTES_MAX];
-    size_t bytes;
-};
-
-static int lmdb_err(int rc)
-{
-    switch (rc) {
-    case 0: return 0;
-    case MDB_NOTFOUND: return ERR_NOT_FOUND;
-    case MDB_MAP_FULL: return ERR_DISK_FULL;
-    case ENOSPC: return ERR_DISK_FULL;
-    case EDQUOT: return ERR_DISK_FULL;
-    case ENOMEM: return ERR_NO_MEMORY;
-    case MDB_READERS_FULL: return ERR_BUSY;
-    case MDB_TXN_FULL: return ERR_TOO_LARGE;
-    case MDB_CORRUPTED: return ERR_CORRUPT;
-    case MDB_PAGE_NOTFOUND: return ERR_CORRUPT;
-    case MDB_INVALID: return ERR_CORRUPT;
-    case MDB_VERSION_MISMATCH: return ERR_LEVEL;
-    case EACCES: return ERR_PERMISSION;
-    case EPERM: return ERR_PERMISSION;
-    case EROFS: return ERR_PERMISSION;
-    case EAGAIN: return ERR_IN_USE;
-    case EBUSY: return ERR_IN_USE;
-    default: return ERR_IO;
-    }
-}
-
-static MDB_val lmdb_val(const void *data, size_t bytes)
-{
-    /* LMDB takes non-const pointers and does not write through those it is given */
-    return (MDB_val){.mv_size = bytes, .mv_data = (void *)(uintptr_t)data};
-}
-
-static enum lmdb_tree lmdb_tree_of(uint64_t id)
-{
-    return id == 0 ? LMDB_SHORT : LMDB_DEEP;
-}
-
-/* rest: of the key from this level on; more than STEP bytes make it the pointer's key. */
-static MDB_val lmdb_phys_make(struct lmdb_phys *p, uint64_t id, struct bytes rest)
-{
-    p->bytes = 0;
-    if (id != 0) {
-        num_put_u64_be(p->raw, id);
-        p->bytes = 8;
-    }
-    size_t part = NUM_MIN(rest.size, LMDB_STEP);
-    if (part > 0) {
-        memcpy(p->raw + p->bytes, rest.data, part);
-    }
-    p->bytes += part;
-    if (rest.size > LMDB_STEP) {
-        p->raw[p->bytes++] = 0;
-    }
-    ASSERT(p->bytes <= sizeof(p->raw));
-    return lmdb_val(p->raw, p->bytes);
-}
-
-static struct bytes lmdb_rest(struct bytes key, unsigned depth)
-{
-    size_t at = (size_t)depth * LMDB_STEP;
-    ASSERT(at <= key.size);
-    return bytes_of(key.data + at, key.size - at);
-}
-
-static uint32_t lmdb_record_crc(struct bytes key, struct bytes value)
-{
-    uint8_t size[4];
-    num_put_u32(size, (uint32_t)key.size);
-    uint32_t crc = crc_more(crc_of(size, sizeof(size)), key.data, key.size);
-    return crc_more(crc, value.data, value.size);
-}
-
-static int lmdb_record_open(struct bytes key, const MDB_val *raw, struct bytes *value)
-{
-    const uint8_t *at = raw->mv_data;
-    if (raw->mv_size < 4) {
-        return ERR_CORRUPT;
-    }
-    struct bytes found = bytes_of(at + 4, raw->mv_size - 4);
-    if (num_get_u32(at) != lmdb_record_crc(key, found)) {
-        return ERR_CORRUPT;
-    }
-    *value = found;
-    return 0;
-}
-
-static void lmdb_pointer_make(uint8_t *raw, const MDB_val *phys, uint64_t id)
-{
-    num_put_u64(raw + 4, id);
-    num_put_u32(raw, crc_more(crc_of(raw + 4, 8), phys->mv_data, phys->mv_size));
-}
-
-static int lmdb_pointer_open(const MDB_val *phys, const MDB_val *raw, uint64_t *id)
-{
-    uint8_t want[12];
-    if (raw->mv_size != sizeof(want)) {
-        return ERR_CORRUPT;
-    }
-    uint64_t found = num_get_u64((const uint8_t *)raw->mv_data + 4);
-    lmdb_pointer_make(want, phys, found);
-    if (found == 0 || memcmp(want, raw->mv_data, sizeof(want)) != 0) {
-        return ERR_CORRUPT;
-    }
-    *id = found;
-    return 0;
-}
-
-/* ---- views ---- */
-
-static int lmdb_cursor(struct lmdb_view *v, enum lmdb_tree tree, MDB_cursor **out)
-{
-    if (!v->fresh[tree]) {
-        int rc = v->cursors[tree] != NULL
-                     ? mdb_cursor_renew(v->txn, v->cursors[tree])
-                     : mdb_cursor_open(v->txn, v->kv->trees[tree], &v->cursors[tree]);
-        TRY(lmdb_err(rc));
-        v->fresh[tree] = true;
-    }
-    *out = v->cursors[tree];
-    return 0;
-}
-
-static int lmdb_pointer_get(struct lmdb_view *v, uint64_t id, struct bytes rest, uint64_t *below)
-{
-    struct lmdb_phys p;
-    MDB_val phys = lmdb_phys_make(&p, id, rest);
-    MDB_val raw = {0};
-    ASSERT(rest.size > LMDB_STEP);
-    TRY(lmdb_err(mdb_get(v->txn, v->kv->trees[lmdb_tree_of(id)], &phys, &raw)));
-    return lmdb_pointer_open(&phys, &raw, below);
-}
-
-/* Follows the pointers on the way of key: ids[0 .. *depth] are the levels. returns: 0 at the level
- * of its record; ERR_NOT_FOUND or ERR_CORRUPT at the last level that could be reached. */
-static int lmdb_descend(struct lmdb_view *v, struct bytes key, uint64_t *ids, unsigned *depth)
-{
-    ids[0] = 0;
-    *depth = 0;
-    struct bytes rest = key;
-    while (rest.size > LMDB_STEP) {
-        uint64_t below = 0;
-        TRY(lmdb_pointer_get(v, ids[*depth], rest, &below));
-        *depth += 1;
-        ASSERT(*depth < LMDB_DEPTH_MAX);
-        ids[*depth] = below;
-        rest = lmdb_rest(key, *depth);
-    }
-    return 0;
-}
-
-static int lmdb_view_get(struct lmdb_view *v, struct bytes key, struct bytes *value)
-{
-    uint64_t ids[LMDB_DEPTH_MAX];
-    unsigned depth = 0;
-    struct lmdb_phys p;
-    MDB_val raw = {0};
-    if (key.size > STORE_KV_KEY_BYTES_MAX) {
-        return ERR_NOT_FOUND;
-    }
-    TRY(lmdb_descend(v, key, ids, &depth));
-    MDB_val phys = lmdb_phys_make(&p, ids[depth], lmdb_rest(key, depth));
-    TRY(lmdb_err(mdb_get(v->txn, v->kv->trees[lmdb_tree_of(ids[depth])], &phys, &raw)));
-    return lmdb_record_open(key, &raw, value);
-}
-
-/* Moves the cursor of level id to the first key >= phys (> if after).
- * returns: 0, or ERR_NOT_FOUND: none in this level. */
-static int lmdb_move(struct lmdb_view *v, uint64_t id, const MDB_val *phys, bool after,
-                     MDB_val *found, MDB_val *raw)
-{
-    MDB_cursor *cursor = NULL;
-    TRY(lmdb_cursor(v, lmdb_tree_of(id), &cursor));
-    *found = *phys;
-    int rc = mdb_cursor_get(cursor, found, raw, phys->mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE);
-    if (rc == 0 && after && found->mv_size == phys->mv_size &&
-        memcmp(found->mv_data, phys->mv_data, phys->mv_size) == 0) {
-        rc = mdb_cursor_get(cursor, found, raw, MDB_NEXT);
-    }
-    TRY(lmdb_err(rc));
-    if (id != 0 && (found->mv_size < 8 || num_get_u64_be(found->mv_data) != id)) {
-        return ERR_NOT_FOUND;
-    }
-    return 0;
-}
-
-/* Notes where the record or pointer under `found` is: v->key is its key as far as this level. */
-static int lmdb_note(struct lmdb_view *v, uint64_t id, unsigned depth, const MDB_val *found)
-{
-    size_t head_bytes = id != 0 ? 8 : 0;
-    size_t rest_bytes = found->mv_size - head_bytes;
-    size_t at = (size_t)depth * LMDB_STEP;
-    if (rest_bytes > LMDB_STEP + 1 || at + rest_bytes > sizeof(v->key)) {
-        return ERR_CORRUPT;
-    }
-    memcpy(v->key + at, (const uint8_t *)found->mv_data + head_bytes, rest_bytes);
-    v->key_bytes = at + rest_bytes;
-    v->id = id;
-    v->depth = depth;
-    v->bad_pointer = false;
-    return 0;
-}
-
-/* From a place in a level down to the first record there. value NULL: its checksum is not looked
- * at. v->key holds the key as far as the level. */
-static int lmdb_settle(struct lmdb_view *v, uint64_t id, unsigned depth, MDB_val found, MDB_val raw,
-                       struct bytes *value)
-{
-    TRY(lmdb_note(v, id, depth, &found));
-    while (v->key_bytes - (size_t)depth * LMDB_STEP > LMDB_STEP) {
-        struct lmdb_phys p;
-        int err = lmdb_pointer_open(&found, &raw, &id);
-        if (err == 0 && depth + 1 == LMDB_DEPTH_MAX) {
-            err = ERR_CORRUPT;
-        }
-        if (err == 0) {
-            MDB_val first = lmdb_phys_make(&p, id, (struct bytes){0});
-            err = lmdb_move(v, id, &first, false, &found, &raw);
-        }
-        if (err != 0) {
-            v->bad_pointer = true;
-            return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-        }
-        depth++;
-        TRY(lmdb_note(v, id, depth, &found));
-    }
-    if (value == NULL) {
-        return 0;
-    }
-    return lmdb_record_open(bytes_of(v->key, v->key_bytes), &raw, value);
-}
-
-/* The first record with key >= from (> if after): v->key. past_pointer: from is a pointer whose
- * checksum failed; goes on behind all that was below it. */
-static int lmdb_view_seek(struct lmdb_view *v, struct bytes from, bool after, bool past_pointer,
-                          struct bytes *value)
-{
-    uint64_t ids[LMDB_DEPTH_MAX];
-    unsigned depth = 0;
-    struct lmdb_phys p;
-    MDB_val found = {0};
-    MDB_val raw = {0};
-    if (from.size > sizeof(v->key)) {
-        return ERR_TOO_LARGE;
-    }
-    if (from.size > 0) {
-        memmove(v->key, from.data, from.size);
-    }
-    from.data = v->key;
-    int err = lmdb_descend(v, from, ids, &depth);
-    if (err != 0 && err != ERR_NOT_FOUND && !(err == ERR_CORRUPT && past_pointer)) {
-        if (err == ERR_CORRUPT) {
-            v->id = ids[depth];
-            v->depth = depth;
-            v->key_bytes = (size_t)(depth + 1) * LMDB_STEP + 1;
-            v->key[v->key_bytes - 1] = 0;
-            v->bad_pointer = true;
-        }
-        return err;
-    }
-    MDB_val phys = lmdb_phys_make(&p, ids[depth], lmdb_rest(from, depth));
-    err = lmdb_move(v, ids[depth], &phys, after || past_pointer, &found, &raw);
-    while (err == ERR_NOT_FOUND && depth > 0) {
-        depth--; /* on behind the pointer to the level that has ended */
-        phys = lmdb_phys_make(&p, ids[depth], lmdb_rest(from, depth));
-        err = lmdb_move(v, ids[depth], &phys, true, &found, &raw);
-    }
-    TRY(err);
-    return lmdb_settle(v, ids[depth], depth, found, raw, value);
-}
 
 /* ---- writing ---- */
 
@@ -411,7 +85,7 @@ static int lmdb_begin(void *ctx)
         if (rc == MDB_PANIC) {
             lmdb_latch(kv);
         }
-        return rc == MDB_PANIC ? ERR_IO : lmdb_err(rc);
+        return rc == MDB_PANIC ? ERR_IO : store_lmdb_err(rc);
     }
     kv->writer.txn = txn;
     kv->txn_err = 0;
@@ -459,7 +133,7 @@ static int lmdb_commit(void *ctx)
     lmdb_writer_cursors_close(kv);
     int rc = mdb_txn_commit(kv->writer.txn);
     lmdb_writer_forget(kv);
-    int err = lmdb_err(rc);
+    int err = store_lmdb_err(rc);
     if (err != 0 && err != ERR_DISK_FULL) {
         lmdb_latch(kv);
         return ERR_IO;
@@ -472,10 +146,10 @@ static int lmdb_id_new(struct kv_lmdb *kv, uint64_t *id)
 {
     uint8_t key[8] = {0};
     uint8_t raw[16];
-    MDB_val phys = lmdb_val(key, sizeof(key));
+    MDB_val phys = store_lmdb_val(key, sizeof(key));
     MDB_val old = {0};
     uint64_t last = 0;
-    int err = lmdb_err(mdb_get(kv->writer.txn, kv->trees[LMDB_DEEP], &phys, &old));
+    int err = store_lmdb_err(mdb_get(kv->writer.txn, kv->trees[LMDB_DEEP], &phys, &old));
     TRY(err);
     if (old.mv_size != sizeof(raw) ||
         num_get_u32(old.mv_data) != crc_of((uint8_t *)old.mv_data + 4, 12)) {
@@ -485,8 +159,8 @@ static int lmdb_id_new(struct kv_lmdb *kv, uint64_t *id)
     num_put_u32(raw + 4, LMDB_LEVEL);
     num_put_u64(raw + 8, last + 1);
     num_put_u32(raw, crc_of(raw + 4, 12));
-    MDB_val new = lmdb_val(raw, sizeof(raw));
-    TRY(lmdb_err(mdb_put(kv->writer.txn, kv->trees[LMDB_DEEP], &phys, &new, 0)));
+    MDB_val new = store_lmdb_val(raw, sizeof(raw));
+    TRY(store_lmdb_err(mdb_put(kv->writer.txn, kv->trees[LMDB_DEEP], &phys, &new, 0)));
     *id = last + 1;
     return 0;
 }
@@ -499,10 +173,11 @@ static int lmdb_pointer_add(struct kv_lmdb *kv, uint64_t id, struct bytes rest)
     uint64_t below = 0;
     ASSERT(rest.size > LMDB_STEP);
     TRY(lmdb_id_new(kv, &below));
-    MDB_val phys = lmdb_phys_make(&p, id, rest);
-    lmdb_pointer_make(raw, &phys, below);
-    MDB_val data = lmdb_val(raw, sizeof(raw));
-    return lmdb_err(mdb_put(kv->writer.txn, kv->trees[lmdb_tree_of(id)], &phys, &data, 0));
+    MDB_val phys = store_lmdb_phys_make(&p, id, rest);
+    store_lmdb_pointer_make(raw, &phys, below);
+    MDB_val data = store_lmdb_val(raw, sizeof(raw));
+    return store_lmdb_err(
+        mdb_put(kv->writer.txn, kv->trees[store_lmdb_tree_of(id)], &phys, &data, 0));
 }
 
 static int lmdb_put_record(struct kv_lmdb *kv, struct bytes key, struct bytes value)
@@ -510,17 +185,17 @@ static int lmdb_put_record(struct kv_lmdb *kv, struct bytes key, struct bytes va
     uint64_t ids[LMDB_DEPTH_MAX];
     unsigned depth = 0;
     struct lmdb_phys p;
-    int err = lmdb_descend(&kv->writer, key, ids, &depth);
+    int err = store_lmdb_descend(&kv->writer, key, ids, &depth);
     for (unsigned level = 0; err == ERR_NOT_FOUND && level < LMDB_DEPTH_MAX; level++) {
-        TRY(lmdb_pointer_add(kv, ids[depth], lmdb_rest(key, depth)));
-        err = lmdb_descend(&kv->writer, key, ids, &depth);
+        TRY(lmdb_pointer_add(kv, ids[depth], store_lmdb_rest(key, depth)));
+        err = store_lmdb_descend(&kv->writer, key, ids, &depth);
     }
     TRY(err);
-    MDB_val phys = lmdb_phys_make(&p, ids[depth], lmdb_rest(key, depth));
+    MDB_val phys = store_lmdb_phys_make(&p, ids[depth], store_lmdb_rest(key, depth));
     MDB_val raw = {.mv_size = value.size + 4};
-    TRY(lmdb_err(
-        mdb_put(kv->writer.txn, kv->trees[lmdb_tree_of(ids[depth])], &phys, &raw, MDB_RESERVE)));
-    num_put_u32(raw.mv_data, lmdb_record_crc(key, value));
+    TRY(store_lmdb_err(mdb_put(kv->writer.txn, kv->trees[store_lmdb_tree_of(ids[depth])], &phys,
+                               &raw, MDB_RESERVE)));
+    num_put_u32(raw.mv_data, store_lmdb_record_crc(key, value));
     if (value.size > 0) {
         memcpy((uint8_t *)raw.mv_data + 4, value.data, value.size);
     }
@@ -544,8 +219,8 @@ static int lmdb_put(void *ctx, struct bytes key, struct bytes value)
 static int lmdb_del_phys(struct kv_lmdb *kv, uint64_t id, struct bytes rest)
 {
     struct lmdb_phys p;
-    MDB_val phys = lmdb_phys_make(&p, id, rest);
-    return lmdb_err(mdb_del(kv->writer.txn, kv->trees[lmdb_tree_of(id)], &phys, NULL));
+    MDB_val phys = store_lmdb_phys_make(&p, id, rest);
+    return store_lmdb_err(mdb_del(kv->writer.txn, kv->trees[store_lmdb_tree_of(id)], &phys, NULL));
 }
 
 /* Deletes pointers to levels on the way of key, from the deepest up, that have become empty. */
@@ -553,15 +228,14 @@ static int lmdb_del_empty(struct kv_lmdb *kv, struct bytes key, const uint64_t *
 {
     while (depth > 0) {
         struct lmdb_phys p;
-        MDB_val found = {0};
-        MDB_val raw = {0};
-        MDB_val first = lmdb_phys_make(&p, ids[depth], (struct bytes){0});
-        int err = lmdb_move(&kv->writer, ids[depth], &first, false, &found, &raw);
+        struct lmdb_hit hit = {0};
+        MDB_val first = store_lmdb_phys_make(&p, ids[depth], (struct bytes){0});
+        int err = store_lmdb_move(&kv->writer, ids[depth], &first, false, &hit);
         if (err != ERR_NOT_FOUND) {
             return err;
         }
         depth--;
-        TRY(lmdb_del_phys(kv, ids[depth], lmdb_rest(key, depth)));
+        TRY(lmdb_del_phys(kv, ids[depth], store_lmdb_rest(key, depth)));
     }
     return 0;
 }
@@ -573,9 +247,9 @@ static int lmdb_del_record(struct kv_lmdb *kv, struct bytes key)
     if (key.size > STORE_KV_KEY_BYTES_MAX) {
         return 0;
     }
-    int err = lmdb_descend(&kv->writer, key, ids, &depth);
+    int err = store_lmdb_descend(&kv->writer, key, ids, &depth);
     if (err == 0) {
-        err = lmdb_del_phys(kv, ids[depth], lmdb_rest(key, depth));
+        err = lmdb_del_phys(kv, ids[depth], store_lmdb_rest(key, depth));
     }
     if (err != 0) {
         return err == ERR_NOT_FOUND ? 0 : err;
@@ -607,10 +281,10 @@ static int lmdb_del_found(struct kv_lmdb *kv)
     }
     uint64_t ids[LMDB_DEPTH_MAX];
     unsigned depth = 0;
-    int err = lmdb_descend(v, copy, ids, &depth);
+    int err = store_lmdb_descend(v, copy, ids, &depth);
     ASSERT(err != ERR_NOT_FOUND);
     depth = v->depth;
-    TRY(lmdb_del_phys(kv, v->id, lmdb_rest(copy, depth)));
+    TRY(lmdb_del_phys(kv, v->id, store_lmdb_rest(copy, depth)));
     return lmdb_del_empty(kv, copy, ids, depth);
 }
 
@@ -619,7 +293,7 @@ static int lmdb_del_range_records(struct kv_lmdb *kv, struct bytes from, struct 
 {
     struct lmdb_view *v = &kv->writer;
     while (*deleted < limit) {
-        int err = lmdb_view_seek(v, from, false, false, NULL);
+        int err = store_lmdb_view_seek(v, from, false, false, NULL);
         if (err == ERR_NOT_FOUND) {
             return 0;
         }
@@ -657,7 +331,7 @@ static int lmdb_reader_start(struct store_kv_reader *r)
     int rc = v->txn != NULL ? mdb_txn_renew(v->txn)
                             : mdb_txn_begin(v->kv->env, NULL, MDB_RDONLY, &v->txn);
     r->found = false;
-    return rc == MDB_PANIC ? ERR_IO : lmdb_err(rc);
+    return rc == MDB_PANIC ? ERR_IO : store_lmdb_err(rc);
 }
 
 static int lmdb_reader_open(void *ctx, struct store_kv_reader **out)
@@ -703,7 +377,7 @@ static int lmdb_get(struct store_kv_reader *r, struct bytes key, struct bytes *v
 {
     ASSERT(r->used);
     ASSERT(key.size > 0);
-    return lmdb_view_get(&r->view, key, value);
+    return store_lmdb_view_get(&r->view, key, value);
 }
 
 static int lmdb_found(struct store_kv_reader *r, int err, struct bytes *key)
@@ -719,25 +393,24 @@ static int lmdb_seek(struct store_kv_reader *r, struct bytes from, bool after, s
                      struct bytes *value)
 {
     ASSERT(r->used);
-    return lmdb_found(r, lmdb_view_seek(&r->view, from, after, false, value), key);
+    return lmdb_found(r, store_lmdb_view_seek(&r->view, from, after, false, value), key);
 }
 
 static int lmdb_next(struct store_kv_reader *r, struct bytes *key, struct bytes *value)
 {
     struct lmdb_view *v = &r->view;
-    MDB_val found = {0};
-    MDB_val raw = {0};
+    struct lmdb_hit hit = {0};
     ASSERT(r->used);
     if (!r->found) {
         return ERR_NOT_FOUND;
     }
     if (v->id != 0 || v->bad_pointer) {
         struct bytes last = bytes_of(v->key, v->key_bytes);
-        return lmdb_found(r, lmdb_view_seek(v, last, true, v->bad_pointer, value), key);
+        return lmdb_found(r, store_lmdb_view_seek(v, last, true, v->bad_pointer, value), key);
     }
-    int err = lmdb_err(mdb_cursor_get(v->cursors[LMDB_SHORT], &found, &raw, MDB_NEXT));
+    int err = store_lmdb_err(mdb_cursor_get(v->cursors[LMDB_SHORT], &hit.key, &hit.raw, MDB_NEXT));
     if (err == 0) {
-        err = lmdb_settle(v, 0, 0, found, raw, value);
+        err = store_lmdb_settle(v, 0, 0, hit, value);
     }
     return lmdb_found(r, err, key);
 }
@@ -797,21 +470,21 @@ static int lmdb_check_format(struct kv_lmdb *kv, MDB_txn *txn)
 {
     uint8_t key[8] = {0};
     uint8_t raw[16] = {0};
-    MDB_val phys = lmdb_val(key, sizeof(key));
+    MDB_val phys = store_lmdb_val(key, sizeof(key));
     MDB_val old = {0};
     int rc = mdb_get(txn, kv->trees[LMDB_DEEP], &phys, &old);
     if (rc == MDB_NOTFOUND) {
         MDB_stat stat;
-        TRY(lmdb_err(mdb_stat(txn, kv->trees[LMDB_SHORT], &stat)));
+        TRY(store_lmdb_err(mdb_stat(txn, kv->trees[LMDB_SHORT], &stat)));
         if (stat.ms_entries != 0) {
             return ERR_CORRUPT;
         }
         num_put_u32(raw + 4, LMDB_LEVEL);
         num_put_u32(raw, crc_of(raw + 4, 12));
-        MDB_val new = lmdb_val(raw, sizeof(raw));
-        return lmdb_err(mdb_put(txn, kv->trees[LMDB_DEEP], &phys, &new, 0));
+        MDB_val new = store_lmdb_val(raw, sizeof(raw));
+        return store_lmdb_err(mdb_put(txn, kv->trees[LMDB_DEEP], &phys, &new, 0));
     }
-    TRY(lmdb_err(rc));
+    TRY(store_lmdb_err(rc));
     const uint8_t *at = old.mv_data;
     if (old.mv_size != sizeof(raw) || num_get_u32(at) != crc_of(at + 4, 12)) {
         return ERR_CORRUPT;
@@ -822,10 +495,10 @@ static int lmdb_check_format(struct kv_lmdb *kv, MDB_txn *txn)
 static int lmdb_open_trees(struct kv_lmdb *kv)
 {
     MDB_txn *txn = NULL;
-    TRY(lmdb_err(mdb_txn_begin(kv->env, NULL, 0, &txn)));
-    int err = lmdb_err(mdb_dbi_open(txn, "short", MDB_CREATE, &kv->trees[LMDB_SHORT]));
+    TRY(store_lmdb_err(mdb_txn_begin(kv->env, NULL, 0, &txn)));
+    int err = store_lmdb_err(mdb_dbi_open(txn, "short", MDB_CREATE, &kv->trees[LMDB_SHORT]));
     if (err == 0) {
-        err = lmdb_err(mdb_dbi_open(txn, "deep", MDB_CREATE, &kv->trees[LMDB_DEEP]));
+        err = store_lmdb_err(mdb_dbi_open(txn, "deep", MDB_CREATE, &kv->trees[LMDB_DEEP]));
     }
     if (err == 0) {
         err = lmdb_check_format(kv, txn);
@@ -834,7 +507,7 @@ static int lmdb_open_trees(struct kv_lmdb *kv)
         mdb_txn_abort(txn);
         return err;
     }
-    return lmdb_err(mdb_txn_commit(txn));
+    return store_lmdb_err(mdb_txn_commit(txn));
 }
 
 /* A file shorter than its pages would kill the process where it is read. */
@@ -844,9 +517,9 @@ static int lmdb_check_length(struct kv_lmdb *kv)
     MDB_stat stat;
     mdb_filehandle_t file;
     struct stat length;
-    TRY(lmdb_err(mdb_env_info(kv->env, &info)));
-    TRY(lmdb_err(mdb_env_stat(kv->env, &stat)));
-    TRY(lmdb_err(mdb_env_get_fd(kv->env, &file)));
+    TRY(store_lmdb_err(mdb_env_info(kv->env, &info)));
+    TRY(store_lmdb_err(mdb_env_stat(kv->env, &stat)));
+    TRY(store_lmdb_err(mdb_env_get_fd(kv->env, &file)));
     if (fstat(file, &length) != 0) {
         return ERR_IO;
     }
@@ -859,12 +532,12 @@ static int lmdb_check_length(struct kv_lmdb *kv)
 static int lmdb_open_env(struct kv_lmdb *kv, const char *path)
 {
     int dead = 0;
-    TRY(lmdb_err(mdb_env_create(&kv->env)));
-    TRY(lmdb_err(mdb_env_set_mapsize(kv->env, kv->map_bytes)));
-    TRY(lmdb_err(mdb_env_set_maxreaders(kv->env, kv->readers_max + 1)));
-    TRY(lmdb_err(mdb_env_set_maxdbs(kv->env, LMDB_TREES)));
-    TRY(lmdb_err(mdb_env_open(kv->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600)));
-    TRY(lmdb_err(mdb_reader_check(kv->env, &dead)));
+    TRY(store_lmdb_err(mdb_env_create(&kv->env)));
+    TRY(store_lmdb_err(mdb_env_set_mapsize(kv->env, kv->map_bytes)));
+    TRY(store_lmdb_err(mdb_env_set_maxreaders(kv->env, kv->readers_max + 1)));
+    TRY(store_lmdb_err(mdb_env_set_maxdbs(kv->env, LMDB_TREES)));
+    TRY(store_lmdb_err(mdb_env_open(kv->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600)));
+    TRY(store_lmdb_err(mdb_reader_check(kv->env, &dead)));
     TRY(lmdb_check_length(kv));
     ASSERT(mdb_env_get_maxkeysize(kv->env) >= (int)LMDB_PHYS_BYTES_MAX);
     return lmdb_open_trees(kv);
@@ -890,7 +563,7 @@ int store_kv_lmdb_open(struct store_kv *out, const char *path, uint64_t map_byte
 {
     ASSERT(readers_max > 0);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set(why, lmdb_err(errno), "cannot make directory '%s'", path);
+        return err_set(why, store_lmdb_err(errno), "cannot make directory '%s'", path);
     }
     struct kv_lmdb *kv = alloc_get_zeroed(alloc, 1, sizeof(*kv));
     if (kv == NULL) {

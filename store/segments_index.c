@@ -432,34 +432,38 @@ void store_seg_index_release(struct store_segments *s)
     alloc_put(&s->alloc, s->gone, s->gone_cap * sizeof(*s->gone));
 }
 
+struct seg_page {
+    struct store_shard_info *out;
+    unsigned max;
+    unsigned filled;
+};
+
 static int seg_list(struct store_segments *s, struct store_kv_reader *r,
-                    const struct store_shard_info *after, struct store_shard_info *out,
-                    unsigned max, unsigned *count)
+                    const struct store_shard_info *after, struct seg_page *page)
 {
     uint8_t from[SEG_SHARD_KEY_BYTES] = {STORE_SEG_KEY_PREFIX, 'h'};
     struct bytes key = {0};
     struct bytes value = {0};
-    unsigned filled = 0;
     if (after != NULL) {
         store_seg_shard_key(from, after->extent_grant, after->extent_counter, after->shard);
     }
     int err = s->kv.seek(r, bytes_of(from, after != NULL ? sizeof(from) : 2), after != NULL, &key,
                          &value);
-    while ((err == 0 || err == ERR_CORRUPT) && filled < max && key.size == SEG_SHARD_KEY_BYTES &&
-           bytes_has_prefix(key, bytes_of(from, 2))) {
+    while ((err == 0 || err == ERR_CORRUPT) && page->filled < page->max &&
+           key.size == SEG_SHARD_KEY_BYTES && bytes_has_prefix(key, bytes_of(from, 2))) {
         /* a damaged record still names its shard */
         bool whole = err == 0 && value.size == 8;
-        out[filled++] = (struct store_shard_info){.extent_grant = num_get_u64_be(key.data + 2),
-                                                  .extent_counter = num_get_u64_be(key.data + 10),
-                                                  .shard = key.data[18],
-                                                  .group = whole ? num_get_u32(value.data) : 0,
-                                                  .cells = whole ? num_get_u32(value.data + 4) : 0};
+        page->out[page->filled++] =
+            (struct store_shard_info){.extent_grant = num_get_u64_be(key.data + 2),
+                                      .extent_counter = num_get_u64_be(key.data + 10),
+                                      .shard = key.data[18],
+                                      .group = whole ? num_get_u32(value.data) : 0,
+                                      .cells = whole ? num_get_u32(value.data + 4) : 0};
         err = s->kv.next(r, &key, &value);
     }
     if (err != 0 && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
         return err;
     }
-    *count = filled;
     return 0;
 }
 
@@ -469,7 +473,10 @@ int store_segments_list(struct store_segments *s, const struct store_shard_info 
     struct store_kv_reader *r = NULL;
     ASSERT(max > 0);
     TRY(s->kv.reader_open(s->kv.ctx, &r));
-    int err = seg_list(s, r, after, out, max, count);
+    struct seg_page page = {.out = out, .max = max};
+    int err = seg_list(s, r, after, &page);
     s->kv.reader_close(r);
-    return err;
+    TRY(err);
+    *count = page.filled;
+    return 0;
 }
