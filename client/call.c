@@ -1,0 +1,517 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Calls: a request and everything that is done until its outcome is known or its time is over.
+ * What is repeated, and where, is decided here and nowhere else:
+ *
+ *   a read            anywhere, after any failure that may pass
+ *   a write           with its session and sequence, so that it is applied once
+ *   a write outside   only after answers that say it was not done
+ *
+ * `maybe_done` is set by the first attempt that may have been applied and is never cleared: from
+ * then on only an answer to the same sequence says what became of the write.
+ */
+#include "client/client_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
+#define CALL_ATTEMPT_MAX_MS 10000u
+#define CALL_PAUSE_MS 10u
+#define CALL_PAUSE_MAX_MS 1000u
+#define CALL_HOPS_MAX 3u
+#define CALL_PIN_FAILURES 4u /* connections in a row; then what lives on the node is given up */
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_call **out)
+{
+    if (c->calls_count >= HF_CALLS_MAX || c->closing) {
+        return ERR_BUSY;
+    }
+    struct hf_call *call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    call->client = c;
+    call->spec = *spec;
+    call->node = HF_NOWHERE;
+    call->avoid = HF_NOWHERE;
+    call->turn = (uint32_t)rng_below(&c->rng, HF_NODES_MAX);
+    uint64_t timeout_ms = spec->timeout_ms != 0 ? spec->timeout_ms : c->timeout_ms;
+    call->deadline_ms = hf_now_ms(c) + timeout_ms;
+    buf_init(&call->head, &c->heap, HF_MESSAGE_BYTES_MAX);
+    buf_init(&call->tail, &c->heap, HF_MESSAGE_BYTES_MAX);
+    call->next = c->calls;
+    if (c->calls != NULL) {
+        c->calls->prev = call;
+    }
+    c->calls = call;
+    c->calls_count++;
+    *out = call;
+    return 0;
+}
+
+static struct hf_session *call_session(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    return &c->sessions[hf_group_of(c, call->group) - c->groups];
+}
+
+/* Gives its sequence back; the write will not be sent again under it. */
+static void call_leave_session(struct hf_call *call)
+{
+    if (call->session == 0) {
+        return;
+    }
+    struct hf_session *s = call_session(call);
+    if (s->state == HF_SESSION_OPEN && s->id == call->session) {
+        hf_session_end(s, call->seq);
+        hf_calls_wake(call->client);
+    }
+    call->session = 0;
+}
+
+static void call_unlink(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    if (call->prev != NULL) {
+        call->prev->next = call->next;
+    } else {
+        c->calls = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->prev = call->prev;
+    }
+    c->calls_count--;
+}
+
+void hf_call_drop(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    call_leave_session(call);
+    call_unlink(call);
+    if (call->writing && c->nodes[call->node].conn != NULL) {
+        /* the loop still reads the body, which is the caller's again after this */
+        hf_conn_fail(c->nodes[call->node].conn, ERR_CONNECTION, "gave up while sending");
+    }
+    buf_release(&call->head);
+    buf_release(&call->tail);
+    free(call);
+}
+
+static void call_finish(struct hf_call *call, const struct hf_reply *reply)
+{
+    void *ctx = call->ctx;
+    hf_reply_fn *done = call->done;
+    char text[HF_TEXT_BYTES];
+    struct hf_reply copy = *reply;
+    (void)snprintf(text, sizeof(text), "%s", reply->text);
+    copy.text = text;
+    hf_call_drop(call);
+    if (done != NULL) {
+        done(ctx, &copy);
+    }
+}
+
+/* ---- what next ------------------------------------------------------------------------------ */
+
+static void call_note(struct hf_call *call, int code, const char *text)
+{
+    call->last = code;
+    (void)snprintf(call->text, sizeof(call->text), "%s", text);
+}
+
+/* It ends in the next turn of the loop. */
+static void call_end_soon(struct hf_call *call, int code, const char *text)
+{
+    call_note(call, code, text);
+    call->state = HF_CALL_ENDED;
+    hf_timer_by(call->client, hf_now_ms(call->client));
+}
+
+static void call_wait(struct hf_call *call, uint64_t pause_ms)
+{
+    call->state = HF_CALL_WAITING;
+    call->parked = false;
+    call->wake_ms = hf_now_ms(call->client) + pause_ms;
+    hf_timer_by(call->client, call->wake_ms);
+}
+
+static void call_park(struct hf_call *call)
+{
+    call->state = HF_CALL_WAITING;
+    call->parked = true;
+    call->wake_ms = call->deadline_ms;
+    hf_timer_by(call->client, call->wake_ms);
+}
+
+/* Doubles with each attempt, jittered between its half and its whole. */
+static uint64_t call_pause(struct hf_call *call)
+{
+    uint64_t most = (uint64_t)CALL_PAUSE_MS << NUM_MIN(call->attempts, 7u);
+    most = NUM_MIN(most, (uint64_t)CALL_PAUSE_MAX_MS);
+    return rng_between(&call->client->rng, most / 2, most);
+}
+
+static bool call_may_repeat(const struct hf_call *call)
+{
+    return !call->spec.no_retry && (call->spec.class == HF_READ || call->session != 0);
+}
+
+/* ---- an attempt ----------------------------------------------------------------------------- */
+
+/* returns: whether the call waits, or has ended. */
+static bool call_find_group(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    if (call->spec.route == HF_ANY) {
+        return false;
+    }
+    if (!c->map_known) {
+        hf_map_ask(c);
+        if (c->map_asked) {
+            call_park(call);
+            return true;
+        }
+    }
+    if (call->session == 0) {
+        call->group =
+            call->spec.route == HF_BY_GROUP ? call->spec.where : hf_group_for(c, call->spec.where);
+        if (hf_group_of(c, call->group) == NULL) {
+            call_end_soon(call, ERR_PROTOCOL, "the cluster has more groups than this client knows");
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool call_find_session(struct hf_call *call)
+{
+    if (call->spec.class != HF_WRITE || call->session != 0) {
+        return false;
+    }
+    struct hf_session *s = call_session(call);
+    if (s->state == HF_SESSION_NONE) {
+        int err = hf_session_open(call);
+        if (err != 0) {
+            call_end_soon(call, err, err_text(err));
+            return true;
+        }
+    }
+    if (s->state != HF_SESSION_OPEN || !hf_session_take(s, &call->seq)) {
+        call_park(call);
+        return true;
+    }
+    call->session = s->id;
+    return false;
+}
+
+static void call_nowhere(struct hf_call *call, uint64_t wait_ms)
+{
+    struct hf_client *c = call->client;
+    uint64_t now = hf_now_ms(c);
+    if (c->unreachable_since_ms != 0 && now - c->unreachable_since_ms >= c->unreachable_ms) {
+        const char *why = call->text[0] != '\0' ? call->text : "no node can be reached";
+        char text[HF_TEXT_BYTES];
+        (void)snprintf(text, sizeof(text), "%s", why);
+        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : ERR_UNREACHABLE, text);
+        return;
+    }
+    call_wait(call, wait_ms);
+}
+
+static void call_try(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    uint64_t wait_ms = CALL_PAUSE_MS;
+    if (call_find_group(call) || call_find_session(call)) {
+        return;
+    }
+    uint32_t node = hf_node_pick(c, call, &wait_ms);
+    if (node == HF_NOWHERE) {
+        call_nowhere(call, wait_ms);
+        return;
+    }
+    uint64_t now = hf_now_ms(c);
+    uint64_t patience = (uint64_t)CALL_ATTEMPT_MS << NUM_MIN(call->attempts, 3u);
+    patience = NUM_MIN(patience, (uint64_t)CALL_ATTEMPT_MAX_MS);
+    call->attempts++;
+    call->node = node;
+    call->state = HF_CALL_PLACED;
+    call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + patience);
+    struct hf_conn *conn = hf_conn_of(c, node);
+    if (conn == NULL) {
+        if (call->state == HF_CALL_PLACED) {
+            hf_call_lost(call, ERR_UNREACHABLE, "no connection");
+        }
+        return;
+    }
+    if (conn->open) {
+        hf_conn_send(conn, call);
+    }
+    if (call->state == HF_CALL_SENT && (!call_may_repeat(call) || call->spec.pin != HF_NOWHERE)) {
+        call->attempt_end_ms = call->deadline_ms;
+    }
+    hf_timer_by(c, call->attempt_end_ms);
+}
+
+int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done)
+{
+    int err = call->head.err != 0 ? call->head.err : call->tail.err;
+    if (err != 0) {
+        hf_call_drop(call);
+        return err;
+    }
+    if (call->client->plain && call->spec.class == HF_WRITE) {
+        call->spec.class = HF_ONCE;
+    }
+    call->ctx = ctx;
+    call->done = done;
+    call_try(call);
+    return 0;
+}
+
+/* ---- what came of it ------------------------------------------------------------------------ */
+
+static void call_forget_leader(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    if (call->spec.route == HF_ANY || call->node == HF_NOWHERE) {
+        return;
+    }
+    struct hf_group *g = hf_group_of(c, call->group);
+    if (g != NULL && g->leader != 0 && g->leader == c->nodes[call->node].id) {
+        g->leader = 0;
+    }
+    hf_map_ask(c);
+}
+
+void hf_call_lost(struct hf_call *call, int code, const char *text)
+{
+    struct hf_client *c = call->client;
+    char name[HF_NAME_BYTES];
+    char sentence[HF_TEXT_BYTES];
+    bool sent = call->state == HF_CALL_SENT;
+    if (code == ERR_TOO_LARGE || code == ERR_NO_MEMORY) {
+        call_end_soon(call, code, text);
+        return;
+    }
+    hf_node_name(c, call->node, name);
+    (void)snprintf(sentence, sizeof(sentence), "%s '%.120s': %.80s",
+                   sent ? "lost the connection to" : "cannot reach", name, text);
+    call->maybe_done = call->maybe_done || (sent && call->spec.class != HF_READ);
+    call_forget_leader(call);
+    if (call->spec.no_retry || (sent && !call_may_repeat(call))) {
+        call_end_soon(call, sent ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
+        return;
+    }
+    if (call->spec.pin != HF_NOWHERE && c->nodes[call->node].failures >= CALL_PIN_FAILURES) {
+        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
+        return;
+    }
+    call_note(call, sent ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
+    call->avoid = call->node;
+    call_wait(call, sent ? call_pause(call) : 0);
+}
+
+/* The answer says that it was not done, and that this may pass. */
+static void call_refused(struct hf_call *call, const struct wire_error *e)
+{
+    struct hf_client *c = call->client;
+    uint64_t pause = call_pause(call);
+    bool elsewhere = false;
+    call->avoid = call->node;
+    switch (e->code) {
+    case ERR_NOT_LEADER: elsewhere = hf_leader_hint(c, call->group, e->hint, call->node); break;
+    case ERR_MOVED:
+        if (!call->maybe_done) {
+            call_leave_session(call);
+        }
+        hf_map_ask(c);
+        break;
+    case ERR_BUSY: {
+        uint64_t hint = hf_field(e->hint, WIRE_FIELD_RETRY_MS);
+        pause = NUM_MAX(pause, NUM_MIN(hint, (uint64_t)CALL_PAUSE_MAX_MS));
+        call->avoid = HF_NOWHERE;
+        break;
+    }
+    default: call_forget_leader(call); break;
+    }
+    if (elsewhere && call->hops < CALL_HOPS_MAX) {
+        call->hops++;
+        call->avoid = HF_NOWHERE;
+        call_wait(call, 0);
+        return;
+    }
+    call->hops = 0;
+    call_wait(call, pause);
+}
+
+/* returns: whether the call goes on. */
+static bool call_expired(struct hf_call *call)
+{
+    struct hf_session *s = call_session(call);
+    if (s->state == HF_SESSION_OPEN && s->id == call->session) {
+        s->state = HF_SESSION_NONE;
+    }
+    call->session = 0;
+    if (call->maybe_done) {
+        return false;
+    }
+    call_wait(call, 0);
+    return true;
+}
+
+/* returns: whether the call goes on after this error. */
+static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
+{
+    enum err_outcome outcome = err_outcome_of(e->code);
+    if (call->spec.no_retry) {
+        return false;
+    }
+    if (outcome == ERR_OUTCOME_RETRY) {
+        call_refused(call, e);
+        return true;
+    }
+    if (outcome == ERR_OUTCOME_UNKNOWN && call_may_repeat(call)) {
+        call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
+        call->avoid = call->node;
+        call_wait(call, call_pause(call));
+        return true;
+    }
+    return e->code == ERR_SESSION_EXPIRED && call->session != 0 && call_expired(call);
+}
+
+void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message)
+{
+    struct hf_reply reply = {
+        .text = "", .result = m->result, .message = message, .node = call->node};
+    if (wire_node_is_nil(m->error)) {
+        call_finish(call, &reply);
+        return;
+    }
+    struct wire_error e;
+    char text[HF_TEXT_BYTES];
+    wire_error_of(m->error, &e);
+    (void)snprintf(text, sizeof(text), "%.*s", (int)NUM_MIN(e.message.size, sizeof(text) - 1),
+                   e.message.size > 0 ? (const char *)e.message.data : "");
+    call_note(call, e.code, text[0] != '\0' ? text : err_text(e.code));
+    if (call_goes_on(call, &e)) {
+        return;
+    }
+    reply.code = e.code;
+    reply.hint = e.hint;
+    reply.text = call->text;
+    if (e.code == ERR_SESSION_EXPIRED && call->maybe_done) {
+        reply.code = ERR_TIMEOUT;
+        reply.text = "the session ended before the outcome was known";
+    }
+    call_finish(call, &reply);
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+static void call_out_of_time(struct hf_call *call)
+{
+    struct hf_reply reply = {.code = ERR_TIMEOUT, .node = call->node};
+    bool unknown = call->maybe_done || (call->spec.class != HF_READ && call->state == HF_CALL_SENT);
+    char text[HF_TEXT_BYTES];
+    const char *last = call->text[0] != '\0' ? call->text : "no answer";
+    (void)snprintf(text, sizeof(text), "no answer in time (last: %.200s)", last);
+    if (!unknown) {
+        bool told = err_outcome_of(call->last) == ERR_OUTCOME_RETRY;
+        reply.code = told ? call->last : ERR_UNAVAILABLE;
+    }
+    reply.text = text;
+    call_finish(call, &reply);
+}
+
+static void call_attempt_over(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    char name[HF_NAME_BYTES];
+    char text[HF_TEXT_BYTES];
+    hf_node_name(c, call->node, name);
+    (void)snprintf(text, sizeof(text), "no answer from '%.200s'", name);
+    struct hf_conn *conn = c->nodes[call->node].conn;
+    if (call->state == HF_CALL_PLACED && conn != NULL && !conn->open) {
+        hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
+        return;
+    }
+    call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
+    call_note(call, ERR_CONNECTION, text);
+    call_forget_leader(call);
+    call->avoid = call->node;
+    call_wait(call, 0);
+}
+
+/* returns: whether done ran, so that the list may have changed. */
+static bool call_run(struct hf_call *call, uint64_t now)
+{
+    if (call->state == HF_CALL_ENDED) {
+        struct hf_reply reply = {.code = call->last, .text = call->text, .node = call->node};
+        call_finish(call, &reply);
+        return true;
+    }
+    if (now >= call->deadline_ms) {
+        call_out_of_time(call);
+        return true;
+    }
+    if (call->state == HF_CALL_WAITING && now >= call->wake_ms) {
+        call->parked = false;
+        call_try(call);
+    } else if (call->state != HF_CALL_WAITING && now >= call->attempt_end_ms) {
+        call_attempt_over(call);
+    }
+    return false;
+}
+
+static uint64_t call_due(const struct hf_call *call, uint64_t now)
+{
+    if (call->state == HF_CALL_ENDED) {
+        return now;
+    }
+    uint64_t at = call->state == HF_CALL_WAITING ? call->wake_ms : call->attempt_end_ms;
+    return NUM_MIN(at, call->deadline_ms);
+}
+
+void hf_calls_run(struct hf_client *c)
+{
+    uint64_t now = hf_now_ms(c);
+    struct hf_call *call = c->calls;
+    while (call != NULL && !c->closing) {
+        bool due = call_due(call, now) <= now;
+        call = due && call_run(call, now) ? c->calls : call->next;
+    }
+    for (call = c->calls; call != NULL && !c->closing; call = call->next) {
+        hf_timer_by(c, call_due(call, now));
+    }
+}
+
+void hf_calls_wake(struct hf_client *c)
+{
+    uint64_t now = hf_now_ms(c);
+    for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
+        if (call->state == HF_CALL_WAITING && call->parked) {
+            call->parked = false;
+            call->wake_ms = now;
+            hf_timer_by(c, now);
+        }
+    }
+}
+
+void hf_calls_end(struct hf_client *c)
+{
+    while (c->calls != NULL) {
+        struct hf_call *call = c->calls;
+        bool sent = call->state == HF_CALL_SENT && call->spec.class != HF_READ;
+        struct hf_reply reply = {.code =
+                                     call->maybe_done || sent ? ERR_CONNECTION : ERR_UNAVAILABLE,
+                                 .text = "the client was closed",
+                                 .node = HF_NOWHERE};
+        call_finish(call, &reply);
+    }
+}

@@ -1,0 +1,310 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The parts of libholdfast: nodes and how they are found, connections, calls (a request with its
+ * retries), sessions. The operations of holdfast.h are built on hf_call_start.
+ *
+ *   call   WAITING -> PLACED (on a connection, perhaps still connecting) -> SENT -> ended
+ *             ^____________ refused, lost, too slow: a pause, then another node ____|
+ *
+ * threads: the loop's thread.
+ */
+#ifndef HOLDFAST_CLIENT_INTERNAL_H
+#define HOLDFAST_CLIENT_INTERNAL_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/rng.h"
+#include "client/holdfast.h"
+#include "wire/api.h"
+#include "wire/rpc.h"
+#include "wire/value.h"
+
+#include <uv.h>
+
+#define HF_NODES_MAX 72u
+#define HF_GROUPS_MAX 64u
+#define HF_SLOT_RANGES_MAX 256u
+#define HF_MEMBERS_MAX 8u
+#define HF_HOST_BYTES 254u
+#define HF_NAME_BYTES 272u /* host:port */
+#define HF_WINDOW 64u      /* unanswered writes of a session */
+#define HF_MESSAGE_BYTES_MAX (8u << 20)
+#define HF_NOWHERE UINT32_MAX
+
+/* ---- nodes ---------------------------------------------------------------------------------- */
+
+struct hf_conn;
+
+struct hf_node {
+    char host[HF_HOST_BYTES];
+    uint16_t port;
+    uint32_t id; /* 0: not known yet */
+    bool down;   /* as the others say */
+    struct hf_conn *conn;
+    uint64_t retry_at_ms; /* not connected to before */
+    unsigned failures;
+};
+
+struct hf_group {
+    uint32_t id;
+    uint32_t leader; /* node id, 0: not known */
+    uint32_t members[HF_MEMBERS_MAX];
+    uint32_t members_count;
+};
+
+struct hf_slots {
+    uint32_t first;
+    uint32_t last;
+    uint32_t group;
+};
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+enum hf_session_state { HF_SESSION_NONE = 0, HF_SESSION_OPENING, HF_SESSION_OPEN };
+
+struct hf_session {
+    enum hf_session_state state;
+    uint64_t id;
+    uint64_t next;  /* sequence to give */
+    uint64_t acked; /* all up to here have ended */
+    uint64_t ended; /* bit i: acked + 1 + i has ended */
+};
+
+/* returns: whether there is room; then *seq is the caller's. */
+bool hf_session_take(struct hf_session *s, uint64_t *seq);
+/* The write has ended for good, whatever came of it. */
+void hf_session_end(struct hf_session *s, uint64_t seq);
+struct hf_call;
+/* Opens a session of the call's group. returns: 0 or why that cannot even begin. */
+int hf_session_open(struct hf_call *call);
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+enum hf_call_class {
+    HF_READ = 0, /* may be repeated anywhere, any number of times */
+    HF_WRITE,    /* in a session; repeated with the same sequence */
+    HF_ONCE,     /* never repeated once it may have arrived */
+};
+
+enum hf_call_state { HF_CALL_WAITING = 0, HF_CALL_PLACED, HF_CALL_SENT, HF_CALL_ENDED };
+
+enum hf_route {
+    HF_ANY = 0,  /* every node is as good */
+    HF_BY_GROUP, /* best the leader of a group */
+    HF_BY_SLOT,  /* best the leader of a slot's group */
+};
+
+/* What a call ended with. Nodes and views last for the callback. */
+struct hf_reply {
+    int code;
+    const char *text;
+    struct wire_node result;
+    struct wire_node hint;
+    struct bytes message; /* the whole response */
+    uint32_t node;        /* index of the node that answered, or HF_NOWHERE */
+};
+struct hf_call;
+typedef void hf_reply_fn(void *ctx, const struct hf_reply *reply);
+
+struct hf_call_spec {
+    const char *method; /* static */
+    enum hf_call_class class;
+    uint32_t params; /* how many head, body and tail are together */
+    enum hf_route route;
+    uint32_t where;  /* the group, or the slot */
+    uint32_t pin;    /* node index, or HF_NOWHERE */
+    uint32_t prefer; /* node id tried first, or 0 */
+    bool stale;
+    bool no_retry; /* the first failure of any kind is final */
+    uint64_t timeout_ms;
+    struct bytes body; /* borrowed until the call has ended; sent after head without a copy */
+};
+
+struct hf_call {
+    struct hf_call *next;
+    struct hf_call *prev;
+    struct hf_client *client;
+    struct hf_call_spec spec;
+    struct buf head;
+    struct buf tail;
+    enum hf_call_state state;
+    bool parked;     /* waits for a session, its window or the map */
+    bool writing;    /* body is in the hands of the loop */
+    bool maybe_done; /* an attempt may have been applied */
+    uint64_t deadline_ms;
+    uint64_t attempt_end_ms;
+    uint64_t wake_ms; /* WAITING: the next attempt */
+    uint64_t session; /* 0: none yet */
+    uint64_t seq;
+    unsigned attempts;
+    unsigned hops;  /* hints followed without a pause */
+    uint32_t group; /* of this attempt, if it has one */
+    uint32_t turn;
+    uint32_t node;  /* of this attempt */
+    uint32_t avoid; /* node index of the last one, or HF_NOWHERE */
+    uint32_t msgid;
+    int last; /* of the last attempt */
+    char text[HF_TEXT_BYTES];
+    void *ctx;
+    hf_reply_fn *done;
+};
+
+/* A call whose parameters the caller packs into head (and, after the body, into tail), before
+ * hf_call_start. returns: 0, ERR_BUSY (too many) or ERR_NO_MEMORY. */
+int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_call **out);
+/* returns: 0, or an error of the packing; then the call is gone and done never runs. */
+int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done);
+/* Ends it without done. */
+void hf_call_drop(struct hf_call *call);
+
+/* From connections. */
+void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message);
+/* The connection failed. Never calls done: the timer does. */
+void hf_call_lost(struct hf_call *call, int code, const char *text);
+/* The timer of the client. */
+void hf_calls_run(struct hf_client *c);
+/* Ends everything, for hf_client_free. */
+void hf_calls_end(struct hf_client *c);
+/* Wakes parked calls. */
+void hf_calls_wake(struct hf_client *c);
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+struct hf_conn {
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    uv_getaddrinfo_t resolve;
+    struct hf_client *client;
+    struct hf_conn *next; /* of all of the client, also those that close */
+    uint32_t node;
+    bool open;
+    bool closing;
+    bool resolving;
+    bool tcp_made;
+    struct buf in;
+    struct wire_scan scan;
+    bool scanning;
+    struct wire_decoder *decoder;
+    unsigned writes;
+};
+
+/* returns: the connection of a node, perhaps still connecting; NULL without memory. */
+struct hf_conn *hf_conn_of(struct hf_client *c, uint32_t node);
+/* Sends the request of a call that is on an open connection. */
+void hf_conn_send(struct hf_conn *conn, struct hf_call *call);
+/* Ends the connection; its calls are told. */
+void hf_conn_fail(struct hf_conn *conn, int code, const char *text);
+/* Sends a notification or a request nobody waits for. */
+void hf_conn_note(struct hf_conn *conn, struct bytes message);
+
+/* ---- client --------------------------------------------------------------------------------- */
+
+struct hf_watch;
+struct hf_transfer;
+
+struct hf_client {
+    uv_loop_t *loop;
+    uv_loop_t own_loop;
+    bool owns_loop;
+    bool closing;
+    uv_timer_t timer;
+    uint64_t timer_at_ms; /* UINT64_MAX: not running */
+    struct alloc heap;
+    struct rng rng;
+    uint64_t timeout_ms;
+    uint64_t unreachable_ms;
+    uint64_t unreachable_since_ms; /* 0: a node is connected, or none was tried */
+    bool plain;
+    struct hf_node nodes[HF_NODES_MAX];
+    uint32_t nodes_count;
+    struct hf_group groups[HF_GROUPS_MAX];
+    uint32_t groups_count;
+    struct hf_slots slots[HF_SLOT_RANGES_MAX];
+    uint32_t slots_count;
+    bool map_known;
+    bool map_asked;
+    uint64_t map_at_ms;
+    struct hf_session sessions[HF_GROUPS_MAX]; /* by position in groups */
+    struct hf_call *calls;
+    uint32_t calls_count;
+    uint32_t next_msgid;
+    struct hf_conn *conns;
+    struct hf_watch *watches;
+    struct hf_transfer *transfers;
+};
+
+/* A put or get under way, so that it can be ended with the client. First member of both. */
+struct hf_transfer {
+    struct hf_transfer *next;
+    struct hf_transfer *prev;
+    struct hf_client *client;
+    void (*end)(struct hf_transfer *t, int code, const char *text);
+};
+void hf_transfer_add(struct hf_client *c, struct hf_transfer *t);
+void hf_transfer_remove(struct hf_transfer *t);
+
+/* nodes.c */
+int hf_nodes_parse(struct hf_client *c, const char *endpoints);
+/* returns: index, added if there is room, or HF_NOWHERE. */
+uint32_t hf_node_add(struct hf_client *c, struct bytes host, uint16_t port);
+uint32_t hf_node_by_id(const struct hf_client *c, uint32_t id);
+/* host:port, NUL-terminated. */
+void hf_node_name(const struct hf_client *c, uint32_t node, char name[HF_NAME_BYTES]);
+/* "[::1]:7701" and such. returns: 0 or ERR_INVALID. */
+int hf_endpoint_parse(struct bytes text, struct bytes *host, uint16_t *port);
+struct hf_group *hf_group_of(struct hf_client *c, uint32_t id);
+/* returns: the group of a slot; 1 if the map is not known. */
+uint32_t hf_group_for(const struct hf_client *c, uint32_t slot);
+/* Asks for the map, unless that is under way or was just done. */
+void hf_map_ask(struct hf_client *c);
+/* returns: the node for the next attempt, or HF_NOWHERE: none may be tried before *wait_ms. */
+uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms);
+void hf_leader_set(struct hf_client *c, uint32_t group, uint32_t leader);
+/* What a refusal tells of the leader. returns: whether it names another than `node`. */
+bool hf_leader_hint(struct hf_client *c, uint32_t group, struct wire_node hint, uint32_t node);
+
+/* client.c */
+void hf_timer_by(struct hf_client *c, uint64_t at_ms);
+uint64_t hf_now_ms(const struct hf_client *c);
+static inline struct bytes hf_in(struct hf_bytes v)
+{
+    return bytes_of(v.data, v.size);
+}
+static inline struct hf_bytes hf_out(struct bytes v)
+{
+    return (struct hf_bytes){.data = v.data, .size = v.size};
+}
+
+/* kv.c: an operation of one call whose reply is read into a hf_result. */
+struct hf_op;
+typedef int hf_read_fn(struct hf_op *op, struct wire_node result, struct hf_result *out);
+struct hf_op {
+    struct hf_client *client;
+    void *ctx;
+    hf_done_fn *done;
+    hf_read_fn *read;
+    void *rows; /* of items, buckets or objects */
+    struct hf_object_info object;
+    char subject[96]; /* what errors name: 'key' */
+    uint64_t seen;    /* writes: when repeated */
+};
+struct hf_op *hf_op_new(struct hf_client *c, struct bytes subject, void *ctx, hf_done_fn *done);
+/* Starts the call of op; on an error op is gone. */
+int hf_op_start(struct hf_op *op, struct hf_call *call, hf_read_fn *read);
+void hf_op_subject(char *into, size_t bytes, struct bytes what);
+
+/* object.c */
+int hf_object_read_info(struct wire_node n, struct hf_object_info *out);
+/* Reads a u64 field of a map; 0 if it is not there. */
+uint64_t hf_field(struct wire_node n, const char *name);
+struct bytes hf_field_bytes(struct wire_node n, const char *name);
+int hf_object_check(const struct hf_object *o, bool with_name);
+
+/* watch.c */
+void hf_watch_message(struct hf_conn *conn, const struct wire_rpc *m);
+void hf_watches_lost(struct hf_client *c, uint32_t node);
+void hf_watches_end(struct hf_client *c);
+
+#endif

@@ -1,0 +1,441 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * holdfast status and holdfast init.
+ */
+#include "client/client_internal.h"
+#include "client/cmd_cluster_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the map -------------------------------------------------------------------------------- */
+
+static const struct wire_scan_limits cluster_limits = {
+    .bytes_max = HF_MESSAGE_BYTES_MAX, .items_max = 1u << 18, .depth_max = WIRE_DEPTH_MAX};
+
+/* Fills the names and leaders that a map tells. */
+static void cluster_read_map(struct wire_node root, struct hf_map *out)
+{
+    struct wire_node nodes = wire_node_find(root, WIRE_FIELD_NODES);
+    struct wire_node groups = wire_node_find(root, WIRE_FIELD_GROUPS);
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < wire_node_count(nodes) && i < HF_NODES_MAX; i++) {
+        struct wire_node n = wire_node_at(nodes, i);
+        struct hf_map_node *at = &out->nodes[out->nodes_count++];
+        struct bytes host = hf_field_bytes(n, WIRE_FIELD_HOST);
+        const char *format = memchr(host.data, ':', host.size) != NULL ? "[%.*s]:%u" : "%.*s:%u";
+        at->id = (uint32_t)hf_field(n, WIRE_FIELD_ID);
+        at->up = !bytes_equal(hf_field_bytes(n, WIRE_FIELD_STATE), bytes_of_text("down"));
+        if (format[0] == '[') {
+            (void)snprintf(at->endpoint, sizeof(at->endpoint), "[%.*s]:%u", (int)host.size,
+                           (const char *)host.data, (unsigned)hf_field(n, WIRE_FIELD_CLIENT_PORT));
+        } else {
+            (void)snprintf(at->endpoint, sizeof(at->endpoint), "%.*s:%u", (int)host.size,
+                           (const char *)host.data, (unsigned)hf_field(n, WIRE_FIELD_CLIENT_PORT));
+        }
+    }
+    for (uint32_t i = 0; i < wire_node_count(groups) && i < HF_GROUPS_MAX; i++) {
+        struct wire_node n = wire_node_at(groups, i);
+        struct wire_node members = wire_node_find(n, WIRE_FIELD_MEMBERS);
+        struct hf_group *g = &out->groups[out->groups_count++];
+        g->id = (uint32_t)hf_field(n, WIRE_FIELD_GROUP);
+        g->leader = (uint32_t)hf_field(n, WIRE_FIELD_LEADER);
+        for (uint32_t j = 0; j < wire_node_count(members) && j < HF_MEMBERS_MAX; j++) {
+            (void)wire_node_u32(wire_node_at(members, j), &g->members[j]);
+            g->members_count = j + 1;
+        }
+    }
+    struct bytes cluster = hf_field_bytes(root, WIRE_FIELD_CLUSTER);
+    memcpy(out->cluster, cluster.data, NUM_MIN(cluster.size, sizeof(out->cluster)));
+}
+
+int hf_map_read(struct bytes packed, struct hf_map *out)
+{
+    struct alloc heap = alloc_heap();
+    struct wire_decoder *decoder = NULL;
+    struct wire_node root;
+    TRY(wire_decoder_new(&heap, &cluster_limits, &decoder));
+    int err = wire_decode(decoder, packed, &root);
+    if (err == 0) {
+        cluster_read_map(root, out);
+    }
+    wire_decoder_free(decoder);
+    return err;
+}
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+struct cluster_status {
+    const struct hf_cmd *cmd;
+    struct hf_client *client;
+    struct hf_map map;
+    struct hf_answer node[HF_NODES_MAX]; /* "status" of each node of the map */
+    struct hf_answer buckets;
+};
+
+/* Leaders are what most recently asked nodes say; a node that answers is up. */
+static void status_ask_nodes(struct cluster_status *s)
+{
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        int err = hf_ask(s->client, WIRE_METHOD_STATUS, s->map.nodes[i].endpoint, &s->node[i],
+                         hf_answer_done);
+        if (err != 0) {
+            s->node[i].ended = true;
+            s->node[i].result.code = err;
+        }
+    }
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        (void)hf_wait(s->client, &s->node[i]);
+        s->map.nodes[i].up = s->node[i].result.code == 0;
+    }
+}
+
+static void status_json(const struct cluster_status *s)
+{
+    (void)fputs("{\"cluster\":\"", stdout);
+    hf_json_hex(stdout, s->map.cluster, sizeof(s->map.cluster));
+    (void)fputs("\",\"nodes\":[", stdout);
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        const struct hf_map_node *n = &s->map.nodes[i];
+        (void)printf("%s{\"node\":%u,\"endpoint\":\"%s\",\"state\":\"%s\",\"detail\":",
+                     i > 0 ? "," : "", n->id, n->endpoint, n->up ? "up" : "down");
+        struct bytes detail = bytes_of(s->node[i].result.value.data, s->node[i].result.value.size);
+        if (!n->up || hf_json_msgpack(stdout, detail) != 0) {
+            (void)fputs("null", stdout);
+        }
+        (void)fputc('}', stdout);
+    }
+    (void)fputs("],\"groups\":[", stdout);
+    for (uint32_t i = 0; i < s->map.groups_count; i++) {
+        const struct hf_group *g = &s->map.groups[i];
+        (void)printf("%s{\"group\":%u,\"leader\":%u,\"members\":[", i > 0 ? "," : "", g->id,
+                     g->leader);
+        for (uint32_t j = 0; j < g->members_count; j++) {
+            (void)printf("%s%u", j > 0 ? "," : "", g->members[j]);
+        }
+        (void)fputs("]}", stdout);
+    }
+    (void)fputs("],\"buckets\":[", stdout);
+    for (size_t i = 0; i < s->buckets.result.count; i++) {
+        const struct hf_bucket_info *b = &s->buckets.result.buckets[i];
+        (void)fputs(i > 0 ? ",{\"name\":" : "{\"name\":", stdout);
+        hf_json_string(stdout, b->name);
+        (void)printf(",\"k\":%u,\"m\":%u,\"survives\":%u}", b->k, b->m, b->survives);
+    }
+    (void)fputs("]}\n", stdout);
+}
+
+static bool status_member_up(const struct cluster_status *s, uint32_t id)
+{
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        if (s->map.nodes[i].id == id) {
+            return s->map.nodes[i].up;
+        }
+    }
+    return false;
+}
+
+/* Whatever numbers a part of a node's status has, in their order: "lag 0, term 3". */
+static void status_numbers(struct wire_node map)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < wire_node_count(map); i++) {
+        struct bytes name;
+        uint64_t value = 0;
+        if (wire_node_bytes(wire_node_key(map, i), 64, &name) == 0 &&
+            wire_node_u64(wire_node_value(map, i), &value) == 0) {
+            char text[32];
+            bool bytes = name.size > 6 && memcmp(name.data + name.size - 6, "_bytes", 6) == 0;
+            if (bytes) {
+                (void)hf_cmd_bytes(text, sizeof(text), (double)value);
+            } else {
+                (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+            }
+            (void)printf("%s%.*s %s", first ? "" : ", ", (int)(bytes ? name.size - 6 : name.size),
+                         (const char *)name.data, text);
+            first = false;
+        }
+    }
+}
+
+static void status_node_detail(const struct hf_answer *a)
+{
+    struct alloc heap = alloc_heap();
+    struct wire_decoder *decoder = NULL;
+    struct wire_node root;
+    if (wire_decoder_new(&heap, &cluster_limits, &decoder) != 0) {
+        return;
+    }
+    if (wire_decode(decoder, bytes_of(a->result.value.data, a->result.value.size), &root) == 0) {
+        uint64_t seconds = hf_field(root, WIRE_FIELD_UPTIME_US) / 1000000u;
+        struct wire_node groups = wire_node_find(root, WIRE_FIELD_GROUPS);
+        (void)printf(", for %llu s\n", (unsigned long long)seconds);
+        for (uint32_t i = 0; i < wire_node_count(groups); i++) {
+            (void)fputs("           ", stdout);
+            status_numbers(wire_node_at(groups, i));
+            (void)fputc('\n', stdout);
+        }
+        if (wire_node_count(wire_node_find(root, WIRE_FIELD_DISK)) > 0) {
+            (void)fputs("           disk: ", stdout);
+            status_numbers(wire_node_find(root, WIRE_FIELD_DISK));
+            (void)fputc('\n', stdout);
+        }
+    } else {
+        (void)fputc('\n', stdout);
+    }
+    wire_decoder_free(decoder);
+}
+
+static void status_plain(const struct cluster_status *s)
+{
+    uint32_t up = 0;
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        up += s->map.nodes[i].up;
+    }
+    (void)printf("%u of %u nodes are up.\n", up, s->map.nodes_count);
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        const struct hf_map_node *n = &s->map.nodes[i];
+        (void)printf("  node %-3u %s is %s", n->id, n->endpoint, n->up ? "up" : "down\n");
+        if (n->up) {
+            status_node_detail(&s->node[i]);
+        }
+    }
+    for (uint32_t i = 0; i < s->map.groups_count; i++) {
+        const struct hf_group *g = &s->map.groups[i];
+        uint32_t have = 0;
+        for (uint32_t j = 0; j < g->members_count; j++) {
+            have += status_member_up(s, g->members[j]);
+        }
+        bool led = g->leader != 0 && status_member_up(s, g->leader);
+        (void)printf("Group %u%s: ", g->id, g->id == 0 ? " (control)" : "");
+        if (led) {
+            (void)printf("led by node %u", g->leader);
+        } else {
+            (void)fputs("has no leader", stdout);
+        }
+        uint32_t needed = g->members_count / 2 + 1;
+        (void)printf("; %u of %u replicas are up", have, g->members_count);
+        if (have >= needed) {
+            (void)printf(", it survives the loss of %u more.\n", have - needed);
+        } else {
+            (void)printf(", it needs %u to take writes.\n", needed);
+        }
+    }
+    for (size_t i = 0; i < s->buckets.result.count; i++) {
+        const struct hf_bucket_info *b = &s->buckets.result.buckets[i];
+        (void)fputs("Bucket '", stdout);
+        hf_cmd_escape(stdout, b->name);
+        (void)printf("' (%u+%u) ", b->k, b->m);
+        if (b->survives == 0) {
+            (void)fputs("survives no loss of a node.\n", stdout);
+        } else {
+            (void)printf("survives the loss of any %u node%s.\n", b->survives,
+                         b->survives == 1 ? "" : "s");
+        }
+    }
+}
+
+static int status_run(struct cluster_status *s)
+{
+    struct hf_answer map = {.ended = false};
+    const struct hf_object none = {.timeout_ms = NUM_MIN(s->cmd->timeout_ms, (uint64_t)5000)};
+    int err =
+        hf_cmd_wait(s->cmd, s->client,
+                    hf_ask(s->client, WIRE_METHOD_TOPOLOGY, NULL, &map, hf_answer_done), &map);
+    if (err == 0) {
+        err = hf_map_read(bytes_of(map.result.value.data, map.result.value.size), &s->map);
+    }
+    hf_answer_release(&map);
+    if (err != 0) {
+        return hf_cmd_exit_of(err);
+    }
+    status_ask_nodes(s);
+    if (hf_bucket_list(s->client, &none, &s->buckets, hf_answer_done) == 0) {
+        (void)hf_wait(s->client, &s->buckets); /* without an answer, none are shown */
+    }
+    if (s->cmd->json) {
+        status_json(s);
+    } else {
+        status_plain(s);
+    }
+    for (uint32_t i = 0; i < s->map.nodes_count; i++) {
+        hf_answer_release(&s->node[i]);
+    }
+    hf_answer_release(&s->buckets);
+    return HF_EXIT_DONE;
+}
+
+static int cluster_status(const struct hf_cmd *cmd)
+{
+    struct cluster_status *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return hf_cmd_fail(cmd, ERR_NO_MEMORY, "no memory");
+    }
+    s->cmd = cmd;
+    int code = hf_cmd_client(cmd, &s->client);
+    if (code == 0) {
+        code = status_run(s);
+        hf_client_free(s->client);
+    }
+    free(s);
+    return code;
+}
+
+/* ---- init ----------------------------------------------------------------------------------- */
+
+int hf_write_new(const char *path, struct bytes data, struct err_info *why)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        int err = errno == EEXIST ? ERR_EXISTS : ERR_INVALID;
+        return err_set(why, err, "cannot make '%s': %s", path, strerror(errno));
+    }
+    size_t done = 0;
+    while (done < data.size) {
+        ssize_t n = write(fd, data.data + done, data.size - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            int err = err_set(why, ERR_INVALID, "cannot write '%s': %s", path, strerror(errno));
+            (void)close(fd);
+            return err;
+        }
+        done += (size_t)n;
+    }
+    bool kept = fsync(fd) == 0;
+    kept = close(fd) == 0 && kept;
+    return kept ? 0 : err_set(why, ERR_INVALID, "cannot write '%s': %s", path, strerror(errno));
+}
+
+int hf_make_dir(const char *path, struct err_info *why)
+{
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    int err = errno == EEXIST ? ERR_EXISTS : ERR_INVALID;
+    return err_set(why, err, "cannot make '%s': %s", path, strerror(errno));
+}
+
+int hf_plan_make(struct wire_identity_node *nodes, unsigned count, unsigned groups,
+                 struct wire_identity *out, struct err_info *why)
+{
+    struct wire_identity_plan plan = {.nodes = nodes, .nodes_count = count, .data_groups = groups};
+    if (uv_random(NULL, NULL, plan.cluster, sizeof(plan.cluster), 0, NULL) != 0) {
+        return err_set(why, ERR_UNAVAILABLE, "the system has no random bytes");
+    }
+    return wire_identity_make(&plan, out, why);
+}
+
+int hf_bundle_write(struct wire_identity *plan, uint32_t node, const char *dir,
+                    struct err_info *why)
+{
+    struct alloc heap = alloc_heap();
+    struct buf out;
+    char path[4096 + 16];
+    TRY(wire_identity_claim(plan, node));
+    buf_init(&out, &heap, WIRE_IDENTITY_BYTES_MAX);
+    int err = wire_identity_encode(plan, &out);
+    if (err == 0) {
+        (void)snprintf(path, sizeof(path), "%s/identity", dir);
+        err = hf_write_new(path, buf_view(&out), why);
+    } else {
+        err = err_set(why, err, "cannot encode the identity of node %u", node);
+    }
+    buf_release(&out);
+    return err;
+}
+
+/* HOST:CLIENT_PORT:PEER_PORT */
+static int init_node(const char *text, uint32_t id, struct wire_identity_node *out)
+{
+    struct bytes all = bytes_of_text(text);
+    struct bytes front;
+    struct bytes host;
+    memset(out, 0, sizeof(*out));
+    const char *last = strrchr(text, ':');
+    uint64_t port = 0;
+    if (last == NULL || !hf_cmd_number(bytes_of_text(last + 1), &port) || port == 0 ||
+        port > UINT16_MAX) {
+        return ERR_INVALID;
+    }
+    front = bytes_of(all.data, (size_t)(last - text));
+    TRY(hf_endpoint_parse(front, &host, &out->client_port));
+    if (host.size >= sizeof(out->host)) {
+        return ERR_INVALID;
+    }
+    memcpy(out->host, host.data, host.size);
+    out->peer_port = (uint16_t)port;
+    out->id = id;
+    return 0;
+}
+
+static int init_write(const struct hf_cmd *cmd, struct wire_identity *plan)
+{
+    struct err_info why = {.code = 0};
+    char path[4096];
+    for (uint32_t id = 1; id <= plan->nodes_count; id++) {
+        (void)snprintf(path, sizeof(path), "%.4000s/node%u", cmd->dir, id);
+        int err = hf_make_dir(path, &why);
+        if (err == 0) {
+            err = hf_bundle_write(plan, id, path, &why);
+        }
+        if (err != 0) {
+            return hf_cmd_fail(cmd, err, "%s", why.text);
+        }
+    }
+    if (cmd->json) {
+        (void)fputs("{\"cluster\":\"", stdout);
+        hf_json_hex(stdout, plan->cluster, sizeof(plan->cluster));
+        (void)printf("\",\"nodes\":%u,\"groups\":%u}\n", plan->nodes_count, plan->groups_count);
+        return HF_EXIT_DONE;
+    }
+    (void)fputs("cluster ", stdout);
+    hf_json_hex(stdout, plan->cluster, sizeof(plan->cluster));
+    (void)fputc('\n', stdout);
+    for (uint32_t i = 0; i < plan->nodes_count; i++) {
+        const struct wire_identity_node *n = &plan->nodes[i];
+        (void)printf("node %u on %s: holdfastd --data-dir %s/node%u\n", n->id, n->host, cmd->dir,
+                     n->id);
+    }
+    return HF_EXIT_DONE;
+}
+
+static int cluster_init(const struct hf_cmd *cmd)
+{
+    static struct wire_identity plan;
+    struct wire_identity_node nodes[HF_CMD_NODES_MAX];
+    struct err_info why = {.code = 0};
+    struct stat st;
+    if (cmd->dir == NULL || cmd->node_count == 0) {
+        return hf_cmd_usage("usage: holdfast init --dir DIR --node HOST:PORT:PEER-PORT ...");
+    }
+    for (uint32_t i = 0; i < cmd->node_count; i++) {
+        if (init_node(cmd->node[i], i + 1, &nodes[i]) != 0) {
+            return hf_cmd_usage("a node is HOST:PORT:PEER-PORT, not '%s'", cmd->node[i]);
+        }
+    }
+    int err = hf_plan_make(nodes, cmd->node_count, cmd->groups > 0 ? cmd->groups : 1, &plan, &why);
+    if (err == 0 && stat(cmd->dir, &st) != 0) {
+        err = hf_make_dir(cmd->dir, &why);
+    }
+    if (err != 0) {
+        return hf_cmd_fail(cmd, err, "%s", why.text);
+    }
+    return init_write(cmd, &plan);
+}
+
+const struct hf_cmd_verb hf_cmd_cluster_verbs[] = {
+    {"status", NULL, HF_OPT_CLUSTER, 0, 0, "",
+     "asks all nodes: who is up, who leads, what each bucket survives", cluster_status},
+    {"init", NULL, HF_OPT_JSON | HF_OPT_DIR | HF_OPT_NODE | HF_OPT_GROUPS, 0, 0,
+     "--dir DIR --node HOST:PORT:PEER-PORT ... [--groups G]",
+     "makes a cluster's identity: DIR/node1 and so on, one data directory for each node",
+     cluster_init},
+    {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
+};

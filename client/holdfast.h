@@ -1,0 +1,294 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * libholdfast: the client of a Holdfast cluster. Needs no other header of Holdfast.
+ *
+ * Asynchronous, on the caller's libuv loop:
+ *
+ *   struct hf_client_options options = {.endpoints = "10.0.0.1:7701,10.0.0.2:7701"};
+ *   err = hf_client_new(loop, &options, &client);
+ *   struct hf_kv kv = {.key = hf_text("colour"), .value = hf_text("red")};
+ *   err = hf_kv_put(client, &kv, ctx, done);         done runs once, never before this returns
+ *   hf_client_free(client);                          what is open is called back first
+ *
+ * Blocking, without a loop of one's own:
+ *
+ *   err = hf_client_new(NULL, &options, &client);
+ *   struct hf_answer answer = {0};
+ *   err = hf_kv_get(client, &kv, &answer, hf_answer_done);
+ *   if (err == 0) err = hf_wait(client, &answer);    answer.result says what came of it
+ *   hf_answer_release(&answer);
+ *
+ * The client finds nodes, groups and leaders by itself, follows their hints, and repeats what
+ * failed with jittered pauses until the request's timeout. Writes belong to a session, so that one
+ * that is repeated is applied once. Every object byte is checked against the root that the cluster
+ * committed before it is handed out.
+ *
+ * Errors are negative numbers; hf_outcome says what became of the request. A function that starts
+ * an operation and returns an error has not taken it: done never runs.
+ *
+ * Limits: HF_CALLS_MAX operations open at once, then ERR BUSY (-1001); 64 writes of a session are
+ * on their way at once, the others wait; puts and gets of objects hold a few MiB each.
+ *
+ * threads: a client belongs to the thread of its loop.
+ */
+#ifndef HOLDFAST_CLIENT_HOLDFAST_H
+#define HOLDFAST_CLIENT_HOLDFAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define HF_EXPORT __attribute__((visibility("default")))
+#else
+#define HF_EXPORT
+#endif
+
+#define HF_CALLS_MAX 1024u
+#define HF_ENDPOINTS_DEFAULT "127.0.0.1:7701"
+#define HF_TEXT_BYTES 256u
+
+struct uv_loop_s;
+struct hf_client;
+
+/* A view; any bytes. */
+struct hf_bytes {
+    const void *data;
+    size_t size;
+};
+static inline struct hf_bytes hf_text(const char *text)
+{
+    return (struct hf_bytes){.data = text, .size = strlen(text)};
+}
+
+/* --- errors ----------------------------------------------------------------------------------- */
+
+enum hf_outcome {
+    HF_DONE = 0,
+    HF_RETRY,         /* -1xxx: not done; may be tried again */
+    HF_REFUSED,       /* -2xxx: not done, and would not be */
+    HF_UNKNOWN,       /* -3xxx: done or not */
+    HF_ANSWERED_ONCE, /* -4xxx: done; the answer went out before and is no longer kept */
+    HF_DAMAGED,       /* -5xxx: the data is damaged */
+};
+HF_EXPORT enum hf_outcome hf_outcome_of(int code);
+/* returns: "BUSY" and so on. Static. */
+HF_EXPORT const char *hf_error_name(int code);
+/* returns: the sentence of the code. Static. */
+HF_EXPORT const char *hf_error_text(int code);
+/* returns: the version of this library. Static. */
+HF_EXPORT const char *hf_version(void);
+
+/* --- the client ------------------------------------------------------------------------------- */
+
+struct hf_client_options {
+    const char *endpoints;   /* host:port, parted by commas; NULL: HF_ENDPOINTS_DEFAULT */
+    uint64_t timeout_ms;     /* of requests that name none; 0: 30,000 */
+    uint64_t unreachable_ms; /* UNREACHABLE when no node could be reached so long; 0: 5,000 */
+    uint64_t seed;           /* of the jitter; 0: from the system */
+    bool plain;              /* writes outside of sessions: a lost answer ends them, unknown */
+};
+
+/* loop: NULL: the client has its own, which hf_wait runs.
+ * returns: 0, INVALID (endpoints cannot be read), NO_MEMORY. */
+HF_EXPORT int hf_client_new(struct uv_loop_s *loop, const struct hf_client_options *options,
+                            struct hf_client **out);
+/* Ends every open operation (called back before this returns: CONNECTION if it may have been
+ * done, else UNAVAILABLE), then the connections; the memory goes in a later turn of the loop. */
+HF_EXPORT void hf_client_free(struct hf_client *c);
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+struct hf_item {
+    struct hf_bytes key;
+    struct hf_bytes value;
+    uint64_t revision;
+};
+
+struct hf_bucket_info {
+    struct hf_bytes name;
+    uint32_t k;
+    uint32_t m;
+    uint32_t survives; /* node losses */
+};
+
+struct hf_object_info {
+    struct hf_bytes name; /* in lists */
+    uint64_t size;
+    uint8_t root[32]; /* Merkle root (RFC 6962, SHA-256, 16 KiB leaves) */
+    uint32_t k;
+    uint32_t m;
+    uint64_t cell_bytes;
+    uint64_t extents;
+    uint64_t version;
+    uint64_t created_us;
+    uint64_t shards_missing;
+    uint32_t survives;
+};
+
+struct hf_check {
+    uint64_t checked;
+    uint64_t missing;
+    uint64_t damaged;
+};
+
+/* Which fields an operation fills is said at the operation. Views last as long as the callback, or
+ * the answer. */
+struct hf_result {
+    int code;
+    const char *text; /* a sentence; "" if code is 0 */
+    bool found;
+    struct hf_bytes value;
+    uint64_t revision;
+    uint64_t create_revision;
+    uint64_t version;
+    int64_t number;
+    const struct hf_item *items;
+    const struct hf_bucket_info *buckets;
+    const struct hf_object_info *objects;
+    size_t count; /* of items, buckets or objects */
+    bool more;
+    struct hf_check check;
+};
+typedef void hf_done_fn(void *ctx, const struct hf_result *result);
+
+/* A result that outlives its callback. Starts zeroed. */
+struct hf_answer {
+    bool ended;
+    struct hf_result result;
+    char text[HF_TEXT_BYTES];
+    void *memory; /* private */
+};
+/* A hf_done_fn; ctx: the answer. */
+HF_EXPORT void hf_answer_done(void *ctx, const struct hf_result *result);
+/* Runs the client's own loop until the answer is there. returns: its code; INVALID for a client on
+ * a loop of the caller. */
+HF_EXPORT int hf_wait(struct hf_client *c, struct hf_answer *answer);
+/* Ends its views; it can be used again. */
+HF_EXPORT void hf_answer_release(struct hf_answer *answer);
+
+/* --- key and value ---------------------------------------------------------------------------- */
+
+/* What the operations below take; each reads the fields it names. Borrowed for the call. */
+struct hf_kv {
+    struct hf_bytes space; /* empty: "default" */
+    struct hf_bytes key;
+    struct hf_bytes value;
+    struct hf_bytes expected; /* cas */
+    bool expect_absent;       /* cas: instead of expected */
+    bool make_absent;         /* cas: instead of value */
+    int64_t by;               /* incr */
+    struct hf_bytes prefix;   /* scan, watch */
+    struct hf_bytes after;    /* scan: keys above this one only; empty: from the start */
+    uint64_t limit;           /* scan: of one answer; 0: the most */
+    uint64_t from_revision;   /* watch: 0: from now */
+    bool stale;               /* get, scan: any replica may answer, perhaps with the past */
+    uint64_t timeout_ms;      /* 0: the client's */
+};
+
+/* key, value -> revision */
+HF_EXPORT int hf_kv_put(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn *done);
+/* key -> found; value, revision, create_revision, version */
+HF_EXPORT int hf_kv_get(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn *done);
+/* key -> found (it was there), revision */
+HF_EXPORT int hf_kv_delete(struct hf_client *c, const struct hf_kv *kv, void *ctx,
+                           hf_done_fn *done);
+/* key, expected, value -> revision. CONFLICT: the value is another */
+HF_EXPORT int hf_kv_cas(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn *done);
+/* key, by -> number, revision */
+HF_EXPORT int hf_kv_incr(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn *done);
+/* prefix, after, limit -> items, count, more, revision */
+HF_EXPORT int hf_kv_scan(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn *done);
+
+struct hf_watch;
+enum hf_change { HF_CHANGE_PUT = 0, HF_CHANGE_DELETE = 1 };
+struct hf_event {
+    int code; /* not 0: the watch has ended, and text says why */
+    const char *text;
+    enum hf_change change;
+    uint64_t revision;
+    struct hf_bytes key;
+    struct hf_bytes value;
+};
+typedef void hf_watch_fn(void *ctx, const struct hf_event *event);
+
+/* Calls changed for every change of a key with the prefix, in order, each once, also over lost
+ * connections, until it is freed or ends with an error (COMPACTED: changes are no longer kept). */
+HF_EXPORT int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx,
+                           hf_watch_fn *changed, struct hf_watch **out);
+HF_EXPORT void hf_watch_free(struct hf_watch *w);
+
+/* --- buckets and objects ---------------------------------------------------------------------- */
+
+struct hf_object {
+    struct hf_bytes bucket;
+    struct hf_bytes name;
+    uint32_t k; /* bucket_create */
+    uint32_t m;
+    struct hf_bytes prefix; /* list */
+    struct hf_bytes after;  /* list: names above this one only */
+    uint64_t limit;         /* list: of one answer; 0: the most */
+    bool ranged;            /* get: bytes first to last only, counted from 0, both included */
+    uint64_t first;
+    uint64_t last;
+    uint64_t timeout_ms; /* 0: the client's. put, get, verify: the longest time without progress */
+    void *progress_ctx;
+    void (*progress)(void *ctx, uint64_t bytes, uint64_t total); /* total 0: not known; or NULL */
+};
+
+HF_EXPORT int hf_bucket_create(struct hf_client *c, const struct hf_object *o, void *ctx,
+                               hf_done_fn *done);
+/* -> buckets, count */
+HF_EXPORT int hf_bucket_list(struct hf_client *c, const struct hf_object *o, void *ctx,
+                             hf_done_fn *done);
+HF_EXPORT int hf_bucket_remove(struct hf_client *c, const struct hf_object *o, void *ctx,
+                               hf_done_fn *done);
+/* -> found; objects (one) */
+HF_EXPORT int hf_object_stat(struct hf_client *c, const struct hf_object *o, void *ctx,
+                             hf_done_fn *done);
+/* prefix, after, limit -> objects, count, more */
+HF_EXPORT int hf_object_list(struct hf_client *c, const struct hf_object *o, void *ctx,
+                             hf_done_fn *done);
+/* NOT_FOUND if there is none */
+HF_EXPORT int hf_object_remove(struct hf_client *c, const struct hf_object *o, void *ctx,
+                               hf_done_fn *done);
+/* Reads every shard again where it lies -> check. */
+HF_EXPORT int hf_object_verify(struct hf_client *c, const struct hf_object *o, void *ctx,
+                               hf_done_fn *done);
+
+/* Where a put takes its bytes from. Called on the loop thread; may block it. */
+struct hf_source {
+    void *ctx;
+    /* Fills up to bytes; *got 0: the end. returns: 0, or a code that ends the put. */
+    int (*read)(void *ctx, void *into, size_t bytes, size_t *got);
+    /* Back to the first byte, so that the put can begin again when its node is lost; or NULL. */
+    int (*rewind)(void *ctx);
+    bool size_known;
+    uint64_t size;
+};
+/* -> objects (one). The source is used until done runs. */
+HF_EXPORT int hf_object_put(struct hf_client *c, const struct hf_object *o,
+                            const struct hf_source *source, void *ctx, hf_done_fn *done);
+
+/* Where a get brings its bytes, in order, all verified. Called on the loop thread. */
+struct hf_sink {
+    void *ctx;
+    int (*write)(void *ctx, const void *data, size_t bytes);
+    /* Forgets what was written, so that the get can begin again when the object was replaced while
+     * it was read; or NULL. */
+    int (*rewind)(void *ctx);
+};
+/* -> objects (one). RANGE: first or last lies beyond the end, or last before first. */
+HF_EXPORT int hf_object_get(struct hf_client *c, const struct hf_object *o,
+                            const struct hf_sink *sink, void *ctx, hf_done_fn *done);
+
+/* --- the cluster ------------------------------------------------------------------------------ */
+
+/* Any method of the client protocol without parameters, such as "topology" or "status", asked of
+ * one node, or of any if endpoint is NULL -> value: the answer as MessagePack. */
+HF_EXPORT int hf_ask(struct hf_client *c, const char *method, const char *endpoint, void *ctx,
+                     hf_done_fn *done);
+
+#endif
