@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -140,6 +141,7 @@ static pid_t daemon_spawn(const char *cwd, const char *const *args, unsigned cou
         for (unsigned i = 0; i < count && i < 6; i++) {
             argv[i + 1] = (char *)(uintptr_t)args[i];
         }
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a test that fails */
         if (dup2(output, 1) < 0 || dup2(output, 2) < 0 || chdir(cwd) != 0) {
             _exit(126);
         }
