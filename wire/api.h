@@ -109,8 +109,11 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  *   [{extent u64, cells u64, roots bin (32 bytes a data cell), holders [u32], missing u64 bitmap}]
  */
 #define WIRE_METHOD_OBJECT_EXTENTS "object.extents"
-/* [bucket, name, version, offset u64, length u64] -> {data bin, crc32c u32, proof bin}. proof:
- * range proof of the 16 KiB leaves that data covers. ERR_VERSION_GONE; ERR_RANGE */
+/* [bucket, name, version, offset u64, length u64] -> {offset u64, data bin, crc32c u32, proof bin}.
+ * The range lies within one cell of cell_bytes; data is the range widened to whole 16 KiB leaves of
+ * it (or to the cell's end) and begins at offset. proof: range proof of those leaves in the tree of
+ * the cell's leaves, whose root is the cell's root; empty for a whole cell. ERR_VERSION_GONE;
+ * ERR_RANGE: beyond the end, or over a cell's end */
 #define WIRE_METHOD_OBJECT_READ "object.read"
 /* [bucket, prefix, after|nil, limit u64] -> {items [{name bin, size, version, ...}], more bool} */
 #define WIRE_METHOD_OBJECT_LIST "object.list"
@@ -168,6 +171,7 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 #define WIRE_FIELD_NEXT "next"
 #define WIRE_FIELD_NODE "node"
 #define WIRE_FIELD_NODES "nodes"
+#define WIRE_FIELD_OFFSET "offset"
 #define WIRE_FIELD_PART_BYTES "part_bytes"
 #define WIRE_FIELD_PRODUCT "product"
 #define WIRE_FIELD_PROOF "proof"
