@@ -200,6 +200,9 @@ struct rig *rig_new(unsigned nodes)
     limits_init(&r->limits);
     r->limits.log_entries = 4096;
     rig_identities(r);
+    struct err_info why;
+    int made = compute_new(&r->compute, &r->heap, &why);
+    ASSERT(made == 0);
     struct wire_scan_limits limits = {
         .bytes_max = 16u << 20, .items_max = 1u << 16, .depth_max = WIRE_DEPTH_MAX};
     int err = wire_decoder_new(&r->heap, &limits, &r->decoder);
@@ -207,6 +210,8 @@ struct rig *rig_new(unsigned nodes)
     for (unsigned i = 0; i < nodes; i++) {
         r->nodes[i].mem = mem_disk_new(&r->nodes[i].disk);
         err = sim_kv_new(&r->nodes[i].kv, 1u << 30, &r->heap);
+        ASSERT(err == 0);
+        err = sim_kv_new(&r->nodes[i].seg_kv, 1u << 30, &r->heap);
         ASSERT(err == 0);
     }
     for (unsigned i = 1; i <= nodes; i++) {
@@ -233,8 +238,15 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
         fprintf(stderr, "node %u: %s\n", i, why.text);
     }
     ASSERT(err == 0);
-    n->env =
-        (struct node_env){.wal = n->wal, .kv = &n->kv, .segments = n->segments, .alloc = r->heap};
+    struct store_segments_options seg = {
+        .segment_bytes = 4u << 20, .segments_max = 256, .cluster = {1, 2, 3}, .store_id = i};
+    err = store_segments_open(&n->segments, &n->disk, &n->seg_kv, &seg, &r->heap, NULL, &why);
+    ASSERT(err == 0);
+    n->env = (struct node_env){.wal = n->wal,
+                               .kv = &n->kv,
+                               .segments = n->segments,
+                               .compute = r->compute,
+                               .alloc = r->heap};
     struct node_options o = {.identity = &n->identity,
                              .boot = ++n->boot,
                              .boot_nonce = n->boot * 1000 + i,
@@ -242,6 +254,10 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
                              .limits = r->limits,
                              .flush_interval_us = r->flush_interval_us,
                              .session_ttl_us = r->session_ttl_us,
+                             .intent_ttl_us = r->intent_ttl_us,
+                             .free_delay_us = r->free_delay_us,
+                             .put_deadline_us = r->put_deadline_us,
+                             .audit_interval_us = r->audit_interval_us,
                              .log_keep_entries = r->log_keep};
     err = node_new(&n->node, &o, &n->env, &r->heap, r->now, &why);
     if (err != 0) {
@@ -287,7 +303,9 @@ void rig_stop(struct rig *r, unsigned i)
     node_free(n->node);
     n->up = false;
     store_wal_close(n->wal);
+    store_segments_close(n->segments);
     sim_kv_crash(&n->kv);
+    sim_kv_crash(&n->seg_kv);
     for (unsigned k = 0; k < r->nodes_count; k++) {
         if (k != i - 1 && r->nodes[k].up) {
             rig_peer(r, k, i - 1, false);
@@ -302,6 +320,7 @@ void rig_free(struct rig *r)
             rig_stop(r, i + 1);
         }
         r->nodes[i].kv.close(r->nodes[i].kv.ctx);
+        r->nodes[i].seg_kv.close(r->nodes[i].seg_kv.ctx);
         mem_disk_free(r->nodes[i].mem);
     }
     for (unsigned i = 0; i < r->wire_count; i++) {
@@ -312,6 +331,7 @@ void rig_free(struct rig *r)
         buf_release(&r->replies[i].raw);
     }
     wire_decoder_free(r->decoder);
+    compute_free(r->compute);
     struct alloc heap = r->heap;
     alloc_put(&heap, r, sizeof *r);
 }

@@ -64,6 +64,8 @@ struct rig {
     uint32_t log_keep;
     uint64_t flush_interval_us;
     uint64_t session_ttl_us;
+    uint64_t intent_ttl_us, free_delay_us, put_deadline_us, audit_interval_us; /* 0: default */
+    struct compute *compute;
     struct limits limits;
     struct alloc heap;
     struct wire_decoder *decoder;

@@ -1,0 +1,344 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Gathering: k cells of one stripe are read, the wanted ones decoded from them. Data cells, read
+ * or decoded, are compared with their committed roots; where parity takes part in rebuilding
+ * parity, the data cells that are missing are decoded too, only to be compared. So a shard with
+ * right checksums and wrong bytes is found out, and another takes its place.
+ *
+ *   choose -> read -> (one bad: choose again) -> decode and compare -> (wrong: choose again) ->
+ * done
+ */
+#include "server/node/objects_internal.h"
+
+struct node_gather_read {
+    struct node_gather *g;
+    uint8_t shard;
+};
+
+struct node_gather {
+    struct node_task task;
+    struct node_timer timer;
+    struct node_objects *o;
+    struct node_gather_spec spec;
+    node_gather_fn *done;
+    void *ctx;
+    const struct erasure_code *code;
+    uint32_t coded;
+    uint32_t empty;
+    uint32_t have;     /* read */
+    uint32_t bad;      /* could not be read, or were wrong */
+    uint32_t chosen;   /* k shards of have, empty and those to be read */
+    uint32_t wanted;   /* of the plan: the caller's and those decoded to be compared */
+    uint32_t suspects; /* found by the job: data shards read whose hash is wrong */
+    bool wrong;        /* found by the job: a decoded cell's hash is wrong */
+    bool lost;         /* some cell is damaged, not only out of reach */
+    bool busy;
+    unsigned reading;
+    struct node_gather_read reads[NODE_OBJECT_SHARDS_MAX];
+    uint8_t *cell[NODE_OBJECT_SHARDS_MAX];
+    uint8_t *leaves[NODE_OBJECT_SHARDS_MAX];
+    struct erasure_plan plan;
+};
+
+static uint32_t node_gather_data(const struct node_gather *g)
+{
+    return (1u << (g->spec.info->shape.scheme.k - 1) << 1) - 1;
+}
+
+static size_t node_gather_leaves(const struct node_gather *g)
+{
+    return (size_t)compute_leaves_of(g->coded) * COMPUTE_HASH_BYTES;
+}
+
+uint64_t node_gather_bytes(const struct node_extent_info *info)
+{
+    return (uint64_t)info->shape.cell_bytes * (info->shape.scheme.k + 2u);
+}
+
+static void node_gather_free(struct node_gather *g)
+{
+    struct node_objects *o = g->o;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        alloc_put(&o->alloc, g->cell[s], g->coded);
+        alloc_put(&o->alloc, g->leaves[s], node_gather_leaves(g));
+    }
+    node_timer_cancel(o->n, &g->timer);
+    node_info_release(g->spec.info);
+    alloc_put(&o->alloc, g, sizeof *g);
+}
+
+static void node_gather_end(struct node_gather *g, int code)
+{
+    struct node_gathered out = {.bad = g->bad};
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
+        if ((g->spec.wanted >> s & 1u) != 0) {
+            out.cell[s] = g->cell[s];
+            out.leaves[s] = g->leaves[s];
+            out.bytes[s] = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
+        }
+    }
+    g->done(g->o->n, g->ctx, code, &out);
+    node_gather_free(g);
+}
+
+static void node_gather_step(struct node_gather *g);
+
+static void node_gather_again(struct node *n, struct node_timer *t)
+{
+    struct node_gather *g = t->ctx;
+    if (node_now(n) >= g->spec.deadline_us) {
+        node_gather_end(g, ERR_BUSY);
+        return;
+    }
+    g->busy = false;
+    node_gather_step(g);
+}
+
+/* ---- decode and compare --------------------------------------------------------------------- */
+
+/* returns: whether a data cell's bytes have the committed root, or none is known. */
+static bool node_gather_true(struct node_gather *g, struct compute *c, unsigned s, uint8_t *leaves)
+{
+    uint8_t root[MERKLE_HASH_BYTES];
+    const struct node_extent_info *info = g->spec.info;
+    const uint8_t *committed = node_info_root(info, g->spec.stripe, (uint8_t)s);
+    uint32_t bytes = node_info_cell_bytes(info, g->spec.stripe, (uint8_t)s);
+    node_leaves_of(c, g->cell[s], bytes, leaves, root);
+    return committed == NULL || memcmp(root, committed, sizeof root) == 0;
+}
+
+static void node_gather_run(struct node_task *task, struct node_env *env)
+{
+    struct node_gather *g = (struct node_gather *)(void *)task;
+    struct bytes cells[NODE_OBJECT_SHARDS_MAX] = {{0}};
+    uint32_t data = node_gather_data(g);
+    uint8_t spare[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((g->have & g->chosen) >> s & 1u) {
+            uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
+            cells[s] = bytes_of(g->cell[s], bytes);
+            bool checked = (data >> s & 1u) != 0;
+            g->suspects |= checked && !node_gather_true(g, env->compute, s, spare) ? 1u << s : 0;
+        }
+    }
+    if (g->suspects != 0) {
+        return;
+    }
+    erasure_decode(&g->plan, cells, g->cell, g->coded);
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((g->wanted & data) >> s & 1u) {
+            g->wrong |= !node_gather_true(g, env->compute, s, g->leaves[s]);
+        }
+    }
+}
+
+/* What the job found wrong is not read again. */
+static void node_gather_blame(struct node_gather *g)
+{
+    uint32_t blamed = g->suspects;
+    uint32_t parity = g->chosen & g->have & ~node_gather_data(g);
+    if (blamed == 0) {
+        blamed = parity & (0u - parity); /* one of them is wrong: leave out one after another */
+    }
+    bool sure = g->suspects != 0 || blamed == parity;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && sure; s++) {
+        if ((blamed >> s & 1u) != 0) {
+            node_info_damaged(g->spec.info, (uint8_t)s);
+        }
+    }
+    g->lost = true;
+    g->bad |= blamed;
+    g->have &= ~blamed;
+    g->suspects = 0;
+    g->wrong = false;
+}
+
+static void node_gather_done(struct node *n, struct node_task *task)
+{
+    (void)n;
+    struct node_gather *g = (struct node_gather *)(void *)task;
+    if (task->job.code != 0) {
+        node_gather_end(g, task->job.code);
+    } else if (g->suspects != 0 || g->wrong) {
+        node_gather_blame(g);
+        node_gather_step(g);
+    } else {
+        node_gather_end(g, 0);
+    }
+}
+
+static bool node_gather_room(struct node_gather *g, uint32_t shards, bool leaves)
+{
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((shards >> s & 1u) == 0) {
+            continue;
+        }
+        if (g->cell[s] == NULL) {
+            g->cell[s] = alloc_get(&g->o->alloc, g->coded);
+        }
+        if (leaves && g->leaves[s] == NULL) {
+            g->leaves[s] = alloc_get(&g->o->alloc, node_gather_leaves(g));
+        }
+        if (g->cell[s] == NULL || (leaves && g->leaves[s] == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int node_gather_decode(struct node_gather *g)
+{
+    uint32_t data = node_gather_data(g);
+    g->wanted = g->spec.wanted & ~g->empty;
+    if ((g->wanted & ~data) != 0 && (g->chosen & ~data) != 0) {
+        g->wanted |= data & ~g->chosen & ~g->empty;
+    }
+    TRY(erasure_plan_make(g->code, g->chosen, g->wanted, &g->plan));
+    if (!node_gather_room(g, g->wanted, true)) {
+        return ERR_NO_MEMORY;
+    }
+    return node_task_start(g->o->n, &g->task, g->spec.lane);
+}
+
+/* ---- read ----------------------------------------------------------------------------------- */
+
+static void node_gather_read_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    struct node_gather_read *read = ctx;
+    struct node_gather *g = read->g;
+    uint32_t bit = 1u << read->shard;
+    struct node_cell_data data;
+    uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, read->shard);
+    g->reading--;
+    if (code == 0 && (node_shard_read_reply(reply, &data) != 0 || data.data.size != bytes ||
+                      data.cell_bytes != bytes)) {
+        code = ERR_CORRUPT;
+    }
+    if (code == 0) {
+        memcpy(g->cell[read->shard], data.data.data, bytes);
+        g->have |= bit;
+    } else if (code == ERR_BUSY) {
+        g->busy = true;
+    } else {
+        g->bad |= bit;
+        if (code == ERR_NOT_FOUND || code == ERR_CORRUPT || code == ERR_RANGE) {
+            g->lost = true;
+            node_info_damaged(g->spec.info, read->shard);
+        }
+    }
+    if (g->reading == 0) {
+        node_gather_step(g);
+    }
+}
+
+static int node_gather_read(struct node_gather *g, unsigned s)
+{
+    const struct node_extent_info *info = g->spec.info;
+    const struct node_cell_read r = {.ref = {.version = info->version,
+                                             .group = info->group,
+                                             .cell = node_info_cell(info, g->spec.stripe),
+                                             .shard = (uint8_t)s},
+                                     .bytes =
+                                         node_info_cell_bytes(info, g->spec.stripe, (uint8_t)s),
+                                     .deadline_us = g->spec.deadline_us};
+    g->reads[s] = (struct node_gather_read){.g = g, .shard = (uint8_t)s};
+    TRY(node_shard_read(g->o, info->e.holder[s], &r, &g->reads[s], node_gather_read_done));
+    g->reading++;
+    return 0;
+}
+
+/* Takes what has been read, then data before parity. returns: whether k are found. */
+static bool node_gather_choose(struct node_gather *g)
+{
+    const struct node_extent_info *info = g->spec.info;
+    uint32_t able = info->e.durable & ~g->bad & ~g->spec.avoid & ~g->spec.wanted & ~g->empty;
+    unsigned k = info->shape.scheme.k;
+    unsigned count = 0;
+    g->chosen = 0;
+    const uint32_t pools[2] = {g->have | (g->empty & ~g->spec.wanted), able};
+    for (unsigned p = 0; p < 2; p++) {
+        for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && count < k; s++) {
+            bool up = p == 0 || node_peer_is_up(g->o->n, info->e.holder[s]);
+            if ((pools[p] & ~g->chosen) >> s & 1u && up) {
+                g->chosen |= 1u << s;
+                count++;
+            }
+        }
+    }
+    return count == k;
+}
+
+static void node_gather_later(struct node_gather *g)
+{
+    g->timer.ctx = g;
+    g->timer.fire = node_gather_again;
+    node_timer_set(g->o->n, &g->timer, node_now(g->o->n) + NODE_CALL_RETRY_US);
+}
+
+static void node_gather_step(struct node_gather *g)
+{
+    int err = 0;
+    if (g->busy) {
+        node_gather_later(g);
+        return;
+    }
+    if (!node_gather_choose(g)) {
+        node_gather_end(g, g->lost ? ERR_LOST : ERR_UNAVAILABLE);
+        return;
+    }
+    uint32_t read = g->chosen & ~g->have & ~g->empty;
+    err = node_gather_room(g, read, false) ? 0 : ERR_NO_MEMORY;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && err == 0; s++) {
+        if ((read >> s & 1u) != 0) {
+            err = node_gather_read(g, s);
+        }
+    }
+    if (err == 0 && read == 0) {
+        err = node_gather_decode(g);
+    }
+    if (err == ERR_BUSY) {
+        g->busy = true;
+        node_gather_later(g);
+    } else if (err != 0 && g->reading == 0) {
+        node_gather_end(g, err);
+    }
+}
+
+/* Begins outside the caller's call, so that done never comes before it has returned. */
+static void node_gather_begin(struct node *n, struct node_timer *t)
+{
+    (void)n;
+    node_gather_step(t->ctx);
+}
+
+int node_gather_start(struct node_objects *o, const struct node_gather_spec *spec, void *ctx,
+                      node_gather_fn *done)
+{
+    struct node_extent_info *info = spec->info;
+    struct node_gather *g = alloc_get_zeroed(&o->alloc, 1, sizeof *g);
+    if (g == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    g->o = o;
+    g->spec = *spec;
+    g->done = done;
+    g->ctx = ctx;
+    g->task.run = node_gather_run;
+    g->task.done = node_gather_done;
+    g->code = node_objects_code(o, info->shape.scheme);
+    g->coded = erasure_stripe_bytes(&info->layout, info->extent, spec->stripe);
+    g->empty = erasure_stripe_empty(&info->layout, info->extent, spec->stripe);
+    ASSERT(g->coded > 0);
+    ASSERT((spec->wanted & ~g->empty) != 0);
+    node_info_retain(info);
+    if (g->code == NULL) {
+        node_gather_free(g);
+        return ERR_NO_MEMORY;
+    }
+    g->timer.ctx = g;
+    g->timer.fire = node_gather_begin;
+    node_timer_set(o->n, &g->timer, node_now(o->n));
+    return 0;
+}

@@ -1,0 +1,316 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The coordinators of objects: what they share. Every one is a small machine that lives in memory
+ * from its first step to its last, counts what it waits for, and goes when nothing is left; all
+ * facts that must last are in the records of object_internal.h.
+ *
+ *   shard.c    serves single cells: write, read, check
+ *   gather.c   gets k cells of one stripe, decodes and verifies others
+ *   rebuild.c  gathers every stripe of an extent and writes the missing shards
+ *   put*.c     uploads            get.c     reads
+ *   repair.c   what is missing at this node      audit.c  orphans, due records
+ *   scrub.c    shards against manifests          verify.c object.verify
+ *
+ * threads: the loop thread, but run functions of tasks.
+ */
+#ifndef HOLDFAST_SERVER_NODE_OBJECTS_INTERNAL_H
+#define HOLDFAST_SERVER_NODE_OBJECTS_INTERNAL_H
+
+#include "base/rng.h"
+#include "server/node/object_internal.h"
+
+#define NODE_OBJECTS_PEERS_MAX 64u
+#define NODE_OBJECTS_GROUPS_MAX 64u
+#define NODE_SHARD_BYTES_OUT_MAX (64u << 20) /* cells in work for other nodes: written, and read \
+                                              */
+#define NODE_GET_BYTES_OUT_MAX (64u << 20)   /* cells in memory for degraded reads */
+#define NODE_CALL_RETRY_US 20000u
+#define NODE_HEDGE_LEAST_US 20000u
+#define NODE_HEDGE_PER_CENT 5u
+
+/* An intrusive list: all of a kind that live. */
+struct node_work {
+    struct node_work *next, *prev;
+};
+void node_work_init(struct node_work *list);
+void node_work_add(struct node_work *list, struct node_work *w);
+void node_work_remove(struct node_work *w);
+static inline bool node_work_empty(const struct node_work *list)
+{
+    return list->next == list;
+}
+
+struct node_put;
+struct node_get;
+struct node_repair;
+struct node_scrub;
+struct node_audit;
+
+/* How long a peer's reads take: a running 95 % quantile. */
+struct node_peer_pace {
+    uint32_t peer;
+    uint64_t p95_us;
+};
+
+struct node_objects_counters {
+    uint64_t puts, puts_failed, gets, gets_degraded, hedges;
+    uint64_t shards_repaired, bytes_repaired, damage_reports;
+    uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
+};
+
+struct node_objects {
+    struct node *n;
+    struct alloc alloc;
+    bool started;
+
+    uint64_t grant; /* 0: none yet */
+    uint64_t counter;
+    bool granting;
+    struct node_timer grant_timer;
+
+    struct erasure_code *codes[ERASURE_SHARDS_MAX + 1][ERASURE_SHARDS_MAX];
+    struct node_work puts;
+    unsigned puts_count;
+    uint64_t put_bytes; /* reserved by stripes of all uploads */
+    struct node_work put_ends;
+    unsigned put_ends_count;
+
+    struct node_work infos; /* extents known, most recently used first */
+    unsigned infos_count;
+    struct node_work gets;
+    struct node_work gets_waiting; /* for memory */
+    unsigned gets_count;
+    uint64_t get_bytes;
+    uint64_t hedge_tokens; /* hundredths */
+    struct node_peer_pace pace[NODE_OBJECTS_PEERS_MAX];
+    unsigned pace_count;
+
+    uint64_t shard_write_bytes;
+    uint64_t shard_read_bytes;
+    unsigned reports_out;
+
+    struct node_repair *repair;
+    struct node_audit *audit;
+    struct node_scrub *scrub;
+    struct node_objects_counters counters;
+};
+
+/* ---- objects.c ------------------------------------------------------------------------------ */
+
+/* returns: the code of a checked scheme; NULL without memory. Lives as long as o. */
+const struct erasure_code *node_objects_code(struct node_objects *o, struct erasure_scheme scheme);
+/* returns: 0, or ERR_STARTING while there is no grant. */
+int node_objects_version_new(struct node_objects *o, struct node_version *out);
+/* Encodes and proposes. returns: 0, or ERR_NO_MEMORY and done will not be called. */
+int node_objects_propose(struct node_objects *o, uint32_t group, uint8_t op,
+                         const struct node_object_cmd *c, void *ctx, node_done_fn *done);
+/* The same within a client's session. */
+struct node_session_ref {
+    uint64_t session;
+    uint64_t sequence;
+    uint64_t acked;
+    uint64_t deadline_us;
+};
+int node_objects_propose_for(struct node_objects *o, uint32_t group, uint8_t op,
+                             const struct node_object_cmd *c, const struct node_session_ref *s,
+                             void *ctx, node_done_fn *done);
+int node_objects_ask(struct node_objects *o, uint32_t group, uint8_t op,
+                     const struct node_object_ask *a, uint64_t deadline_us, void *ctx,
+                     node_done_fn *done);
+/* returns: when a step of a background coordinator gives up. */
+uint64_t node_objects_patience(const struct node_objects *o);
+/* returns: whether the outcome of a command or question may be had by trying again. */
+bool node_objects_again(int code);
+/* The data groups: ids of all groups but 0. returns: how many. */
+unsigned node_objects_groups(const struct node_objects *o, uint32_t *groups, unsigned max);
+/* returns: losses of nodes that a group's records survive. */
+unsigned node_objects_group_tolerance(const struct node_objects *o, uint32_t group);
+/* The nodes of an extent's placement group in order. returns: how many; at least 1. */
+unsigned node_objects_place(const struct node_objects *o, struct node_version v, uint32_t extent,
+                            uint32_t *group, uint32_t *nodes);
+
+/* ---- extents known -------------------------------------------------------------------------- */
+
+/* One extent with all that is needed to read it. Shared, never changed after it was made. */
+struct node_extent_info {
+    struct node_work link; /* of o->infos, when cached */
+    unsigned refs;
+    bool cached;
+    struct node_objects *o;
+    uint32_t group;
+    uint32_t extent;
+    struct node_version version;
+    struct node_shape shape;
+    struct erasure_layout layout; /* of the object up to this extent's end, or all of it */
+    struct node_extent e;         /* roots: behind this struct, empty if not known */
+    size_t bytes;
+    uint8_t roots[];
+};
+/* size: of the object. e: copied with its roots. returns: NULL without memory or if the two do not
+ * fit one another. */
+struct node_extent_info *node_info_new(struct node_objects *o, uint32_t group,
+                                       struct node_version v, uint32_t extent,
+                                       const struct node_shape *shape, uint64_t size,
+                                       const struct node_extent *e);
+/* Makes one of an answer to OBJECT_EXTENTS that was asked for this extent with its roots.
+ * returns: 0; ERR_DONE if version or extent are no more; ERR_CORRUPT, ERR_NO_MEMORY. */
+int node_info_learn(struct node_objects *o, uint32_t group, struct node_version v, uint32_t extent,
+                    struct bytes reply, struct node_extent_info **out);
+void node_info_retain(struct node_extent_info *info);
+void node_info_release(struct node_extent_info *info);
+void node_info_cache(struct node_extent_info *info);
+void node_info_forget(struct node_extent_info *info);
+struct node_extent_info *node_info_find(struct node_objects *o, struct node_version v,
+                                        uint32_t extent);
+/* returns: the committed root of a data cell of this extent; NULL if roots are not known. */
+const uint8_t *node_info_root(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
+/* returns: bytes of a cell of this extent. */
+uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
+/* returns: the cell number in the segment store. */
+uint32_t node_info_cell(const struct node_extent_info *info, uint32_t stripe);
+/* Tells the group that a shard's holder does not have it whole. Best effort. */
+void node_info_damaged(struct node_extent_info *info, uint8_t shard);
+
+/* ---- shard.c: cells on other nodes ---------------------------------------------------------- */
+
+extern const struct node_method node_object_methods[];
+
+struct node_cell_ref {
+    struct node_version version;
+    uint32_t group;
+    uint32_t cell; /* stripe over the whole object */
+    uint8_t shard;
+};
+struct node_cell_write {
+    struct node_cell_ref ref;
+    uint32_t leaves_count;
+    const uint8_t *leaves;
+    struct node_blob *data; /* the cell's bytes, exactly */
+    uint64_t deadline_us;
+};
+/* code: 0 when durable at peer. returns: 0 or ERR_NO_MEMORY and done will not be called. */
+int node_shard_write(struct node_objects *o, uint32_t peer, const struct node_cell_write *w,
+                     void *ctx, node_done_fn *done);
+struct node_cell_read {
+    struct node_cell_ref ref;
+    uint32_t offset;
+    uint32_t bytes;
+    uint64_t deadline_us;
+};
+int node_shard_read(struct node_objects *o, uint32_t peer, const struct node_cell_read *r,
+                    void *ctx, node_done_fn *done);
+struct node_cell_data {
+    uint32_t cell_bytes;
+    uint32_t leaves_count;
+    struct bytes leaves;
+    struct bytes data;
+};
+int node_shard_read_reply(struct bytes reply, struct node_cell_data *out);
+
+/* What is looked at of a shard: whether its cells are there, or also every byte of them. */
+#define NODE_CHECK_CELLS_MAX 64u
+struct node_cell_check {
+    struct node_cell_ref ref;
+    uint32_t count; /* cells from ref.cell on, at most NODE_CHECK_CELLS_MAX */
+    bool full;
+    uint64_t deadline_us;
+};
+int node_shard_check(struct node_objects *o, uint32_t peer, const struct node_cell_check *c,
+                     void *ctx, node_done_fn *done);
+struct node_check_result {
+    int code; /* 0, ERR_NOT_FOUND, ERR_CORRUPT, or why it could not be looked at */
+    uint32_t bytes;
+    bool has_root; /* full, and a data cell: of the bytes read */
+    uint8_t root[MERKLE_HASH_BYTES];
+};
+/* Reads one result after another. returns: false at the end. */
+bool node_shard_check_next(struct bytes_reader *r, struct node_check_result *out);
+
+/* Hashes cells on a worker: leaves of `bytes` bytes, and their root. */
+void node_leaves_of(struct compute *c, const uint8_t *data, uint32_t bytes, uint8_t *leaves,
+                    uint8_t root[MERKLE_HASH_BYTES]);
+
+/* ---- gather.c ------------------------------------------------------------------------------- */
+
+/* Gets cells of one stripe by decoding k others, each verified as far as it can be:
+ * data cells against their committed roots, decoded ones too. */
+struct node_gather;
+struct node_gather_spec {
+    struct node_extent_info *info;
+    uint32_t stripe;
+    uint32_t wanted; /* bitmap of shards */
+    uint32_t avoid;  /* shards not to be read, besides the wanted ones */
+    enum node_lane lane;
+    uint64_t deadline_us;
+};
+struct node_gathered {
+    uint8_t *cell[NODE_OBJECT_SHARDS_MAX]; /* the wanted ones, by shard */
+    uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
+    uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
+    uint32_t bad;                            /* shards that could not be read */
+};
+/* code: 0; ERR_UNAVAILABLE: too few nodes answered; ERR_LOST: too few cells are intact. g views
+ * until done returns. */
+typedef void node_gather_fn(struct node *n, void *ctx, int code, const struct node_gathered *g);
+/* returns: 0, or ERR_NO_MEMORY and done will not be called. */
+int node_gather_start(struct node_objects *o, const struct node_gather_spec *spec, void *ctx,
+                      node_gather_fn *done);
+/* returns: bytes that a gather of this extent keeps in memory, at most. */
+uint64_t node_gather_bytes(const struct node_extent_info *info);
+
+/* ---- rebuild.c ------------------------------------------------------------------------------ */
+
+/* Rebuilds shards of a whole extent at targets. */
+struct node_rebuild;
+struct node_rebuild_spec {
+    struct node_extent_info *info; /* retained */
+    uint32_t wanted;
+    uint32_t avoid;
+    uint32_t target[NODE_OBJECT_SHARDS_MAX]; /* by shard */
+    enum node_lane lane;
+    uint64_t bytes_per_s; /* 0: as fast as it goes */
+};
+/* code: 0 when every wanted shard is durable at its target. failed: shards that are not. */
+typedef void node_rebuild_fn(struct node *n, void *ctx, int code, uint32_t failed);
+struct node_rebuild *node_rebuild_start(struct node_objects *o,
+                                        const struct node_rebuild_spec *spec, void *ctx,
+                                        node_rebuild_fn *done);
+/* Ends it soon; done is still called. */
+void node_rebuild_cancel(struct node_rebuild *r);
+
+/* ---- put.c, get.c and the rest -------------------------------------------------------------- */
+
+void node_put_conn_gone(struct node_objects *o, uint64_t conn);
+void node_put_free_all(struct node_objects *o);
+void node_put_open(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_put_part(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_put_commit(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_put_abort(struct node *n, struct node_client client, const struct wire_rpc *req);
+
+void node_get_read(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_get_free_all(struct node_objects *o);
+
+void node_verify_object(struct node *n, struct node_client client, const struct wire_rpc *req);
+
+int node_repair_new(struct node_objects *o);
+void node_repair_start(struct node_objects *o);
+void node_repair_free(struct node_objects *o);
+void node_repair_kick(struct node_objects *o);
+void node_repair_hint(struct node_objects *o, uint32_t home); /* something of `home` is missing */
+void node_repair_status(const struct node_objects *o, uint64_t *out, uint64_t *waiting);
+
+int node_audit_new(struct node_objects *o);
+void node_audit_start(struct node_objects *o);
+void node_audit_free(struct node_objects *o);
+void node_audit_led(struct node_objects *o, uint32_t group);
+
+int node_scrub_new(struct node_objects *o);
+void node_scrub_start(struct node_objects *o);
+void node_scrub_free(struct node_objects *o);
+
+/* The map of object.stat, without inline data if brief. */
+int node_object_pack(struct node_objects *o, uint32_t group, const struct node_object *obj,
+                     uint64_t missing, struct buf *out);
+
+#endif
