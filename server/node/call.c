@@ -24,20 +24,29 @@ struct node_refused {
     int code;
 };
 
+/* Places are set up when they are first used: most nodes never use most of them. */
 int node_call_init(struct node *n)
 {
     n->calls_max = (unsigned)NUM_MIN((uint64_t)NODE_CALLS_MAX, n->options.limits.requests + 256);
-    n->calls = alloc_get_zeroed(&n->alloc, n->calls_max, sizeof *n->calls);
+    n->calls = alloc_get(&n->alloc, n->calls_max * sizeof *n->calls);
     node_link_init(&n->calls_free);
     node_link_init(&n->calls_busy);
-    if (n->calls == NULL) {
-        return ERR_NO_MEMORY;
+    return n->calls == NULL ? ERR_NO_MEMORY : 0;
+}
+
+/* returns: NULL if all are in use. */
+static struct node_call_slot *node_call_take(struct node *n)
+{
+    struct node_call_slot *c = NULL;
+    if (!node_link_empty(&n->calls_free)) {
+        c = (struct node_call_slot *)(void *)n->calls_free.next;
+        node_link_remove(&c->link);
+    } else if (n->calls_used < n->calls_max) {
+        c = &n->calls[n->calls_used++];
+        *c = (struct node_call_slot){0};
+        node_link_init(&c->link);
     }
-    for (unsigned i = 0; i < n->calls_max; i++) {
-        node_link_init(&n->calls[i].link);
-        node_link_append(&n->calls_free, &n->calls[i].link);
-    }
-    return 0;
+    return c;
 }
 
 static void node_call_end(struct node *n, struct node_call_slot *c, int code, struct bytes reply)
@@ -85,6 +94,7 @@ static void node_call_refuse(struct node *n, void *ctx, node_done_fn *done, int 
     r->code = code;
     r->timer.ctx = r;
     r->timer.fire = node_refused_fire;
+    r->timer.owes = true;
     node_timer_set(n, &r->timer, n->now);
 }
 
@@ -131,12 +141,12 @@ static void node_call_here(struct node *n, struct node_call_slot *c, struct byte
 void node_call(struct node *n, uint32_t peer, uint8_t method, struct bytes head,
                struct node_blob *body, uint64_t deadline_us, void *ctx, node_done_fn *done)
 {
-    if (!node_peer_is_up(n, peer) || node_link_empty(&n->calls_free) || n->closing) {
-        node_call_refuse(n, ctx, done, node_peer_is_up(n, peer) ? ERR_BUSY : ERR_UNREACHABLE);
+    bool up = node_peer_is_up(n, peer) && !n->closing;
+    struct node_call_slot *c = up ? node_call_take(n) : NULL;
+    if (c == NULL) {
+        node_call_refuse(n, ctx, done, up ? ERR_BUSY : ERR_UNREACHABLE);
         return;
     }
-    struct node_call_slot *c = (struct node_call_slot *)(void *)n->calls_free.next;
-    node_link_remove(&c->link);
     node_link_append(&n->calls_busy, &c->link);
     n->calls_out++;
     c->id = (++n->call_gen << 16) | (uint64_t)(c - n->calls);
@@ -167,7 +177,7 @@ void node_call(struct node *n, uint32_t peer, uint8_t method, struct bytes head,
 static struct node_call_slot *node_call_find(struct node *n, uint32_t peer, uint64_t id)
 {
     uint64_t at = id & 0xffff;
-    if (id == 0 || at >= n->calls_max || n->calls[at].id != id || n->calls[at].peer != peer) {
+    if (id == 0 || at >= n->calls_used || n->calls[at].id != id || n->calls[at].peer != peer) {
         return NULL;
     }
     return &n->calls[at];
@@ -236,7 +246,7 @@ void node_answer(struct node *n, struct node_request request, int code, struct b
 /* Ending a call may start others, but none to this peer: it is down by now. */
 void node_call_peer_down(struct node *n, uint32_t peer)
 {
-    for (unsigned i = 0; i < n->calls_max; i++) {
+    for (unsigned i = 0; i < n->calls_used; i++) {
         if (n->calls[i].id != 0 && n->calls[i].peer == peer) {
             node_call_end(n, &n->calls[i], ERR_CONNECTION, bytes_of(NULL, 0));
         }

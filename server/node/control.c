@@ -62,8 +62,11 @@ int node_control_init(struct node *n)
         c->peers[i].id = n->identity.nodes[i].id;
         c->peers[i].incarnation = n->identity.nodes[i].incarnation;
     }
-    for (uint32_t i = 0; i < WIRE_IDENTITY_SLOTS; i++) {
-        c->slots[i] = (uint16_t)wire_identity_slot_group(&n->identity, i);
+    for (uint32_t i = 0; i < n->identity.slots_count; i++) {
+        const struct wire_identity_slots *range = &n->identity.slots[i];
+        for (uint32_t slot = range->first; slot <= range->last; slot++) {
+            c->slots[slot % WIRE_IDENTITY_SLOTS] = (uint16_t)range->group;
+        }
     }
     size_t cells = (size_t)n->identity.placement_groups * c->nodes_count;
     c->places = alloc_get_zeroed(&n->alloc, cells, sizeof *c->places);

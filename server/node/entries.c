@@ -10,15 +10,40 @@
 #define NODE_LOADS_MAX 64u
 #define NODE_LOAD_BYTES (4u << 20)
 
+#define NODE_RING_START 64u
+
 int node_ring_init(struct node *n, struct node_group *g)
 {
-    uint64_t size = 16;
-    while (size < n->options.limits.log_entries) {
+    g->ring = alloc_get_zeroed(&n->alloc, NODE_RING_START, sizeof *g->ring);
+    g->ring_mask = NODE_RING_START - 1;
+    g->ring_max = NODE_RING_START;
+    while (g->ring_max < n->options.limits.log_entries) {
+        g->ring_max *= 2;
+    }
+    return g->ring == NULL ? ERR_NO_MEMORY : 0;
+}
+
+/* Makes room for [first, end), as far as the bound and the memory allow: what does not fit is read
+ * back from the log. */
+static void node_ring_grow(struct node *n, struct node_group *g, uint64_t first, uint64_t end)
+{
+    uint64_t size = g->ring_mask + 1;
+    while (size < g->ring_max && end - first > size) {
         size *= 2;
     }
-    g->ring = alloc_get_zeroed(&n->alloc, size, sizeof *g->ring);
+    if (size == g->ring_mask + 1) {
+        return;
+    }
+    struct node_payload **ring = alloc_get_zeroed(&n->alloc, size, sizeof *ring);
+    if (ring == NULL) {
+        return;
+    }
+    for (uint64_t i = g->ring_first; i < g->ring_end; i++) {
+        ring[i & (size - 1)] = g->ring[i & g->ring_mask];
+    }
+    alloc_put(&n->alloc, g->ring, (g->ring_mask + 1) * sizeof *ring);
+    g->ring = ring;
     g->ring_mask = size - 1;
-    return g->ring == NULL ? ERR_NO_MEMORY : 0;
 }
 
 static void node_ring_clear_at(struct node *n, struct node_group *g, uint64_t index)
@@ -45,6 +70,7 @@ void node_ring_set(struct node *n, struct node_group *g, uint64_t index, struct 
     if (g->ring_first == g->ring_end) {
         g->ring_first = g->ring_end = index;
     }
+    node_ring_grow(n, g, NUM_MIN(index, g->ring_first), NUM_MAX(index + 1, g->ring_end));
     if (index < g->ring_first) { /* older than what is kept: only if it can be kept beside it */
         if (g->ring_end - index > g->ring_mask + 1) {
             node_payload_put(n, p);

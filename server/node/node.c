@@ -481,8 +481,7 @@ void node_free(struct node *n)
         node_install_release(n, &n->groups[i]);
     }
     node_call_release(n);
-    n->now = UINT64_MAX;
-    (void)node_timers_run(n); /* those that only release what they hold */
+    node_timers_end(n);
     if (n->objects != NULL) {
         node_objects_free(n->objects);
     }

@@ -132,6 +132,7 @@ struct node_group {
 
     struct node_payload **ring; /* payloads by index & ring_mask */
     uint64_t ring_mask;
+    uint64_t ring_max;   /* its size at most */
     uint64_t ring_first; /* lowest index that may be in the ring */
     uint64_t ring_end;   /* above the highest */
     uint64_t ring_bytes;
@@ -276,6 +277,7 @@ struct node {
 
     struct node_call_slot *calls;
     unsigned calls_max;
+    unsigned calls_used; /* set up so far */
     unsigned calls_out;
     struct node_link calls_free;
     struct node_link calls_busy;
@@ -473,6 +475,7 @@ void node_call_peer_down(struct node *n, uint32_t peer);
 
 /* timer.c */
 bool node_timers_run(struct node *n);
+void node_timers_end(struct node *n); /* fires those that owe an end, drops the others */
 uint64_t node_timers_next(const struct node *n);
 
 /* api.c */

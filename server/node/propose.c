@@ -158,13 +158,13 @@ static void node_propose_raw(struct node *n, uint32_t group, struct node_payload
     ASSERT(p != NULL); /* a record of a hundred bytes, bounded by requests */
     *p = *want;
     node_link_init(&p->link);
-    p->timer = (struct node_timer){.ctx = p, .fire = node_pending_fire};
+    p->timer = (struct node_timer){.ctx = p, .fire = node_pending_fire, .owes = true};
     p->group = group;
     p->g = node_group_find(n, group);
     p->payload = payload;
     n->counters.proposals++;
-    if (payload == NULL) {
-        node_pending_refuse(n, p, want->code);
+    if (payload == NULL || n->closing) {
+        node_pending_refuse(n, p, payload == NULL ? want->code : ERR_UNAVAILABLE);
     } else {
         node_pending_route(n, p);
     }

@@ -127,10 +127,14 @@ static void node_ask_start(struct node *n, const struct node_ask *want, struct b
     ASSERT(a != NULL); /* a record of a hundred bytes, bounded by requests */
     *a = *want;
     node_link_init(&a->link);
-    a->timer = (struct node_timer){.ctx = a, .fire = node_ask_fire};
+    a->timer = (struct node_timer){.ctx = a, .fire = node_ask_fire, .owes = true};
     a->g = node_group_find(n, a->group);
     buf_init(&a->body, &n->alloc, 1u << 20);
     n->counters.queries++;
+    if (n->closing) {
+        node_ask_refuse(n, a, ERR_UNAVAILABLE);
+        return;
+    }
     if (a->op == NULL || buf_append(&a->body, body.data, body.size) != 0) {
         node_ask_refuse(n, a, a->op == NULL ? ERR_INVALID : ERR_TOO_LARGE);
         return;

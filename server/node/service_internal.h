@@ -269,6 +269,7 @@ struct node_timer {
     void (*fire)(struct node *n, struct node_timer *t);
     struct node_timer *child, *next, *prev; /* the core's */
     uint64_t order;                         /* the core's */
+    bool owes; /* the core's: it ends somebody's wait, so it fires when the node is freed too */
 };
 void node_timer_set(struct node *n, struct node_timer *t, uint64_t at_us);
 void node_timer_cancel(struct node *n, struct node_timer *t);

@@ -9,6 +9,8 @@
  */
 #include "server/node/node_internal.h"
 
+#define NODE_TIMERS_END_MAX (1u << 20)
+
 static bool node_timer_before(const struct node_timer *a, const struct node_timer *b)
 {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
@@ -102,6 +104,17 @@ bool node_timers_run(struct node *n)
         any = true;
     }
     return any;
+}
+
+void node_timers_end(struct node *n)
+{
+    for (unsigned i = 0; n->timers != NULL && i < NODE_TIMERS_END_MAX; i++) {
+        struct node_timer *t = n->timers;
+        node_timer_cancel(n, t);
+        if (t->owes) {
+            t->fire(n, t);
+        }
+    }
 }
 
 uint64_t node_timers_next(const struct node *n)
