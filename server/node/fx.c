@@ -63,6 +63,19 @@ static void node_fx_drop(struct node *n, struct node_fx *fx)
     }
 }
 
+/* What nobody has polled comes back as if the executor had returned it. */
+void node_fx_return(struct node *n)
+{
+    for (unsigned i = 0; n->fx.items != NULL && i < n->fx.count; i++) {
+        struct node_fx *fx = &n->fx.items[(n->fx.first + i) & n->fx.mask];
+        if (fx->kind == NODE_FX_JOB) {
+            node_job_drop(n, fx->job);
+        } else if (fx->kind == NODE_FX_WAL) {
+            node_wal_drop(n, fx->batch);
+        }
+    }
+}
+
 void node_fx_release(struct node *n)
 {
     if (n->fx.items == NULL) {

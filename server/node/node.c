@@ -474,6 +474,7 @@ static void node_free_arrays(struct node *n)
 void node_free(struct node *n)
 {
     n->closing = true;
+    node_fx_return(n);
     ASSERT(!n->batch_out);
     for (unsigned i = 0; n->groups != NULL && i <= n->groups_count; i++) {
         node_propose_free(n, &n->groups[i]);

@@ -329,6 +329,7 @@ static inline struct node_group *node_group_find(const struct node *n, uint32_t 
 /* fx.c */
 bool node_fx_push(struct node *n, const struct node_fx *fx); /* takes head and body on success */
 int node_fx_init(struct node *n);
+void node_fx_return(struct node *n);
 void node_fx_release(struct node *n);
 /* The disk or the state cannot be trusted: nothing more is acknowledged. */
 void node_fail(struct node *n, int code, const char *what);
