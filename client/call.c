@@ -419,11 +419,13 @@ static void call_out_of_time(struct hf_call *call)
     struct hf_reply reply = {.code = ERR_TIMEOUT, .node = call->node};
     bool unknown = call->maybe_done || (call->spec.class != HF_READ && call->state == HF_CALL_SENT);
     char text[HF_TEXT_BYTES];
-    const char *last = call->text[0] != '\0' ? call->text : "no answer";
-    (void)snprintf(text, sizeof(text), "no answer in time (last: %.200s)", last);
+    bool reason = call->text[0] != '\0' && strncmp(call->text, "no answer", 9) != 0;
+    (void)snprintf(text, sizeof(text), "no answer in time%s%.200s", reason ? ", at last: " : "",
+                   reason ? call->text : "");
     if (!unknown) {
         bool told = err_outcome_of(call->last) == ERR_OUTCOME_RETRY;
-        reply.code = told ? call->last : ERR_UNAVAILABLE;
+        bool alone = call->client->unreachable_since_ms != 0;
+        reply.code = told ? call->last : alone ? ERR_UNREACHABLE : ERR_UNAVAILABLE;
     }
     reply.text = text;
     call_finish(call, &reply);
@@ -488,6 +490,15 @@ void hf_calls_run(struct hf_client *c)
     }
     for (call = c->calls; call != NULL && !c->closing; call = call->next) {
         hf_timer_by(c, call_due(call, now));
+    }
+}
+
+void hf_calls_tell(struct hf_client *c, const char *why)
+{
+    for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
+        if (call->parked && call->text[0] == '\0') {
+            (void)snprintf(call->text, sizeof(call->text), "%s", why);
+        }
     }
 }
 

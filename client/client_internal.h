@@ -167,6 +167,8 @@ void hf_call_lost(struct hf_call *call, int code, const char *text);
 void hf_calls_run(struct hf_client *c);
 /* Ends everything, for hf_client_free. */
 void hf_calls_end(struct hf_client *c);
+/* Tells parked calls without a reason of their own why they wait. */
+void hf_calls_tell(struct hf_client *c, const char *why);
 /* Wakes parked calls. */
 void hf_calls_wake(struct hf_client *c);
 

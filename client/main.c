@@ -8,9 +8,13 @@
 #include <signal.h>
 #include <string.h>
 
+#define MAIN_UNREACHABLE_MS 3000u
+
 int hf_cmd_client(const struct hf_cmd *cmd, struct hf_client **out)
 {
-    struct hf_client_options options = {.endpoints = cmd->endpoints, .timeout_ms = cmd->timeout_ms};
+    struct hf_client_options options = {.endpoints = cmd->endpoints,
+                                        .timeout_ms = cmd->timeout_ms,
+                                        .unreachable_ms = MAIN_UNREACHABLE_MS};
     int err = hf_client_new(NULL, &options, out);
     if (err == ERR_INVALID) {
         return hf_cmd_usage("endpoints are HOST:PORT,..., not '%s'", cmd->endpoints);
@@ -21,8 +25,11 @@ int hf_cmd_client(const struct hf_cmd *cmd, struct hf_client **out)
 int hf_cmd_wait(const struct hf_cmd *cmd, struct hf_client *c, int started, struct hf_answer *a)
 {
     if (started != 0) {
+        const char *text = started == ERR_TOO_LARGE
+                               ? "a name is longer than 1,024 bytes, or a value than 1 MiB"
+                               : err_text(started);
         (void)hf_cmd_fail(cmd, started, "%s %s: %s", cmd->noun, cmd->verb != NULL ? cmd->verb : "",
-                          err_text(started));
+                          text);
         return started;
     }
     int err = hf_wait(c, a);

@@ -254,6 +254,8 @@ static void nodes_map_done(void *ctx, const struct hf_reply *reply)
         nodes_read_groups(c, wire_node_find(reply->result, WIRE_FIELD_GROUPS));
         nodes_read_slots(c, wire_node_find(reply->result, WIRE_FIELD_SLOTS));
         c->map_known = true;
+    } else {
+        hf_calls_tell(c, reply->text);
     }
     hf_calls_wake(c);
 }
