@@ -92,11 +92,27 @@ static void random_crash(struct fx *f, unsigned node)
     }
 }
 
+/* The leader is cut off, and the others are told that it is down: they elect at once while it
+ * still believes that it leads. */
+static void random_depose(struct fx *f)
+{
+    unsigned leader = fx_leader(f, 1);
+    if (leader == 0) {
+        return;
+    }
+    fx_isolate(f, leader, true);
+    for (unsigned i = 1; i <= f->nodes; i++) {
+        if (i != leader && f->node[i].up) {
+            (void)fx_step(f, i, (struct raft_event){.kind = RAFT_PEER_DOWN, .peer = leader});
+        }
+    }
+}
+
 static void random_fault(struct fx *f)
 {
     unsigned node = (unsigned)rng_between(&f->rng, 1, f->nodes);
     unsigned other = (unsigned)rng_between(&f->rng, 1, f->nodes);
-    switch (rng_below(&f->rng, 9)) {
+    switch (rng_below(&f->rng, 12)) {
     case 0:
     case 1: random_crash(f, node); break;
     case 2:
@@ -113,6 +129,9 @@ static void random_fault(struct fx *f)
             (void)fx_step(f, node, (struct raft_event){.kind = RAFT_PEER_DOWN, .peer = other});
         }
         break;
+    case 8: random_depose(f); break;
+    case 9:
+    case 10: fx_isolate(f, node, false); break;
     default:
         if (f->node[node].up && rng_chance(&f->rng, 1, 4)) {
             (void)fx_step(f, node, (struct raft_event){.kind = RAFT_STEP_DOWN, .group = 1});
@@ -184,7 +203,7 @@ static void random_step(struct fx *f)
                 (unsigned)rng_between(&f->rng, 1, 8));
     } else if (pick < 900) {
         random_time(f);
-    } else if (pick < 980) {
+    } else if (pick < 975) {
         random_use(f);
     } else {
         random_fault(f);
@@ -196,9 +215,11 @@ static bool random_healthy(struct fx *f)
     if (fx_leader(f, 1) == 0 || !fx_equal(f, 1)) {
         return false;
     }
+    uint64_t term = fx_status(f, fx_leader(f, 1), 1).term;
     for (unsigned i = 1; i <= f->nodes; i++) {
         struct raft_status s = fx_status(f, i, 1);
-        if (s.faulty_count > 0 || s.ambiguous || s.commit_index != f->committed_max[0]) {
+        if (s.term != term || s.leader != fx_leader(f, 1) || s.faulty_count > 0 || s.ambiguous ||
+            s.commit_index != f->committed_max[0]) {
             return false;
         }
     }
@@ -253,7 +274,10 @@ static void random_heal(struct fx *f)
     for (unsigned i = 1; i <= f->nodes; i++) {
         ck_assert_uint_eq(f->node[i].view[0].fenced, 0);
         uint64_t read = fx_read(f, i, 1);
-        ck_assert_uint_ne(read, 0);
+        if (read == 0) {
+            random_tell(f);
+            ck_abort_msg("a healed group refuses a read");
+        }
         fx_run(f, 200000);
         for (unsigned j = 0; j < f->node[i].reads_count; j++) {
             ck_assert_msg(f->node[i].reads[j].ended, "a read was never answered");
