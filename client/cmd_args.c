@@ -12,6 +12,7 @@
 
 #define ARGS_TIMEOUT_S 30u
 #define ARGS_TIMEOUT_MAX_S 31536000u
+#define ARGS_UNREACHABLE_MS 3000u
 
 static const struct hf_cmd_verb *const args_tables[] = {hf_cmd_kv_verbs, hf_cmd_object_verbs,
                                                         hf_cmd_cluster_verbs, hf_cmd_local_verbs};
@@ -343,4 +344,36 @@ const struct hf_cmd_verb *hf_cmd_parse(int argc, char **argv, struct hf_cmd *out
     out->verb = verb->verb;
     int skip = verb->verb != NULL ? 3 : 2;
     return args_words(out, verb, argc - skip, argv + skip) ? verb : NULL;
+}
+
+/* ---- the client ----------------------------------------------------------------------------- */
+
+int hf_cmd_client(const struct hf_cmd *cmd, struct hf_client **out)
+{
+    struct hf_client_options options = {.endpoints = cmd->endpoints,
+                                        .timeout_ms = cmd->timeout_ms,
+                                        .unreachable_ms = ARGS_UNREACHABLE_MS};
+    int err = hf_client_new(NULL, &options, out);
+    if (err == ERR_INVALID) {
+        return hf_cmd_usage("endpoints are HOST:PORT,..., not '%s'", cmd->endpoints);
+    }
+    return err == 0 ? 0 : hf_cmd_fail(cmd, err, "cannot start: %s", err_text(err));
+}
+
+int hf_cmd_wait(const struct hf_cmd *cmd, struct hf_client *c, int started, struct hf_answer *a)
+{
+    if (started != 0) {
+        const char *text = started == ERR_TOO_LARGE
+                               ? "a name is longer than 1,024 bytes, or a value than 1 MiB"
+                               : err_text(started);
+        (void)hf_cmd_fail(cmd, started, "%s %s: %s", cmd->noun, cmd->verb != NULL ? cmd->verb : "",
+                          text);
+        return started;
+    }
+    int err = hf_wait(c, a);
+    if (err != 0 && err_outcome_of(err) != ERR_OUTCOME_DONE) {
+        (void)hf_cmd_fail(cmd, err, "%s", a->text);
+        return err;
+    }
+    return 0;
 }
