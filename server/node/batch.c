@@ -135,10 +135,25 @@ void node_wal_turn(struct node *n)
     n->counters.wal_batches++;
 }
 
+/* A log set up for smaller batches than the node's limits say gets them in parts: what is durable
+ * of a batch that fails later is only written again. */
 int node_wal_run(struct node_wal_batch *batch, struct node_env *env)
 {
-    uint64_t lsn = 0;
-    return store_wal_append(env->wal, batch->records, batch->count, &lsn);
+    unsigned at = 0;
+    unsigned part = batch->count;
+    while (at < batch->count) {
+        uint64_t lsn = 0;
+        unsigned count = NUM_MIN(part, batch->count - at);
+        int err = store_wal_append(env->wal, batch->records + at, count, &lsn);
+        if (err == ERR_TOO_LARGE && count > 1) {
+            part = count / 2;
+        } else if (err != 0) {
+            return err;
+        } else {
+            at += count;
+        }
+    }
+    return 0;
 }
 
 static void node_batch_clear(struct node *n)

@@ -165,7 +165,7 @@ uint64_t node_deadline(const struct node *n)
     if (n->batch_kept) {
         at = NUM_MIN(at, n->batch_retry_us);
     }
-    if (!n->flush_out && store_mem_dirty_bytes(n->mem) > 0) {
+    if (!n->flush_out && !n->flip_wanted && store_mem_dirty_bytes(n->mem) > 0) {
         uint64_t due = NUM_MAX(n->flushed_us + n->options.flush_interval_us, n->flush_retry_us);
         at = NUM_MIN(at, NUM_MAX(due, n->now + 1));
     }

@@ -22,9 +22,10 @@
 
 #define NODE_OBJECTS_PEERS_MAX 64u
 #define NODE_OBJECTS_GROUPS_MAX 64u
-#define NODE_SHARD_BYTES_OUT_MAX (64u << 20) /* cells in work for other nodes: written, and read \
-                                              */
-#define NODE_GET_BYTES_OUT_MAX (64u << 20)   /* cells in memory for degraded reads */
+#define NODE_SHARD_BYTES_OUT_MAX                                                               \
+    (64u << 20)                            /* cells in work for other nodes: written, and read \
+                                            */
+#define NODE_GET_BYTES_OUT_MAX (64u << 20) /* cells in memory for degraded reads */
 #define NODE_CALL_RETRY_US 20000u
 #define NODE_HEDGE_LEAST_US 20000u
 #define NODE_HEDGE_PER_CENT 5u
