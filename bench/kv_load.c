@@ -11,6 +11,7 @@
  */
 #include "client/holdfast.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,7 @@ static int load_parse(struct load *l, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct load l = {.op = "put", .clients = 50, .seconds = 5, .keys = 10000, .bytes = 100};
+    (void)signal(SIGPIPE, SIG_IGN);
     l.endpoints = getenv("HOLDFAST_ENDPOINTS");
     int code = load_parse(&l, argc, argv);
     if (code != 0) {

@@ -61,6 +61,16 @@ static void conn_drop_calls(struct hf_conn *conn, int code, const char *text)
     }
 }
 
+static bool conn_any_open(const struct hf_client *c)
+{
+    for (const struct hf_conn *conn = c->conns; conn != NULL; conn = conn->next) {
+        if (conn->open) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void hf_conn_fail(struct hf_conn *conn, int code, const char *text)
 {
     struct hf_client *c = conn->client;
@@ -76,7 +86,7 @@ void hf_conn_fail(struct hf_conn *conn, int code, const char *text)
     if (!was_open) {
         node->failures = NUM_MIN(node->failures + 1, 6u);
         node->retry_at_ms = now + rng_between(&c->rng, 25, 50) * (1u << node->failures);
-        if (c->unreachable_since_ms == 0) {
+        if (c->unreachable_since_ms == 0 && !conn_any_open(c)) {
             c->unreachable_since_ms = now;
         }
     }

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Getting an object, or a range of it. The root comes with the name, from a linearizable read; the
- * list of cell roots is checked against it, then each cell against its root, before a byte of it
- * is handed out. Cells are asked of the nodes that hold them, several at once, handed out in order;
- * a cell that does not match is asked of the other nodes.
+ * list of cell roots is checked against it, then what comes of each cell against the cell's root,
+ * before a byte of it is handed out. Cells are asked of the nodes that hold them, several at once,
+ * handed out in order; a cell that does not match is asked of the other nodes.
  */
 #include "client/object_internal.h"
 
@@ -32,7 +32,7 @@ struct get_slot {
     struct hf_call *call;
     bool ready;
     unsigned tries;
-    uint8_t *data; /* the cell, while earlier ones are missing */
+    uint8_t *data; /* the piece, while earlier ones are missing */
 };
 
 struct hf_get {
@@ -160,21 +160,50 @@ static void get_settle(struct hf_get *g, int err)
     }
 }
 
-/* returns: whether data is the cell that the roots promise. */
-static bool get_verify(struct hf_get *g, const struct hf_piece *piece, struct bytes data)
+/* What came for a piece: whole leaves of its cell, from `at` on. */
+struct get_leaves {
+    uint32_t at;
+    struct bytes data;
+};
+
+/* returns: whether these are leaves of the cell that the roots promise, and hold the piece. */
+static bool get_verify(struct hf_get *g, const struct hf_piece *piece, const struct get_leaves *l,
+                       struct bytes proof)
 {
-    uint8_t root[MERKLE_HASH_BYTES];
-    if (data.size != piece->cell_bytes) {
+    uint64_t end = (uint64_t)l->at + l->data.size;
+    if (l->at % COMPUTE_LEAF_BYTES != 0 || l->at > piece->from ||
+        end < (uint64_t)piece->from + piece->bytes || end > piece->cell_bytes ||
+        (end < piece->cell_bytes && end % COMPUTE_LEAF_BYTES != 0)) {
         return false;
     }
-    compute_leaf_hashes(g->compute, data.data, data.size, g->hashes);
-    merkle_root_of(g->hashes, compute_leaves_of(data.size), root);
-    return memcmp(root, g->roots + piece->cell * MERKLE_HASH_BYTES, sizeof(root)) == 0;
+    struct merkle_range range = {
+        .size = compute_leaves_of(piece->cell_bytes),
+        .first = l->at / COMPUTE_LEAF_BYTES,
+        .count = compute_leaves_of(l->data.size),
+    };
+    compute_leaf_hashes(g->compute, l->data.data, l->data.size, g->hashes);
+    return merkle_range_verify(&range, g->hashes, proof,
+                               g->roots + piece->cell * MERKLE_HASH_BYTES) == 0;
 }
 
-static int get_write(struct hf_get *g, const struct hf_piece *piece, const uint8_t *cell)
+/* returns: 0, or ERR_CORRUPT: the answer is of no use. */
+static int get_read_leaves(struct hf_get *g, const struct hf_piece *piece, struct wire_node result,
+                           struct get_leaves *out)
 {
-    TRY(g->sink.write(g->sink.ctx, cell + piece->from, piece->bytes));
+    uint64_t crc = hf_field(result, WIRE_FIELD_CRC32C);
+    uint64_t offset = hf_field(result, WIRE_FIELD_OFFSET);
+    out->data = hf_field_bytes(result, WIRE_FIELD_DATA);
+    if (crc != crc_of(out->data.data, out->data.size) || offset < piece->cell_offset ||
+        offset - piece->cell_offset > piece->from) {
+        return ERR_CORRUPT;
+    }
+    out->at = (uint32_t)(offset - piece->cell_offset);
+    return get_verify(g, piece, out, hf_field_bytes(result, WIRE_FIELD_PROOF)) ? 0 : ERR_CORRUPT;
+}
+
+static int get_write(struct hf_get *g, const struct hf_piece *piece, const uint8_t *bytes)
+{
+    TRY(g->sink.write(g->sink.ctx, bytes, piece->bytes));
     g->delivered += piece->bytes;
     if (g->progress != NULL) {
         g->progress(g->progress_ctx, g->delivered - g->from, g->to - g->from);
@@ -194,14 +223,14 @@ static int get_flush(struct hf_get *g)
     return 0;
 }
 
-/* data is verified. */
-static int get_arrived(struct get_slot *slot, struct bytes data)
+/* bytes: those of the piece, verified. */
+static int get_arrived(struct get_slot *slot, const uint8_t *bytes)
 {
     struct hf_get *g = slot->get;
     if (slot == &g->slots[g->first]) {
         g->first = (g->first + 1) % GET_WINDOW;
         g->count--;
-        TRY(get_write(g, &slot->piece, data.data));
+        TRY(get_write(g, &slot->piece, bytes));
         return get_flush(g);
     }
     if (slot->data == NULL) {
@@ -210,7 +239,7 @@ static int get_arrived(struct get_slot *slot, struct bytes data)
             return ERR_NO_MEMORY;
         }
     }
-    memcpy(slot->data, data.data, data.size);
+    memcpy(slot->data, bytes, slot->piece.bytes);
     slot->ready = true;
     return 0;
 }
@@ -244,9 +273,8 @@ static void get_answered(void *ctx, const struct hf_reply *reply)
         get_end(g, reply->code, reply->text);
         return;
     }
-    struct bytes data = hf_field_bytes(reply->result, WIRE_FIELD_DATA);
-    uint64_t crc = hf_field(reply->result, WIRE_FIELD_CRC32C);
-    if (crc != crc_of(data.data, data.size) || !get_verify(g, &slot->piece, data)) {
+    struct get_leaves leaves;
+    if (get_read_leaves(g, &slot->piece, reply->result, &leaves) != 0) {
         char name[HF_NAME_BYTES];
         char text[HF_TEXT_BYTES];
         hf_node_name(g->transfer.client, reply->node, name);
@@ -254,7 +282,7 @@ static void get_answered(void *ctx, const struct hf_reply *reply)
         get_elsewhere(slot, ERR_CORRUPT, text, reply->node);
         return;
     }
-    int err = get_arrived(slot, data);
+    int err = get_arrived(slot, leaves.data.data + (slot->piece.from - leaves.at));
     get_settle(g, err == 0 ? get_pump(g) : err);
 }
 
@@ -290,8 +318,8 @@ static int get_ask(struct get_slot *slot, uint32_t avoid)
     (void)wire_pack_bin(head, buf_view(&g->bucket));
     (void)wire_pack_bin(head, buf_view(&g->name));
     (void)wire_pack_u64(head, g->info.version);
-    (void)wire_pack_u64(head, slot->piece.cell_offset);
-    (void)wire_pack_u64(head, slot->piece.cell_bytes);
+    (void)wire_pack_u64(head, slot->piece.cell_offset + slot->piece.from);
+    (void)wire_pack_u64(head, slot->piece.bytes);
     int err = hf_call_start(slot->call, slot, get_answered);
     if (err != 0) {
         slot->call = NULL;

@@ -317,17 +317,32 @@ static unsigned nodes_rank(const struct hf_client *c, const struct hf_call *call
     return rank;
 }
 
-/* The one that is meant, if it can be had. */
-static uint32_t nodes_meant(struct hf_client *c, struct hf_call *call, const struct hf_group *g)
+/* A node that could not be connected to is not waited for again: it is tried in the background,
+ * and taken once it is there. */
+static uint32_t nodes_there(struct hf_client *c, uint32_t node)
 {
+    if (node == HF_NOWHERE || c->nodes[node].failures == 0) {
+        return node;
+    }
+    if (c->nodes[node].conn == NULL && hf_now_ms(c) >= c->nodes[node].retry_at_ms) {
+        (void)hf_conn_of(c, node);
+    }
+    const struct hf_conn *conn = c->nodes[node].conn;
+    return conn != NULL && conn->open ? node : HF_NOWHERE;
+}
+
+/* The one that is meant, if it can be had. */
+static uint32_t nodes_meant(struct hf_client *c, const struct hf_call *call,
+                            const struct hf_group *g)
+{
+    uint32_t meant = HF_NOWHERE;
     if (call->attempts == 0 && call->spec.prefer != 0) {
-        return hf_node_by_id(c, call->spec.prefer);
+        meant = hf_node_by_id(c, call->spec.prefer);
+    } else if (g != NULL && g->leader != 0 && !call->spec.stale) {
+        meant = hf_node_by_id(c, g->leader);
+        meant = meant == call->avoid ? HF_NOWHERE : meant;
     }
-    if (g != NULL && g->leader != 0 && !call->spec.stale) {
-        uint32_t at = hf_node_by_id(c, g->leader);
-        return at == call->avoid ? HF_NOWHERE : at;
-    }
-    return HF_NOWHERE;
+    return nodes_there(c, meant);
 }
 
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms)

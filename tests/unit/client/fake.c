@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +259,7 @@ void fake_client(struct fake *f, struct hf_client_options options)
 
 void fake_open(struct fake *f, unsigned nodes, fake_fn *serve)
 {
+    (void)signal(SIGPIPE, SIG_IGN);
     memset(f, 0, sizeof(*f));
     f->heap = alloc_heap();
     f->nodes = nodes;
