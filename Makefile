@@ -40,6 +40,7 @@ format:
 
 lint:
 	@tests/lint/run build/dev
+	@tests/lint/docs
 
 clean:
 	@rm -rf build
