@@ -179,10 +179,10 @@ static bool kv_signed(const char *text, int64_t *out)
     bool minus = text[0] == '-';
     uint64_t size = 0;
     if (!hf_cmd_number(bytes_of_text(text + (minus || text[0] == '+')), &size) ||
-        size > (uint64_t)INT64_MAX) {
+        size > (uint64_t)INT64_MAX + minus) {
         return false;
     }
-    *out = minus ? -(int64_t)size : (int64_t)size;
+    *out = minus && size > 0 ? -(int64_t)(size - 1) - 1 : (int64_t)size;
     return true;
 }
 

@@ -30,8 +30,8 @@
  * Limits: HF_CALLS_MAX operations open at once, then ERR BUSY (-1001); 64 writes of a session are
  * on their way at once, the others wait; puts and gets of objects hold a few MiB each.
  *
- * The program ignores SIGPIPE, as every user of libuv's streams does. hf_client_free and hf_wait are
- * not called from within a callback of a client that has its own loop.
+ * The program ignores SIGPIPE, as every user of libuv's streams does. hf_client_free and hf_wait
+ * are not called from within a callback of a client that has its own loop.
  *
  * threads: a client belongs to the thread of its loop.
  */
