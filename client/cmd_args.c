@@ -316,15 +316,30 @@ static bool args_words(struct hf_cmd *cmd, const struct hf_cmd_verb *verb, int a
     return true;
 }
 
-const struct hf_cmd_verb *hf_cmd_parse(int argc, char **argv, struct hf_cmd *out, int *exit_code)
+/* returns: how many words before the noun are options with their values. */
+static int args_leading(int argc, char **argv)
+{
+    int at = 1;
+    while (at < argc && args_is_option(argv[at]) && !args_is_help(argv[at]) &&
+           strcmp(argv[at], "--version") != 0 && strcmp(argv[at], "--") != 0) {
+        bool takes = false;
+        for (size_t i = 0; i < ARGS_OPTIONS; i++) {
+            takes = takes ||
+                    (args_options[i].value != NULL && strcmp(args_options[i].name, argv[at]) == 0);
+        }
+        at += takes ? 2 : 1;
+    }
+    return (at < argc ? at : argc) - 1;
+}
+
+static const struct hf_cmd_verb *args_parse(int argc, char **argv, struct hf_cmd *out,
+                                            int *exit_code)
 {
     bool noun_known = false;
-    memset(out, 0, sizeof(*out));
-    out->timeout_ms = ARGS_TIMEOUT_S * 1000u;
-    out->endpoints = getenv("HOLDFAST_ENDPOINTS");
-    if (out->endpoints == NULL || out->endpoints[0] == '\0') {
-        out->endpoints = HF_ENDPOINTS_DEFAULT;
-    }
+    int lead = args_leading(argc, argv);
+    char **before = argv + 1;
+    argc -= lead;
+    argv += lead;
     if (args_said(argc, argv, exit_code)) {
         return NULL;
     }
@@ -342,8 +357,26 @@ const struct hf_cmd_verb *hf_cmd_parse(int argc, char **argv, struct hf_cmd *out
     }
     out->noun = verb->noun;
     out->verb = verb->verb;
+    for (int i = 0; i < lead;) {
+        int used = args_option(out, verb, lead - i, before + i);
+        if (used == 0) {
+            return NULL;
+        }
+        i += used;
+    }
     int skip = verb->verb != NULL ? 3 : 2;
     return args_words(out, verb, argc - skip, argv + skip) ? verb : NULL;
+}
+
+const struct hf_cmd_verb *hf_cmd_parse(int argc, char **argv, struct hf_cmd *out, int *exit_code)
+{
+    memset(out, 0, sizeof(*out));
+    out->timeout_ms = ARGS_TIMEOUT_S * 1000u;
+    out->endpoints = getenv("HOLDFAST_ENDPOINTS");
+    if (out->endpoints == NULL || out->endpoints[0] == '\0') {
+        out->endpoints = HF_ENDPOINTS_DEFAULT;
+    }
+    return args_parse(argc, argv, out, exit_code);
 }
 
 /* ---- the client ----------------------------------------------------------------------------- */

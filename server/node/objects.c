@@ -163,9 +163,8 @@ unsigned node_objects_place(const struct node_objects *o, struct node_version v,
                             uint32_t *group, uint32_t *nodes)
 {
     const struct wire_identity *id = node_identity(o->n);
-    /* an extent's own id: the version, and its number spread over the other bits */
-    const struct erasure_extent_id eid = {.grant = v.grant,
-                                          .counter = v.counter ^ ((uint64_t)extent << 40)};
+    /* consecutive extents lie in different placement groups; the choice is stored with each */
+    const struct erasure_extent_id eid = {.grant = v.grant, .counter = v.counter + extent};
     *group = erasure_pg_of(eid, NUM_MAX(id->placement_groups, 1u));
     unsigned count = node_place(o->n, *group, nodes, NODE_OBJECTS_PEERS_MAX);
     if (count == 0) { /* not stored yet: the roster in its order */
