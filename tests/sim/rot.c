@@ -26,9 +26,9 @@ static struct sim *rot_cluster(const struct rot_options *o)
     struct sim_options options = {.seed = o->seed,
                                   .nodes = 3,
                                   .groups = 1,
-                                  .seconds = 6,
-                                  .clients = 5,
-                                  .ops_per_second = 20,
+                                  .seconds = 2,
+                                  .clients = 3,
+                                  .ops_per_second = 10,
                                   .wal_segment_bytes = 16u << 10,
                                   .verbose = o->verbose};
     struct sim *s = malloc(sizeof(*s));
