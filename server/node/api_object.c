@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define NODE_STAT_EXTENTS 256u
+
 /* One request of a client, from arrival to answer. */
 struct node_object_req {
     struct node_objects *o;
@@ -346,18 +348,39 @@ static void node_api_bucket_list(struct node *n, struct node_client client,
 
 static void node_stat_ask(struct node_object_req *r);
 
-static void node_stat_answer_object(struct node_object_req *r, uint64_t missing)
+static void node_stat_answer_object(struct node_object_req *r,
+                                    const struct node_object_state *state)
 {
     struct node_object obj;
     struct buf out;
     int err = node_object_decode(buf_view(&r->object), &obj);
     buf_init(&out, &r->o->alloc, 64u << 10);
-    out.err = err != 0 ? err : node_object_pack(r->o, r->group, &obj, missing, &out);
+    out.err = err != 0 ? err : node_object_pack(r->o, r->group, &obj, state, &out);
     node_req_answer(r, &out);
     buf_release(&out);
 }
 
-/* How many shards of the version are missing; a version that went meanwhile was replaced. */
+/* Whole, an object survives what its code does; else what its extents do, or nothing where there
+ * are too many of them to look at. */
+static unsigned node_stat_survives(const struct node_object_req *r, struct node_extents_answer *a)
+{
+    struct erasure_scheme scheme = a->version.shape.scheme;
+    unsigned survives = erasure_tolerance(scheme, node_identity(r->o->n)->nodes_count);
+    struct bytes name;
+    struct bytes value;
+    if (a->version.missing == 0) {
+        return survives;
+    }
+    bool more = a->rows.more;
+    while (node_answer_row(&a->rows, &name, &value)) {
+        struct node_extent e;
+        unsigned one = node_extent_decode(value, &e) == 0 ? node_extent_survives(&e) : 0;
+        survives = NUM_MIN(survives, one);
+    }
+    return more ? 0 : survives;
+}
+
+/* A version that went meanwhile was replaced: asked again. */
 static void node_stat_version(struct node *n, void *ctx, int code, struct bytes reply)
 {
     (void)n;
@@ -369,7 +392,9 @@ static void node_stat_version(struct node *n, void *ctx, int code, struct bytes 
     if (code != 0) {
         node_req_fail(r, code, NULL);
     } else if (a.has_version) {
-        node_stat_answer_object(r, a.version.missing);
+        const struct node_object_state state = {.missing = a.version.missing,
+                                                .survives = node_stat_survives(r, &a)};
+        node_stat_answer_object(r, &state);
     } else if (r->retried) {
         node_req_fail(r, ERR_BUSY, NULL);
     } else {
@@ -399,9 +424,10 @@ static void node_stat_object(struct node *n, void *ctx, int code, struct bytes r
     if (code != 0) {
         node_req_fail(r, code, NULL);
     } else if (obj.extents == 0) {
-        node_stat_answer_object(r, 0);
+        const struct node_object_state whole = {.survives = UINT32_MAX};
+        node_stat_answer_object(r, &whole);
     } else {
-        const struct node_object_ask ask = {.version = obj.version, .from = UINT32_MAX, .limit = 1};
+        const struct node_object_ask ask = {.version = obj.version, .limit = NODE_STAT_EXTENTS};
         code = node_objects_ask(r->o, r->group, NODE_QUERY_OBJECT_EXTENTS, &ask, r->deadline_us, r,
                                 node_stat_version);
         if (code != 0) {

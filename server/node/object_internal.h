@@ -192,6 +192,8 @@ uint32_t node_extent_all(struct erasure_scheme scheme);
 uint32_t node_extent_missing(const struct node_extent *e);
 /* returns: shards that may still be lost; 0 when the next loss, or this one, is fatal. */
 uint8_t node_extent_left(const struct node_extent *e);
+/* returns: how many nodes may be lost, whichever they are, with k shards left. */
+unsigned node_extent_survives(const struct node_extent *e);
 
 /* A MISSING record's value is format u8, left u8; a FREE record's format u8. */
 

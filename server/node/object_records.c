@@ -413,6 +413,38 @@ uint8_t node_extent_left(const struct node_extent *e)
     return (uint8_t)(have > e->scheme.k ? have - e->scheme.k : 0);
 }
 
+/* The worst that can happen is the loss of the fullest node, then of the fullest that is left. */
+unsigned node_extent_survives(const struct node_extent *e)
+{
+    unsigned shards = (unsigned)e->scheme.k + e->scheme.m;
+    uint32_t left = e->durable & node_extent_all(e->scheme);
+    for (unsigned lost = 0; lost < shards; lost++) {
+        uint32_t fullest = 0;
+        unsigned most = 0;
+        unsigned have = 0;
+        for (unsigned s = 0; s < shards; s++) {
+            uint32_t same = 0;
+            unsigned count = 0;
+            have += left >> s & 1u;
+            for (unsigned t = 0; t < shards && (left >> s & 1u) != 0; t++) {
+                if ((left >> t & 1u) != 0 && e->holder[t] == e->holder[s]) {
+                    same |= 1u << t;
+                    count++;
+                }
+            }
+            if (count > most) {
+                most = count;
+                fullest = same;
+            }
+        }
+        if (have < most + e->scheme.k) {
+            return lost;
+        }
+        left &= ~fullest;
+    }
+    return shards;
+}
+
 void node_extent_ref_of(struct node_version v, uint32_t extent, const struct node_extent *e,
                         struct node_extent_ref *out)
 {

@@ -492,12 +492,12 @@ int node_objects_status(struct node_objects *o, struct buf *out)
 }
 
 int node_object_pack(struct node_objects *o, uint32_t group, const struct node_object *obj,
-                     uint64_t missing, struct buf *out)
+                     const struct node_object_state *state, struct buf *out)
 {
-    unsigned nodes = node_identity(o->n)->nodes_count;
-    unsigned codes = obj->extents == 0 ? UINT32_MAX : erasure_tolerance(obj->shape.scheme, nodes);
-    codes = missing >= codes ? 0 : codes - (unsigned)missing; /* all of one extent, at worst */
-    unsigned survives = NUM_MIN(codes, node_objects_group_tolerance(o, group));
+    unsigned survives = node_objects_group_tolerance(o, group);
+    if (obj->extents > 0) {
+        survives = NUM_MIN(survives, state->survives);
+    }
     bool small = obj->extents == 0;
     (void)wire_pack_map(out, small && (obj->data.size > 0 || obj->size == 0) ? 11 : 10);
     (void)wire_pack_text(out, WIRE_FIELD_SIZE);
@@ -517,7 +517,7 @@ int node_object_pack(struct node_objects *o, uint32_t group, const struct node_o
     (void)wire_pack_text(out, WIRE_FIELD_CREATED_US);
     (void)wire_pack_u64(out, obj->created_us);
     (void)wire_pack_text(out, WIRE_FIELD_SHARDS_MISSING);
-    (void)wire_pack_u64(out, missing);
+    (void)wire_pack_u64(out, state->missing);
     (void)wire_pack_text(out, WIRE_FIELD_SURVIVES);
     (void)wire_pack_u64(out, survives);
     if (small && (obj->data.size > 0 || obj->size == 0)) {

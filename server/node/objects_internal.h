@@ -310,8 +310,13 @@ int node_scrub_new(struct node_objects *o);
 void node_scrub_start(struct node_objects *o);
 void node_scrub_free(struct node_objects *o);
 
-/* The map of object.stat, without inline data if brief. */
+/* What of an object is missing, and how many nodes its shards may still lose. */
+struct node_object_state {
+    uint64_t missing;
+    unsigned survives;
+};
+/* The map of object.stat. */
 int node_object_pack(struct node_objects *o, uint32_t group, const struct node_object *obj,
-                     uint64_t missing, struct buf *out);
+                     const struct node_object_state *state, struct buf *out);
 
 #endif

@@ -206,16 +206,18 @@ void node_put_fail(struct node_put *p, int code)
     node_put_release(p);
 }
 
-static uint64_t node_put_missing(const struct node_put *p)
+static struct node_object_state node_put_outcome(const struct node_put *p)
 {
-    uint64_t missing = 0;
+    struct node_object_state state = {.survives = UINT32_MAX};
     for (uint32_t i = 0; i < p->extents_count; i++) {
-        const struct node_put_extent *x = p->extents[i];
-        for (unsigned s = 0; s < (unsigned)p->shape.scheme.k + p->shape.scheme.m; s++) {
-            missing += (x->failed >> s & 1u) != 0 || x->holder[s] != x->home[s];
+        struct node_extent e;
+        node_put_extent_record(p->extents[i], &e);
+        state.survives = NUM_MIN(state.survives, node_extent_survives(&e));
+        for (uint32_t bits = node_extent_missing(&e); bits != 0; bits &= bits - 1) {
+            state.missing++;
         }
     }
-    return missing;
+    return state;
 }
 
 void node_put_succeed(struct node_put *p)
@@ -231,11 +233,12 @@ void node_put_succeed(struct node_put *p)
     if (p->extents_count == 0) {
         obj.data = bytes_of(p->fill == NULL ? NULL : p->fill->data[0], (size_t)p->received);
     }
+    const struct node_object_state state = node_put_outcome(p);
     p->state = NODE_PUT_ENDED;
     p->o->counters.puts++;
     node_timer_cancel(n, &p->renew);
     buf_init(&out, &p->o->alloc, NODE_PUT_END_BYTES_MAX);
-    int err = node_object_pack(p->o, p->group, &obj, node_put_missing(p), &out);
+    int err = node_object_pack(p->o, p->group, &obj, &state, &out);
     for (unsigned i = 0; i < p->committers_count; i++) {
         if (err == 0) {
             node_reply_ok(n, p->committers[i], buf_view(&out));

@@ -177,7 +177,7 @@ static int node_extent_retarget(struct node_put_extent *x)
     return 0;
 }
 
-static void node_extent_record(const struct node_put_extent *x, struct node_extent *e)
+void node_put_extent_record(const struct node_put_extent *x, struct node_extent *e)
 {
     const struct node_put *p = x->p;
     unsigned shards = (unsigned)p->shape.scheme.k + p->shape.scheme.m;
@@ -233,7 +233,7 @@ static int node_extent_rebuild(struct node_put_extent *x)
         return ERR_UNAVAILABLE;
     }
     TRY(node_extent_retarget(x));
-    node_extent_record(x, &e);
+    node_put_extent_record(x, &e);
     memcpy(e.holder, x->holder, sizeof e.holder);
     uint64_t size = (uint64_t)x->number * p->extent_stripes * p->stripe_data + x->bytes;
     struct node_extent_info *info =
@@ -302,7 +302,7 @@ static void node_extent_propose(struct node_put_extent *x)
     struct node_object_cmd *c = alloc_get_zeroed(&p->o->alloc, 1, sizeof *c);
     int err = ERR_NO_MEMORY;
     if (c != NULL) {
-        node_extent_record(x, &c->extent);
+        node_put_extent_record(x, &c->extent);
         if (x->known) {
             c->extent.roots = bytes_of(NULL, 0);
         }

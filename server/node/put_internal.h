@@ -170,6 +170,7 @@ void node_put_stripe_free(struct node_put_stripe *s);
 struct node_put_extent *node_put_extent_current(struct node_put *p);
 void node_put_extent_failed(struct node_put_extent *x, uint8_t shard, int code);
 void node_put_extent_judge(struct node_put_extent *x);
+void node_put_extent_record(const struct node_put_extent *x, struct node_extent *e);
 void node_put_extents_free(struct node_put *p);
 void node_put_roots_push(struct node_put *p);
 void node_put_finish(struct node_put *p); /* committing: what is the next step? */
