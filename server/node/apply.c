@@ -112,10 +112,14 @@ static int node_apply_cmd(struct node_sm *sm, const struct node_cmd *cmd)
 static bool node_apply_entry(struct node *n, struct node_group *g, uint64_t index,
                              const struct raft_entry *e)
 {
-    struct node_sm sm = {.n = n, .g = g, .index = index, .time_us = e->time_us};
+    struct node_sm sm;
     const struct node_payload *p = node_ring_get(g, index);
     struct node_cmd cmd;
     int code = 0;
+    sm.n = n;
+    sm.g = g;
+    sm.index = index;
+    sm.time_us = e->time_us;
     buf_clear(&n->reply);
     switch (e->type) {
     case RAFT_ENTRY_NOOP: break;

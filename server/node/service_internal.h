@@ -25,7 +25,7 @@
 enum node_key_kind {
     NODE_KEY_META = 0x01,    /* one: applied index and term, log time, digest, level, voters */
     NODE_KEY_SESSION = 0x02, /* session u64be */
-    NODE_KEY_REPLY = 0x03,   /* session u64be, sequence u64be */
+    NODE_KEY_REPLY = 0x03,   /* kept free: replies are in their session's record */
     NODE_KEY_KV = 0x10,      /* space length u16be, space, user key */
     NODE_KEY_BUCKET = 0x20,  /* bucket name */
     NODE_KEY_OBJECT = 0x21,  /* bucket length u16be, bucket, object name: current version */

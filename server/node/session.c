@@ -2,19 +2,21 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Sessions: the same (session, sequence) is applied once and answered the same (Ongaro's
- * dissertation, 6.3). A session record holds its time to live, when it was last used in log time,
- * and up to which sequence replies have arrived. Replies lie in NODE_SESSION_WINDOW slots by
- * sequence, so an old one is overwritten and none has to be searched for.
+ * dissertation, 6.3). One record a session: its time to live, when it was last used in log time,
+ * up to which sequence replies have arrived, and the replies after that. A client that has one
+ * request open so costs one small record, however many it sends.
  *
- *   SESSION  session u64be                 ttl u64, used u64, acked u64
- *   REPLY    session u64be, slot u16be     sequence u64, code i32, whole u8, reply
+ *   SESSION  session u64be     ttl u64, used u64, acked u64, then of each reply kept:
+ *                              sequence u64, code i32, whole u8, size u16, bytes
  *
  * A session ends only by an EXPIRE entry that names a log time: apply reads no clock.
  */
 #include "server/node/node_internal.h"
 
 #define NODE_SESSION_TTL_MIN_US 1000000u
-#define NODE_EXPIRE_PAGE 4u /* sessions ended by one entry */
+#define NODE_SESSION_HEAD_BYTES 24u
+#define NODE_SESSION_BYTES_MAX 65536u /* beyond it a reply is kept as {done} only */
+#define NODE_EXPIRE_PAGE 64u          /* sessions ended by one entry */
 #define NODE_EXPIRE_EVERY_US 5000000u
 
 static struct bytes node_session_name(uint64_t session, uint8_t into[9])
@@ -24,20 +26,11 @@ static struct bytes node_session_name(uint64_t session, uint8_t into[9])
     return bytes_of(into, 9);
 }
 
-static struct bytes node_reply_name(uint64_t session, uint64_t sequence, uint8_t into[11])
-{
-    uint16_t slot = (uint16_t)(sequence % NODE_SESSION_WINDOW);
-    into[0] = NODE_KEY_REPLY;
-    num_put_u64_be(into + 1, session);
-    into[9] = (uint8_t)(slot >> 8);
-    into[10] = (uint8_t)slot;
-    return bytes_of(into, 11);
-}
-
 struct node_session {
     uint64_t ttl_us;
     uint64_t used_us;
     uint64_t acked;
+    struct bytes replies; /* a view into the record */
 };
 
 static int node_session_get(struct node_sm *sm, uint64_t session, struct node_session *out)
@@ -49,52 +42,45 @@ static int node_session_get(struct node_sm *sm, uint64_t session, struct node_se
     out->ttl_us = bytes_take_u64(&r);
     out->used_us = bytes_take_u64(&r);
     out->acked = bytes_take_u64(&r);
-    return bytes_reader_ended(&r) ? 0 : ERR_CORRUPT;
+    out->replies = bytes_of(r.at, r.left);
+    return r.failed ? ERR_CORRUPT : 0;
 }
 
-static int node_session_put(struct node_sm *sm, uint64_t session, const struct node_session *s)
+/* One kept reply, as it lies in the record. */
+struct node_kept {
+    uint64_t sequence;
+    int code;
+    bool whole;
+    struct bytes reply;
+    struct bytes raw;
+};
+
+/* returns: false at the end. */
+static bool node_kept_next(struct bytes_reader *r, struct node_kept *out)
 {
-    uint8_t name[9];
-    uint8_t raw[24];
-    num_put_u64(raw, s->ttl_us);
-    num_put_u64(raw + 8, s->used_us);
-    num_put_u64(raw + 16, s->acked);
-    return node_sm_put(sm, node_session_name(session, name), bytes_of(raw, sizeof raw));
+    const uint8_t *from = r->at;
+    if (r->left == 0) {
+        return false;
+    }
+    out->sequence = bytes_take_u64(r);
+    out->code = (int32_t)bytes_take_u32(r);
+    out->whole = bytes_take_u8(r) != 0;
+    out->reply = bytes_take(r, bytes_take_u16(r));
+    out->raw = bytes_of(from, (size_t)(r->at - from));
+    return !r->failed;
 }
 
 int node_session_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
-    uint8_t name[11];
-    TRY(node_keys_add(out, node_session_name(cmd->session, name)));
-    return node_keys_add(out, node_reply_name(cmd->session, cmd->sequence, name));
-}
-
-/* The stored reply of the slot, if it is the one of this sequence. */
-static bool node_session_stored(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
-                                int *code)
-{
-    uint8_t name[11];
-    struct bytes raw;
-    if (node_sm_get(sm, node_reply_name(cmd->session, cmd->sequence, name), &raw) != 0) {
-        return false;
-    }
-    struct bytes_reader r = bytes_reader_of(raw);
-    uint64_t sequence = bytes_take_u64(&r);
-    int32_t stored = (int32_t)bytes_take_u32(&r);
-    bool whole = bytes_take_u8(&r) != 0;
-    if (r.failed || sequence != cmd->sequence) {
-        return false;
-    }
-    *code = whole ? stored : ERR_DONE;
-    (void)buf_append(reply, r.at, r.left);
-    return true;
+    uint8_t name[9];
+    return node_keys_add(out, node_session_name(cmd->session, name));
 }
 
 int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
                        bool *answered)
 {
     struct node_session s;
-    int code = 0;
+    struct node_kept kept;
     *answered = true;
     if (cmd->sequence == 0) {
         return ERR_INVALID;
@@ -102,15 +88,19 @@ int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct bu
     if (node_session_get(sm, cmd->session, &s) != 0) {
         return ERR_SESSION_EXPIRED;
     }
-    if (node_session_stored(sm, cmd, reply, &code)) {
-        return code;
-    }
     if (cmd->sequence <= s.acked) {
-        return ERR_DONE; /* its reply has been acknowledged and overwritten */
+        return ERR_DONE; /* its reply has arrived and is no longer kept */
     }
-    if (cmd->sequence - s.acked > NODE_SESSION_WINDOW && cmd->sequence > cmd->acked &&
-        cmd->sequence - cmd->acked > NODE_SESSION_WINDOW) {
-        return ERR_BUSY; /* its slot may hold a reply that is still wanted */
+    struct bytes_reader r = bytes_reader_of(s.replies);
+    while (node_kept_next(&r, &kept)) {
+        if (kept.sequence == cmd->sequence) {
+            (void)buf_append(reply, kept.reply.data, kept.reply.size);
+            return kept.whole ? kept.code : ERR_DONE;
+        }
+    }
+    uint64_t acked = cmd->acked < cmd->sequence ? NUM_MAX(s.acked, cmd->acked) : s.acked;
+    if (cmd->sequence - acked > NODE_SESSION_WINDOW) {
+        return ERR_BUSY;
     }
     *answered = false;
     return 0;
@@ -118,25 +108,35 @@ int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct bu
 
 int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, struct bytes reply)
 {
-    uint8_t raw[13 + NODE_REPLY_STORED_MAX];
-    uint8_t name[11];
+    struct buf *out = &sm->n->scratch;
     struct node_session s;
+    struct node_kept kept;
+    uint8_t name[9];
     TRY(node_session_get(sm, cmd->session, &s));
-    bool whole = reply.size <= NODE_REPLY_STORED_MAX;
-    size_t size = whole ? reply.size : 0;
-    num_put_u64(raw, cmd->sequence);
-    num_put_u32(raw + 8, (uint32_t)code);
-    raw[12] = whole;
-    if (size > 0) {
-        memcpy(raw + 13, reply.data, size);
+    uint64_t acked = cmd->acked < cmd->sequence ? NUM_MAX(s.acked, cmd->acked) : s.acked;
+    buf_clear(out);
+    (void)buf_put_u64(out, s.ttl_us);
+    (void)buf_put_u64(out, NUM_MAX(s.used_us, sm->time_us));
+    (void)buf_put_u64(out, acked);
+    struct bytes_reader r = bytes_reader_of(s.replies);
+    while (node_kept_next(&r, &kept)) {
+        if (kept.sequence > acked) {
+            (void)buf_append(out, kept.raw.data, kept.raw.size);
+        }
     }
-    TRY(node_sm_put(sm, node_reply_name(cmd->session, cmd->sequence, name),
-                    bytes_of(raw, 13 + size)));
-    if (cmd->acked < cmd->sequence) {
-        s.acked = NUM_MAX(s.acked, cmd->acked);
+    bool whole =
+        reply.size <= NODE_REPLY_STORED_MAX && out->size + reply.size <= NODE_SESSION_BYTES_MAX;
+    (void)buf_put_u64(out, cmd->sequence);
+    (void)buf_put_u32(out, (uint32_t)code);
+    (void)buf_put_u8(out, whole);
+    (void)buf_put_u16(out, whole ? (uint16_t)reply.size : 0);
+    if (whole) {
+        (void)buf_append(out, reply.data, reply.size);
     }
-    s.used_us = NUM_MAX(s.used_us, sm->time_us);
-    return node_session_put(sm, cmd->session, &s);
+    if (out->err != 0) {
+        return ERR_NO_MEMORY;
+    }
+    return node_sm_put(sm, node_session_name(cmd->session, name), buf_view(out));
 }
 
 /* ---- ops ------------------------------------------------------------------------------------ */
@@ -158,7 +158,7 @@ static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
     struct node_session s = {.ttl_us = NUM_MAX(ttl_us, (uint64_t)NODE_SESSION_TTL_MIN_US),
                              .used_us = sm->time_us};
     uint8_t name[9];
-    uint8_t raw[24];
+    uint8_t raw[NODE_SESSION_HEAD_BYTES];
     num_put_u64(raw, s.ttl_us);
     num_put_u64(raw + 8, s.used_us);
     num_put_u64(raw + 16, s.acked);
@@ -171,7 +171,7 @@ static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
 static int node_expire_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
     struct bytes_reader r = bytes_reader_of(cmd->body);
-    uint8_t name[11];
+    uint8_t name[9];
     (void)bytes_take_u64(&r);
     if (cmd->body.size % 8 != 0 || cmd->body.size > 8 * (1 + NODE_EXPIRE_PAGE)) {
         return ERR_INVALID;
@@ -179,9 +179,6 @@ static int node_expire_keys(const struct node_cmd *cmd, struct node_keys *out)
     while (r.left > 0) {
         uint64_t session = bytes_take_u64(&r);
         TRY(node_keys_add(out, node_session_name(session, name)));
-        for (uint64_t i = 0; i < NODE_SESSION_WINDOW; i++) {
-            TRY(node_keys_add(out, node_reply_name(session, i, name)));
-        }
     }
     return 0;
 }
@@ -190,7 +187,7 @@ static int node_expire_apply(struct node_sm *sm, const struct node_cmd *cmd, str
 {
     struct bytes_reader r = bytes_reader_of(cmd->body);
     uint64_t named_us = bytes_take_u64(&r);
-    uint8_t name[11];
+    uint8_t name[9];
     (void)reply;
     if (r.failed || cmd->body.size % 8 != 0 || cmd->body.size > 8 * (1 + NODE_EXPIRE_PAGE) ||
         named_us > sm->time_us) {
@@ -203,9 +200,6 @@ static int node_expire_apply(struct node_sm *sm, const struct node_cmd *cmd, str
             continue; /* used since the leader looked */
         }
         TRY(node_sm_del(sm, node_session_name(session, name)));
-        for (uint64_t i = 0; i < NODE_SESSION_WINDOW; i++) {
-            TRY(node_sm_del(sm, node_reply_name(session, i, name)));
-        }
         sm->g->now.sessions--;
     }
     return 0;
