@@ -222,7 +222,11 @@ static void node_on_job(struct node *n, struct node_job *job)
     struct node_task *task = (struct node_task *)(void *)job;
     ASSERT(n->lane_out[job->lane] > 0);
     n->lane_out[job->lane]--;
+    int code = job->lane == NODE_LANE_SHARD ? job->code : 0;
     task->done(n, task);
+    if (code == ERR_IO && !n->closing) {
+        node_fail(n, code, "shard_write"); /* what was not synced must be read anew */
+    }
 }
 
 void node_step(struct node *n, const struct node_event *ev)
