@@ -256,9 +256,10 @@ static void node_stripe_encoded(struct node *n, struct node_task *task)
     struct node_put_stripe *s = (struct node_put_stripe *)(void *)task;
     struct node_put *p = s->p;
     struct node_put_extent *x = s->x;
-    if (task->job.code != 0 || p->state == NODE_PUT_FAILED) {
-        node_put_stripe_free(s);
-        node_put_fail(p, task->job.code != 0 ? task->job.code : p->code);
+    int code = task->job.code;
+    if (code != 0 || p->state == NODE_PUT_FAILED) {
+        node_put_stripe_free(s); /* and the task with it */
+        node_put_fail(p, code != 0 ? code : p->code);
         node_put_release(p);
         return;
     }
