@@ -18,6 +18,7 @@ struct node_gather_read {
 
 struct node_gather {
     struct node_task task;
+    struct node_work link;
     struct node_timer timer;
     struct node_objects *o;
     struct node_gather_spec spec;
@@ -64,6 +65,7 @@ static void node_gather_free(struct node_gather *g)
         alloc_put(&o->alloc, g->leaves[s], node_gather_leaves(g));
     }
     node_timer_cancel(o->n, &g->timer);
+    node_work_remove(&g->link);
     node_info_release(g->spec.info);
     alloc_put(&o->alloc, g, sizeof *g);
 }
@@ -333,6 +335,7 @@ int node_gather_start(struct node_objects *o, const struct node_gather_spec *spe
     ASSERT(g->coded > 0);
     ASSERT((spec->wanted & ~g->empty) != 0);
     node_info_retain(info);
+    node_work_add(&o->gathers, &g->link);
     if (g->code == NULL) {
         node_gather_free(g);
         return ERR_NO_MEMORY;
@@ -341,4 +344,12 @@ int node_gather_start(struct node_objects *o, const struct node_gather_spec *spe
     g->timer.fire = node_gather_begin;
     node_timer_set(o->n, &g->timer, node_now(o->n));
     return 0;
+}
+
+void node_gather_free_all(struct node_objects *o)
+{
+    while (!node_work_empty(&o->gathers)) {
+        uint8_t *link = (uint8_t *)o->gathers.next;
+        node_gather_free((struct node_gather *)(void *)(link - offsetof(struct node_gather, link)));
+    }
 }

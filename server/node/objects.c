@@ -389,6 +389,8 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->infos);
     node_work_init(&o->gets);
     node_work_init(&o->gets_waiting);
+    node_work_init(&o->gathers);
+    node_work_init(&o->rebuilds);
     o->grant_timer.ctx = o;
     o->grant_timer.fire = node_grant_fire;
     int err = node_objects_parts(o);
@@ -412,6 +414,8 @@ void node_objects_start(struct node_objects *o)
 void node_objects_free(struct node_objects *o)
 {
     node_timer_cancel(o->n, &o->grant_timer);
+    node_gather_free_all(o);
+    node_rebuild_free_all(o);
     node_put_free_all(o);
     node_get_free_all(o);
     node_repair_free(o);

@@ -81,6 +81,8 @@ struct node_objects {
     unsigned infos_count;
     struct node_work gets;
     struct node_work gets_waiting; /* for memory */
+    struct node_work gathers;
+    struct node_work rebuilds;
     unsigned gets_count;
     uint64_t get_bytes;
     uint64_t hedge_tokens; /* hundredths */
@@ -257,6 +259,7 @@ typedef void node_gather_fn(struct node *n, void *ctx, int code, const struct no
 /* returns: 0, or ERR_NO_MEMORY and done will not be called. */
 int node_gather_start(struct node_objects *o, const struct node_gather_spec *spec, void *ctx,
                       node_gather_fn *done);
+void node_gather_free_all(struct node_objects *o);
 /* returns: bytes that a gather of this extent keeps in memory, at most. */
 uint64_t node_gather_bytes(const struct node_extent_info *info);
 
@@ -277,8 +280,7 @@ typedef void node_rebuild_fn(struct node *n, void *ctx, int code, uint32_t faile
 struct node_rebuild *node_rebuild_start(struct node_objects *o,
                                         const struct node_rebuild_spec *spec, void *ctx,
                                         node_rebuild_fn *done);
-/* Ends it soon; done is still called. */
-void node_rebuild_cancel(struct node_rebuild *r);
+void node_rebuild_free_all(struct node_objects *o);
 
 /* ---- put.c, get.c and the rest -------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ struct node_rebuild_write {
 };
 
 struct node_rebuild {
+    struct node_work link;
     struct node_timer timer;
     struct node_objects *o;
     struct node_rebuild_spec spec;
@@ -21,19 +22,24 @@ struct node_rebuild {
     uint32_t failed;
     int code;
     unsigned writing;
-    bool cancelled;
     uint64_t next_us; /* by the byte rate */
     struct node_rebuild_write writes[NODE_OBJECT_SHARDS_MAX];
 };
 
-static void node_rebuild_end(struct node_rebuild *r, int code)
+static void node_rebuild_free(struct node_rebuild *r)
 {
     struct node_objects *o = r->o;
-    uint32_t failed = code == 0 ? 0 : r->failed == 0 ? r->spec.wanted : r->failed;
     node_timer_cancel(o->n, &r->timer);
-    r->done(o->n, r->ctx, code, failed);
+    node_work_remove(&r->link);
     node_info_release(r->spec.info);
     alloc_put(&o->alloc, r, sizeof *r);
+}
+
+static void node_rebuild_end(struct node_rebuild *r, int code)
+{
+    uint32_t failed = code == 0 ? 0 : r->failed == 0 ? r->spec.wanted : r->failed;
+    r->done(r->o->n, r->ctx, code, failed);
+    node_rebuild_free(r);
 }
 
 static void node_rebuild_step(struct node_rebuild *r);
@@ -129,8 +135,8 @@ static void node_rebuild_step(struct node_rebuild *r)
                                           .avoid = r->spec.avoid,
                                           .lane = r->spec.lane,
                                           .deadline_us = node_objects_patience(r->o)};
-    if (r->cancelled || r->stripe >= info->e.stripes) {
-        node_rebuild_end(r, r->cancelled ? ERR_CANCELLED : 0);
+    if (r->stripe >= info->e.stripes) {
+        node_rebuild_end(r, 0);
         return;
     }
     uint32_t empty = erasure_stripe_empty(&info->layout, info->extent, r->stripe);
@@ -158,13 +164,16 @@ struct node_rebuild *node_rebuild_start(struct node_objects *o,
     r->done = done;
     r->ctx = ctx;
     node_info_retain(spec->info);
+    node_work_add(&o->rebuilds, &r->link);
     r->timer.ctx = r;
     r->timer.fire = node_rebuild_fire;
     node_timer_set(o->n, &r->timer, node_now(o->n));
     return r;
 }
 
-void node_rebuild_cancel(struct node_rebuild *r)
+void node_rebuild_free_all(struct node_objects *o)
 {
-    r->cancelled = true;
+    while (!node_work_empty(&o->rebuilds)) {
+        node_rebuild_free((struct node_rebuild *)(void *)o->rebuilds.next);
+    }
 }
