@@ -20,6 +20,7 @@ static const char usage[] =
     "  --ops R          their operations a second, together (default 20)\n"
     "  --ec K+M         object clients with this code too\n"
     "  --mix            nodes, groups and objects chosen by the seed, as the tests do\n"
+    "  --down N         N nodes die soon and stay dead until the end\n"
     "  --no-faults      a calm run\n"
     "  --no-rot         no bit rot\n"
     "  --history FILE   writes the history of the (last) run as JSON lines\n"
@@ -64,6 +65,8 @@ static bool sim_main_value(struct sim_main *m, const char *name, const char *val
         m->options.groups = (unsigned)number;
     } else if (strcmp(name, "--clients") == 0 && number < SIM_UPLOAD_CLIENT) {
         m->options.clients = (unsigned)number;
+    } else if (strcmp(name, "--down") == 0 && number < m->options.nodes) {
+        m->options.down = (unsigned)number;
     } else if (strcmp(name, "--ops") == 0) {
         m->options.ops_per_second = (unsigned)number;
     } else if (strcmp(name, "--ec") == 0 && *end == '+') {

@@ -40,6 +40,7 @@ struct sim_options {
     bool rot;      /* bit rot on at most a minority for each entry */
     unsigned k, m; /* k > 0: object clients too */
     uint32_t wal_segment_bytes;
+    unsigned down; /* nodes that die soon and stay dead until the end */
     bool verbose;
 };
 

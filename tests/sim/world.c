@@ -712,8 +712,21 @@ void sim_settle(struct sim *s, uint64_t within_us)
     }
 }
 
+/* Some nodes die soon and stay dead until the end. */
+static void sim_take_down(struct sim *s)
+{
+    sim_pass(s, s->now_us + 3 * (uint64_t)SIM_S);
+    uint32_t first = (uint32_t)rng_below(&s->rng, s->options.nodes);
+    for (unsigned i = 0; i < s->options.down && !s->failed; i++) {
+        sim_crash(s, &s->nodes[(first + i) % s->options.nodes + 1]);
+    }
+}
+
 bool sim_run(struct sim *s)
 {
+    if (s->options.down > 0) {
+        sim_take_down(s);
+    }
     sim_pass(s, s->now_us + s->options.seconds * SIM_S);
     if (!s->failed) {
         sim_settle(s, 60 * (uint64_t)SIM_S);
