@@ -1,13 +1,15 @@
 // SPDX-FileCopyrightText: 2026 The Holdfast authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The etcd side of bench/kv: one clientv3 connection a client, each with one request open, for a
-// number of seconds. Prints one line of JSON with the rate and the latencies.
+// The etcd side of the key-value benchmark: one clientv3 connection a client, each with one request
+// open, for a number of seconds. Prints one line of JSON with the rate and the latencies. With
+// `-op leader` it prints the endpoint of the leader, once there is one.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,20 +22,50 @@ import (
 	"go.etcd.io/etcd/clientv3"
 )
 
+// leader asks each member whom it follows, until the one asked is the leader itself.
+func leader(list []string) (string, error) {
+	c, err := clientv3.New(clientv3.Config{Endpoints: list, DialTimeout: 5 * time.Second})
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	for try := 0; try < 100; try++ {
+		for _, endpoint := range list {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			s, err := c.Status(ctx, endpoint)
+			cancel()
+			if err == nil && s.Leader != 0 && s.Leader == s.Header.MemberId {
+				return endpoint, nil
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return "", errors.New("no leader")
+}
+
 func main() {
 	endpoints := flag.String("endpoints", "127.0.0.1:2379", "comma-separated")
 	clients := flag.Int("clients", 50, "connections, one request open on each")
 	seconds := flag.Float64("seconds", 5, "measured time")
-	op := flag.String("op", "put", "put or get")
+	op := flag.String("op", "put", "put, get or leader")
 	keys := flag.Int("keys", 10000, "different keys")
 	bytes := flag.Int("bytes", 100, "value size")
 	flag.Parse()
 
 	list := strings.Split(*endpoints, ",")
+	if *op == "leader" {
+		endpoint, err := leader(list)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "etcd:", err)
+			os.Exit(1)
+		}
+		fmt.Println(endpoint)
+		return
+	}
 	value := strings.Repeat("v", *bytes)
 	conns := make([]*clientv3.Client, *clients)
 	for i := range conns {
-		// each client talks to one member, members in turn, as ours do
+		// each client talks to one member, members in turn
 		c, err := clientv3.New(clientv3.Config{
 			Endpoints:   []string{list[i%len(list)]},
 			DialTimeout: 5 * time.Second,
@@ -43,6 +75,13 @@ func main() {
 			os.Exit(1)
 		}
 		conns[i] = c
+	}
+	// the first request of each opens its connection; measuring begins when all have had theirs
+	for i := range conns {
+		if _, err := conns[i].Get(context.Background(), "bench/warm"); err != nil {
+			fmt.Fprintln(os.Stderr, "etcd: first request:", err)
+			os.Exit(1)
+		}
 	}
 
 	var stop int32
