@@ -156,6 +156,8 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
         node_get_answer(g, blob, crc_of(node_blob_data(blob), g->bytes));
     } else if (g->refs == 1) {
         node_get_fail(g, code); /* nothing else is under way */
+    } else {
+        g->gathering = false; /* what the holder still sends is wanted again */
     }
     if (blob != NULL) {
         node_blob_release(n, blob);
@@ -181,6 +183,8 @@ static void node_get_gather_begin(struct node_get *g)
         g->reserved = 0;
         if (g->refs == 1) {
             node_get_fail(g, err);
+        } else {
+            g->gathering = false;
         }
         node_get_release(g);
     }
