@@ -76,6 +76,7 @@ struct cluster_status {
     struct hf_map map;
     struct hf_answer node[HF_NODES_MAX]; /* "status" of each node of the map */
     struct hf_answer buckets;
+    uint64_t commit[HF_GROUPS_MAX]; /* in the order of the map */
 };
 
 /* Leaders are what most recently asked nodes say; a node that answers is up. */
@@ -140,54 +141,111 @@ static bool status_member_up(const struct cluster_status *s, uint32_t id)
     return false;
 }
 
-/* Whatever numbers a part of a node's status has, in their order: "lag 0, term 3". */
-static void status_numbers(struct wire_node map)
+/* Of all nodes that answered: how far the group is. */
+static uint64_t status_commit(const struct cluster_status *s, uint32_t group)
 {
-    bool first = true;
-    for (uint32_t i = 0; i < wire_node_count(map); i++) {
-        struct bytes name;
-        uint64_t value = 0;
-        if (wire_node_bytes(wire_node_key(map, i), 64, &name) == 0 &&
-            wire_node_u64(wire_node_value(map, i), &value) == 0) {
-            char text[32];
-            bool bytes = name.size > 6 && memcmp(name.data + name.size - 6, "_bytes", 6) == 0;
-            if (bytes) {
-                (void)hf_cmd_bytes(text, sizeof(text), (double)value);
-            } else {
-                (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-            }
-            (void)printf("%s%.*s %s", first ? "" : ", ", (int)(bytes ? name.size - 6 : name.size),
-                         (const char *)name.data, text);
-            first = false;
+    for (uint32_t i = 0; i < HF_GROUPS_MAX && i < s->map.groups_count; i++) {
+        if (s->map.groups[i].id == group) {
+            return s->commit[i];
         }
     }
+    return 0;
 }
 
-static void status_node_detail(const struct hf_answer *a)
+/* "group 1 leads, group 2 follows, 3 entries behind" */
+static void status_groups(const struct cluster_status *s, const struct hf_map_node *node,
+                          struct wire_node groups)
+{
+    for (uint32_t i = 0; i < wire_node_count(groups); i++) {
+        struct wire_node g = wire_node_at(groups, i);
+        uint32_t id = (uint32_t)hf_field(g, WIRE_FIELD_GROUP);
+        uint64_t applied = hf_field(g, "applied");
+        uint64_t commit = NUM_MAX(status_commit(s, id), hf_field(g, "commit"));
+        uint64_t lag = commit > applied ? commit - applied : 0;
+        bool leads = hf_field(g, WIRE_FIELD_LEADER) == node->id;
+        struct bytes state = hf_field_bytes(g, WIRE_FIELD_STATE);
+        (void)printf("%s%s group %u", i == 0 ? "           " : ", ", leads ? "leads" : "follows",
+                     id);
+        if (state.size > 0 && !bytes_equal(state, bytes_of_text("ok"))) {
+            (void)printf(" (%.*s)", (int)state.size, (const char *)state.data);
+        }
+        if (lag > 0) {
+            (void)printf(" %llu entr%s behind", (unsigned long long)lag, lag == 1 ? "y" : "ies");
+        }
+        if (hf_field(g, "faulty") > 0) {
+            (void)printf(" with %llu damaged entries to be fetched",
+                         (unsigned long long)hf_field(g, "faulty"));
+        }
+    }
+    (void)fputs(wire_node_count(groups) > 0 ? "\n" : "", stdout);
+}
+
+static void status_disk(struct wire_node disk)
+{
+    char state[32];
+    char shard[32];
+    struct bytes health = hf_field_bytes(disk, WIRE_FIELD_STATE);
+    (void)hf_cmd_bytes(state, sizeof(state), (double)hf_field(disk, "state_bytes"));
+    (void)hf_cmd_bytes(shard, sizeof(shard), (double)hf_field(disk, "shard_bytes"));
+    (void)printf("           disk: %s of shards, %s of keys", shard, state);
+    if (health.size > 0 && !bytes_equal(health, bytes_of_text("ok"))) {
+        (void)printf("; it is %.*s", (int)health.size, (const char *)health.data);
+    }
+    if (hf_field(disk, "corrupt_reads") > 0) {
+        (void)printf("; %llu reads were damaged",
+                     (unsigned long long)hf_field(disk, "corrupt_reads"));
+    }
+    (void)fputc('\n', stdout);
+}
+
+/* What a node says of itself, decoded. returns: NULL if it said nothing that can be read. */
+static struct wire_decoder *status_decode(const struct hf_answer *a, struct wire_node *root)
 {
     struct alloc heap = alloc_heap();
     struct wire_decoder *decoder = NULL;
+    struct bytes packed = bytes_of(a->result.value.data, a->result.value.size);
+    if (a->result.code != 0 || wire_decoder_new(&heap, &cluster_limits, &decoder) != 0) {
+        return NULL;
+    }
+    if (wire_decode(decoder, packed, root) != 0) {
+        wire_decoder_free(decoder);
+        return NULL;
+    }
+    return decoder;
+}
+
+/* The furthest commit of each group that any node knows. */
+static void status_commits(struct cluster_status *s)
+{
+    for (uint32_t n = 0; n < s->map.nodes_count; n++) {
+        struct wire_node root;
+        struct wire_decoder *decoder = status_decode(&s->node[n], &root);
+        struct wire_node groups =
+            decoder != NULL ? wire_node_find(root, WIRE_FIELD_GROUPS) : (struct wire_node){NULL};
+        for (uint32_t i = 0; decoder != NULL && i < wire_node_count(groups); i++) {
+            struct wire_node g = wire_node_at(groups, i);
+            for (uint32_t m = 0; m < s->map.groups_count; m++) {
+                if (s->map.groups[m].id == hf_field(g, WIRE_FIELD_GROUP)) {
+                    s->commit[m] = NUM_MAX(s->commit[m], hf_field(g, "commit"));
+                }
+            }
+        }
+        wire_decoder_free(decoder);
+    }
+}
+
+static void status_node_detail(const struct cluster_status *s, uint32_t node)
+{
     struct wire_node root;
-    if (wire_decoder_new(&heap, &cluster_limits, &decoder) != 0) {
+    struct wire_decoder *decoder = status_decode(&s->node[node], &root);
+    if (decoder == NULL) {
+        (void)fputc('\n', stdout);
         return;
     }
-    if (wire_decode(decoder, bytes_of(a->result.value.data, a->result.value.size), &root) == 0) {
-        uint64_t seconds = hf_field(root, WIRE_FIELD_UPTIME_US) / 1000000u;
-        struct wire_node groups = wire_node_find(root, WIRE_FIELD_GROUPS);
-        (void)printf(", for %llu s\n", (unsigned long long)seconds);
-        for (uint32_t i = 0; i < wire_node_count(groups); i++) {
-            (void)fputs("           ", stdout);
-            status_numbers(wire_node_at(groups, i));
-            (void)fputc('\n', stdout);
-        }
-        if (wire_node_count(wire_node_find(root, WIRE_FIELD_DISK)) > 0) {
-            (void)fputs("           disk: ", stdout);
-            status_numbers(wire_node_find(root, WIRE_FIELD_DISK));
-            (void)fputc('\n', stdout);
-        }
-    } else {
-        (void)fputc('\n', stdout);
-    }
+    uint64_t seconds = hf_field(root, WIRE_FIELD_UPTIME_US) / 1000000u;
+    (void)printf(", for %llu s\n", (unsigned long long)seconds);
+    status_groups(s, &s->map.nodes[node], wire_node_find(root, WIRE_FIELD_GROUPS));
+    status_disk(wire_node_find(root, WIRE_FIELD_DISK));
     wire_decoder_free(decoder);
 }
 
@@ -202,7 +260,7 @@ static void status_plain(const struct cluster_status *s)
         const struct hf_map_node *n = &s->map.nodes[i];
         (void)printf("  node %-3u %s is %s", n->id, n->endpoint, n->up ? "up" : "down\n");
         if (n->up) {
-            status_node_detail(&s->node[i]);
+            status_node_detail(s, i);
         }
     }
     for (uint32_t i = 0; i < s->map.groups_count; i++) {
@@ -220,8 +278,10 @@ static void status_plain(const struct cluster_status *s)
         }
         uint32_t needed = g->members_count / 2 + 1;
         (void)printf("; %u of %u replicas are up", have, g->members_count);
-        if (have >= needed) {
+        if (have > needed) {
             (void)printf(", it survives the loss of %u more.\n", have - needed);
+        } else if (have == needed) {
+            (void)fputs(", all of which it needs.\n", stdout);
         } else {
             (void)printf(", it needs %u to take writes.\n", needed);
         }
@@ -261,6 +321,7 @@ static int status_run(struct cluster_status *s)
     if (s->cmd->json) {
         status_json(s);
     } else {
+        status_commits(s);
         status_plain(s);
     }
     for (uint32_t i = 0; i < s->map.nodes_count; i++) {
