@@ -21,7 +21,7 @@ uint8_t *sim_bytes_get(struct sim *s, size_t bytes)
 {
     uint8_t *data = s->free_small;
     if (bytes <= SIM_SMALL && data != NULL) {
-        memcpy(&s->free_small, data, sizeof(data));
+        memcpy(&s->free_small, data, sizeof(s->free_small));
         return data;
     }
     data = malloc(NUM_MAX(bytes, SIM_SMALL));
@@ -38,7 +38,7 @@ void sim_bytes_put(struct sim *s, uint8_t *data, size_t bytes)
         free(data);
         return;
     }
-    memcpy(data, &s->free_small, sizeof(data));
+    memcpy(data, &s->free_small, sizeof(s->free_small));
     s->free_small = data;
 }
 
