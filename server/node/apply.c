@@ -193,7 +193,11 @@ static bool node_apply_bound(struct node *n, struct node_group *g)
 {
     uint64_t bytes = 0;
     uint64_t index = g->now.index;
-    uint64_t most = NUM_MIN(g->apply_target, index + n->options.limits.apply_entries);
+    uint64_t entries = n->options.limits.apply_entries;
+    if (g->apply_most != 0) {
+        entries = NUM_MIN(entries, g->apply_most);
+    }
+    uint64_t most = NUM_MIN(g->apply_target, index + entries);
     while (index < most && bytes < NODE_APPLY_BYTES) {
         struct raft_entry e;
         int err = raft_entry_get(n->raft, g->id, index + 1, &e);
@@ -271,7 +275,13 @@ static void node_apply_fetched(struct node *n, struct node_fetch *f)
         return;
     }
     if (code == 0) {
+        g->apply_most *= 2; /* up to the limit again */
+        if (g->apply_most > n->options.limits.apply_entries) {
+            g->apply_most = 0;
+        }
         node_apply_execute(n, g);
+    } else if (code == ERR_TOO_LARGE && g->apply_end > g->now.index + 1) {
+        g->apply_most = (g->apply_end - g->now.index) / 2; /* the records of fewer entries */
     } else if (code == ERR_CORRUPT) {
         node_rebuild(n, g);
     } else {

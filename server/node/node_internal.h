@@ -138,7 +138,8 @@ struct node_group {
     uint64_t ring_bytes;
 
     uint64_t apply_target;
-    uint64_t apply_end; /* last index of the batch under way */
+    uint64_t apply_end;  /* last index of the batch under way */
+    uint64_t apply_most; /* entries of a batch whose records fit one read; 0: as configured */
     enum node_apply_state apply_state;
     uint64_t apply_retry_us;
     struct node_install *install;

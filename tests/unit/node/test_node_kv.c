@@ -576,6 +576,64 @@ START_TEST(a_full_node_refuses_at_once)
 }
 END_TEST
 
+/* Puts a value of size bytes. returns: the answer's code. */
+static int put_large(struct rig *r, unsigned i, const char *key, size_t size)
+{
+    struct buf out;
+    uint8_t *value = alloc_get_zeroed(&r->heap, 1, size);
+    uint32_t msgid = ++r->next_msgid;
+    buf_init(&out, &r->heap, 4u << 20);
+    (void)wire_pack_request(&out, msgid, "kv.put", 3);
+    (void)wire_pack_bin(&out, bytes_of_text("s"));
+    (void)wire_pack_bin(&out, bytes_of_text(key));
+    (void)wire_pack_bin(&out, bytes_of(value, size));
+    rig_send(r, i, buf_view(&out));
+    buf_release(&out);
+    alloc_put(&r->heap, value, size);
+    for (unsigned tries = 0; tries < 1000 && rig_answer(r, msgid, NULL) == 1; tries++) {
+        rig_run(r, 2000);
+    }
+    return rig_answer(r, msgid, NULL);
+}
+
+/* What the entries of one batch name may be more than one read of the table brings. */
+START_TEST(records_larger_together_than_one_read_are_applied_in_parts)
+{
+    enum { KEYS = 70 };
+    struct rig *r = rig_new(1);
+    char words[64];
+    struct wire_node result;
+    uint32_t ids[KEYS];
+    ck_assert_uint_eq(rig_leader(r, 1), 1);
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(words, sizeof words, "k%u", i);
+        ck_assert_int_eq(put_large(r, 1, words, 1000000), 0);
+        if (i % 16 == 15) {
+            rig_run(r, 1500000);
+        }
+    }
+    rig_run(r, 3000000);
+    rig_stop(r, 1); /* nothing is in memory after it */
+    rig_start(r, 1);
+    ck_assert_uint_eq(rig_leader(r, 1), 1);
+    r->nodes[0].wal_held = true;
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)snprintf(words, sizeof words, "s:s|s:k%u", i);
+        ids[i] = rig_ask(r, 1, "kv.delete", words);
+    }
+    r->nodes[0].wal_held = false;
+    rig_run(r, 1000000);
+    ck_assert(!r->nodes[0].stopped);
+    for (unsigned i = 0; i < KEYS; i++) {
+        bool deleted = false;
+        ck_assert_int_eq(rig_answer(r, ids[i], &result), 0);
+        ck_assert_int_eq(wire_node_bool(wire_node_find(result, WIRE_FIELD_DELETED), &deleted), 0);
+        ck_assert(deleted);
+    }
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(hello_topology_and_status_say_what_is_known)
 {
     struct rig *r = rig_new(3);
@@ -621,6 +679,7 @@ int main(void)
     tcase_add_test(t, garbage_closes_the_connection_and_others_are_served);
     tcase_add_test(t, bad_frames_between_nodes_change_nothing);
     tcase_add_test(t, a_full_node_refuses_at_once);
+    tcase_add_test(t, records_larger_together_than_one_read_are_applied_in_parts);
     tcase_add_test(t, hello_topology_and_status_say_what_is_known);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);
