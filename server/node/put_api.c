@@ -179,6 +179,9 @@ void node_put_fail(struct node_put *p, int code)
         return;
     }
     bool opening = p->state == NODE_PUT_OPENING;
+    if (p->unknown) { /* whatever ends it: the commit that nobody answered may yet be applied */
+        code = ERR_TIMEOUT;
+    }
     p->refs++;
     p->state = NODE_PUT_FAILED;
     p->code = code;

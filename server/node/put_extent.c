@@ -397,7 +397,7 @@ static void node_commit_done(struct node *n, void *ctx, int code, struct bytes r
         p->refs++;
         node_timer_set(n, &p->retry, node_now(n) + NODE_PUT_RETRY_US);
     } else {
-        node_put_fail(p, p->unknown ? ERR_TIMEOUT : code);
+        node_put_fail(p, code);
     }
     node_put_release(p);
 }
