@@ -338,6 +338,11 @@ void node_propose_serve(struct node *n, struct node_request request, struct byte
     if (err == 0 && r.left > n->options.limits.proposal_bytes) {
         err = ERR_TOO_LARGE;
     }
+    const struct node_group *g = node_group_find(n, group);
+    if (err == 0 && cmd.op == NODE_OP_SESSION_OPEN && g != NULL &&
+        g->now.sessions >= n->options.limits.sessions) {
+        err = ERR_BUSY; /* the node it came from may have no replica to count them in */
+    }
     struct node_served *s = err == 0 ? alloc_get(&n->alloc, sizeof *s) : NULL;
     struct node_payload *payload = s == NULL ? NULL : node_payload_new(n, (uint32_t)r.left);
     if (payload == NULL) {
