@@ -296,7 +296,8 @@ void hf_call_lost(struct hf_call *call, int code, const char *text)
     char sentence[HF_TEXT_BYTES];
     bool sent = call->state == HF_CALL_SENT;
     if (code == ERR_TOO_LARGE || code == ERR_NO_MEMORY) {
-        call_end_soon(call, code, text);
+        /* an attempt before this one may have been applied */
+        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : code, text);
         return;
     }
     hf_node_name(c, call->node, name);

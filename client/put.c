@@ -246,8 +246,8 @@ static void put_committed(void *ctx, const struct hf_reply *reply)
         return;
     }
     bool gone = reply->code == ERR_NOT_FOUND || reply->code == ERR_CANCELLED;
-    if (err_outcome_of(reply->code) == ERR_OUTCOME_UNKNOWN || (gone && p->commits > 1) ||
-        (reply->code == ERR_UNREACHABLE && p->commits > 1)) {
+    bool again = err_outcome_of(reply->code) == ERR_OUTCOME_RETRY; /* of this commit, not of all */
+    if (err_outcome_of(reply->code) == ERR_OUTCOME_UNKNOWN || (p->commits > 1 && (gone || again))) {
         put_check(p);
         return;
     }
