@@ -123,12 +123,15 @@ START_TEST(a_hint_is_followed_without_a_pause_and_remembered)
 }
 END_TEST
 
-static void busy_thrice(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+static const int passing[] = {ERR_BUSY,     ERR_NO_LEADER, ERR_UNAVAILABLE,
+                              ERR_STARTING, ERR_BEHIND,    ERR_DISK_FULL};
+#define PASSING (sizeof(passing) / sizeof(passing[0]))
+
+static void passes(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
-    static const int codes[] = {ERR_BUSY, ERR_NO_LEADER, ERR_UNAVAILABLE};
     struct seen *s = note(f, conn, m);
-    if (s->count <= 3) {
-        fake_say_error(conn, m, codes[s->count - 1]);
+    if (s->count <= PASSING) {
+        fake_say_error(conn, m, passing[s->count - 1]);
     } else {
         fake_say_revision(conn, m, 4);
     }
@@ -137,10 +140,33 @@ static void busy_thrice(struct fake *f, struct fake_conn *conn, const struct wir
 START_TEST(what_was_not_done_is_repeated_until_it_is)
 {
     struct hf_answer a;
-    begin(2, busy_thrice);
+    begin(2, passes);
     ck_assert_int_eq(put(&a), 0);
-    ck_assert_uint_eq(seen.count, 4);
-    ck_assert_uint_eq(seen.sequence[3], 1);
+    ck_assert_uint_eq(seen.count, PASSING + 1);
+    ck_assert_uint_eq(seen.sequence[PASSING], 1);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+static void moved_once(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct seen *s = note(f, conn, m);
+    if (s->count == 1) {
+        fake_say_error(conn, m, ERR_MOVED);
+    } else {
+        fake_say_revision(conn, m, 4);
+    }
+}
+
+START_TEST(a_slot_that_has_moved_is_looked_up_again_and_written_under_a_new_sequence)
+{
+    struct hf_answer a;
+    begin(1, moved_once);
+    ck_assert_int_eq(put(&a), 0);
+    ck_assert_uint_eq(seen.count, 2);
+    ck_assert_uint_eq(seen.sequence[1], 2);
+    ck_assert_uint_eq(seen.ack[1], 1);
     hf_answer_release(&a);
     fake_close(&fake);
 }
@@ -464,6 +490,7 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_lost_write_outside_a_session_is_unknown_and_not_repeated,
           a_hint_is_followed_without_a_pause_and_remembered,
           what_was_not_done_is_repeated_until_it_is,
+          a_slot_that_has_moved_is_looked_up_again_and_written_under_a_new_sequence,
           pauses_grow_and_the_last_refusal_is_told_at_the_deadline,
           a_refusal_is_final_and_names_the_key, no_node_is_unreachable_and_certainly_not_done,
           a_write_that_nobody_answers_is_unknown_and_a_read_is_not_done,
