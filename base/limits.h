@@ -36,11 +36,9 @@ struct limits {
     /* strong data */
     uint64_t groups;              /* of this node */
     uint64_t sessions;            /* of one group */
-    uint64_t session_window;      /* kept replies of one session */
-    uint64_t reply_bytes;         /* of a stored reply; larger ones keep {done, revision} */
     uint64_t watches;             /* of the node */
     uint64_t connection_watches;  /* of one connection */
-    uint64_t watch_bytes;         /* unsent events of one watch */
+    uint64_t watch_bytes;         /* changes of one group, kept for watches */
     uint64_t scan_items;          /* of one reply */
     uint64_t scan_bytes;          /* of one reply */
     uint64_t proposal_bytes;      /* of one entry */
@@ -61,8 +59,6 @@ struct limits {
     uint64_t wal_held_segments; /* kept back by live records before these are moved */
     uint64_t wal_batch_bytes;   /* in one sync */
     uint64_t memtable_bytes;    /* applied and not yet flushed */
-    uint64_t memtable_entries;  /* applied and not yet flushed */
-    uint64_t flush_entries;     /* in one flush transaction */
     uint64_t map_bytes;         /* address space of the state file */
     uint64_t shard_segment_bytes;
     uint64_t disk_reserve_bytes; /* free space below which new writes are refused */
