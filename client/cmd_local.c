@@ -458,6 +458,12 @@ static int local_open_or_make(const struct hf_cmd *cmd, struct local *l, struct 
         return hf_cmd_fail(cmd, ERR_EXISTS, "'%s' is a cluster on port %u, not %u", cmd->dir,
                            l->base_port, cmd->base_port);
     }
+    if ((cmd->groups != 0 && cmd->groups != l->groups) || cmd->set_count != 0) {
+        return hf_cmd_fail(cmd, ERR_EXISTS,
+                           "'%s' is a cluster of %u data group%s with settings of its own: they "
+                           "stay as they were made",
+                           cmd->dir, l->groups, l->groups == 1 ? "" : "s");
+    }
     return 0;
 }
 
