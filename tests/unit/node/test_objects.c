@@ -605,6 +605,29 @@ START_TEST(buckets_and_names_are_checked)
 }
 END_TEST
 
+/* The commit may have reached the log of a leader that then died: whatever the coordinator finds
+ * out about the shards afterwards, it has no certain refusal to give. */
+START_TEST(an_upload_that_fails_after_a_commit_without_an_answer_is_unknown)
+{
+    const uint64_t size = 2 * 6 * 65536; /* whole extents: only the commit is left for the end */
+    uint64_t upload = 0;
+    cluster(5, 3, 2);
+    unsigned leader = rig_leader(r, 1);
+    unsigned coordinator = leader % 5 + 1;
+    ck_assert_int_eq(put_open(coordinator, "x", size, &upload), 0);
+    ck_assert_int_eq(put_parts(coordinator, upload, 0, size), 0);
+    rig_run(r, SECOND);
+    root_set(size);
+    r->nodes[leader - 1].wal_held = true;
+    uint32_t commit = send_commit(coordinator, upload, size);
+    rig_run(r, SECOND / 10);
+    for (unsigned i = 0; i < 3; i++) { /* the leader, and two that are not the coordinator */
+        rig_stop(r, i == 0 ? leader : (coordinator + i - 1) % 5 + 1);
+    }
+    ck_assert_int_eq(wait_for(commit, NULL), ERR_TIMEOUT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("objects");
@@ -627,6 +650,7 @@ int main(void)
     tcase_add_test(tc, lost_shards_are_found_and_rebuilt);
     tcase_add_test(tc, a_cell_with_right_checksums_and_wrong_bytes_is_never_served_and_repaired);
     tcase_add_test(tc, buckets_and_names_are_checked);
+    tcase_add_test(tc, an_upload_that_fails_after_a_commit_without_an_answer_is_unknown);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
