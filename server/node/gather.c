@@ -33,7 +33,7 @@ struct node_gather {
     uint32_t wanted;   /* of the plan: the caller's and those decoded to be compared */
     uint32_t suspects; /* found by the job: data shards read whose hash is wrong */
     bool wrong;        /* found by the job: a decoded cell's hash is wrong */
-    bool lost;         /* some cell is damaged, not only out of reach */
+    uint32_t damaged;  /* of the bad ones: not only out of reach */
     bool busy;
     unsigned reading;
     struct node_gather_read reads[NODE_OBJECT_SHARDS_MAX];
@@ -149,7 +149,7 @@ static void node_gather_blame(struct node_gather *g)
             node_info_damaged(g->spec.info, (uint8_t)s);
         }
     }
-    g->lost = true;
+    g->damaged |= blamed;
     g->bad |= blamed;
     g->have &= ~blamed;
     g->suspects = 0;
@@ -226,7 +226,7 @@ static void node_gather_read_done(struct node *n, void *ctx, int code, struct by
     } else {
         g->bad |= bit;
         if (code == ERR_NOT_FOUND || code == ERR_CORRUPT || code == ERR_RANGE) {
-            g->lost = true;
+            g->damaged |= bit;
             node_info_damaged(g->spec.info, read->shard);
         }
     }
@@ -272,6 +272,20 @@ static bool node_gather_choose(struct node_gather *g)
     return count == k;
 }
 
+/* returns: whether k shards may still be had once nodes that are out of reach come back. */
+static bool node_gather_hope(const struct node_gather *g)
+{
+    const struct node_extent_info *info = g->spec.info;
+    uint32_t able = (info->e.durable | g->empty) & ~g->damaged;
+    unsigned count = 0;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        bool wanted = (g->spec.wanted >> s & 1u) != 0;
+        bool there = !wanted || !node_peer_is_up(g->o->n, info->e.holder[s]);
+        count += (able >> s & 1u) != 0 && there;
+    }
+    return count >= info->shape.scheme.k;
+}
+
 static void node_gather_later(struct node_gather *g)
 {
     g->timer.ctx = g;
@@ -287,7 +301,7 @@ static void node_gather_step(struct node_gather *g)
         return;
     }
     if (!node_gather_choose(g)) {
-        node_gather_end(g, g->lost ? ERR_LOST : ERR_UNAVAILABLE);
+        node_gather_end(g, node_gather_hope(g) ? ERR_UNAVAILABLE : ERR_LOST);
         return;
     }
     uint32_t read = g->chosen & ~g->have & ~g->empty;

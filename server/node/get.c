@@ -125,6 +125,8 @@ static void node_get_answer(struct node_get *g, struct node_blob *blob, uint32_t
     node_get_settle(g);
 }
 
+static void node_get_refresh(struct node_get *g);
+
 /* ---- degraded ------------------------------------------------------------------------------- */
 
 static int node_get_prove(struct node_get *g)
@@ -154,6 +156,9 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
     }
     if (code == 0 && !g->answered) {
         node_get_answer(g, blob, crc_of(node_blob_data(blob), g->bytes));
+    } else if (code == ERR_LOST && g->refs == 1 && !g->answered && !g->refreshed) {
+        g->gathering = false; /* by what was known: shards may lie elsewhere by now */
+        node_get_refresh(g);
     } else if (g->refs == 1) {
         node_get_fail(g, code); /* nothing else is under way */
     } else {
@@ -278,8 +283,6 @@ static void node_get_paced(struct node_objects *o, uint32_t peer, uint64_t took_
     }
 }
 
-static void node_get_refresh(struct node_get *g);
-
 /* returns: 0 and the job is started, or why what came cannot be used. */
 static int node_get_take(struct node_get *g, struct bytes reply)
 {
@@ -288,6 +291,9 @@ static int node_get_take(struct node_get *g, struct bytes reply)
     if (data.cell_bytes != g->cell_bytes || data.data.size != g->bytes ||
         data.leaves_count != compute_leaves_of(g->cell_bytes)) {
         return ERR_CORRUPT;
+    }
+    if (g->blob != NULL) { /* of an earlier answer that was wrong */
+        node_blob_release(g->o->n, g->blob);
     }
     g->blob = node_blob_new(g->o->n, g->bytes);
     if (g->blob == NULL) {
