@@ -284,6 +284,8 @@ static void node_apply_fetched(struct node *n, struct node_fetch *f)
         g->apply_most = (g->apply_end - g->now.index) / 2; /* the records of fewer entries */
     } else if (code == ERR_CORRUPT) {
         node_rebuild(n, g);
+    } else if (err_outcome_of(code) == ERR_OUTCOME_RETRY) {
+        node_apply_later(n, g); /* no memory or no reader for now: it passes */
     } else {
         node_fail(n, code, "state_read");
     }

@@ -124,13 +124,14 @@ int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, s
             (void)buf_append(out, kept.raw.data, kept.raw.size);
         }
     }
-    bool whole =
+    bool fits =
         reply.size <= NODE_REPLY_STORED_MAX && out->size + reply.size <= NODE_SESSION_BYTES_MAX;
     (void)buf_put_u64(out, cmd->sequence);
     (void)buf_put_u32(out, (uint32_t)code);
-    (void)buf_put_u8(out, whole);
-    (void)buf_put_u16(out, whole ? (uint16_t)reply.size : 0);
-    if (whole) {
+    /* a refusal is always answered again as one: its code says all */
+    (void)buf_put_u8(out, fits || code != 0);
+    (void)buf_put_u16(out, fits ? (uint16_t)reply.size : 0);
+    if (fits) {
         (void)buf_append(out, reply.data, reply.size);
     }
     if (out->err != 0) {

@@ -43,6 +43,8 @@ struct sim_seen { /* what one node had shown when it was last looked at */
 };
 
 struct sim_check {
+    uint64_t acked[SIM_NODES_MAX + 1]
+                  [SIM_GROUPS_MAX + 1]; /* newest entry acknowledged to a leader */
     struct sim_group groups[SIM_GROUPS_MAX + 1];
     struct sim_seen seen[SIM_NODES_MAX + 1][SIM_GROUPS_MAX + 1];
     struct raft_entry entries[4096];
@@ -64,9 +66,23 @@ void sim_check_release(struct sim *s)
     s->check = NULL;
 }
 
+/* A log that was damaged or lost its end may say so, but never deny what is committed and was
+ * acknowledged from here: a cut there is silent loss. */
 void sim_check_restarted(struct sim *s, struct sim_node *n)
 {
     memset(s->check->seen[n->id], 0, sizeof(s->check->seen[n->id]));
+    for (uint32_t g = 0; g <= s->options.groups; g++) {
+        struct store_wal_group disk;
+        uint64_t kept = NUM_MIN(s->check->acked[n->id][g], s->check->groups[g].committed);
+        if (kept == 0) {
+            continue;
+        }
+        if (store_wal_group_get(n->wal, g, &disk) != 0 ||
+            (NUM_MAX(disk.last_index, disk.base_index) < kept && !disk.tail_ambiguous)) {
+            sim_fail(s, "silent-cut", "group %u node %u: entry %llu was acknowledged and is gone",
+                     g, n->id, (unsigned long long)kept);
+        }
+    }
 }
 
 static void sim_check_leader(struct sim *s, struct sim_node *n, const struct node_group_view *v)
@@ -199,6 +215,10 @@ void sim_check_frame(struct sim *s, struct sim_node *n, uint16_t frame_kind, str
     if (m.kind == RAFT_MSG_VOTE_REPLY && disk.term == m.term && disk.vote != m.to) {
         sim_fail(s, "durable-before-sent", "group %u node %u: its vote for %u is not on disk",
                  m.group, n->id, m.to);
+    }
+    if (m.kind == RAFT_MSG_APPEND_REPLY) {
+        uint64_t *acked = &s->check->acked[n->id][m.group];
+        *acked = NUM_MAX(*acked, m.index);
     }
     if (m.kind == RAFT_MSG_APPEND_REPLY && m.index > NUM_MAX(disk.last_index, disk.base_index)) {
         sim_fail(s, "durable-before-sent", "group %u node %u acknowledges %llu, disk ends at %llu",

@@ -5,6 +5,7 @@
  */
 #include "tests/sim/sim.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -115,8 +116,21 @@ static void sim_main_mix(struct sim_options *o)
     }
 }
 
+/* An assertion of the product ends the process: say which seed it was. */
+static uint64_t sim_main_seed;
+
+static void sim_main_aborted(int number)
+{
+    (void)number;
+    (void)printf("seed %llu failed: assert: a condition of the product broke, see above\n",
+                 (unsigned long long)sim_main_seed);
+    (void)fflush(stdout);
+    _Exit(1);
+}
+
 static bool sim_main_run(struct sim_main *m, uint64_t seed)
 {
+    sim_main_seed = seed;
     struct sim *s = malloc(sizeof(*s));
     ASSERT(s != NULL);
     struct sim_options options = m->options;
@@ -168,6 +182,7 @@ int main(int argc, char **argv)
     }
     bool ok = true;
     uint64_t runs = 0;
+    (void)signal(SIGABRT, sim_main_aborted);
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (uint64_t seed = m.first; ok && seed <= m.last; seed++, runs++) {
         ok = sim_main_run(&m, seed);
