@@ -23,7 +23,7 @@
 #define KILLS_NODES 5u
 #define KILLS_WORKERS 6u
 #define KILLS_KEYS 6u /* a round */
-#define KILLS_OBJECTS 4096u
+#define KILLS_OBJECTS 65536u
 #define KILLS_OBJECT_BYTES (300u << 10)
 
 struct kills_object {
