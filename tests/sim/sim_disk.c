@@ -16,6 +16,7 @@
 #define SIM_BLOCK 4096u
 #define SIM_SECTOR 512u
 #define SIM_NAME 96u
+#define SIM_DOOMED 2u /* a block whose sync failed */
 
 struct sim_saved {
     uint64_t block;
@@ -239,6 +240,7 @@ static void sim_inode_save(struct sim_inode *inode, uint64_t offset, uint64_t by
 {
     for (uint64_t b = offset / SIM_BLOCK; b * SIM_BLOCK < offset + bytes; b++) {
         if (inode->dirty[b] != 0) {
+            inode->dirty[b] = 1; /* written anew: a later sync will take it along */
             continue;
         }
         if (inode->saved_count == inode->saved_cap) {
@@ -299,15 +301,22 @@ static int sim_sync(void *ctx, struct disk_file *file)
     if (sim_disk_gone(d) || file->life != d->life) {
         return ERR_IO;
     }
-    if (d->fail_sync) {
-        /* as Linux does: the pages count as clean although they never reached the disk */
+    bool fails = d->fail_sync && inode->saved_count > 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < inode->saved_count; i++) {
+        uint8_t *dirty = &inode->dirty[inode->saved[i].block];
+        /* as Linux does: after a failure the pages count as clean although they never reached the
+         * disk, so no later sync writes them */
+        *dirty = fails || *dirty == SIM_DOOMED ? SIM_DOOMED : 0;
+        if (*dirty == SIM_DOOMED) {
+            inode->saved[kept++] = inode->saved[i];
+        }
+    }
+    inode->saved_count = kept;
+    if (fails) {
         d->fail_sync = false;
         return ERR_IO;
     }
-    for (size_t i = 0; i < inode->saved_count; i++) {
-        inode->dirty[inode->saved[i].block] = 0;
-    }
-    inode->saved_count = 0;
     inode->durable_size = inode->size;
     return 0;
 }
@@ -473,7 +482,8 @@ static void sim_inode_crash(struct sim_disk *d, struct sim_inode *inode, struct 
     for (size_t i = 0; i < inode->saved_count; i++) {
         struct sim_saved *saved = &inode->saved[i];
         for (unsigned s = 0; s < SIM_BLOCK / SIM_SECTOR; s++) {
-            bool lost = mood == 0 || (mood >= 2 && rng_chance(rng, 1, 2));
+            bool lost = inode->dirty[saved->block] == SIM_DOOMED || mood == 0 ||
+                        (mood >= 2 && rng_chance(rng, 1, 2));
             size_t at = s * SIM_SECTOR;
             size_t bytes = SIM_SECTOR;
             uint8_t *now = inode->data + saved->block * SIM_BLOCK + at;
