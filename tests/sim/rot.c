@@ -27,9 +27,9 @@ static struct sim *rot_cluster(const struct rot_options *o, bool busy)
     struct sim_options options = {.seed = o->seed,
                                   .nodes = 3,
                                   .groups = 1,
-                                  .seconds = busy ? 6 : 2,
-                                  .clients = busy ? 5 : 3,
-                                  .ops_per_second = busy ? 20 : 10,
+                                  .seconds = busy ? 6 : 1,
+                                  .clients = busy ? 5 : 2,
+                                  .ops_per_second = busy ? 20 : 6,
                                   .wal_segment_bytes = 16u << 10,
                                   .verbose = o->verbose};
     struct sim *s = malloc(sizeof(*s));
@@ -105,7 +105,7 @@ static uint64_t rot_flips(const struct rot_options *o, uint64_t *failed)
     for (unsigned i = 0; i < sim_disk_files(s->nodes[1].disk) && *failed < 10; i++) {
         char name[96];
         (void)snprintf(name, sizeof(name), "%s", sim_disk_file_name(s->nodes[1].disk, i));
-        if (strncmp(name, "wal/", 4) != 0) {
+        if (strncmp(name, "wal/seg-", 8) != 0) {
             continue;
         }
         uint64_t bytes = sim_disk_file_bytes(s->nodes[1].disk, name);
