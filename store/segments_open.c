@@ -77,7 +77,15 @@ static int seg_scan_make_durable(struct seg_scan *scan, const struct seg_loc *lo
     struct disk_io part = {.data = s->scratch,
                            .bytes = store_seg_data_at(loc->bytes, loc->leaves_count) + loc->bytes};
     scan->seg->dirty = true;
-    return scan->lost ? 0 : s->disk.write(s->disk.ctx, scan->seg->file, loc->offset, &part, 1);
+    if (scan->lost && scan->found == 0) {
+        /* the first record of a file that the index does not know: its header may be in the same
+         * state */
+        uint8_t raw[SEG_FILE_HEADER_USED];
+        struct disk_io head = {.data = raw, .bytes = sizeof(raw)};
+        store_seg_file_header_put(raw, &s->options, scan->seg->number);
+        TRY(s->disk.write(s->disk.ctx, scan->seg->file, 0, &head, 1));
+    }
+    return s->disk.write(s->disk.ctx, scan->seg->file, loc->offset, &part, 1);
 }
 
 /* Indexes a record, unless the index has the cell in a later place. */
