@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PROC_STAT_BYTES 1024u
+#define PROC_THREADS_FIELD 20u
 #define PROC_STARTED_FIELD 22u /* of proc(5) */
 
 void hf_sleep_ms(uint64_t ms)
@@ -60,6 +61,10 @@ static bool proc_look(long pid, char *state, uint64_t *started)
             return false;
         }
         at++;
+        if (field + 1 == PROC_THREADS_FIELD && *state == 'Z' && strncmp(at, "0 ", 2) != 0 &&
+            strncmp(at, "1 ", 2) != 0) {
+            *state = 'R'; /* other threads still end, and hold its files and locks till then */
+        }
     }
     return hf_cmd_number(bytes_of(at, strcspn(at, " ")), started);
 }
