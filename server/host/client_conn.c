@@ -69,6 +69,9 @@ static int client_arrived(struct host_stream *s, struct bytes data, size_t *used
         host_step(s->host, &ev);
         *used += c->scan.at;
         c->scanning = false;
+        if (++s->host->steps >= HOST_STEPS_MAX) {
+            host_drain(s->host);
+        }
     }
     return 0;
 }

@@ -25,6 +25,7 @@
 
 #define HOST_READ_BYTES 65536u
 #define HOST_FX_MAX 128u
+#define HOST_STEPS_MAX 512u /* events of clients before their effects are carried out */
 #define HOST_IOV_MAX 96u
 #define HOST_PREFIX_BYTES WIRE_FRAME_HEADER_BYTES
 #define HOST_JOBS_MAX 64u /* posted at once */
@@ -67,6 +68,7 @@ struct host_stream {
     size_t sent_bytes; /* of the first item */
     uint64_t out_bytes;
     uint64_t out_bytes_max;
+    uint32_t out_items;
     size_t writing_bytes;
     struct host_stream *dirty_next;
     uint64_t half_since_us; /* 0: no message is half-received */
@@ -120,6 +122,9 @@ void host_threads_stop(struct host_threads *t, struct node *n);
 
 /* Fills the times of ev and gives it to the node. */
 void host_step(struct host *h, struct node_event *ev);
+/* Carries out what the node wants, but writes nothing yet. One read of a client may hold thousands
+ * of requests, so their answers are not left to pile up until the turn ends. */
+void host_drain(struct host *h);
 uint64_t host_now_us(void); /* CLOCK_BOOTTIME */
 int host_loop_init(struct host *h, struct err_info *why);
 /* The node must end; host_run returns code. */
@@ -209,7 +214,8 @@ struct host {
     uv_signal_t signals[2];
     bool loop_open;
     bool signals_open;
-    bool dirty; /* the node has been stepped since the last pump */
+    bool dirty;     /* the node has been stepped since the last pump */
+    unsigned steps; /* by clients since effects were last carried out */
     bool ending;
     int code;
     uint64_t wall_us;

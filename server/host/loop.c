@@ -107,12 +107,13 @@ static void pump_carry(struct host *h, struct pump_jobs *jobs, struct node_fx *f
     }
 }
 
-static void pump_drain(struct host *h)
+void host_drain(struct host *h)
 {
     struct node_fx fx[HOST_FX_MAX];
     struct pump_jobs jobs;
     memset(jobs.count, 0, sizeof(jobs.count));
     unsigned count = node_poll(h->node, fx, HOST_FX_MAX);
+    h->steps = 0;
     while (count > 0) {
         for (unsigned i = 0; i < count; i++) {
             pump_carry(h, &jobs, &fx[i]);
@@ -130,7 +131,7 @@ static void loop_pump(struct host *h)
     h->wall_us = loop_wall_us();
     while (h->dirty || h->dirty_first != NULL) {
         h->dirty = false;
-        pump_drain(h);
+        host_drain(h);
         host_streams_flush(h);
     }
 }

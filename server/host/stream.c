@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STREAM_ITEM_COST (sizeof(struct host_item) + 128u) /* with what the heap adds */
+
 int host_stream_init(struct host_stream *s, struct host *h, const struct host_stream_ops *ops,
                      size_t in_bytes_max)
 {
@@ -208,7 +210,9 @@ int host_stream_send(struct host_stream *s, const uint8_t *prefix, size_t prefix
     }
     *head = (struct buf){.data = NULL};
     size_t bytes = stream_item_bytes(item);
-    if (s->ended || s->out_bytes + bytes > s->out_bytes_max) {
+    /* small items cost more than their bytes; the first may have the whole bound */
+    uint64_t kept = s->out_bytes + (uint64_t)s->out_items * STREAM_ITEM_COST;
+    if (s->ended || kept + bytes > s->out_bytes_max) {
         stream_item_free(h, item);
         return s->ended ? ERR_CONNECTION : ERR_BUSY;
     }
@@ -220,6 +224,7 @@ int host_stream_send(struct host_stream *s, const uint8_t *prefix, size_t prefix
     }
     s->last = item;
     s->out_bytes += bytes;
+    s->out_items++;
     if (!s->dirty) {
         s->dirty = true;
         s->dirty_next = h->dirty_first;
@@ -270,6 +275,7 @@ static void stream_sent(struct host_stream *s, size_t bytes)
         struct host_item *item = s->first;
         s->sent_bytes -= stream_item_bytes(item);
         s->first = item->next;
+        s->out_items--;
         stream_item_free(s->host, item);
     }
     if (s->first == NULL) {
