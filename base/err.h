@@ -52,6 +52,7 @@
     X(COMPACTED, -2021, "history is no longer kept")              \
     X(LEVEL, -2022, "format level is not supported")              \
     X(PERMISSION, -2023, "permission denied")                     \
+    X(REPLAYED, -2024, "packet was seen before")                  \
     X(TIMEOUT, -3001, "no answer in time")                        \
     X(CONNECTION, -3002, "connection was lost")                   \
     X(IO, -3003, "input or output failed")                        \

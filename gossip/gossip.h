@@ -290,15 +290,25 @@ void gossip_counters_get(const struct gossip *g, struct gossip_counters *out);
  *    2     2 key: number of the cluster's key
  *    4     4 sender
  *    8     8 epoch of the sender
- *   16     8 counter, from 0, never twice in one epoch
- *   24     n AES-256-GCM of the message
- *   24+n  16 tag
+ *   16     8 counter, from 0, never twice in one epoch and channel
+ *   24     8 epoch of the destination as the sender knows it; 0: it does not
+ *   32     n AES-256-GCM of the message
+ *   32+n  16 tag
  *
- * Nonce: 4 zero bytes, counter. Additional data: the 24 bytes of the header, cluster id, a label
- * for what this is, destination. The key of a packet is HKDF-SHA-256 of the cluster's key over
- * (cluster, sender, incarnation of the sender's seat, epoch): no two senders and no two starts of
- * one share one, so a counter is all a nonce needs. */
-#define GOSSIP_SEAL_HEADER_BYTES 24u
+ * Nonce: channel u32, counter u64. Additional data, 69 bytes: the header 32, cluster id 16, the
+ * label "holdfast gossip 1" 17, destination u32. The key of a packet is HKDF-SHA-256 of the
+ * cluster's key, without salt, over 53 bytes: the label 17, cluster id 16, sender u32, incarnation
+ * of the sender's seat u64, epoch of the sender u64. No two senders and no two starts of one share
+ * a key, so channel and counter are all that a nonce needs.
+ *
+ * Replay. Within one start of the receiver, what was seen is refused: a window of counters for each
+ * sender and channel, which an epoch that is newer replaces. A new start of the receiver has
+ * forgotten its windows; so a packet names the start that it is for, and what was captured before
+ * this start is not believed. Who sends to an earlier start does not know better: it is told by a
+ * greeting, which is a packet without text. In most cases nobody needs one: of two starts, the one
+ * that group 0 recorded later knows the earlier. A greeting is no longer than what it answers, and
+ * what was captured causes at most one each. */
+#define GOSSIP_SEAL_HEADER_BYTES 32u
 #define GOSSIP_SEAL_TAG_BYTES 16u
 #define GOSSIP_SEAL_BYTES (GOSSIP_SEAL_HEADER_BYTES + GOSSIP_SEAL_TAG_BYTES)
 #define GOSSIP_KEY_BYTES 32u
@@ -331,16 +341,18 @@ struct gossip_key {
     uint8_t bytes[GOSSIP_KEY_BYTES];
 };
 
-struct gossip_seal; /* keys, own counter, and for each sender: epoch, replay window, derived keys */
+struct gossip_seal; /* keys, own counters, and for each sender: epoch, windows, derived keys */
 
 struct gossip_seal_options {
     uint32_t self;
+    uint64_t incarnation; /* of the own seat */
     uint64_t epoch;
     uint8_t cluster[GOSSIP_CLUSTER_BYTES];
     uint32_t senders_max;
     struct gossip_cipher cipher;
 };
 
+/* returns: 0, ERR_INVALID (self, incarnation or epoch 0, no cipher), ERR_NO_MEMORY. */
 int gossip_seal_new(struct gossip_seal **out, const struct gossip_seal_options *options,
                     const struct alloc *alloc);
 void gossip_seal_free(struct gossip_seal *s);
@@ -348,13 +360,17 @@ void gossip_seal_free(struct gossip_seal *s);
 /* The whole keyring, as group 0 has it. returns: 0 or ERR_INVALID (none or two used, same number
  * twice), and nothing is changed. */
 int gossip_seal_keys(struct gossip_seal *s, const struct gossip_key *keys, unsigned count);
-/* Who may send: incarnation of its seat, and the least epoch that counts. Rises only, but for a new
- * incarnation. returns: 0 or ERR_BUSY (senders_max). */
+/* Who may send, and whom packets are for: incarnation of its seat, and the least epoch that counts.
+ * Both rise only; a new incarnation begins at its epoch_least.
+ * returns: 0, ERR_BUSY (senders_max), ERR_INVALID (id 0). */
 int gossip_seal_sender(struct gossip_seal *s, uint32_t id, uint64_t incarnation,
                        uint64_t epoch_least);
+/* The roster no longer has it: what it sends is refused. */
+void gossip_seal_forget(struct gossip_seal *s, uint32_t id);
 
-/* out: appended. returns: 0, ERR_STARTING (no key in use), ERR_OVERFLOW (counter used up), the
- * error of out or of the cipher. */
+/* text: may be empty: a greeting. out: appended.
+ * returns: 0, ERR_STARTING (no key in use), ERR_OVERFLOW (counter used up), the error of out or of
+ * the cipher. A counter that was taken is not given back. */
 int gossip_seal_close(struct gossip_seal *s, enum gossip_channel channel, uint32_t destination,
                       struct bytes text, struct buf *out);
 
@@ -362,18 +378,25 @@ struct gossip_opened {
     uint32_t sender;
     uint64_t epoch;
     uint16_t key;
-    struct bytes text; /* in the buffer given */
+    struct bytes text; /* in the buffer given; empty: a greeting, it says that the sender lives */
 };
 /* packet: as it came. into: of at least packet.size bytes.
- * returns: 0; ERR_PROTOCOL (not a packet of this version), ERR_NOT_FOUND (unknown sender or key),
+ * returns: 0 and *out;
+ *          ERR_BEHIND and *out but for text: authentic, but for another start of this node. Answer
+ *          with a greeting to out->sender, where it is known to live or where this came from;
+ *          ERR_PROTOCOL (not a packet of this version and channel), ERR_NOT_FOUND (unknown sender),
+ *          ERR_PERMISSION (sealed by a key not in the keyring: not yet or no longer),
  *          ERR_FENCED (epoch older than known), ERR_REPLAYED (seen, or too old to tell),
- *          ERR_CORRUPT (not sealed for this cluster, label and node by that key). Each is counted;
- *          nothing but ERR_CORRUPT costs a decryption, and none changes what is believed. */
+ *          ERR_CORRUPT (not sealed for this cluster and node by that sender and key),
+ *          ERR_NO_MEMORY (of the cipher).
+ * Each is counted; nothing but 0, ERR_BEHIND and ERR_CORRUPT costs a decryption, and none but 0
+ * changes what is believed. */
 int gossip_seal_open(struct gossip_seal *s, enum gossip_channel channel, struct bytes packet,
                      uint8_t *into, struct gossip_opened *out);
 
 struct gossip_seal_counters {
     uint64_t sealed, opened, malformed, unknown_sender, unknown_key, old_epoch, replayed, forged;
+    uint64_t stale; /* authentic, for another start of this node */
 };
 void gossip_seal_counters_get(const struct gossip_seal *s, struct gossip_seal_counters *out);
 /* returns: the number of the key that sealed what sender sent last; 0: nothing yet. */
