@@ -25,6 +25,8 @@
 #include <string.h>
 #include <strings.h>
 
+#undef alloca /* a macro where _GNU_SOURCE is defined */
+
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy strtok
 #pragma GCC poison sprintf vsprintf
