@@ -79,6 +79,8 @@ struct gossip_rules {
     uint32_t suspicion_mult;   /* memberlist's minimum: mult * max(1, log10 N) * probe_interval */
     uint32_t suspicion_max_mult;
     uint32_t confirmations;  /* distinct other accusers that bring the timer to its minimum */
+    bool late_is_own;        /* a late tick raises the own score and moves deadlines; else, as in
+                                memberlist, the timers that are due just fire */
     uint32_t health_max;     /* local health: 0 (healthy) to max - 1; stretches probing */
     bool demand;             /* hearers of a new suspicion probe the subject */
     uint32_t demand_probers; /* expected number of them: each with probability this / N */
@@ -208,8 +210,8 @@ void gossip_evidence(struct gossip *g, uint32_t peer, enum gossip_evidence_kind 
 /* A stream message of this token could not be delivered (code < 0) or was handed over (0). */
 void gossip_stream_done(struct gossip *g, uint64_t token, int code, uint64_t now_us);
 
-/* Runs what is due. A tick that comes late is this node's own fault: it raises the local health
- * score and moves all deadlines by the lateness. */
+/* Runs what is due. By rules.late_is_own, a tick that comes late is this node's own fault: it
+ * raises the local health score and moves all deadlines by the lateness. */
 void gossip_tick(struct gossip *g, uint64_t now_us);
 /* returns: when gossip_tick wants to be called; never UINT64_MAX. */
 uint64_t gossip_deadline(const struct gossip *g);
