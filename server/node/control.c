@@ -9,14 +9,12 @@
  *   SLOTS   one                        each: first u16, last u16, group u32
  *   PLACE   placement group u32be      node ids u32
  *   GRANT   one                        next grant u64
+ *   ROSTER  one                        what was decided about each node: roster.c
  */
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
 
-#define NODE_BOOT_AT 20u /* of boot and nonce in a NODE record */
-#define NODE_BOOT_HEAD 36u
-
-static struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5])
+struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5])
 {
     into[0] = kind;
     num_put_u32_be(into + 1, number);
@@ -25,7 +23,7 @@ static struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t in
 
 /* ---- the tables in memory ------------------------------------------------------------------- */
 
-static struct node_control_peer *node_control_peer_of(const struct node *n, uint32_t id)
+struct node_control_peer *node_control_peer_of(const struct node *n, uint32_t id)
 {
     for (uint32_t i = 0; i < n->control->nodes_count; i++) {
         if (n->control->peers[i].id == id) {
@@ -61,6 +59,7 @@ int node_control_init(struct node *n)
     for (uint32_t i = 0; i < c->nodes_count; i++) {
         c->peers[i].id = n->identity.nodes[i].id;
         c->peers[i].incarnation = n->identity.nodes[i].incarnation;
+        c->peers[i].state = NODE_MEMBER_IN;
     }
     for (uint32_t i = 0; i < n->identity.slots_count; i++) {
         const struct wire_identity_slots *range = &n->identity.slots[i];
@@ -107,6 +106,8 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
     }
     if (name.data[0] == NODE_KEY_SLOTS) {
         node_control_note_slots(c, value);
+    } else if (name.data[0] == NODE_KEY_ROSTER) {
+        node_roster_note(n, value);
     } else if (name.data[0] == NODE_KEY_PLACE && number < n->identity.placement_groups &&
                value.size == c->nodes_count * sizeof(uint32_t)) {
         for (uint32_t i = 0; i < c->nodes_count; i++) {
@@ -288,6 +289,7 @@ static int node_grant_apply(struct node_sm *sm, const struct node_cmd *cmd, stru
 const struct node_op node_control_ops[] = {
     {NODE_OP_NODE_BOOT, "node_boot", node_boot_keys, node_boot_apply},
     {NODE_OP_GRANT, "grant", node_grant_keys, node_grant_apply},
+    {NODE_OP_NODE_STATE, "node_state", node_roster_state_keys, node_roster_state_apply},
     {0, NULL, NULL, NULL},
 };
 
@@ -295,12 +297,12 @@ const struct node_op node_control_ops[] = {
 static int node_control_want(struct bytes body, struct node_keys *keys, struct node_range *range)
 {
     static const uint8_t from[1] = {NODE_KEY_NODE};
-    static const uint8_t to[1] = {NODE_KEY_GRANT};
+    static const uint8_t to[1] = {NODE_KEY_CONTROL_END};
     (void)body;
     (void)keys;
     range->from = bytes_of(from, 1);
     range->to = bytes_of(to, 1);
-    range->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 1;
+    range->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     range->bytes_max = 4u << 20;
     return 0;
 }

@@ -222,7 +222,7 @@ static void node_install_read_control(struct node *n, struct node_group *g)
 {
     struct node_fetch *f = node_fetch_new(n, g);
     const uint8_t first[1] = {NODE_KEY_NODE};
-    const uint8_t end[1] = {NODE_KEY_GRANT};
+    const uint8_t end[1] = {NODE_KEY_CONTROL_END};
     uint8_t raw[NODE_PREFIX_BYTES + 1];
     if (f == NULL) {
         return;
@@ -231,7 +231,7 @@ static void node_install_read_control(struct node *n, struct node_group *g)
     (void)buf_append(&f->from, key.data, key.size);
     key = node_key_of(g, bytes_of(end, 1), raw);
     (void)buf_append(&f->to, key.data, key.size);
-    f->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 1;
+    f->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     f->bytes_max = 4u << 20;
     f->ended = node_install_control;
     if (node_fetch_start(f) != 0) {

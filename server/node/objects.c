@@ -446,6 +446,14 @@ void node_objects_peer_down(struct node_objects *o, uint32_t peer)
     (void)peer;
 }
 
+void node_objects_member(struct node_objects *o, uint32_t node, bool out)
+{
+    (void)node;
+    if (out) {
+        node_repair_kick(o);
+    }
+}
+
 void node_objects_conn_gone(struct node_objects *o, uint64_t conn)
 {
     node_put_conn_gone(o, conn);

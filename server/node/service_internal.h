@@ -38,7 +38,9 @@ enum node_key_kind {
     NODE_KEY_SLOTS = 0x31,   /* group 0: one record, slot ranges to groups */
     NODE_KEY_PLACE = 0x32,   /* group 0: placement group u32be: ordered node list */
     NODE_KEY_GRANT = 0x33,   /* group 0: one record, next grant */
+    NODE_KEY_ROSTER = 0x34,  /* group 0: one record, what was decided about each node */
 };
+#define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 
 #define NODE_NAME_BYTES_MAX 1100 /* of a record's name with its kind byte */
 
@@ -105,6 +107,7 @@ enum {
     NODE_OP_FREE,           /* a replaced version's records go, a bounded part at a time */
     NODE_OP_NODE_BOOT = 64, /* group 0: a node's boot number and nonce */
     NODE_OP_GRANT,          /* group 0: a coordinator's grant */
+    NODE_OP_NODE_STATE,     /* group 0: a node is out, or a member again */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -292,6 +295,9 @@ bool node_peer_is_up(const struct node *n, uint32_t peer); /* true for itself */
 unsigned node_peers_up(const struct node *n);              /* itself counted */
 /* returns: the group that owns the slot of a space or bucket name. */
 uint32_t node_group_of(const struct node *n, struct bytes name);
+/* Whether group 0 decided that the node is out: what lies there counts as lost and belongs
+ * elsewhere. A node that is only unreachable is not. */
+bool node_member_out(const struct node *n, uint32_t id);
 bool node_leads(const struct node *n, uint32_t group); /* and its no-op is committed */
 /* The stored placement list of a placement group: ordered node ids. */
 unsigned node_place(const struct node *n, uint32_t placement_group, uint32_t *nodes, unsigned max);
@@ -304,6 +310,8 @@ void node_objects_start(struct node_objects *o);                 /* after recove
 void node_objects_free(struct node_objects *o);
 void node_objects_peer_up(struct node_objects *o, uint32_t peer);
 void node_objects_peer_down(struct node_objects *o, uint32_t peer);
+/* Group 0's decision about a node is another one now; it may come again with the same value. */
+void node_objects_member(struct node_objects *o, uint32_t node, bool out);
 void node_objects_conn_gone(struct node_objects *o, uint64_t conn); /* its uploads end */
 void node_objects_led(struct node_objects *o, uint32_t group);      /* this node now leads group */
 struct node_objects *node_objects_get(struct node *n);
