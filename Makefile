@@ -24,7 +24,7 @@ test:
 
 bench:
 	@scripts/install-deps bench
-	@cmake --preset release >/dev/null && cmake --build build/release --target holdfastd holdfast bench_kv_load bench_coding
+	@cmake --preset release >/dev/null && cmake --build build/release --target holdfastd holdfast bench_kv_load bench_coding bench_failover
 	@bench/run
 
 soak:

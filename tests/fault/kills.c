@@ -1,11 +1,13 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * kills --dir DIR [--rounds N] [--seed S] [--history FILE]: five real processes under load. Each
- * round kills one or two nodes, or all five at once, with SIGKILL, starts them again, and waits
- * until the cluster serves. Workers meanwhile put, get, compare and set, increment and store
- * objects. At the end: the history of the keys is linearizable, every increment that was
- * acknowledged counted once, and every object that was acknowledged is there and whole.
+ * kills --dir DIR [--rounds N] [--seed S] [--history FILE]: five real processes under load. With
+ * --endpoints H:P,... --until FILE the cluster is somebody else's, and so are the faults, until
+ * FILE is there. Otherwise each round kills one or two nodes, or all five at once, with SIGKILL,
+ * starts them again, and waits until the cluster serves. Workers meanwhile put, get, compare and
+ * set, increment and store objects. At the end: the history of the keys is linearizable, every
+ * increment that was acknowledged counted once, and every object that was acknowledged is there and
+ * whole.
  */
 #include "base/err.h"
 #include "base/num.h"
@@ -19,6 +21,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KILLS_NODES 5u
 #define KILLS_WORKERS 6u
@@ -34,6 +37,8 @@ struct kills_object {
 struct kills {
     const char *dir;
     const char *tool;
+    const char *until; /* of somebody else's cluster; NULL: the own one */
+    uint64_t rest_ms;  /* at least, between a worker's operations */
     char endpoints[512];
     uint64_t seed;
     unsigned rounds;
@@ -46,6 +51,8 @@ struct kills {
     uint64_t incr_acked;
     uint64_t incr_unknown;
     uint64_t serves; /* operations that went well */
+    uint64_t served_ns;
+    uint64_t gap_ns; /* the longest time without one */
     struct kills_object objects[KILLS_OBJECTS];
     unsigned objects_count;
     unsigned objects_refused;
@@ -136,13 +143,24 @@ static void kills_begin(struct kills_worker *w, struct history_op *op, uint32_t 
     (void)pthread_mutex_unlock(&k->lock);
 }
 
+/* Under the lock: an operation has ended, well or not. */
+static void kills_count(struct kills *k, bool well)
+{
+    if (well) {
+        uint64_t now_ns = kills_now_ns();
+        k->gap_ns = NUM_MAX(k->gap_ns, now_ns - k->served_ns);
+        k->served_ns = now_ns;
+        k->serves++;
+    }
+}
+
 static void kills_done(struct kills_worker *w, uint32_t number, int code, uint32_t value)
 {
     struct kills *k = w->k;
     enum history_end end = kills_end(code);
     (void)pthread_mutex_lock(&k->lock);
     history_end(&k->history, number, end, value, kills_now_ns() - k->from_ns);
-    k->serves += end == HISTORY_OK;
+    kills_count(k, end == HISTORY_OK);
     if (end == HISTORY_INFO) {
         w->process = k->processes++;
     }
@@ -205,7 +223,7 @@ static void kills_incr(struct kills_worker *w)
     hf_answer_release(&answer);
     (void)pthread_mutex_lock(&k->lock);
     k->incr_acked += err == 0;
-    k->serves += err == 0;
+    kills_count(k, err == 0);
     k->incr_unknown += kills_end(err) == HISTORY_INFO;
     (void)pthread_mutex_unlock(&k->lock);
 }
@@ -277,7 +295,7 @@ static void kills_object(struct kills_worker *w)
         k->objects[k->objects_count++] = object;
     }
     k->objects_refused += err != 0;
-    k->serves += err == 0;
+    kills_count(k, err == 0);
     (void)pthread_mutex_unlock(&k->lock);
 }
 
@@ -300,7 +318,7 @@ static void *kills_work(void *arg)
         } else {
             kills_key(w);
         }
-        kills_pause_ms(rng_below(&w->rng, 6));
+        kills_pause_ms(w->k->rest_ms + rng_below(&w->rng, 6 + w->k->rest_ms));
     }
     hf_client_free(w->client);
     return NULL;
@@ -356,6 +374,21 @@ static bool kills_round(struct kills *k, struct rng *rng)
     (void)fflush(stdout);
     (void)pthread_mutex_unlock(&k->lock);
     return ok;
+}
+
+/* Somebody else does the harm. A round is so long that no key gets too many operations. */
+static bool kills_watch(struct kills *k)
+{
+    bool ok = kills_wait_served(k, 10);
+    while (ok && access(k->until, F_OK) != 0) {
+        for (unsigned i = 0; i < 60 && access(k->until, F_OK) != 0; i++) {
+            kills_pause_ms(50);
+        }
+        (void)pthread_mutex_lock(&k->lock);
+        k->round++;
+        (void)pthread_mutex_unlock(&k->lock);
+    }
+    return ok && kills_wait_served(k, 10);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -420,6 +453,8 @@ static bool kills_check(struct kills *k, const char *path)
         ASSERT(to != NULL && history_write(&k->history, to) && fclose(to) == 0);
     }
     bool fits = history_check(&k->history, 200000000u, &key, &gave_up);
+    (void)printf("longest time without an operation that went well: %" PRIu64 " ms\n",
+                 k->gap_ns / 1000000);
     (void)printf("history: %u operations on keys, %s\n", k->history.count,
                  fits ? "linearizable" : "NOT linearizable");
     if (!fits) {
@@ -432,20 +467,23 @@ static bool kills_run(struct kills *k, const char *path)
 {
     struct kills_worker workers[KILLS_WORKERS];
     struct rng rng;
-    bool ok = kills_local(k, "up --nodes 5", k->endpoints, sizeof(k->endpoints)) == 0;
+    bool ok =
+        k->until != NULL || kills_local(k, "up --nodes 5", k->endpoints, sizeof(k->endpoints)) == 0;
     char command[1024];
     (void)snprintf(command, sizeof(command), "%s bucket create kills --ec 3+2 --endpoints %s",
                    k->tool, k->endpoints);
     ok = ok && system(command) == 0;
     rng_init(&rng, k->seed);
     k->from_ns = kills_now_ns();
+    k->served_ns = k->from_ns;
     for (unsigned i = 0; ok && i < KILLS_WORKERS; i++) {
         workers[i] = (struct kills_worker){.k = k, .number = i, .process = k->processes++};
         rng_init(&workers[i].rng, k->seed * 64 + i);
         ASSERT(pthread_create(&workers[i].thread, NULL, kills_work, &workers[i]) == 0);
     }
     bool started = ok;
-    for (unsigned i = 0; ok && i < k->rounds; i++) {
+    ok = ok && (k->until == NULL || kills_watch(k));
+    for (unsigned i = 0; ok && k->until == NULL && i < k->rounds; i++) {
         ok = kills_round(k, &rng);
     }
     (void)pthread_mutex_lock(&k->lock);
@@ -455,7 +493,7 @@ static bool kills_run(struct kills *k, const char *path)
         (void)pthread_join(workers[i].thread, NULL);
     }
     ok = ok && kills_check(k, path);
-    return kills_local(k, "down", NULL, 0) == 0 && ok;
+    return (k->until != NULL || kills_local(k, "down", NULL, 0) == 0) && ok;
 }
 
 int main(int argc, char **argv)
@@ -471,13 +509,20 @@ int main(int argc, char **argv)
             k.rounds = (unsigned)strtoul(argv[i + 1], NULL, 10);
         } else if (strcmp(argv[i], "--seed") == 0) {
             k.seed = strtoull(argv[i + 1], NULL, 10);
+        } else if (strcmp(argv[i], "--endpoints") == 0) {
+            (void)snprintf(k.endpoints, sizeof(k.endpoints), "%s", argv[i + 1]);
+            k.rest_ms = 15;
+        } else if (strcmp(argv[i], "--until") == 0) {
+            k.until = argv[i + 1];
         } else if (strcmp(argv[i], "--history") == 0) {
             path = argv[i + 1];
         }
     }
-    if (k.dir == NULL) {
+    if ((k.dir == NULL) == (k.until == NULL)) {
         (void)fprintf(stderr, "usage: kills --dir DIR [--rounds N] [--seed S] [--history FILE] "
-                              "[--tool HOLDFAST]\n");
+                              "[--tool HOLDFAST]\n"
+                              "       kills --endpoints H:P,... --until FILE [--seed S] "
+                              "[--history FILE] [--tool HOLDFAST]\n");
         return 2;
     }
     (void)pthread_mutex_init(&k.lock, NULL);
