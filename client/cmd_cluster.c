@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -383,25 +384,52 @@ int hf_make_dir(const char *path, struct err_info *why)
     return err_set(why, err, "cannot make '%s': %s", path, strerror(errno));
 }
 
-int hf_plan_make(struct wire_identity_node *nodes, unsigned count, unsigned groups,
-                 struct wire_identity *out, struct err_info *why)
+static int plan_random(void *into, size_t bytes, struct err_info *why)
 {
-    struct wire_identity_plan plan = {.nodes = nodes, .nodes_count = count, .data_groups = groups};
-    if (uv_random(NULL, NULL, plan.cluster, sizeof(plan.cluster), 0, NULL) != 0) {
-        return err_set(why, ERR_UNAVAILABLE, "the system has no random bytes");
-    }
-    return wire_identity_make(&plan, out, why);
+    return uv_random(NULL, NULL, into, bytes, 0, NULL) == 0
+               ? 0
+               : err_set(why, ERR_UNAVAILABLE, "the system has no random bytes");
 }
 
-int hf_bundle_write(struct wire_identity *plan, uint32_t node, const char *dir,
-                    struct err_info *why)
+/* A key pair of Ed25519: the private key is any 32 bytes. */
+static int plan_key_pair(uint8_t *private_key, uint8_t *public_key, struct err_info *why)
+{
+    size_t bytes = WIRE_IDENTITY_KEY_BYTES;
+    TRY(plan_random(private_key, WIRE_IDENTITY_KEY_BYTES, why));
+    EVP_PKEY *pair =
+        EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, private_key, WIRE_IDENTITY_KEY_BYTES);
+    bool made = pair != NULL && EVP_PKEY_get_raw_public_key(pair, public_key, &bytes) == 1 &&
+                bytes == WIRE_IDENTITY_KEY_BYTES;
+    EVP_PKEY_free(pair);
+    return made ? 0 : err_set(why, ERR_UNAVAILABLE, "openssl makes no key of 'ED25519'");
+}
+
+int hf_plan_make(struct wire_identity_node *nodes, unsigned count, unsigned groups,
+                 struct hf_plan *out, struct err_info *why)
+{
+    uint8_t gossip_key[WIRE_IDENTITY_KEY_BYTES];
+    struct wire_identity_plan plan = {
+        .nodes = nodes, .nodes_count = count, .data_groups = groups, .gossip_key = gossip_key};
+    ASSERT(count <= WIRE_IDENTITY_NODES_MAX);
+    TRY(plan_random(plan.cluster, sizeof(plan.cluster), why));
+    TRY(plan_random(gossip_key, sizeof(gossip_key), why));
+    for (unsigned i = 0; i < count; i++) {
+        TRY(plan_key_pair(out->private_keys[i], nodes[i].public_key, why));
+    }
+    return wire_identity_make(&plan, &out->identity, why);
+}
+
+int hf_bundle_write(struct hf_plan *plan, uint32_t node, const char *dir, struct err_info *why)
 {
     struct alloc heap = alloc_heap();
+    struct wire_identity *own = &plan->identity;
     struct buf out;
     char path[4096 + 16];
-    TRY(wire_identity_claim(plan, node));
+    TRY(wire_identity_claim(own, node));
+    size_t at = (size_t)(wire_identity_node_of(own, node) - own->nodes);
+    memcpy(own->private_key, plan->private_keys[at], sizeof(own->private_key));
     buf_init(&out, &heap, WIRE_IDENTITY_BYTES_MAX);
-    int err = wire_identity_encode(plan, &out);
+    int err = wire_identity_encode(own, &out);
     if (err == 0) {
         (void)snprintf(path, sizeof(path), "%s/identity", dir);
         err = hf_write_new(path, buf_view(&out), why);
@@ -436,15 +464,16 @@ static int init_node(const char *text, uint32_t id, struct wire_identity_node *o
     return 0;
 }
 
-static int init_write(const struct hf_cmd *cmd, struct wire_identity *plan)
+static int init_write(const struct hf_cmd *cmd, struct hf_plan *made)
 {
+    const struct wire_identity *plan = &made->identity;
     struct err_info why = {.code = 0};
     char path[4096];
     for (uint32_t id = 1; id <= plan->nodes_count; id++) {
         (void)snprintf(path, sizeof(path), "%.4000s/node%u", cmd->dir, id);
         int err = hf_make_dir(path, &why);
         if (err == 0) {
-            err = hf_bundle_write(plan, id, path, &why);
+            err = hf_bundle_write(made, id, path, &why);
         }
         if (err != 0) {
             return hf_cmd_fail(cmd, err, "%s", why.text);
@@ -469,7 +498,7 @@ static int init_write(const struct hf_cmd *cmd, struct wire_identity *plan)
 
 static int cluster_init(const struct hf_cmd *cmd)
 {
-    static struct wire_identity plan;
+    static struct hf_plan plan;
     struct wire_identity_node nodes[HF_CMD_NODES_MAX];
     struct err_info why = {.code = 0};
     struct stat st;

@@ -32,12 +32,17 @@ int hf_map_read(struct bytes packed, struct hf_map *out);
 /* A file that must not be there yet; synced. */
 int hf_write_new(const char *path, struct bytes data, struct err_info *why);
 int hf_make_dir(const char *path, struct err_info *why);
-/* A plan with a random cluster id. */
+/* What all nodes of a new cluster know, and what each alone knows. */
+struct hf_plan {
+    struct wire_identity identity;
+    uint8_t private_keys[WIRE_IDENTITY_NODES_MAX][WIRE_IDENTITY_KEY_BYTES]; /* as nodes[] */
+};
+
+/* A plan with a random cluster id and random keys. nodes: their public keys are set. */
 int hf_plan_make(struct wire_identity_node *nodes, unsigned count, unsigned groups,
-                 struct wire_identity *out, struct err_info *why);
-/* Writes dir/identity of one node. */
-int hf_bundle_write(struct wire_identity *plan, uint32_t node, const char *dir,
-                    struct err_info *why);
+                 struct hf_plan *out, struct err_info *why);
+/* Writes dir/identity of one node, for its owner's eyes only. */
+int hf_bundle_write(struct hf_plan *plan, uint32_t node, const char *dir, struct err_info *why);
 
 /* --- processes (cmd_proc.c) ------------------------------------------------------------------- */
 

@@ -266,8 +266,8 @@ static int local_write_config(const struct hf_cmd *cmd, const struct local *l, u
     return err;
 }
 
-static int local_make_node(const struct hf_cmd *cmd, const struct local *l,
-                           struct wire_identity *plan, uint32_t node)
+static int local_make_node(const struct hf_cmd *cmd, const struct local *l, struct hf_plan *plan,
+                           uint32_t node)
 {
     struct err_info why = {.code = 0};
     char path[LOCAL_PATH_BYTES];
@@ -289,7 +289,7 @@ static int local_make_node(const struct hf_cmd *cmd, const struct local *l,
 /* A new cluster in a missing or empty directory. */
 static int local_make(const struct hf_cmd *cmd, struct local *l, struct local_ports *ports)
 {
-    static struct wire_identity plan;
+    static struct hf_plan plan;
     struct wire_identity_node nodes[WIRE_IDENTITY_NODES_MAX];
     struct err_info why = {.code = 0};
     if (cmd->nodes == 0 || cmd->nodes > WIRE_IDENTITY_NODES_MAX) {

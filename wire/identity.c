@@ -88,6 +88,11 @@ int wire_identity_make(const struct wire_identity_plan *plan, struct wire_identi
     }
     memset(out, 0, sizeof(*out));
     memcpy(out->cluster, plan->cluster, sizeof(out->cluster));
+    out->format = 1;
+    if (plan->gossip_key != NULL) {
+        out->format = WIRE_IDENTITY_FORMAT;
+        memcpy(out->gossip_key, plan->gossip_key, sizeof(out->gossip_key));
+    }
     out->level = WIRE_IDENTITY_LEVEL;
     out->placement_groups = WIRE_IDENTITY_PLACEMENT_GROUPS;
     out->nodes_count = plan->nodes_count;
@@ -112,6 +117,7 @@ int wire_identity_claim(struct wire_identity *identity, uint32_t node)
     }
     identity->node = node;
     identity->incarnation = row->incarnation;
+    memset(identity->private_key, 0, sizeof(identity->private_key));
     return 0;
 }
 
@@ -213,9 +219,41 @@ static int identity_check_slots(const struct wire_identity *id, struct err_info 
     return 0;
 }
 
+static bool identity_key_given(const uint8_t key[WIRE_IDENTITY_KEY_BYTES])
+{
+    uint8_t any = 0;
+    for (unsigned i = 0; i < WIRE_IDENTITY_KEY_BYTES; i++) {
+        any |= key[i];
+    }
+    return any != 0;
+}
+
+/* Format 1 has no place for keys; the later one is written for the sake of the cluster's. */
+static int identity_check_keys(const struct wire_identity *id, struct err_info *why)
+{
+    if (id->format == 0 || id->format > WIRE_IDENTITY_FORMAT) {
+        return err_set(why, ERR_INVALID, "bundles have no format %u", id->format);
+    }
+    if (id->format > 1 && !identity_key_given(id->gossip_key)) {
+        return err_set(why, ERR_INVALID, "the cluster's gossip key is missing");
+    }
+    if (id->node == 0 && identity_key_given(id->private_key)) {
+        return err_set(why, ERR_INVALID, "a bundle that nobody has claimed has a private key");
+    }
+    bool any = identity_key_given(id->gossip_key) || identity_key_given(id->private_key);
+    for (uint32_t i = 0; i < id->nodes_count; i++) {
+        any = any || identity_key_given(id->nodes[i].public_key);
+    }
+    if (id->format == 1 && any) {
+        return err_set(why, ERR_INVALID, "a bundle of format 1 has no keys");
+    }
+    return 0;
+}
+
 int wire_identity_check(const struct wire_identity *identity, struct err_info *why)
 {
     TRY(identity_check_nodes(identity, why));
+    TRY(identity_check_keys(identity, why));
     if (identity->groups_count < 2 || identity->groups_count > WIRE_IDENTITY_GROUPS_MAX) {
         return err_set(why, ERR_INVALID, "there are %u groups", identity->groups_count);
     }
@@ -236,27 +274,39 @@ int wire_identity_check(const struct wire_identity *identity, struct err_info *w
     return 0;
 }
 
+static void identity_put_node(struct buf *out, const struct wire_identity_node *node,
+                              uint16_t format)
+{
+    (void)buf_put_u32(out, node->id);
+    (void)buf_put_u64(out, node->incarnation);
+    (void)buf_put_u32(out, node->zone);
+    (void)buf_put_u32(out, node->weight);
+    (void)buf_put_u16(out, node->client_port);
+    (void)buf_put_u16(out, node->peer_port);
+    (void)buf_put_bytes(out, bytes_of_text(node->host));
+    if (format > 1) {
+        (void)buf_append(out, node->public_key, sizeof(node->public_key));
+    }
+}
+
 int wire_identity_encode(const struct wire_identity *identity, struct buf *out)
 {
     size_t start = out->size;
     ASSERT(wire_identity_check(identity, NULL) == 0);
     (void)buf_put_u32(out, IDENTITY_MAGIC);
-    (void)buf_put_u16(out, WIRE_IDENTITY_FORMAT);
+    (void)buf_put_u16(out, identity->format);
     (void)buf_put_u16(out, identity->level);
     (void)buf_append(out, identity->cluster, sizeof(identity->cluster));
     (void)buf_put_u32(out, identity->node);
     (void)buf_put_u64(out, identity->incarnation);
     (void)buf_put_u32(out, identity->placement_groups);
+    if (identity->format > 1) {
+        (void)buf_append(out, identity->gossip_key, sizeof(identity->gossip_key));
+        (void)buf_append(out, identity->private_key, sizeof(identity->private_key));
+    }
     (void)buf_put_u32(out, identity->nodes_count);
     for (uint32_t i = 0; i < identity->nodes_count; i++) {
-        const struct wire_identity_node *node = &identity->nodes[i];
-        (void)buf_put_u32(out, node->id);
-        (void)buf_put_u64(out, node->incarnation);
-        (void)buf_put_u32(out, node->zone);
-        (void)buf_put_u32(out, node->weight);
-        (void)buf_put_u16(out, node->client_port);
-        (void)buf_put_u16(out, node->peer_port);
-        (void)buf_put_bytes(out, bytes_of_text(node->host));
+        identity_put_node(out, &identity->nodes[i], identity->format);
     }
     (void)buf_put_u32(out, identity->groups_count);
     for (uint32_t g = 0; g < identity->groups_count; g++) {
@@ -278,7 +328,16 @@ int wire_identity_encode(const struct wire_identity *identity, struct buf *out)
     return buf_put_u32(out, crc_of(out->data + start, out->size - start));
 }
 
-static void identity_take_node(struct bytes_reader *r, struct wire_identity_node *node)
+static void identity_take_key(struct bytes_reader *r, uint8_t key[WIRE_IDENTITY_KEY_BYTES])
+{
+    struct bytes taken = bytes_take(r, WIRE_IDENTITY_KEY_BYTES);
+    if (taken.size == WIRE_IDENTITY_KEY_BYTES) {
+        memcpy(key, taken.data, taken.size);
+    }
+}
+
+static void identity_take_node(struct bytes_reader *r, struct wire_identity_node *node,
+                               uint16_t format)
 {
     node->id = bytes_take_u32(r);
     node->incarnation = bytes_take_u64(r);
@@ -291,6 +350,9 @@ static void identity_take_node(struct bytes_reader *r, struct wire_identity_node
         memcpy(node->host, host.data, host.size);
     }
     node->host[host.size] = '\0';
+    if (format > 1) {
+        identity_take_key(r, node->public_key);
+    }
 }
 
 /* A count above its bound fails the reader, so that no loop runs on it. */
@@ -313,9 +375,13 @@ static void identity_take(struct bytes_reader *r, struct wire_identity *id)
     id->node = bytes_take_u32(r);
     id->incarnation = bytes_take_u64(r);
     id->placement_groups = bytes_take_u32(r);
+    if (id->format > 1) {
+        identity_take_key(r, id->gossip_key);
+        identity_take_key(r, id->private_key);
+    }
     id->nodes_count = identity_take_count(r, WIRE_IDENTITY_NODES_MAX);
     for (uint32_t i = 0; i < id->nodes_count; i++) {
-        identity_take_node(r, &id->nodes[i]);
+        identity_take_node(r, &id->nodes[i], id->format);
     }
     id->groups_count = identity_take_count(r, WIRE_IDENTITY_GROUPS_MAX);
     for (uint32_t g = 0; g < id->groups_count; g++) {
@@ -344,12 +410,13 @@ int wire_identity_decode(struct bytes data, struct wire_identity *out, struct er
     }
     struct bytes_reader r = bytes_reader_of(bytes_of(data.data + 4, data.size - 8));
     uint16_t format = bytes_take_u16(&r);
-    if (format != WIRE_IDENTITY_FORMAT) {
-        return err_set(why, ERR_LEVEL, "identity bundle has format %u, this program reads %u",
+    if (format == 0 || format > WIRE_IDENTITY_FORMAT) {
+        return err_set(why, ERR_LEVEL, "identity bundle has format %u, this program reads 1 to %u",
                        format, WIRE_IDENTITY_FORMAT);
     }
     struct wire_identity read;
     memset(&read, 0, sizeof(read));
+    read.format = format;
     read.level = bytes_take_u16(&r);
     identity_take(&r, &read);
     if (!bytes_reader_ended(&r)) {

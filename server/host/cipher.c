@@ -16,6 +16,7 @@
 
 #define CIPHER_NONCE_BYTES 12
 #define CIPHER_HASH_BYTES 32
+#define CIPHER_FIRST_KEY_LABEL "holdfast gossip key of a cluster without one"
 
 /* A context and the key it holds: setting the same key again would expand it again. */
 struct cipher_side {
@@ -71,6 +72,22 @@ int host_cipher_hkdf(struct host_cipher *c, struct bytes key, struct bytes salt,
         }
     }
     return EVP_KDF_derive(c->derive, out, bytes, params) == 1 ? 0 : ERR_NO_MEMORY;
+}
+
+int host_cipher_first_key(struct host_cipher *c, const struct wire_identity *identity,
+                          uint8_t out[GOSSIP_KEY_BYTES], bool *secret)
+{
+    _Static_assert(WIRE_IDENTITY_KEY_BYTES == GOSSIP_KEY_BYTES, "a bundle holds a gossip key");
+    if (identity->format > 1) {
+        memcpy(out, identity->gossip_key, GOSSIP_KEY_BYTES);
+        *secret = true;
+        return 0;
+    }
+    TRY(host_cipher_hkdf(c, bytes_of(identity->cluster, sizeof(identity->cluster)),
+                         bytes_of(NULL, 0), bytes_of_text(CIPHER_FIRST_KEY_LABEL), out,
+                         GOSSIP_KEY_BYTES));
+    *secret = false;
+    return 0;
 }
 
 static int cipher_derive(void *ctx, const uint8_t key[GOSSIP_KEY_BYTES], struct bytes info,

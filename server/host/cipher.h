@@ -5,6 +5,7 @@
  * are fetched and contexts made once: with OpenSSL 3 that costs more than sealing a packet.
  *
  *   TRY(host_cipher_new(&cipher, &alloc, &why));
+ *   TRY(host_cipher_first_key(cipher, &identity, key, &secret));    key 1 of the cluster
  *   TRY(host_cipher_own(cipher, identity.private_key, &why));   signatures are made from here on
  *   options.cipher = host_cipher_table(cipher);
  *   options.signer = host_cipher_signer(cipher);
@@ -17,6 +18,7 @@
 
 #include "base/err.h"
 #include "gossip/gossip.h"
+#include "wire/identity.h"
 
 struct host_cipher;
 
@@ -36,6 +38,13 @@ struct gossip_signer host_cipher_signer(struct host_cipher *c);
 /* returns: 0 or ERR_INVALID. */
 int host_cipher_public_of(const uint8_t private_key[GOSSIP_PRIVATE_KEY_BYTES],
                           uint8_t out[GOSSIP_PUBLIC_KEY_BYTES]);
+
+/* Key 1 of a cluster: as its bundle says, or, where that is of format 1, derived from the cluster
+ * id, which is no secret: everybody who knows it can speak as any node until another key is
+ * installed and used. secret: false then, and the operator is to be told.
+ * returns: 0 or ERR_NO_MEMORY. */
+int host_cipher_first_key(struct host_cipher *c, const struct wire_identity *identity,
+                          uint8_t out[GOSSIP_KEY_BYTES], bool *secret);
 
 /* RFC 5869. salt: empty is that of zeros. returns: 0 or ERR_NO_MEMORY. */
 int host_cipher_hkdf(struct host_cipher *c, struct bytes key, struct bytes salt, struct bytes info,

@@ -5,6 +5,7 @@
  */
 #include "server/host/host.h"
 
+#include "server/host/cipher.h"
 #include "server/host/host_internal.h"
 
 #include "base/num.h"
@@ -118,7 +119,10 @@ static int host_address(const char *setting, const struct wire_identity_node *ow
 static int host_found_alone(struct host *h, struct err_info *why)
 {
     struct wire_identity_node node;
-    struct wire_identity_plan plan = {.nodes = &node, .nodes_count = 1, .data_groups = 1};
+    uint8_t gossip_key[WIRE_IDENTITY_KEY_BYTES];
+    uint8_t private_key[WIRE_IDENTITY_KEY_BYTES];
+    struct wire_identity_plan plan = {
+        .nodes = &node, .nodes_count = 1, .data_groups = 1, .gossip_key = gossip_key};
     char peer_host[256];
     memset(&node, 0, sizeof(node));
     node.id = 1;
@@ -133,11 +137,15 @@ static int host_found_alone(struct host *h, struct err_info *why)
         TRY(host_settings_endpoint(h->settings->peer_listen, peer_host, sizeof(peer_host),
                                    &node.peer_port));
     }
-    if (host_random(plan.cluster, sizeof(plan.cluster)) != 0) {
+    if (host_random(plan.cluster, sizeof(plan.cluster)) != 0 ||
+        host_random(gossip_key, sizeof(gossip_key)) != 0 ||
+        host_random(private_key, sizeof(private_key)) != 0 ||
+        host_cipher_public_of(private_key, node.public_key) != 0) {
         return err_set(why, ERR_IO, "the system gives no random numbers");
     }
     TRY(wire_identity_make(&plan, &h->identity, why));
     TRY(wire_identity_claim(&h->identity, 1));
+    memcpy(h->identity.private_key, private_key, sizeof(private_key));
     TRY(host_data_dir_found(&h->dir, &h->identity, why));
     log_line(h->log, LOG_INFO, "cluster_founded", "nodes=1 data_dir=\"%s\"", h->dir.path);
     return 0;
@@ -251,6 +259,12 @@ static int host_open_parts(struct host *h, const struct host_options *options, s
     h->nonce = random[0];
     rng_init(&h->rng, random[1]);
     TRY(host_open_directory(h, options->found_alone, random[2] | 1u, why));
+    if (h->identity.format == 1) {
+        log_line(h->log, LOG_WARN, "gossip_key_not_secret",
+                 "cause=\"the identity is of format 1: key 1 of the cluster's gossip follows from "
+                 "the cluster id, which is no secret\" cure=\"install a new gossip key, use it, "
+                 "and retire key 1\"");
+    }
     const struct wire_identity_node *own = wire_identity_node_of(&h->identity, h->identity.node);
     ASSERT(own != NULL);
     TRY(host_address(h->settings->client_listen, own, true, h->client_host, &h->client_port));

@@ -291,6 +291,9 @@ same "$work/out" "$work/file"
 code 0 init --dir "$work/made" --node 127.0.0.1:1001:1002 --node 127.0.0.1:1003:1004 --json
 has '^\{"cluster":"[0-9a-f]{32}","nodes":2,"groups":2\}$'
 [ -s "$work/made/node2/identity" ] || failed "init made no identity"
+[ "$(stat -c %a "$work/made/node2/identity")" = 600 ] || failed "others can read the keys"
+cmp -s -i 40 -n 32 "$work/made/node1/identity" "$work/made/node2/identity" || failed "not the same gossip key"
+cmp -s -i 72 -n 32 "$work/made/node1/identity" "$work/made/node2/identity" && failed "the same private key twice"
 code 1 init --dir "$work/made" --node 127.0.0.1:1001:1002
 code 2 init --dir "$work/made" --node 127.0.0.1
 

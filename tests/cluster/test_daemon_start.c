@@ -153,6 +153,7 @@ START_TEST(it_ends_when_asked_and_starts_again)
         ck_assert_int_eq(daemon_stop(&d, 0), 0);
     }
     ck_assert_uint_eq(daemon_lines(&d, 0, "boot=3"), 1);
+    ck_assert_uint_eq(daemon_lines(&d, 0, "event=gossip_key_not_secret"), 3); /* of format 1 */
     daemons_end(&d);
 }
 END_TEST
@@ -178,6 +179,7 @@ START_TEST(alone_it_makes_a_cluster_of_one_and_finds_it_again)
     (void)snprintf(got, sizeof(got), "%s/holdfast-data/sb0", d.base);
     ck_assert_int_eq(stat(got, &st), 0);
     ck_assert_uint_eq(daemon_lines(&d, 0, "event=cluster_founded"), 1);
+    ck_assert_uint_eq(daemon_lines(&d, 0, "event=gossip_key_not_secret"), 0);
     daemons_end(&d);
 }
 END_TEST

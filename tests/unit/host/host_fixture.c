@@ -146,6 +146,8 @@ void fixture_begin(struct fixture *f, unsigned nodes, const char *config)
         (void)snprintf(rows[i].host, sizeof(rows[i].host), "127.0.0.1");
     }
     f->count = nodes;
+    static const uint8_t gossip_key[WIRE_IDENTITY_KEY_BYTES] = {1};
+    plan.gossip_key = gossip_key;
     ck_assert_int_eq(wire_identity_make(&plan, &f->identity, NULL), 0);
     for (unsigned i = 0; i < nodes; i++) {
         struct fixture_node *n = &f->nodes[i];

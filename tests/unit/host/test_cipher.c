@@ -183,6 +183,28 @@ START_TEST(without_an_own_key_a_signature_convinces_nobody)
 }
 END_TEST
 
+START_TEST(the_first_key_is_the_bundle_s_or_follows_from_the_cluster_id)
+{
+    struct host_cipher *c = cipher_new();
+    static struct wire_identity id;
+    uint8_t a[32], b[32];
+    bool secret = false;
+    id = (struct wire_identity){.format = 2, .cluster = {1}, .gossip_key = {4, 5}};
+    ck_assert_int_eq(host_cipher_first_key(c, &id, a, &secret), 0);
+    ck_assert(secret);
+    ck_assert_int_eq(memcmp(a, id.gossip_key, 32), 0);
+    id = (struct wire_identity){.format = 1, .cluster = {1}};
+    ck_assert_int_eq(host_cipher_first_key(c, &id, a, &secret), 0);
+    ck_assert(!secret);
+    ck_assert_int_eq(host_cipher_first_key(c, &id, b, &secret), 0);
+    ck_assert_int_eq(memcmp(a, b, 32), 0); /* on every node */
+    id.cluster[0] = 2;
+    ck_assert_int_eq(host_cipher_first_key(c, &id, b, &secret), 0);
+    ck_assert_int_ne(memcmp(a, b, 32), 0);
+    host_cipher_free(c);
+}
+END_TEST
+
 /* ---- packets -------------------------------------------------------------------------------- */
 
 static struct gossip_seal *seal_new(struct host_cipher *c, uint32_t self, uint8_t cluster)
@@ -275,4 +297,5 @@ END_TEST
 UNIT_MAIN("host_cipher", aes_256_gcm_seals_and_opens_the_published_cases,
           hkdf_sha_256_gives_the_published_keys, ed25519_signs_and_verifies_the_published_cases,
           without_an_own_key_a_signature_convinces_nobody,
+          the_first_key_is_the_bundle_s_or_follows_from_the_cluster_id,
           packets_of_every_size_open_at_their_destination_only, no_flipped_byte_and_no_cut_opens)
