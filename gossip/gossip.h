@@ -404,4 +404,89 @@ void gossip_seal_counters_get(const struct gossip_seal *s, struct gossip_seal_co
 /* returns: the number of the key that sealed what sender sent last; 0: nothing yet. */
 uint16_t gossip_seal_key_of(const struct gossip_seal *s, uint32_t sender);
 
+/* ---- the keyring ---------------------------------------------------------------------------- */
+
+/* The cluster's keys as group 0 keeps them. A rotation has three steps: install (everybody can open
+ * with the new key), use (everybody seals with it), retire (nobody opens with the old one).
+ *
+ *            install             use           use of another           retire
+ *   (none) ----------> INSTALLED ---> USED <--------------------> OLD --------> (none)
+ *                          |                   use of this           retire
+ *                          +------------------------------------------------> (none)
+ *
+ * A step is a pure function of ring and change, so that all replicas agree. Whether a live member
+ * would be left behind is asked before the step is proposed, of what members said of themselves;
+ * the revision that the change names makes sure that it is still the ring that was asked about.
+ *
+ *   change = {.step = GOSSIP_KEYRING_USE, .revision = ring.revision, .number = 2};
+ *   TRY(gossip_keyring_ready(&ring, &change, live, count, &blocker));   on the leader
+ *   propose change; when applied, on every replica:
+ *   TRY(gossip_keyring_apply(&ring, &change));
+ *   gossip_seal_keys(seal, keys, gossip_keyring_keys(&ring, keys)); */
+#define GOSSIP_KEYRING_BYTES_MAX (12u + 52u * GOSSIP_KEYS_MAX)
+
+struct gossip_keyring_row {
+    struct gossip_key key;
+    uint64_t installed; /* revision that it came with */
+    uint64_t used;      /* revision that it last came into use with; 0: it never was */
+};
+
+struct gossip_keyring {
+    uint64_t revision; /* from 1; every step raises it */
+    uint16_t last;     /* highest number ever installed */
+    uint32_t count;
+    struct gossip_keyring_row rows[GOSSIP_KEYS_MAX]; /* ascending numbers; one is used */
+};
+
+enum gossip_keyring_step {
+    GOSSIP_KEYRING_INSTALL = 1,
+    GOSSIP_KEYRING_USE,
+    GOSSIP_KEYRING_RETIRE,
+};
+
+struct gossip_keyring_change {
+    enum gossip_keyring_step step;
+    uint64_t revision; /* of the ring that it is meant for */
+    uint16_t number;
+    uint8_t bytes[GOSSIP_KEY_BYTES]; /* of INSTALL */
+};
+
+/* A ring of key 1, in use. returns: 0 or ERR_INVALID (bytes are zeros). */
+int gossip_keyring_begin(struct gossip_keyring *r, const uint8_t bytes[GOSSIP_KEY_BYTES]);
+
+/* returns: 0; ERR_CONFLICT (another revision: somebody was faster);
+ *          INSTALL: ERR_EXISTS (number was installed once, or these bytes are there), ERR_TOO_LARGE
+ *                   (GOSSIP_KEYS_MAX: retire one), ERR_INVALID (number 0, bytes are zeros);
+ *          USE:     ERR_NOT_FOUND, ERR_DONE (it is in use);
+ *          RETIRE:  ERR_NOT_FOUND, ERR_IN_USE (use another first).
+ * Nothing is changed then. */
+int gossip_keyring_apply(struct gossip_keyring *r, const struct gossip_keyring_change *change);
+
+/* What a member that is not dead, left or removed says of itself. */
+struct gossip_keyring_member {
+    uint32_t id;
+    uint64_t revision; /* of the ring that it has; 0: it has not said so */
+    uint16_t key;      /* that it seals with */
+};
+/* Whether all live members can follow: USE waits until they have the key, RETIRE until they seal
+ * with the one in use. Who is cut off meanwhile is refused after RETIRE (ERR_PERMISSION at others,
+ * counted) until group 0 has told it the ring.
+ * returns: 0, what gossip_keyring_apply would refuse, or ERR_BEHIND and *blocker, the first. */
+int gossip_keyring_ready(const struct gossip_keyring *r, const struct gossip_keyring_change *change,
+                         const struct gossip_keyring_member *members, uint32_t count,
+                         uint32_t *blocker);
+
+/* returns: how many; what gossip_seal_keys takes. */
+unsigned gossip_keyring_keys(const struct gossip_keyring *r,
+                             struct gossip_key out[GOSSIP_KEYS_MAX]);
+/* returns: the number of the key in use. */
+uint16_t gossip_keyring_used(const struct gossip_keyring *r);
+
+/* Bytes, little-endian: format u8 (1), count u8, last u16, revision u64; each row: number u16,
+ * state u8, zero u8, installed u64, used u64, key 32. returns: 0 or the error of out. */
+int gossip_keyring_encode(const struct gossip_keyring *r, struct buf *out);
+/* data: the whole of it. returns: 0, ERR_LEVEL (later format), or ERR_CORRUPT and *out is
+ * untouched. */
+int gossip_keyring_decode(struct bytes data, struct gossip_keyring *out);
+
 #endif
