@@ -96,6 +96,7 @@ static void sim_faults_rot(struct sim *s)
     if (s->options.rot && s->options.nodes >= 3 &&
         sim_disk_rot(n->disk, &s->rng, seg ? "seg/" : "wal/", &name, &offset)) {
         s->counters.rots++;
+        n->rotted = n->rotted || seg;
         if (s->options.verbose) {
             (void)fprintf(stderr, "event=sim_rot node=%u file=%s offset=%llu\n", n->id, name,
                           (unsigned long long)offset);

@@ -83,7 +83,7 @@ struct sim_node {
     uint32_t id;
     bool up;
     bool paused;
-    uint64_t down_us; /* when it last went down; 0: never */
+    bool rotted; /* bytes of its segments were changed */
     uint64_t life;
     uint64_t boot;
     struct node *node;
@@ -160,6 +160,9 @@ void sim_push(struct sim *s, const struct sim_event *ev);
 void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev);
 void sim_crash(struct sim *s, struct sim_node *n);
 void sim_start(struct sim *s, struct sim_node *n);
+/* Opens the segments of a node that is down, to look at what is on its disk, or closes them again
+ * as if power had gone. Of a node that is up: does nothing. */
+void sim_disk_look(struct sim *s, struct sim_node *n, bool open);
 uint64_t sim_node_now(const struct sim *s, const struct sim_node *n);
 unsigned sim_nodes_up(const struct sim *s);
 /* Ends the run with the first failure. check: a fixed short name. */

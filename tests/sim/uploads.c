@@ -22,7 +22,6 @@
 #define SIM_NAMES 3u
 #define SIM_CONTENTS 24u
 #define SIM_BUCKET "sim"
-#define SIM_LOST_US (3 * (uint64_t)SIM_S)
 #define SIM_UPLOAD_TRY_US (5 * (uint64_t)SIM_S)
 
 enum sim_upload_state {
@@ -319,36 +318,65 @@ void sim_uploads_gone(struct sim *s, uint32_t client, uint32_t node)
 
 /* ---- the disks ------------------------------------------------------------------------------- */
 
-/* returns: bitmap of the shards of a stripe that lie on a running node other than `without`. */
-static uint32_t sim_shards_left(struct sim *s, struct sim_uploader *u, uint32_t stripe,
-                                uint32_t without)
+/* Whether a node holds the cell, whole. */
+static int sim_cell_read(struct sim *s, uint32_t id, const struct store_cell_id *cell)
 {
-    uint32_t have = 0;
+    struct store_segments *segments = s->nodes[id].segments;
+    struct store_cell_info info;
+    int code = store_segments_get(segments, cell, 0, 0, NULL, &info);
+    if (code == 0) {
+        ASSERT(info.bytes <= SIM_OBJECT_BYTES_MAX);
+        code = store_segments_get(segments, cell, 0, info.bytes, s->uploads->scratch, NULL);
+    }
+    return code;
+}
+
+/* Reads the disks: have[id] is a bitmap of the shards of a stripe that node id holds.
+ * returns: the node that rot has damaged one of them at; 0: none. */
+static uint32_t sim_shards_have(struct sim *s, struct sim_uploader *u, uint32_t stripe,
+                                uint32_t *have)
+{
+    uint32_t rotten = 0;
     for (uint32_t id = 1; id <= s->options.nodes; id++) {
-        for (uint8_t shard = 0; id != without && shard < s->options.k + s->options.m; shard++) {
+        have[id] = 0;
+        for (uint8_t shard = 0; shard < s->options.k + s->options.m; shard++) {
             struct store_cell_id cell = {.extent_grant = u->version >> 32,
                                          .extent_counter = u->version & UINT32_MAX,
                                          .cell = stripe,
                                          .shard = shard};
-            if (s->nodes[id].up &&
-                store_segments_get(s->nodes[id].segments, &cell, 0, 0, NULL, NULL) == 0) {
-                have |= 1u << shard;
+            int code = s->nodes[id].segments == NULL ? ERR_NOT_FOUND : sim_cell_read(s, id, &cell);
+            if (code == 0) {
+                have[id] |= 1u << shard;
+            } else if (code != ERR_NOT_FOUND && !s->nodes[id].rotted) {
+                sim_fail(s, "object-survives", "node %u cannot read a cell: %s", id,
+                         err_name(code));
+            } else if (code != ERR_NOT_FOUND) {
+                rotten = id;
             }
         }
     }
-    return have;
+    return rotten;
 }
 
-/* A node that went down while the answer was on its way is the one loss that is survived. */
-static bool sim_node_just_lost(const struct sim *s)
+/* An object is promised to survive the loss of one node. A disk that rot has damaged is that loss;
+ * a node that merely died is not: what it had synced counts as there. */
+static void sim_stripe_survives(struct sim *s, struct sim_uploader *u, uint32_t stripe,
+                                uint32_t empty)
 {
-    for (uint32_t id = 1; id <= s->options.nodes; id++) {
-        const struct sim_node *n = &s->nodes[id];
-        if (n->down_us != 0 && s->now_us - n->down_us < SIM_LOST_US) {
-            return true;
+    uint32_t have[SIM_NODES_MAX + 1];
+    uint32_t rotten = sim_shards_have(s, u, stripe, have);
+    for (uint32_t without = 1; without <= s->options.nodes; without++) {
+        uint32_t left = empty;
+        for (uint32_t id = 1; id <= s->options.nodes; id++) {
+            left |= id == without ? 0 : have[id];
+        }
+        if ((rotten == 0 || rotten == without) &&
+            (unsigned)__builtin_popcount(left) < s->options.k) {
+            sim_fail(s, "object-survives",
+                     "acknowledged object %u of %u, stripe %u: without node %u only %d of %u",
+                     u->name, u->id, stripe, without, __builtin_popcount(left), s->options.k);
         }
     }
-    return false;
 }
 
 static void sim_upload_survives(struct sim *s, struct sim_uploader *u)
@@ -357,20 +385,18 @@ static void sim_upload_survives(struct sim *s, struct sim_uploader *u)
     struct erasure_layout_options o = {
         .scheme = {.k = (uint8_t)s->options.k, .m = (uint8_t)s->options.m},
         .object_bytes = u->content.bytes};
-    if (u->content.bytes <= WIRE_INLINE_BYTES_MAX || s->options.m == 0 || sim_node_just_lost(s)) {
+    if (u->content.bytes <= WIRE_INLINE_BYTES_MAX || s->options.m == 0) {
         return;
     }
     ASSERT(erasure_layout_init(&layout, &o) == 0);
+    for (uint32_t id = 1; id <= s->options.nodes; id++) {
+        sim_disk_look(s, &s->nodes[id], true);
+    }
     for (uint32_t stripe = 0; stripe < layout.stripes_count; stripe++) {
-        uint32_t empty = erasure_stripe_empty(&layout, 0, stripe);
-        for (uint32_t without = 1; without <= s->options.nodes; without++) {
-            uint32_t left = sim_shards_left(s, u, stripe, without) | empty;
-            if ((unsigned)__builtin_popcount(left) < s->options.k) {
-                sim_fail(s, "object-survives",
-                         "acknowledged object %u of %u, stripe %u: without node %u only %d of %u",
-                         u->name, u->id, stripe, without, __builtin_popcount(left), s->options.k);
-            }
-        }
+        sim_stripe_survives(s, u, stripe, erasure_stripe_empty(&layout, 0, stripe));
+    }
+    for (uint32_t id = 1; id <= s->options.nodes; id++) {
+        sim_disk_look(s, &s->nodes[id], false);
     }
 }
 

@@ -324,6 +324,17 @@ static void sim_log(void *ctx, enum log_level level, const char *line)
 
 static struct log sim_node_log;
 
+static int sim_open_segments(struct sim *s, struct sim_node *n, struct err_info *why)
+{
+    struct store_segments_options seg = {.segment_bytes = 4u << 20,
+                                         .reserve_bytes = 1u << 20,
+                                         .segments_max = 1024,
+                                         .store_id = n->id};
+    memcpy(seg.cluster, s->identity.cluster, sizeof(seg.cluster));
+    return store_segments_open(&n->segments, &n->table, &n->segidx, &seg, &s->heap_alloc,
+                               &sim_node_log, why);
+}
+
 static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *why)
 {
     struct store_wal_options wal = {
@@ -335,17 +346,11 @@ static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *
         .incarnation = 1,
         .groups_max = SIM_GROUPS_MAX + 1,
         .entries_max = 1u << 16};
-    struct store_segments_options seg = {.segment_bytes = 4u << 20,
-                                         .reserve_bytes = 1u << 20,
-                                         .segments_max = 1024,
-                                         .store_id = n->id};
     memcpy(wal.cluster, s->identity.cluster, sizeof(wal.cluster));
-    memcpy(seg.cluster, s->identity.cluster, sizeof(seg.cluster));
     n->wal = NULL;
     int code = store_wal_open(&n->wal, &n->table, &wal, &s->heap_alloc, &sim_node_log, why);
     if (code == 0) {
-        code = store_segments_open(&n->segments, &n->table, &n->segidx, &seg, &s->heap_alloc,
-                                   &sim_node_log, why);
+        code = sim_open_segments(s, n, why);
     }
     if (code == ERR_IO) {
         /* a planted failure of the disk: the process ends and is started again */
@@ -360,6 +365,28 @@ static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *
                  why->text);
     }
     return code == 0;
+}
+
+void sim_disk_look(struct sim *s, struct sim_node *n, bool open)
+{
+    struct err_info why = {0};
+    if (n->up) {
+        return;
+    }
+    if (open) {
+        /* a sync that is planted to fail does so now, and not again */
+        int code = sim_open_segments(s, n, &why);
+        code = code == ERR_IO ? sim_open_segments(s, n, &why) : code;
+        if (code != 0) {
+            sim_fail(s, "restart", "node %u cannot open its segments: %s: %s", n->id,
+                     err_name(code), why.text);
+        }
+    } else if (n->segments != NULL) {
+        store_segments_close(n->segments);
+        n->segments = NULL;
+        sim_disk_crash(n->disk, &s->rng);
+        sim_kv_crash(&n->segidx);
+    }
 }
 
 static void sim_node_options(struct sim *s, struct sim_node *n, struct node_options *o,
@@ -468,11 +495,11 @@ void sim_crash(struct sim *s, struct sim_node *n)
     n->node = NULL;
     store_wal_close(n->wal);
     store_segments_close(n->segments);
+    n->segments = NULL;
     sim_disk_crash(n->disk, &s->rng);
     sim_kv_crash(&n->kv);
     sim_kv_crash(&n->segidx);
     n->up = false;
-    n->down_us = s->now_us;
     n->life++;
     for (uint32_t c = 0; c < sizeof(n->conns) / sizeof(n->conns[0]); c++) {
         if (n->conns[c] != 0) {
