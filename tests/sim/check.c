@@ -66,8 +66,19 @@ void sim_check_release(struct sim *s)
     s->check = NULL;
 }
 
+void sim_check_synced(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t g = 0; g <= s->options.groups; g++) {
+        struct store_wal_group disk;
+        n->log_before[g] = n->log_last[g];
+        if (store_wal_group_get(n->wal, g, &disk) == 0) {
+            n->log_last[g] = NUM_MAX(disk.last_index, disk.base_index);
+        }
+    }
+}
+
 /* A log that was damaged or lost its end may say so, but never deny what is committed and was
- * acknowledged from here: a cut there is silent loss. */
+ * acknowledged from here: a cut there is silent loss. Unclear is only what its last batch held. */
 void sim_check_restarted(struct sim *s, struct sim_node *n)
 {
     memset(s->check->seen[n->id], 0, sizeof(s->check->seen[n->id]));
@@ -77,8 +88,11 @@ void sim_check_restarted(struct sim *s, struct sim_node *n)
         if (kept == 0) {
             continue;
         }
-        if (store_wal_group_get(n->wal, g, &disk) != 0 ||
-            (NUM_MAX(disk.last_index, disk.base_index) < kept && !disk.tail_ambiguous)) {
+        bool known = store_wal_group_get(n->wal, g, &disk) == 0;
+        if (known && disk.tail_ambiguous) {
+            kept = NUM_MIN(kept, n->log_before[g]);
+        }
+        if (!known || NUM_MAX(disk.last_index, disk.base_index) < kept) {
             sim_fail(s, "silent-cut", "group %u node %u: entry %llu was acknowledged and is gone",
                      g, n->id, (unsigned long long)kept);
         }
@@ -99,6 +113,7 @@ static void sim_check_leader(struct sim *s, struct sim_node *n, const struct nod
     }
     l->term = v->term;
     l->node = n->id;
+    sim_duel_led(s, n, v->group);
     /* leader completeness: it holds the newest committed entry, hence (log matching) all */
     if (g->committed > v->base_index &&
         (node_entry_view(n->node, v->group, g->committed, &term) != 0 ||

@@ -189,6 +189,41 @@ static void sim_client_send(struct sim *s, struct sim_client *c)
     sim_client_timer(s, c, SIM_TRY_US + 200 * SIM_MS);
 }
 
+void sim_clients_burst(struct sim *s, uint32_t node, unsigned count)
+{
+    struct buf *out = &s->clients->out;
+    struct wire_options o = {.has_deadline = true, .deadline_ms = SIM_TRY_US / SIM_MS};
+    char text[16];
+    for (unsigned i = 0; i < count; i++) {
+        buf_clear(out);
+        (void)snprintf(text, sizeof(text), "burst%u", i % 10);
+        (void)wire_pack_request(out, i + 1, WIRE_METHOD_KV_PUT, 4);
+        (void)wire_pack_text(out, WIRE_SPACE_DEFAULT);
+        (void)wire_pack_text(out, text);
+        (void)wire_pack_bin(out, bytes_of_text(text));
+        (void)wire_pack_options(out, &o);
+        ASSERT(out->err == 0);
+        uint8_t *data = sim_bytes_get(s, out->size);
+        memcpy(data, out->data, out->size);
+        sim_push(s, &(struct sim_event){.at_us = s->now_us + rng_between(&s->rng, 50, 1000),
+                                        .kind = SIM_EV_REQUEST,
+                                        .node = node,
+                                        .a = SIM_BURST_CLIENT | (1u << 16),
+                                        .data = data,
+                                        .bytes = out->size});
+    }
+}
+
+void sim_clients_turn(struct sim *s, uint32_t node)
+{
+    for (unsigned i = 0; i < s->clients->count; i++) {
+        struct sim_client *c = &s->clients->list[i];
+        if (c->state == SIM_CLIENT_IDLE && rng_chance(&s->rng, 1, 2)) {
+            c->node = node;
+        }
+    }
+}
+
 /* ---- an operation ---------------------------------------------------------------------------- */
 
 static void sim_client_draw(struct sim *s, struct sim_client *c)
@@ -305,6 +340,8 @@ void sim_clients_gone(struct sim *s, uint32_t client, uint32_t node)
 {
     if (client >= SIM_UPLOAD_CLIENT) {
         sim_uploads_gone(s, client, node);
+    }
+    if (client >= s->clients->count) {
         return;
     }
     struct sim_client *c = &s->clients->list[client];
@@ -390,6 +427,9 @@ static void sim_client_answered(struct sim *s, struct sim_client *c, struct wire
 
 void sim_clients_reply(struct sim *s, struct sim_event *ev)
 {
+    if (ev->node >= s->clients->count) {
+        return;
+    }
     struct sim_client *c = &s->clients->list[ev->node];
     struct wire_node root;
     struct wire_rpc rpc;

@@ -87,21 +87,26 @@ static void sim_faults_network(struct sim *s)
     }
 }
 
+/* Rot of a log, or of shards: anywhere, or in what was written last. Often the node, or another,
+ * dies soon after. */
 static void sim_faults_rot(struct sim *s)
 {
     struct sim_node *n = &s->nodes[1 + s->options.seed % s->options.nodes];
-    const char *name = NULL;
-    uint64_t offset = 0;
+    struct sim_spot spot;
     bool seg = s->options.k > 0 && rng_chance(&s->rng, 1, 2);
-    if (s->options.rot && s->options.nodes >= 3 &&
-        sim_disk_rot(n->disk, &s->rng, seg ? "seg/" : "wal/", &name, &offset)) {
-        s->counters.rots++;
-        n->rotted = n->rotted || seg;
-        if (s->options.verbose) {
-            (void)fprintf(stderr, "event=sim_rot node=%u file=%s offset=%llu\n", n->id, name,
-                          (unsigned long long)offset);
-        }
+    uint64_t recent = rng_chance(&s->rng, 2, 3) ? rng_between(&s->rng, 1, 32u << 10) : 0;
+    if (!s->options.rot || s->options.nodes < 3 || (!seg && n->log_rot_life == n->life) ||
+        !sim_disk_rot(n->disk, &s->rng, seg ? "seg/" : "wal/seg-", recent, &spot)) {
+        return;
     }
+    s->counters.rots++;
+    n->rotted = n->rotted || seg;
+    n->log_rot_life = seg ? n->log_rot_life : n->life;
+    if (s->options.verbose) {
+        (void)fprintf(stderr, "event=sim_rot node=%u file=%s offset=%llu bytes=%llu\n", n->id,
+                      spot.name, (unsigned long long)spot.offset, (unsigned long long)spot.bytes);
+    }
+    sim_faults_crash(s, rng_chance(&s->rng, 2, 3) ? n : sim_faults_node(s));
 }
 
 static void sim_faults_disk(struct sim *s, struct sim_node *n)
@@ -132,21 +137,23 @@ static void sim_faults_draw(struct sim *s)
 {
     struct sim_node *n = sim_faults_node(s);
     uint64_t dice = rng_below(&s->rng, 100);
-    if (dice < 25) {
+    if (dice < 20) {
         sim_faults_crash(s, n);
-    } else if (dice < 30) {
+    } else if (dice < 24) {
         for (unsigned i = 1; i <= s->options.nodes; i++) {
             sim_faults_crash(s, &s->nodes[i]);
         }
-    } else if (dice < 40) {
+    } else if (dice < 34) {
         sim_faults_pause(s, n);
-    } else if (dice < 55) {
+    } else if (dice < 46) {
+        sim_duel_begin(s);
+    } else if (dice < 58) {
         sim_faults_partition(s);
-    } else if (dice < 65) {
+    } else if (dice < 66) {
         sim_faults_network(s);
-    } else if (dice < 72) {
+    } else if (dice < 74) {
         sim_faults_rot(s);
-    } else if (dice < 80) {
+    } else if (dice < 82) {
         sim_faults_disk(s, n);
     } else {
         sim_faults_calm(s);

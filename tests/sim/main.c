@@ -34,7 +34,7 @@ struct sim_main {
     bool mix;
     uint64_t events;
     uint64_t trace;
-    uint64_t crashes, partitions, rots, ok, info, objects;
+    uint64_t crashes, partitions, duels, rots, ok, info, objects;
 };
 
 static uint64_t sim_main_number(const char *text, char **end)
@@ -64,7 +64,7 @@ static bool sim_main_value(struct sim_main *m, const char *name, const char *val
         m->options.nodes = (unsigned)number;
     } else if (strcmp(name, "--groups") == 0 && number >= 1 && number <= SIM_GROUPS_MAX) {
         m->options.groups = (unsigned)number;
-    } else if (strcmp(name, "--clients") == 0 && number < SIM_UPLOAD_CLIENT) {
+    } else if (strcmp(name, "--clients") == 0 && number < SIM_BURST_CLIENT) {
         m->options.clients = (unsigned)number;
     } else if (strcmp(name, "--down") == 0 && number < m->options.nodes) {
         m->options.down = (unsigned)number;
@@ -144,6 +144,7 @@ static bool sim_main_run(struct sim_main *m, uint64_t seed)
     m->trace = s->trace;
     m->crashes += s->counters.crashes;
     m->partitions += s->counters.partitions;
+    m->duels += s->counters.duels;
     m->rots += s->counters.rots;
     m->ok += s->counters.ops_ok;
     m->info += s->counters.ops_info;
@@ -193,13 +194,13 @@ int main(int argc, char **argv)
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
     double cpu = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     (void)printf("runs=%llu seconds=%llu events=%llu events_per_cpu_second=%.0f times_real=%.0f "
-                 "crashes=%llu partitions=%llu rots=%llu ok=%llu info=%llu objects=%llu "
+                 "crashes=%llu partitions=%llu duels=%llu rots=%llu ok=%llu info=%llu objects=%llu "
                  "trace=%016llx\n",
                  (unsigned long long)runs, (unsigned long long)(runs * m.options.seconds),
                  (unsigned long long)m.events, (double)m.events / cpu,
                  (double)(runs * m.options.seconds) / cpu, (unsigned long long)m.crashes,
-                 (unsigned long long)m.partitions, (unsigned long long)m.rots,
-                 (unsigned long long)m.ok, (unsigned long long)m.info,
+                 (unsigned long long)m.partitions, (unsigned long long)m.duels,
+                 (unsigned long long)m.rots, (unsigned long long)m.ok, (unsigned long long)m.info,
                  (unsigned long long)m.objects, (unsigned long long)m.trace);
     return ok ? 0 : 1;
 }

@@ -108,8 +108,10 @@ void sim_net_refresh(struct sim *s)
             bool same = n->peer_life[b] == s->nodes[b].life;
             if (n->peer_up[b] && !s->nodes[b].up) {
                 sim_net_schedule(s, a, b, false, rng_between(&s->rng, 100, 5000));
+            } else if (n->peer_up[b] && !joined && s->links[a][b].resets) {
+                sim_net_schedule(s, a, b, false, rng_between(&s->rng, 100, 20 * SIM_MS));
             } else if (n->peer_up[b] && !joined) {
-                /* nothing resets a connection through a partition: it times out */
+                /* most partitions swallow what they cut: connections time out */
                 sim_net_schedule(s, a, b, false, rng_between(&s->rng, 500, 3000) * SIM_MS);
             } else if (n->peer_up[b] && !same) {
                 sim_net_schedule(s, a, b, false, rng_between(&s->rng, 100, 2000));

@@ -9,6 +9,7 @@
  *   world.c   the heap, nodes and their stores, jobs and WAL batches, crash and restart
  *   net.c     frames between nodes: delay, loss, duplication, reorder, partitions
  *   faults.c  what goes wrong and when
+ *   duel.c    contests for leadership
  *   clients.c key-value clients with sessions, retries and a history
  *   uploads.c object clients, and the check that an acknowledged object survives any one node
  *   check.c   the invariants
@@ -58,6 +59,7 @@ enum sim_event_kind {
     SIM_EV_FAULT,
     SIM_EV_RESTART,
     SIM_EV_RESUME,
+    SIM_EV_DUEL,
 };
 
 struct sim_event {
@@ -83,7 +85,10 @@ struct sim_node {
     uint32_t id;
     bool up;
     bool paused;
-    bool rotted; /* bytes of its segments were changed */
+    uint64_t log_last[SIM_GROUPS_MAX + 1];   /* last entry on disk when the last batch was synced */
+    uint64_t log_before[SIM_GROUPS_MAX + 1]; /* and the batch before it */
+    uint64_t log_rot_life;                   /* the life in which its log was last rotted */
+    bool rotted;                             /* bytes of its segments were changed */
     uint64_t life;
     uint64_t boot;
     struct node *node;
@@ -108,15 +113,27 @@ struct sim_node {
 
 struct sim_link {
     bool cut;
+    bool resets; /* a cut connection is reset at once, not found out by its silence */
     uint64_t clog_until_us;
 };
 
 struct sim_counters {
     uint64_t events;
     uint64_t frames, lost, duplicated;
-    uint64_t crashes, restarts, pauses, partitions, rots, sync_failures, full_disks;
+    uint64_t crashes, restarts, pauses, partitions, rots, sync_failures, full_disks, duels;
     uint64_t ops_ok, ops_fail, ops_info;
     uint64_t objects_ok, objects_failed, objects_read;
+};
+
+struct sim_duel {
+    unsigned stages; /* left; 0: none under way */
+    uint32_t group;
+    uint32_t victim; /* the last one */
+    uint64_t term;   /* of the last leader that was dealt with */
+    uint64_t token;
+    bool quick;      /* leaders go as soon as they are elected */
+    bool slow_disks; /* some leaders' disks are slow */
+    bool resets;     /* the others notice at once that one is cut off */
 };
 
 struct sim_clients;
@@ -139,6 +156,7 @@ struct sim {
     struct sim_clients *clients;
     struct sim_uploads *uploads;
     struct sim_check *check;
+    struct sim_duel duel;
     bool quiet; /* faults are over */
     bool failed;
     char failure[512]; /* "name: sentence" of the first invariant that broke */
@@ -185,6 +203,11 @@ void sim_faults_fire(struct sim *s, struct sim_event *ev);
 /* Heals everything and starts every node. */
 void sim_faults_end(struct sim *s);
 
+/* duel.c */
+void sim_duel_begin(struct sim *s);
+void sim_duel_led(struct sim *s, struct sim_node *n, uint32_t group);
+void sim_duel_fire(struct sim *s, const struct sim_event *ev);
+
 /* clients.c */
 void sim_clients_init(struct sim *s);
 void sim_clients_release(struct sim *s);
@@ -192,6 +215,10 @@ void sim_clients_fire(struct sim *s, struct sim_event *ev);
 void sim_clients_reply(struct sim *s, struct sim_event *ev);
 void sim_clients_gone(struct sim *s, uint32_t client, uint32_t node);
 bool sim_clients_idle(const struct sim *s);
+/* Sends a node many writes whose answers nobody waits for. */
+void sim_clients_burst(struct sim *s, uint32_t node, unsigned count);
+/* Half of the clients that rest send their next operation to this node. */
+void sim_clients_turn(struct sim *s, uint32_t node);
 /* Lets the first client read every key once more. */
 void sim_clients_again(struct sim *s);
 /* Checks the history. */
@@ -207,11 +234,14 @@ void sim_uploads_gone(struct sim *s, uint32_t client, uint32_t node);
 bool sim_uploads_idle(const struct sim *s);
 void sim_uploads_finish(struct sim *s);
 
+#define SIM_BURST_CLIENT 47u  /* hears no answers */
 #define SIM_UPLOAD_CLIENT 48u /* clients from here on are uploads */
 
 /* check.c */
 void sim_check_init(struct sim *s);
 void sim_check_release(struct sim *s);
+/* A batch of the log was synced. */
+void sim_check_synced(struct sim *s, struct sim_node *n);
 void sim_check_restarted(struct sim *s, struct sim_node *n);
 /* After an event at n. */
 void sim_check_node(struct sim *s, struct sim_node *n);

@@ -28,7 +28,9 @@ struct sim_inode {
     uint64_t size;
     uint64_t cap;
     uint64_t durable_size;
-    uint8_t *dirty; /* one byte a block: saved since the last sync */
+    uint64_t write_end;    /* of the last write */
+    uint64_t write_number; /* its place among the disk's writes; 0: none */
+    uint8_t *dirty;        /* one byte a block: saved since the last sync */
     struct sim_saved *saved;
     size_t saved_count;
     size_t saved_cap;
@@ -63,6 +65,7 @@ struct sim_disk {
     unsigned changes_count;
     unsigned changes_cap;
     uint64_t life;
+    uint64_t writes;
     uint64_t limit_bytes;
     uint64_t used_bytes;
     uint64_t off_after;
@@ -291,6 +294,8 @@ static int sim_write(void *ctx, struct disk_file *file, uint64_t offset,
         }
         offset += parts[i].bytes;
     }
+    file->inode->write_end = offset;
+    file->inode->write_number = ++d->writes;
     return 0;
 }
 
@@ -539,29 +544,54 @@ void sim_disk_set_full(struct sim_disk *d, bool full)
     d->full = full;
 }
 
-bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, const char **name,
-                  uint64_t *offset)
+static bool sim_rots(const struct sim_name *entry, const char *prefix, bool recent)
 {
+    return strncmp(entry->name, prefix, strlen(prefix)) == 0 && entry->inode->size > 0 &&
+           (!recent ||
+            (entry->inode->write_number > 0 && entry->inode->write_end <= entry->inode->size));
+}
+
+/* Blocks are often used at their beginning only: a place that is not zeros behind the data. */
+static uint64_t sim_rot_used(const struct sim_inode *inode, uint64_t offset, struct rng *rng)
+{
+    uint64_t start = offset - offset % SIM_BLOCK;
+    uint64_t end = NUM_MIN(start + SIM_BLOCK, inode->size);
+    while (end > start + 1 && inode->data[end - 1] == 0) {
+        end--;
+    }
+    return rng_between(rng, start, end - 1);
+}
+
+bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, uint64_t recent_bytes,
+                  struct sim_spot *spot)
+{
+    bool recent = recent_bytes > 0;
     unsigned matches = 0;
+    struct sim_name *chosen = NULL;
     for (unsigned i = 0; i < d->names_count; i++) {
-        matches +=
-            strncmp(d->names[i].name, prefix, strlen(prefix)) == 0 && d->names[i].inode->size > 0;
-    }
-    if (matches == 0) {
-        return false;
-    }
-    uint64_t chosen = rng_below(rng, matches);
-    for (unsigned i = 0; i < d->names_count; i++) {
-        if (strncmp(d->names[i].name, prefix, strlen(prefix)) != 0 ||
-            d->names[i].inode->size == 0 || chosen-- > 0) {
+        struct sim_name *entry = &d->names[i];
+        if (!sim_rots(entry, prefix, recent)) {
             continue;
         }
-        *name = d->names[i].name;
-        *offset = rng_below(rng, d->names[i].inode->size);
-        d->names[i].inode->data[*offset] ^= (uint8_t)rng_between(rng, 1, 255);
-        return true;
+        matches++;
+        if (recent ? chosen == NULL || entry->inode->write_number > chosen->inode->write_number
+                   : rng_chance(rng, 1, matches)) {
+            chosen = entry;
+        }
     }
-    return false;
+    if (chosen == NULL) {
+        return false;
+    }
+    uint64_t end = recent ? chosen->inode->write_end : chosen->inode->size;
+    spot->name = chosen->name;
+    spot->offset = end - 1 - rng_below(rng, recent ? NUM_MIN(recent_bytes, end) : end);
+    spot->offset = sim_rot_used(chosen->inode, spot->offset, rng);
+    spot->bytes = rng_chance(rng, 1, 2) ? 1 : SIM_SECTOR - spot->offset % SIM_SECTOR;
+    spot->bytes = NUM_MIN(spot->bytes, chosen->inode->size - spot->offset);
+    for (uint64_t i = 0; i < spot->bytes; i++) {
+        chosen->inode->data[spot->offset + i] ^= (uint8_t)rng_between(rng, 1, 255);
+    }
+    return true;
 }
 
 bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t offset, uint8_t mask)

@@ -31,10 +31,17 @@ void sim_disk_power_off_after(struct sim_disk *d, uint64_t operations);
 void sim_disk_fail_sync(struct sim_disk *d);
 void sim_disk_set_full(struct sim_disk *d, bool full);
 
-/* Flips bits of one byte of a random file whose name begins with prefix.
- * returns: false if there is none. *name, *offset say where. */
-bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, const char **name,
-                  uint64_t *offset);
+struct sim_spot {
+    const char *name;
+    uint64_t offset;
+    uint64_t bytes;
+};
+
+/* Flips bits of one byte, or of the rest of a sector, of a file whose name begins with prefix: of
+ * any, or (recent_bytes > 0) of the one written last, in so many bytes before the end of that
+ * write. returns: false if there is none. *spot says where. */
+bool sim_disk_rot(struct sim_disk *d, struct rng *rng, const char *prefix, uint64_t recent_bytes,
+                  struct sim_spot *spot);
 /* XORs one byte; returns: false if it lies outside of the file. */
 bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t offset, uint8_t mask);
 uint64_t sim_disk_file_bytes(struct sim_disk *d, const char *name);

@@ -256,6 +256,9 @@ static void sim_wal_done(struct sim *s, struct sim_node *n)
     ASSERT(batch != NULL);
     n->batch = NULL;
     ev.code = node_wal_run(batch, &n->env);
+    if (ev.code == 0) {
+        sim_check_synced(s, n);
+    }
     n->idle_us = s->now_us;
     sim_push(s, &(struct sim_event){.at_us = s->now_us + 20 * SIM_MS,
                                     .kind = SIM_EV_WAL_IDLE,
@@ -389,6 +392,21 @@ void sim_disk_look(struct sim *s, struct sim_node *n, bool open)
     }
 }
 
+/* Some seeds have short logs, so that followers get snapshots, and some send few entries at a time,
+ * so that logs are equal in part for longer. */
+static void sim_node_small(const struct sim *s, struct node_options *o)
+{
+    uint64_t dice = hash_mix(s->options.seed ^ 0x5ca1ab1e);
+    if (dice % 3 == 0) {
+        o->limits.log_entries = 128;
+        o->limits.uncommitted_entries = 128;
+        o->log_keep_entries = 8;
+    }
+    if (dice / 3 % 4 == 0) {
+        o->limits.append_entries = 2;
+    }
+}
+
 static void sim_node_options(struct sim *s, struct sim_node *n, struct node_options *o,
                              struct wire_identity *identity)
 {
@@ -413,6 +431,7 @@ static void sim_node_options(struct sim *s, struct sim_node *n, struct node_opti
     limits_init(&o->limits);
     o->limits.log_entries = 4096;
     o->limits.memtable_bytes = 8u << 20;
+    sim_node_small(s, o);
 }
 
 void sim_start(struct sim *s, struct sim_node *n)
@@ -662,6 +681,7 @@ static void sim_dispatch(struct sim *s, struct sim_event *ev)
     case SIM_EV_FAULT:
     case SIM_EV_RESTART:
     case SIM_EV_RESUME: sim_faults_fire(s, ev); return;
+    case SIM_EV_DUEL: sim_duel_fire(s, ev); return;
     default:
         if (!n->up || ev->life != n->life) {
             return;
