@@ -285,21 +285,35 @@ int store_segments_sync(struct store_segments *s)
 
 /* ---- deleting ---- */
 
-struct seg_prefix {
-    uint8_t raw[SEG_SHARD_KEY_BYTES];
-    size_t bytes;
-};
+static bool seg_range_has(const struct store_cell_range *range, const struct store_cell_id *id)
+{
+    return id->extent_grant == range->extent_grant && id->extent_counter == range->extent_counter &&
+           (range->shard == SEG_SHARD_ALL || id->shard == range->shard) &&
+           id->cell >= range->first && id->cell <= range->last;
+}
 
+/* A shard's cells lie together, in order; those of all shards one shard after the other. */
 static int seg_delete_committed(struct store_segments *s, struct store_kv_reader *r,
-                                const struct seg_prefix *prefix, uint64_t *deleted)
+                                const struct store_cell_range *range, uint64_t *deleted)
 {
     struct bytes key = {0};
     struct bytes value = {0};
-    struct bytes from = bytes_of(prefix->raw, prefix->bytes);
-    int err = s->kv.seek(r, from, false, &key, &value);
-    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, from)) {
+    uint8_t raw[SEG_CELL_KEY_BYTES];
+    bool all = range->shard == SEG_SHARD_ALL;
+    const struct store_cell_id begin = {.extent_grant = range->extent_grant,
+                                        .extent_counter = range->extent_counter,
+                                        .cell = all ? 0 : range->first,
+                                        .shard = all ? 0 : range->shard};
+    store_seg_cell_key(raw, &begin);
+    struct bytes prefix = bytes_of(raw, all ? SEG_SHARD_KEY_BYTES - 1 : SEG_SHARD_KEY_BYTES);
+    int err = s->kv.seek(r, bytes_of(raw, sizeof raw), false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, prefix)) {
         struct store_cell_id id;
-        if (store_seg_cell_key_get(key, &id)) {
+        bool named = store_seg_cell_key_get(key, &id);
+        if (named && !all && id.cell > range->last) {
+            return 0;
+        }
+        if (named && seg_range_has(range, &id)) {
             const struct seg_change *change = store_seg_change_find(s, &id);
             *deleted += change == NULL;
             TRY(change == NULL ? store_seg_change(s, &id, NULL) : 0);
@@ -309,33 +323,38 @@ static int seg_delete_committed(struct store_segments *s, struct store_kv_reader
     return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
 }
 
-int store_segments_delete(struct store_segments *s, uint64_t extent_grant, uint64_t extent_counter,
-                          uint8_t shard, uint64_t *deleted)
+int store_segments_delete_range(struct store_segments *s, const struct store_cell_range *range,
+                                uint64_t *deleted)
 {
     struct store_kv_reader *r = NULL;
-    struct seg_prefix prefix;
     uint64_t count = 0;
     if (s->failed) {
         return ERR_IO;
     }
-    store_seg_shard_key(prefix.raw, extent_grant, extent_counter, shard);
-    prefix.raw[1] = 'c';
-    prefix.bytes = shard == SEG_SHARD_ALL ? SEG_SHARD_KEY_BYTES - 1 : SEG_SHARD_KEY_BYTES;
     TRY(s->kv.reader_open(s->kv.ctx, &r));
-    int err = seg_delete_committed(s, r, &prefix, &count);
+    int err = seg_delete_committed(s, r, range, &count);
     s->kv.reader_close(r);
     TRY(err);
     for (size_t i = 0; i < s->changes_count; i++) {
         struct seg_change *change = &s->changes[i];
-        if (change->present && change->id.extent_grant == extent_grant &&
-            change->id.extent_counter == extent_counter &&
-            (shard == SEG_SHARD_ALL || change->id.shard == shard)) {
+        if (change->present && seg_range_has(range, &change->id)) {
             change->present = false;
             count++;
         }
     }
     *deleted = count;
     return 0;
+}
+
+int store_segments_delete(struct store_segments *s, uint64_t extent_grant, uint64_t extent_counter,
+                          uint8_t shard, uint64_t *deleted)
+{
+    const struct store_cell_range range = {.extent_grant = extent_grant,
+                                           .extent_counter = extent_counter,
+                                           .first = 0,
+                                           .last = UINT32_MAX,
+                                           .shard = shard};
+    return store_segments_delete_range(s, &range, deleted);
 }
 
 /* ---- reading ---- */

@@ -14,7 +14,7 @@
  *   store_segments_put      writes cells after one another, not yet durable    (segment thread)
  *   store_segments_sync     one sync for all of them, then the index's commit: now durable
  *   store_segments_get      reads a cell, or a part, checks its CRCs            (any thread)
- *   store_segments_delete   forgets the cells of a shard
+ *   store_segments_delete   forgets the cells of a shard, or some of them
  *   store_segments_maintain compacts the emptiest sealed segment, drops empty ones
  *
  * Every record's header names cluster, store, extent, shard, cell and length, under its own
@@ -98,6 +98,16 @@ int store_segments_get(struct store_segments *s, const struct store_cell_id *id,
  * next sync. *deleted is how many cells. */
 int store_segments_delete(struct store_segments *s, uint64_t extent_grant, uint64_t extent_counter,
                           uint8_t shard, uint64_t *deleted);
+/* The same for some cells of a shard: from first to last, both included. */
+struct store_cell_range {
+    uint64_t extent_grant;
+    uint64_t extent_counter;
+    uint32_t first;
+    uint32_t last;
+    uint8_t shard;
+};
+int store_segments_delete_range(struct store_segments *s, const struct store_cell_range *range,
+                                uint64_t *deleted);
 
 /* One shard on this disk, with the number of its cells that are here. */
 struct store_shard_info {

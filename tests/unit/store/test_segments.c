@@ -145,6 +145,61 @@ START_TEST(a_deleted_shard_is_gone_after_the_sync)
 }
 END_TEST
 
+START_TEST(a_range_of_a_shard_goes_and_what_lies_around_it_stays)
+{
+    uint64_t deleted = 0;
+    const struct store_cell_range range = {
+        .extent_grant = 5, .extent_counter = 1, .first = 4, .last = 7, .shard = 1};
+    for (uint32_t i = 0; i < 10; i++) {
+        rig_put_ok(rig_cell_id(1, 1, i));
+        rig_put_ok(rig_cell_id(1, 2, i));
+        rig_put_ok(rig_cell_id(2, 1, i));
+        if (i == 5) {
+            rig_sync_ok(); /* the others are not synced: deleted too */
+        }
+    }
+    ck_assert_int_eq(store_segments_delete_range(rig.segs, &range, &deleted), 0);
+    ck_assert_uint_eq(deleted, 4);
+    rig_sync_ok();
+    ck_assert_uint_eq(rig_stats().cells, 26);
+    rig_reopen();
+    for (uint32_t i = 0; i < 10; i++) {
+        bool gone = i >= 4 && i <= 7;
+        ck_assert_int_eq(rig_get(rig_cell_id(1, 1, i)), gone ? ERR_NOT_FOUND : 0);
+        ck_assert_int_eq(rig_get(rig_cell_id(1, 2, i)), 0);
+        ck_assert_int_eq(rig_get(rig_cell_id(2, 1, i)), 0);
+    }
+    ck_assert_int_eq(store_segments_delete_range(rig.segs, &range, &deleted), 0);
+    ck_assert_uint_eq(deleted, 0);
+}
+END_TEST
+
+START_TEST(the_count_of_a_shard_follows_a_deleted_range)
+{
+    uint64_t deleted = 0;
+    struct store_shard_info info;
+    unsigned count = 0;
+    const struct store_cell_range rest = {
+        .extent_grant = 5, .extent_counter = 1, .first = 3, .last = UINT32_MAX, .shard = 1};
+    const struct store_cell_range all = {
+        .extent_grant = 5, .extent_counter = 1, .first = 0, .last = 2, .shard = 255};
+    for (uint32_t i = 0; i < 5; i++) {
+        rig_put_ok(rig_cell_id(1, 1, i));
+    }
+    rig_sync_ok();
+    ck_assert_int_eq(store_segments_delete_range(rig.segs, &rest, &deleted), 0);
+    rig_sync_ok();
+    ck_assert_int_eq(store_segments_list(rig.segs, NULL, &info, 1, &count), 0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(info.cells, 3);
+    ck_assert_int_eq(store_segments_delete_range(rig.segs, &all, &deleted), 0);
+    ck_assert_uint_eq(deleted, 3);
+    rig_sync_ok();
+    ck_assert_int_eq(store_segments_list(rig.segs, NULL, &info, 1, &count), 0);
+    ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
 /* attacks scenario 48: a flipped byte anywhere is found or does not matter, never served */
 START_TEST(every_flipped_byte_is_found_or_harmless)
 {
@@ -505,6 +560,8 @@ int main(void)
     tcase_add_test(tc, writing_a_cell_again_replaces_it);
     tcase_add_test(tc, shards_are_listed_in_order_page_by_page);
     tcase_add_test(tc, a_deleted_shard_is_gone_after_the_sync);
+    tcase_add_test(tc, a_range_of_a_shard_goes_and_what_lies_around_it_stays);
+    tcase_add_test(tc, the_count_of_a_shard_follows_a_deleted_range);
     tcase_add_test(tc, every_flipped_byte_is_found_or_harmless);
     tcase_add_test(tc, a_misdirected_write_is_found);
     tcase_add_test(tc, a_block_at_the_place_of_another_block_is_found);

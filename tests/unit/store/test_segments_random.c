@@ -116,12 +116,19 @@ static void prop_delete(struct prop *p)
     unsigned e = (unsigned)rng_below(&p->rng, PROP_EXTENTS);
     unsigned shard = (unsigned)rng_below(&p->rng, 4);
     uint64_t deleted = 0;
-    if (store_segments_delete(rig.segs, 5, e, shard == 3 ? 255 : (uint8_t)shard, &deleted) != 0) {
+    bool whole = rng_below(&p->rng, 2) == 0;
+    const struct store_cell_range range = {
+        .extent_grant = 5,
+        .extent_counter = e,
+        .first = whole ? 0 : (uint32_t)rng_below(&p->rng, PROP_CELLS),
+        .last = whole ? UINT32_MAX : (uint32_t)rng_below(&p->rng, PROP_CELLS),
+        .shard = shard == 3 ? 255 : (uint8_t)shard};
+    if (store_segments_delete_range(rig.segs, &range, &deleted) != 0) {
         return;
     }
     uint64_t want = 0;
     for (unsigned c = 0; c < PROP_CELLS; c++) {
-        if (shard == 3 || c % 3 == shard) {
+        if ((shard == 3 || c % 3 == shard) && c >= range.first && c <= range.last) {
             want += p->now[e][c];
             p->now[e][c] = false;
         }
