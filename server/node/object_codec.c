@@ -142,6 +142,28 @@ static void node_take_shard(struct bytes_reader *r, struct node_object_cmd *c)
     r->failed |= c->shard >= c->ref.shards;
 }
 
+static void node_put_move(struct buf *b, const struct node_object_cmd *c)
+{
+    node_put_ref(b, &c->ref);
+    (void)buf_put_u64(b, c->revision);
+    (void)buf_put_u32(b, c->lost);
+    for (unsigned s = 0; s < c->ref.shards; s++) {
+        (void)buf_put_u32(b, c->move_to[s]);
+    }
+}
+
+static void node_take_move(struct bytes_reader *r, struct node_object_cmd *c)
+{
+    node_take_ref(r, &c->ref);
+    c->revision = bytes_take_u64(r);
+    c->lost = bytes_take_u32(r);
+    for (unsigned s = 0; s < c->ref.shards; s++) {
+        c->move_to[s] = bytes_take_u32(r);
+        r->failed |= c->move_to[s] == 0;
+    }
+    r->failed |= c->ref.shards < 32 && c->lost >> c->ref.shards != 0;
+}
+
 int node_object_cmd_encode(uint8_t op, const struct node_object_cmd *c, struct buf *out)
 {
     (void)buf_put_u8(out, NODE_OBJECT_FORMAT);
@@ -173,6 +195,7 @@ int node_object_cmd_encode(uint8_t op, const struct node_object_cmd *c, struct b
     case NODE_OP_SHARD_REPAIRED:
     case NODE_OP_SHARD_DAMAGED: node_put_shard(out, c); return out->err;
     case NODE_OP_FREE: node_put_free(out, c); return out->err;
+    case NODE_OP_SHARDS_MOVE: node_put_move(out, c); return out->err;
     default: ASSERT(op == NODE_OP_FREE); return ERR_INVALID;
     }
 }
@@ -217,6 +240,7 @@ static void node_object_cmd_take(uint8_t op, struct bytes_reader *r, struct node
     case NODE_OP_SHARD_REPAIRED:
     case NODE_OP_SHARD_DAMAGED: node_take_shard(r, c); break;
     case NODE_OP_FREE: node_take_free(r, c); break;
+    case NODE_OP_SHARDS_MOVE: node_take_move(r, c); break;
     default: r->failed = true; break;
     }
 }

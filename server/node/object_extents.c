@@ -18,6 +18,7 @@ int node_extent_keys(const struct node_cmd *cmd, struct node_keys *out)
 /* An extent's record as it will be, encoded while the old one can be viewed. */
 struct node_extent_change {
     const struct node_extent_ref *ref;
+    const uint32_t *homes; /* from now on */
     uint32_t missing_before;
     uint32_t missing_after;
     uint8_t left;
@@ -28,7 +29,7 @@ struct node_extent_change {
 static void node_change_begin(struct node_extent_change *ch, const struct node_extent_ref *ref,
                               const struct alloc *alloc)
 {
-    *ch = (struct node_extent_change){.ref = ref};
+    *ch = (struct node_extent_change){.ref = ref, .homes = ref->home};
     buf_init(&ch->record, alloc, NODE_OBJECT_BODY_BYTES_MAX);
 }
 
@@ -72,15 +73,19 @@ static int node_change_rows(struct node_sm *sm, const struct node_extent_change 
     const uint8_t value[2] = {NODE_OBJECT_FORMAT, ch->left};
     struct node_name name;
     for (unsigned s = 0; s < ch->ref->shards; s++) {
-        const struct node_missing_id id = {.node = ch->ref->home[s],
-                                           .version = ch->ref->version,
-                                           .extent = ch->ref->extent,
-                                           .shard = (uint8_t)s};
+        struct node_missing_id id = {.node = ch->ref->home[s],
+                                     .version = ch->ref->version,
+                                     .extent = ch->ref->extent,
+                                     .shard = (uint8_t)s};
+        bool stays = (ch->missing_after >> s & 1u) != 0;
         node_name_missing(&name, &id);
-        if ((ch->missing_after >> s & 1u) != 0) {
-            TRY(node_sm_put(sm, node_name_view(&name), bytes_of(value, sizeof value)));
-        } else if ((ch->missing_before >> s & 1u) != 0) {
+        if ((ch->missing_before >> s & 1u) != 0 && (!stays || ch->homes[s] != id.node)) {
             TRY(node_sm_del(sm, node_name_view(&name)));
+        }
+        id.node = ch->homes[s];
+        node_name_missing(&name, &id);
+        if (stays) {
+            TRY(node_sm_put(sm, node_name_view(&name), bytes_of(value, sizeof value)));
         }
     }
     return 0;
@@ -121,7 +126,9 @@ static int node_extent_check(struct node_sm *sm, const struct node_object_cmd *c
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CANCELLED : err;
     }
-    if (!node_extent_fits(&i.shape, &c->extent) || c->ref.extent >= NODE_OBJECT_EXTENTS_MAX) {
+    bool held = (c->extent.away & ~c->extent.durable) == 0;
+    if (!node_extent_fits(&i.shape, &c->extent) || c->ref.extent >= NODE_OBJECT_EXTENTS_MAX ||
+        !held) {
         return ERR_INVALID;
     }
     const struct erasure_commit rule = {.scheme = c->extent.scheme,
@@ -236,6 +243,50 @@ int node_damaged_apply(struct node_sm *sm, const struct node_cmd *cmd, struct bu
     e.durable &= ~bit;
     e.away &= ~bit;
     e.holder[c.shard] = e.home[c.shard];
+    e.revision = node_sm_revision(sm);
+    node_change_set(&ch, &e);
+    return node_change_end(sm, &ch);
+}
+
+/* ---- moved ---------------------------------------------------------------------------------- */
+
+int node_move_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    struct node_object_cmd c;
+    TRY(node_object_cmd_decode(cmd->op, cmd->body, &c));
+    TRY(node_op_keys_of_version(c.ref.version, out));
+    TRY(node_op_keys_of_ref(&c.ref, out));
+    memcpy(c.ref.home, c.move_to, sizeof c.ref.home);
+    return node_op_keys_of_ref(&c.ref, out);
+}
+
+/* Gives shards of a committed extent other homes. What their holders have stays where it is and
+ * known, until the new home has it; what was on a lost holder no longer counts. Uploads under way
+ * have their own care: an intent refuses. */
+int node_move_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_object_cmd c;
+    struct node_version_rec v;
+    struct node_intent i;
+    struct node_extent e;
+    struct node_extent_change ch;
+    TRY(node_object_cmd_decode(cmd->op, cmd->body, &c));
+    TRY(node_report_alive(sm, c.ref.version));
+    TRY(node_report_get(sm, &c, &e));
+    if (e.revision != c.revision || node_op_intent_get(sm, c.ref.version, &i) == 0 ||
+        node_op_version_get(sm, c.ref.version, &v) != 0) {
+        return ERR_CONFLICT;
+    }
+    TRY(node_report_get(sm, &c, &e)); /* the view of its roots */
+    node_change_begin(&ch, &c.ref, &reply->alloc);
+    ch.homes = c.move_to;
+    ch.missing_before = node_extent_missing(&e);
+    e.durable &= ~c.lost;
+    e.away = 0;
+    for (unsigned s = 0; s < c.ref.shards; s++) {
+        e.home[s] = c.move_to[s];
+        e.away |= e.holder[s] != e.home[s] ? 1u << s : 0;
+    }
     e.revision = node_sm_revision(sm);
     node_change_set(&ch, &e);
     return node_change_end(sm, &ch);

@@ -25,8 +25,9 @@
  *
  * All records of a bucket's objects live in the group of the bucket's slot. A home is where a
  * shard belongs; its holder is where it is, or the home. A bit in `durable`: the holder has it. A
- * bit in `away`: the holder is not the home. MISSING exists exactly for shards that are not durable
- * or away, from the EXTENT's writing on, so a repair may begin before the commit.
+ * bit in `away`: the holder is not the home. Away and not durable: the holder had it, but is out
+ * of the cluster; it may have it still, and does not count. MISSING exists exactly for shards that
+ * are not durable or away, from the EXTENT's writing on, so a repair may begin before the commit.
  *
  * A version's way:   (nothing) -INTENT-> open -EXTENT*-> open -COMMIT-> live -replaced, removed->
  *                    live, FREE -due-> dead -FREE*-> (nothing)
@@ -199,7 +200,8 @@ unsigned node_extent_survives(const struct node_extent *e);
 
 /* ---- bodies of commands --------------------------------------------------------------------- */
 
-/* An extent with the homes of its shards, which never change: enough to name all its records. */
+/* An extent with the homes of its shards, enough to name all its records. Homes change with
+ * SHARDS_MOVE only; a command that names others than the state has is refused. */
 struct node_extent_ref {
     struct node_version version;
     uint32_t extent;
@@ -223,6 +225,7 @@ void node_extent_ref_of(struct node_version v, uint32_t extent, const struct nod
  *   SHARD_REPAIRED  ref, shard, revision of the extent that was repaired
  *   SHARD_DAMAGED   ref, shard, revision of the extent that was read
  *   FREE            version, due, from, to, refs (those that exist of them), flag (the last)
+ *   SHARDS_MOVE     ref, revision of the extent that was judged, lost, move_to
  */
 struct node_object_cmd {
     struct node_version version;
@@ -243,6 +246,8 @@ struct node_object_cmd {
     struct bytes data;
     struct node_extent extent;
     struct node_extent_ref ref;
+    uint32_t lost; /* shards whose holders are out: they no longer count as durable */
+    uint32_t move_to[NODE_OBJECT_SHARDS_MAX]; /* homes from now on */
     unsigned refs_count;
     struct node_extent_ref refs[NODE_OBJECT_FREE_EXTENTS_MAX];
 };

@@ -414,5 +414,6 @@ const struct node_op node_object_ops[] = {
     {NODE_OP_SHARD_REPAIRED, "shard_repaired", node_extent_keys, node_repaired_apply},
     {NODE_OP_SHARD_DAMAGED, "shard_damaged", node_extent_keys, node_damaged_apply},
     {NODE_OP_FREE, "free", node_free_keys, node_free_apply},
+    {NODE_OP_SHARDS_MOVE, "shards_move", node_move_keys, node_move_apply},
     {0, NULL, NULL, NULL},
 };

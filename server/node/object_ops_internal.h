@@ -28,6 +28,8 @@ int node_extent_keys(const struct node_cmd *cmd, struct node_keys *out);
 int node_extent_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 int node_repaired_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 int node_damaged_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
+int node_move_keys(const struct node_cmd *cmd, struct node_keys *out);
+int node_move_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 int node_free_keys(const struct node_cmd *cmd, struct node_keys *out);
 int node_free_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 

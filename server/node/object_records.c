@@ -358,7 +358,7 @@ uint32_t node_extent_all(struct erasure_scheme scheme)
 static bool node_extent_sound(const struct node_extent *e)
 {
     uint32_t all = node_extent_all(e->scheme);
-    bool shards = (e->durable & ~all) == 0 && (e->away & ~e->durable) == 0;
+    bool shards = (e->durable & ~all) == 0 && (e->away & ~all) == 0;
     bool roots = e->roots.size == 0 || e->roots.size == (size_t)e->cells * MERKLE_HASH_BYTES;
     return shards && roots && e->cells <= NODE_OBJECT_ROOTS_BYTES_MAX / MERKLE_HASH_BYTES;
 }

@@ -105,6 +105,7 @@ enum {
     NODE_OP_SHARD_REPAIRED, /* version, extent, shard are durable at their home */
     NODE_OP_SHARD_DAMAGED,  /* found lost or rotted: to be repaired */
     NODE_OP_FREE,           /* a replaced version's records go, a bounded part at a time */
+    NODE_OP_SHARDS_MOVE,    /* shards of an extent get other homes */
     NODE_OP_NODE_BOOT = 64, /* group 0: a node's boot number and nonce */
     NODE_OP_GRANT,          /* group 0: a coordinator's grant */
     NODE_OP_NODE_STATE,     /* group 0: a node is out, or a member again */

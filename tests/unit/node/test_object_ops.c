@@ -402,6 +402,144 @@ START_TEST(a_shard_elsewhere_is_missing_at_its_home_until_it_comes_home)
 }
 END_TEST
 
+/* ---- moved ---------------------------------------------------------------------------------- */
+
+/* Moves shard to node; lost: shards that no longer count. Homes before: nodes 1 to 5. */
+static int move(uint64_t counter, unsigned shard, uint32_t node, uint32_t lost)
+{
+    struct node_object_cmd c = {.revision = extent_get(counter, 0).revision, .lost = lost};
+    const struct node_extent e = extent_get(counter, 0);
+    node_extent_ref_of(version(counter), 0, &e, &c.ref);
+    memcpy(c.move_to, e.home, sizeof c.move_to);
+    c.move_to[shard] = node;
+    return state_apply(st, NODE_OP_SHARDS_MOVE, &c, NULL);
+}
+
+static bool missing_at(uint64_t counter, uint32_t node, uint8_t shard)
+{
+    struct node_name name;
+    const struct node_missing_id id = {.node = node, .version = version(counter), .shard = shard};
+    node_name_missing(&name, &id);
+    return state_has(st, &name);
+}
+
+static uint64_t missing_of(uint64_t counter)
+{
+    struct node_name name;
+    struct node_version_rec v;
+    node_name_version(&name, NODE_KEY_VERSION, version(counter));
+    ck_assert_int_eq(node_version_decode(state_value(st, &name), &v), 0);
+    return v.missing;
+}
+
+static int repaired_at(uint64_t counter, uint8_t shard)
+{
+    struct node_object_cmd c = {.shard = shard};
+    const struct node_extent e = extent_get(counter, 0);
+    node_extent_ref_of(version(counter), 0, &e, &c.ref);
+    return state_apply(st, NODE_OP_SHARD_REPAIRED, &c, NULL);
+}
+
+START_TEST(a_shard_of_a_lost_node_is_missing_at_its_new_home_and_does_not_count)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    ck_assert_int_eq(move(1, 2, 5, 4), 0);
+    struct node_extent e = extent_get(1, 0);
+    ck_assert_uint_eq(e.home[2], 5);
+    ck_assert_uint_eq(e.holder[2], 3); /* it may have it still */
+    ck_assert_uint_eq(e.durable, 27);
+    ck_assert_uint_eq(e.away, 4);
+    ck_assert_uint_eq(node_extent_left(&e), 1);
+    ck_assert(missing_at(1, 5, 2) && !missing_at(1, 3, 2));
+    ck_assert_uint_eq(missing_of(1), 1);
+    ck_assert_int_eq(repaired_at(1, 2), 0);
+    e = extent_get(1, 0);
+    ck_assert_uint_eq(e.durable, 31);
+    ck_assert_uint_eq(e.away, 0);
+    ck_assert_uint_eq(e.holder[2], 5);
+    ck_assert_uint_eq(missing_of(1), 0);
+    ck_assert_uint_eq(state_count(st, NODE_KEY_MISSING), 0);
+}
+END_TEST
+
+START_TEST(a_lost_node_that_returns_early_gets_its_shard_back)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    ck_assert_int_eq(move(1, 2, 5, 4), 0);
+    ck_assert_int_eq(move(1, 2, 3, 0), 0);
+    struct node_extent e = extent_get(1, 0);
+    ck_assert_uint_eq(e.away, 0);
+    ck_assert_uint_eq(e.durable, 27); /* it looks at its disk first */
+    ck_assert(missing_at(1, 3, 2) && !missing_at(1, 5, 2));
+    ck_assert_uint_eq(missing_of(1), 1);
+    ck_assert_int_eq(repaired_at(1, 2), 0);
+    ck_assert_uint_eq(extent_get(1, 0).durable, 31);
+    ck_assert_uint_eq(state_count(st, NODE_KEY_MISSING), 0);
+}
+END_TEST
+
+START_TEST(a_lost_shard_without_another_home_is_shown_as_missing)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    ck_assert_int_eq(move(1, 2, 3, 4), 0);
+    ck_assert_uint_eq(extent_get(1, 0).durable, 27);
+    ck_assert(missing_at(1, 3, 2));
+    ck_assert_uint_eq(missing_of(1), 1);
+}
+END_TEST
+
+START_TEST(a_shard_moves_while_its_holder_keeps_it)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    ck_assert_int_eq(move(1, 0, 2, 0), 0);
+    struct node_extent e = extent_get(1, 0);
+    ck_assert_uint_eq(e.durable, 31);
+    ck_assert_uint_eq(e.away, 1);
+    ck_assert_uint_eq(e.holder[0], 1);
+    ck_assert(missing_at(1, 2, 0));
+}
+END_TEST
+
+START_TEST(a_move_judged_by_an_older_extent_is_refused)
+{
+    struct node_object_cmd c;
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    extent_cmd(&c, 1, 0, 0);
+    c.revision = extent_get(1, 0).revision;
+    memcpy(c.move_to, c.ref.home, sizeof c.move_to);
+    c.move_to[0] = 2;
+    ck_assert_int_eq(shard_cmd(NODE_OP_SHARD_DAMAGED, 1, 1, c.revision), 0);
+    ck_assert_int_eq(state_apply(st, NODE_OP_SHARDS_MOVE, &c, NULL), ERR_CONFLICT);
+    ck_assert_uint_eq(extent_get(1, 0).home[0], 1);
+}
+END_TEST
+
+START_TEST(a_repair_for_a_home_that_has_changed_is_refused)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    ck_assert_int_eq(move(1, 2, 5, 4), 0);
+    ck_assert_int_eq(shard_cmd(NODE_OP_SHARD_REPAIRED, 1, 2, 0), ERR_CONFLICT);
+    ck_assert_uint_eq(extent_get(1, 0).durable, 27);
+}
+END_TEST
+
+START_TEST(extents_of_uploads_and_of_dead_versions_do_not_move)
+{
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(intent(1, "a"), 0);
+    ck_assert_int_eq(extent(1, 0, 0), 0);
+    ck_assert_int_eq(move(1, 2, 5, 4), ERR_CONFLICT);
+    ck_assert_int_eq(cancel(1, false), 0);
+    ck_assert_int_eq(move(1, 2, 5, 4), ERR_VERSION_GONE);
+}
+END_TEST
+
 START_TEST(a_damage_report_about_an_older_state_is_void)
 {
     ck_assert_int_eq(bucket_create("b"), 0);
@@ -556,11 +694,18 @@ END_TEST
 
 /* ---- properties ----------------------------------------------------------------------------- */
 
+static bool extent_is(uint64_t counter)
+{
+    struct node_name n;
+    node_name_extent(&n, version(counter), 0);
+    return state_has(st, &n);
+}
+
 static int random_command(struct rng *r)
 {
     uint64_t counter = 1 + rng_below(r, 6);
     const char *name = rng_chance(r, 1, 2) ? "x" : "y";
-    switch (rng_below(r, 10)) {
+    switch (rng_below(r, 12)) {
     case 0: return bucket_create("b");
     case 1: return intent(counter, name);
     case 2: return extent(counter, (uint32_t)rng_below(r, 2), 1u << rng_below(r, 6) & 31u);
@@ -579,7 +724,27 @@ static int random_command(struct rng *r)
         struct node_object_cmd c = target(0, name);
         return state_apply(st, NODE_OP_OBJECT_REMOVE, &c, NULL);
     }
+    case 9: return extent_is(counter) ? repaired_at(counter, (uint8_t)rng_below(r, 5)) : 0;
+    case 10: {
+        uint32_t lost = rng_chance(r, 1, 2) ? 1u << rng_below(r, 5) : 0;
+        return extent_is(counter)
+                   ? move(counter, (unsigned)rng_below(r, 5), 1 + (uint32_t)rng_below(r, 7), lost)
+                   : 0;
+    }
     default: st->log_time += rng_below(r, 60); return 0;
+    }
+}
+
+/* Each missing shard of an extent has its record, at its home. */
+static void check_rows(struct bytes name, const struct node_extent *e)
+{
+    struct node_missing_id id;
+    ck_assert(node_name_of_extent(name, &id.version, &id.extent));
+    for (id.shard = 0; id.shard < 5; id.shard++) {
+        struct node_name row;
+        id.node = e->home[id.shard];
+        node_name_missing(&row, &id);
+        ck_assert_int_eq(state_has(st, &row), node_extent_missing(e) >> id.shard & 1u);
     }
 }
 
@@ -597,6 +762,7 @@ static void check_missing(void)
         if (name.data[0] == NODE_KEY_EXTENT) {
             ck_assert_int_eq(node_extent_decode(value, &e), 0);
             bits += (uint64_t)__builtin_popcount(node_extent_missing(&e));
+            check_rows(name, &e);
         } else if (name.data[0] == NODE_KEY_VERSION) {
             ck_assert_int_eq(node_version_decode(value, &v), 0);
             counted += v.missing;
@@ -679,6 +845,13 @@ int main(void)
     tcase_add_test(tc, freeing_goes_a_part_at_a_time);
     tcase_add_test(tc, missing_shards_have_records_and_are_counted);
     tcase_add_test(tc, a_shard_elsewhere_is_missing_at_its_home_until_it_comes_home);
+    tcase_add_test(tc, a_shard_of_a_lost_node_is_missing_at_its_new_home_and_does_not_count);
+    tcase_add_test(tc, a_lost_node_that_returns_early_gets_its_shard_back);
+    tcase_add_test(tc, a_lost_shard_without_another_home_is_shown_as_missing);
+    tcase_add_test(tc, a_shard_moves_while_its_holder_keeps_it);
+    tcase_add_test(tc, a_move_judged_by_an_older_extent_is_refused);
+    tcase_add_test(tc, a_repair_for_a_home_that_has_changed_is_refused);
+    tcase_add_test(tc, extents_of_uploads_and_of_dead_versions_do_not_move);
     tcase_add_test(tc, a_damage_report_about_an_older_state_is_void);
     tcase_add_test(tc, an_extent_written_again_keeps_its_roots);
     tcase_add_test(tc, due_tells_what_log_time_has_passed);
