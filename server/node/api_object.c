@@ -238,7 +238,7 @@ static void node_walk_end(struct node_bucket_walk *w, int code)
 static void node_walk_pack(struct node_bucket_walk *w, struct bytes name,
                            const struct node_bucket *b)
 {
-    unsigned nodes = node_identity(w->o->n)->nodes_count;
+    unsigned nodes = node_objects_members(w->o);
     unsigned survives = NUM_MIN(erasure_tolerance(b->scheme, nodes),
                                 node_objects_group_tolerance(w->o, w->groups[w->at]));
     (void)wire_pack_map(&w->items, 4);
@@ -360,24 +360,21 @@ static void node_stat_answer_object(struct node_object_req *r,
     buf_release(&out);
 }
 
-/* Whole, an object survives what its code does; else what its extents do, or nothing where there
- * are too many of them to look at. */
+/* An object survives what its extents do. Where there are too many of them to look at, those that
+ * were not seen do what the code does on the nodes there are, or nothing if shards are missing. */
 static unsigned node_stat_survives(const struct node_object_req *r, struct node_extents_answer *a)
 {
     struct erasure_scheme scheme = a->version.shape.scheme;
-    unsigned survives = erasure_tolerance(scheme, node_identity(r->o->n)->nodes_count);
+    unsigned survives = erasure_tolerance(scheme, node_objects_members(r->o));
     struct bytes name;
     struct bytes value;
-    if (a->version.missing == 0) {
-        return survives;
-    }
     bool more = a->rows.more;
     while (node_answer_row(&a->rows, &name, &value)) {
         struct node_extent e;
         unsigned one = node_extent_decode(value, &e) == 0 ? node_extent_survives(&e) : 0;
         survives = NUM_MIN(survives, one);
     }
-    return more ? 0 : survives;
+    return more && a->version.missing > 0 ? 0 : survives;
 }
 
 /* A version that went meanwhile was replaced: asked again. */

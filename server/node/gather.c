@@ -97,6 +97,14 @@ static void node_gather_again(struct node *n, struct node_timer *t)
     node_gather_step(g);
 }
 
+/* Nobody promised a shard that is not durable. */
+static void node_gather_report(const struct node_gather *g, uint8_t shard)
+{
+    if ((g->spec.info->e.durable >> shard & 1u) != 0) {
+        node_info_damaged(g->spec.info, shard);
+    }
+}
+
 /* ---- decode and compare --------------------------------------------------------------------- */
 
 /* returns: whether a data cell's bytes have the committed root, or none is known. */
@@ -146,7 +154,7 @@ static void node_gather_blame(struct node_gather *g)
     bool sure = g->suspects != 0 || blamed == parity;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && sure; s++) {
         if ((blamed >> s & 1u) != 0) {
-            node_info_damaged(g->spec.info, (uint8_t)s);
+            node_gather_report(g, (uint8_t)s);
         }
     }
     g->damaged |= blamed;
@@ -227,7 +235,7 @@ static void node_gather_read_done(struct node *n, void *ctx, int code, struct by
         g->bad |= bit;
         if (code == ERR_NOT_FOUND || code == ERR_CORRUPT || code == ERR_RANGE) {
             g->damaged |= bit;
-            node_info_damaged(g->spec.info, read->shard);
+            node_gather_report(g, read->shard);
         }
     }
     if (g->reading == 0) {
@@ -251,16 +259,20 @@ static int node_gather_read(struct node_gather *g, unsigned s)
     return 0;
 }
 
-/* Takes what has been read, then data before parity. returns: whether k are found. */
+/* Takes what has been read, then data before parity, then what is not known to be durable: a shard
+ * that was given up with its node may be there still, and is compared like any other. returns:
+ * whether k are found. */
 static bool node_gather_choose(struct node_gather *g)
 {
     const struct node_extent_info *info = g->spec.info;
-    uint32_t able = info->e.durable & ~g->bad & ~g->spec.avoid & ~g->spec.wanted & ~g->empty;
+    uint32_t able = node_extent_all(info->shape.scheme) & ~g->bad & ~g->spec.avoid &
+                    ~g->spec.wanted & ~g->empty;
     unsigned k = info->shape.scheme.k;
     unsigned count = 0;
     g->chosen = 0;
-    const uint32_t pools[2] = {g->have | (g->empty & ~g->spec.wanted), able};
-    for (unsigned p = 0; p < 2; p++) {
+    const uint32_t pools[3] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
+                               able & ~info->e.durable};
+    for (unsigned p = 0; p < 3; p++) {
         for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && count < k; s++) {
             bool up = p == 0 || node_peer_is_up(g->o->n, info->e.holder[s]);
             if ((pools[p] & ~g->chosen) >> s & 1u && up) {
@@ -276,11 +288,11 @@ static bool node_gather_choose(struct node_gather *g)
 static bool node_gather_hope(const struct node_gather *g)
 {
     const struct node_extent_info *info = g->spec.info;
-    uint32_t able = (info->e.durable | g->empty) & ~g->damaged;
+    uint32_t able = (node_extent_all(info->shape.scheme) | g->empty) & ~g->damaged;
     unsigned count = 0;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        bool wanted = (g->spec.wanted >> s & 1u) != 0;
-        bool there = !wanted || !node_peer_is_up(g->o->n, info->e.holder[s]);
+        uint32_t doubtful = g->spec.wanted | ~info->e.durable;
+        bool there = (doubtful >> s & 1u) == 0 || !node_peer_is_up(g->o->n, info->e.holder[s]);
         count += (able >> s & 1u) != 0 && there;
     }
     return count >= info->shape.scheme.k;

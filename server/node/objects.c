@@ -153,6 +153,16 @@ unsigned node_objects_groups(const struct node_objects *o, uint32_t *groups, uns
     return count;
 }
 
+unsigned node_objects_members(const struct node_objects *o)
+{
+    const struct wire_identity *id = node_identity(o->n);
+    unsigned count = 0;
+    for (uint32_t i = 0; i < id->nodes_count; i++) {
+        count += !node_member_out(o->n, id->nodes[i].id);
+    }
+    return NUM_MAX(count, 1u);
+}
+
 unsigned node_objects_group_tolerance(const struct node_objects *o, uint32_t group)
 {
     const struct wire_identity_group *g = wire_identity_group_of(node_identity(o->n), group);
@@ -372,6 +382,8 @@ static int node_objects_parts(struct node_objects *o)
 {
     TRY(node_repair_new(o));
     TRY(node_audit_new(o));
+    TRY(node_rehome_new(o));
+    TRY(node_surplus_new(o));
     return node_scrub_new(o);
 }
 
@@ -409,6 +421,7 @@ void node_objects_start(struct node_objects *o)
     node_repair_start(o);
     node_audit_start(o);
     node_scrub_start(o);
+    node_surplus_walk(o);
 }
 
 void node_objects_free(struct node_objects *o)
@@ -420,6 +433,8 @@ void node_objects_free(struct node_objects *o)
     node_get_free_all(o);
     node_repair_free(o);
     node_audit_free(o);
+    node_rehome_free(o);
+    node_surplus_free(o);
     node_scrub_free(o);
     while (!node_work_empty(&o->infos)) {
         node_info_forget((struct node_extent_info *)(void *)o->infos.next);
@@ -448,9 +463,12 @@ void node_objects_peer_down(struct node_objects *o, uint32_t peer)
 
 void node_objects_member(struct node_objects *o, uint32_t node, bool out)
 {
-    (void)node;
-    if (out) {
+    node_rehome_decided(o, node, out);
+    if (!out) {
         node_repair_kick(o);
+    }
+    if (!out && node == node_self(o->n)) {
+        node_surplus_walk(o);
     }
 }
 
@@ -462,6 +480,7 @@ void node_objects_conn_gone(struct node_objects *o, uint64_t conn)
 void node_objects_led(struct node_objects *o, uint32_t group)
 {
     node_audit_led(o, group);
+    node_rehome_kick(o);
 }
 
 /* ---- status --------------------------------------------------------------------------------- */
@@ -488,6 +507,10 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"shards_repaired", c->shards_repaired},
         {"bytes_repaired", c->bytes_repaired},
         {"damage_reports", c->damage_reports},
+        {"repair_starts", c->repair_starts},
+        {"shards_moved", c->shards_moved},
+        {"shards_waiting", node_rehome_waiting(o)},
+        {"surplus_deleted", c->surplus_deleted},
         {"cells_scrubbed", c->cells_scrubbed},
         {"bytes_scrubbed", c->bytes_scrubbed},
         {"orphans_deleted", c->orphans_deleted},

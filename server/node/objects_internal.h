@@ -10,6 +10,8 @@
  *   rebuild.c  gathers every stripe of an extent and writes the missing shards
  *   put*.c     uploads            get.c     reads
  *   repair.c   what is missing at this node      audit.c  orphans, due records
+ *   surplus.c  copies whose homes have them
+ *   rehome.c   homes of shards whose nodes are out, by the rules of object_moves.c
  *   scrub.c    shards against manifests          verify.c object.verify
  *
  * threads: the loop thread, but run functions of tasks.
@@ -47,6 +49,8 @@ struct node_get;
 struct node_repair;
 struct node_scrub;
 struct node_audit;
+struct node_rehome;
+struct node_surplus;
 
 /* How long a peer's reads take: a running 95 % quantile. */
 struct node_peer_pace {
@@ -57,6 +61,7 @@ struct node_peer_pace {
 struct node_objects_counters {
     uint64_t puts, puts_failed, gets, gets_degraded, hedges;
     uint64_t shards_repaired, bytes_repaired, damage_reports;
+    uint64_t repair_starts, shards_moved, surplus_deleted;
     uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
 };
 
@@ -96,6 +101,8 @@ struct node_objects {
     struct node_repair *repair;
     struct node_audit *audit;
     struct node_scrub *scrub;
+    struct node_rehome *rehome;
+    struct node_surplus *surplus;
     struct node_objects_counters counters;
 };
 
@@ -127,6 +134,8 @@ uint64_t node_objects_patience(const struct node_objects *o);
 bool node_objects_again(int code);
 /* The data groups: ids of all groups but 0. returns: how many. */
 unsigned node_objects_groups(const struct node_objects *o, uint32_t *groups, unsigned max);
+/* returns: nodes of the roster that are not out; at least 1. */
+unsigned node_objects_members(const struct node_objects *o);
 /* returns: losses of nodes that a group's records survive. */
 unsigned node_objects_group_tolerance(const struct node_objects *o, uint32_t group);
 /* The nodes of an extent's placement group in order. returns: how many; at least 1. */
@@ -301,6 +310,8 @@ void node_repair_start(struct node_objects *o);
 void node_repair_free(struct node_objects *o);
 void node_repair_kick(struct node_objects *o);
 void node_repair_hint(struct node_objects *o, uint32_t home); /* something of `home` is missing */
+/* returns: whether a shard of the version is being repaired here. */
+bool node_repair_works_on(const struct node_objects *o, struct node_version version);
 void node_repair_status(const struct node_objects *o, uint64_t *out, uint64_t *waiting);
 
 int node_audit_new(struct node_objects *o);
@@ -311,6 +322,46 @@ void node_audit_led(struct node_objects *o, uint32_t group);
 int node_scrub_new(struct node_objects *o);
 void node_scrub_start(struct node_objects *o);
 void node_scrub_free(struct node_objects *o);
+
+/* ---- object_moves.c, rehome.c --------------------------------------------------------------- */
+
+/* The nodes of a placement group, in its order. */
+struct node_moves_nodes {
+    unsigned count;
+    uint32_t id[NODE_OBJECTS_PEERS_MAX];
+    bool out[NODE_OBJECTS_PEERS_MAX]; /* of the cluster, by decision of group 0 */
+    bool fit[NODE_OBJECTS_PEERS_MAX]; /* can take shards now */
+};
+struct node_moves {
+    uint32_t lost;                       /* their holders are out: they no longer count */
+    uint32_t waiting;                    /* without a place */
+    uint32_t to[NODE_OBJECT_SHARDS_MAX]; /* homes from now on */
+};
+/* returns: whether the extent is to be changed. */
+bool node_moves_plan(const struct node_extent *e, const struct node_moves_nodes *nodes,
+                     struct node_moves *m);
+
+int node_rehome_new(struct node_objects *o);
+void node_rehome_free(struct node_objects *o);
+void node_rehome_kick(struct node_objects *o);
+/* Group 0 has decided about a node. */
+void node_rehome_decided(struct node_objects *o, uint32_t node, bool out);
+uint64_t node_rehome_waiting(const struct node_objects *o); /* shards without a place, last walk */
+
+/* ---- surplus.c ------------------------------------------------------------------------------ */
+
+int node_surplus_new(struct node_objects *o);
+void node_surplus_free(struct node_objects *o);
+void node_surplus_walk(struct node_objects *o); /* all that is on the disk, soon */
+/* shard->cell means nothing: the extent's copy of this shard may be surplus here. */
+void node_surplus_add(struct node_objects *o, const struct node_cell_ref *shard, uint32_t extent);
+/* Cells of a version are written here, or looked at to be counted on. */
+void node_surplus_touch(struct node_objects *o, struct node_version version);
+/* returns: whether cells of a version are being deleted: they are not to be counted on. */
+bool node_surplus_deleting(const struct node_objects *o, struct node_version version);
+/* Tells a node that it may have a surplus copy. */
+void node_surplus_hint(struct node_objects *o, uint32_t peer, const struct node_cell_ref *shard,
+                       uint32_t extent);
 
 /* What of an object is missing, and how many nodes its shards may still lose. */
 struct node_object_state {

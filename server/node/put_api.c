@@ -400,14 +400,15 @@ static bool node_put_feasible(const struct node_put *p)
     uint32_t pg;
     unsigned count = node_objects_place(o, p->version, 0, &pg, nodes);
     for (unsigned i = 0; i < count; i++) {
-        up[i] = node_peer_is_up(o->n, nodes[i]);
+        up[i] = node_peer_is_up(o->n, nodes[i]) && !node_member_out(o->n, nodes[i]);
     }
     if (erasure_assign(p->shape.scheme, nodes, up, count, holders) != 0) {
         return false;
     }
     uint32_t all = node_extent_all(p->shape.scheme);
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && p->shape.scheme.m == 0; s++) {
-        if ((all >> s & 1u) != 0 && erasure_home(nodes, count, s) != holders[s]) {
+        uint32_t home = (all >> s & 1u) != 0 ? erasure_home(nodes, count, s) : holders[s];
+        if (home != holders[s] && !node_member_out(o->n, home)) {
             return false; /* without parity nothing is put elsewhere: it could not come home */
         }
     }

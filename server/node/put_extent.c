@@ -27,12 +27,14 @@ static int node_extent_place(struct node_put_extent *x)
     bool up[NODE_OBJECTS_PEERS_MAX];
     x->nodes_count = node_objects_place(o, p->version, x->number, &x->placement_group, x->nodes);
     for (unsigned i = 0; i < x->nodes_count; i++) {
-        up[i] = node_peer_is_up(o->n, x->nodes[i]);
+        up[i] = node_peer_is_up(o->n, x->nodes[i]) && !node_member_out(o->n, x->nodes[i]);
     }
+    TRY(erasure_assign(p->shape.scheme, x->nodes, up, x->nodes_count, x->holder));
     for (unsigned s = 0; s < shards; s++) {
-        x->home[s] = erasure_home(x->nodes, x->nodes_count, s);
+        uint32_t home = erasure_home(x->nodes, x->nodes_count, s);
+        x->home[s] = node_member_out(o->n, home) ? x->holder[s] : home;
     }
-    return erasure_assign(p->shape.scheme, x->nodes, up, x->nodes_count, x->holder);
+    return 0;
 }
 
 static struct node_put_extent *node_extent_new(struct node_put *p)
@@ -141,7 +143,8 @@ void node_put_extent_failed(struct node_put_extent *x, uint8_t shard, int code)
 
 static bool node_extent_usable(const struct node_put_extent *x, unsigned i)
 {
-    return node_peer_is_up(x->p->o->n, x->nodes[i]) && !x->refused[i];
+    const struct node *n = x->p->o->n;
+    return node_peer_is_up(n, x->nodes[i]) && !node_member_out(n, x->nodes[i]) && !x->refused[i];
 }
 
 /* The home if it can, else the node with the fewest shards of the extent. */

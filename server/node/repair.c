@@ -92,6 +92,20 @@ static void node_job_end(struct node_repair_job *j, bool well)
     node_repair_step(r);
 }
 
+/* What another node kept for this one is not needed there any more. What was written here for
+ * nothing may not belong here. */
+static void node_job_surplus(const struct node_repair_job *j, bool done)
+{
+    const struct node_extent_info *info = j->info;
+    uint32_t holder = info->e.holder[j->id.shard];
+    const struct node_cell_ref ref = {
+        .version = j->id.version, .group = info->group, .shard = j->id.shard};
+    uint32_t peer = done ? holder : node_self(j->r->o->n);
+    if (peer != j->id.node || !done) {
+        node_surplus_hint(j->r->o, peer, &ref, j->id.extent);
+    }
+}
+
 static void node_job_reported(struct node *n, void *ctx, int code, struct bytes reply)
 {
     (void)n;
@@ -106,6 +120,7 @@ static void node_job_reported(struct node *n, void *ctx, int code, struct bytes 
             erasure_shard_bytes(&j->info->layout, j->id.extent, j->id.shard);
         node_info_forget(j->info);
     }
+    node_job_surplus(j, code == 0);
     node_job_end(j, over);
 }
 
@@ -194,6 +209,11 @@ static void node_job_looked(struct node *n, void *ctx, int code, struct bytes re
 static void node_job_look(struct node_repair_job *j)
 {
     struct node_objects *o = j->r->o;
+    if (node_surplus_deleting(o, j->id.version)) {
+        node_job_end(j, false);
+        return;
+    }
+    node_surplus_touch(o, j->id.version);
     const struct node_cell_check c = {
         .ref = {.version = j->id.version,
                 .group = j->info->group,
@@ -427,6 +447,16 @@ void node_repair_hint(struct node_objects *o, uint32_t home)
         node_call(n, home, NODE_CALL_REPAIR_HINT, bytes_of(NULL, 0), NULL, node_objects_patience(o),
                   NULL, node_hint_done);
     }
+}
+
+bool node_repair_works_on(const struct node_objects *o, struct node_version version)
+{
+    bool works = false;
+    for (unsigned i = 0; i < NODE_REPAIR_JOBS_MAX; i++) {
+        const struct node_repair_job *j = &o->repair->jobs[i];
+        works |= j->used && node_version_equal(j->id.version, version);
+    }
+    return works;
 }
 
 void node_repair_status(const struct node_objects *o, uint64_t *out, uint64_t *waiting)

@@ -213,6 +213,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_SHARD_READ,
        NODE_CALL_SHARD_CHECK,
        NODE_CALL_REPAIR_HINT,
+       NODE_CALL_SHARD_SURPLUS,
 };
 struct node_method {
     uint8_t method;

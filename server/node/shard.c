@@ -140,6 +140,7 @@ static void node_write_serve(struct node *n, struct node_request request, struct
                                   .leaves_count = (uint32_t)(leaves.size / COMPUTE_HASH_BYTES),
                                   .leaves = w->data,
                                   .data = w->data + leaves.size};
+    node_surplus_touch(o, ref.version);
     err = node_task_start(n, &w->task, NODE_LANE_SHARD);
     if (err != 0) {
         node_answer(n, request, err, bytes_of(NULL, 0), NULL);
@@ -417,10 +418,47 @@ static void node_hint_serve(struct node *n, struct node_request request, struct 
     node_repair_kick(node_objects_get(n));
 }
 
+static void node_surplus_hinted(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)ctx;
+    (void)code;
+    (void)reply;
+}
+
+void node_surplus_hint(struct node_objects *o, uint32_t peer, const struct node_cell_ref *shard,
+                       uint32_t extent)
+{
+    struct buf head;
+    struct node_cell_ref ref = *shard;
+    if (peer == node_self(o->n)) {
+        node_surplus_add(o, shard, extent);
+        return;
+    }
+    ref.cell = extent;
+    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
+    node_put_cell_ref(&head, &ref);
+    if (head.err == 0 && node_peer_is_up(o->n, peer)) {
+        node_call(o->n, peer, NODE_CALL_SHARD_SURPLUS, buf_view(&head), NULL,
+                  node_objects_patience(o), NULL, node_surplus_hinted);
+    }
+    buf_release(&head);
+}
+
+static void node_surplus_serve(struct node *n, struct node_request request, struct bytes body)
+{
+    struct bytes_reader r = bytes_reader_of(body);
+    struct node_cell_ref ref;
+    node_take_cell_ref(&r, &ref);
+    bool sound = bytes_reader_ended(&r) && ref.group != 0;
+    if (sound) {
+        node_surplus_add(node_objects_get(n), &ref, ref.cell);
+    }
+    node_answer(n, request, sound ? 0 : ERR_INVALID, bytes_of(NULL, 0), NULL);
+}
+
 const struct node_method node_object_methods[] = {
-    {NODE_CALL_SHARD_WRITE, node_write_serve},
-    {NODE_CALL_SHARD_READ, node_read_serve},
-    {NODE_CALL_SHARD_CHECK, node_check_serve},
-    {NODE_CALL_REPAIR_HINT, node_hint_serve},
-    {0, NULL},
+    {NODE_CALL_SHARD_WRITE, node_write_serve},     {NODE_CALL_SHARD_READ, node_read_serve},
+    {NODE_CALL_SHARD_CHECK, node_check_serve},     {NODE_CALL_REPAIR_HINT, node_hint_serve},
+    {NODE_CALL_SHARD_SURPLUS, node_surplus_serve}, {0, NULL},
 };

@@ -1,0 +1,302 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Shards of nodes that are out of the cluster: repaired on those that remain, after the decision
+ * and not before it; and what comes back with a node.
+ */
+#include "object_rig.h"
+#include "server/node/control_internal.h"
+#include "server/node/objects_internal.h"
+#include "tests/unit/unit.h"
+
+#define MINUTE (60u * UINT64_C(1000000))
+
+static void decided(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)reply;
+    *(int *)ctx = code;
+}
+
+/* Group 0 decides about a node. */
+static int decide(uint32_t node, enum node_member_state state)
+{
+    uint8_t body[NODE_ROSTER_CHANGE_BYTES];
+    unsigned leader = rig_leader(r, 0);
+    const struct node_roster_change c = {.node = node,
+                                         .incarnation = 1,
+                                         .boot = r->nodes[node - 1].boot,
+                                         .state = state,
+                                         .pause_us = 10 * MINUTE};
+    int code = 1;
+    ck_assert_uint_ne(leader, 0);
+    node_roster_change_encode(&c, body);
+    struct node *n = r->nodes[leader - 1].node;
+    const struct node_cmd cmd = {.op = NODE_OP_NODE_STATE, .body = bytes_of(body, sizeof body)};
+    node_propose(n, 0, &cmd, node_now(n) + 5 * SECOND, &code, decided);
+    for (unsigned i = 0; i < 100 && code == 1; i++) {
+        rig_run(r, SECOND / 10);
+    }
+    return code;
+}
+
+enum count { STARTS, MOVED, REPAIRED, BYTES, SURPLUS };
+
+/* Over all nodes that are up. */
+static uint64_t total(enum count what)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        if (!r->nodes[i].up) {
+            continue;
+        }
+        const struct node_objects_counters *c = &node_objects_get(r->nodes[i].node)->counters;
+        const uint64_t values[] = {c->repair_starts, c->shards_moved, c->shards_repaired,
+                                   c->bytes_repaired, c->surplus_deleted};
+        sum += values[what];
+    }
+    return sum;
+}
+
+static uint64_t missing(unsigned node, const char *name)
+{
+    struct wire_node result;
+    ck_assert_int_eq(stat_of(node, name, &result), 0);
+    return number(result, WIRE_FIELD_SHARDS_MISSING);
+}
+
+/* Waits for so many cells on all nodes that are up. */
+static bool cells_come_to(uint64_t cells)
+{
+    for (unsigned i = 0; i < 200 && cells_everywhere() != cells; i++) {
+        rig_run(r, SECOND);
+    }
+    return cells_everywhere() == cells;
+}
+
+static bool moved_to(uint64_t least)
+{
+    for (unsigned i = 0; i < 100 && total(MOVED) < least; i++) {
+        rig_run(r, SECOND / 5);
+    }
+    return total(MOVED) >= least;
+}
+
+/* returns: a node that is neither a nor b. */
+static unsigned other_than(unsigned a, unsigned b)
+{
+    unsigned i = 1;
+    while (i == a || i == b) {
+        i++;
+    }
+    return i;
+}
+
+static void stop(unsigned node)
+{
+    rig_stop(r, node);
+    rig_run(r, 4 * SECOND);
+    ck_assert_uint_ne(rig_leader(r, 0), 0);
+    ck_assert_uint_ne(rig_leader(r, 1), 0);
+}
+
+START_TEST(shards_of_a_dead_node_are_made_again_after_the_decision_and_not_before)
+{
+    cluster(5, 2, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    ck_assert_int_eq(put(2, "b", 300000), 0);
+    uint64_t cells = cells_everywhere();
+    stop(3);
+    uint64_t left = cells_everywhere();
+    ck_assert_uint_lt(left, cells);
+    rig_run(r, 10 * MINUTE);
+    ck_assert_uint_eq(total(MOVED) + total(REPAIRED) + total(STARTS), 0);
+    ck_assert_uint_eq(cells_everywhere(), left);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    ck_assert(repaired(1, "a") && repaired(2, "b"));
+    ck_assert_uint_eq(total(STARTS), 1);
+    ck_assert_uint_eq(cells_everywhere(), cells);
+    unsigned second = other_than(3, 1);
+    stop(second); /* one more, with the first still dead */
+    unsigned reader = other_than(3, second);
+    ck_assert_int_eq(get(reader, "a", 700001), 0);
+    ck_assert_int_eq(get(reader, "b", 300000), 0);
+}
+END_TEST
+
+START_TEST(a_flapping_node_starts_one_repair_in_ten_minutes)
+{
+    cluster(5, 2, 1);
+    ck_assert_int_eq(put(1, "a", 200000), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)decide(3, NODE_MEMBER_OUT);
+        rig_run(r, 20 * SECOND);
+        (void)decide(3, NODE_MEMBER_IN);
+        rig_run(r, 20 * SECOND);
+    }
+    ck_assert_uint_eq(total(STARTS), 1);
+    rig_run(r, 10 * MINUTE);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    rig_run(r, 20 * SECOND);
+    ck_assert_uint_eq(total(STARTS), 2);
+    ck_assert(repaired(1, "a"));
+    ck_assert_int_eq(get(2, "a", 200000), 0);
+}
+END_TEST
+
+START_TEST(a_node_that_comes_back_gives_up_what_lives_elsewhere)
+{
+    cluster(5, 2, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    ck_assert_int_eq(put(2, "b", 300000), 0);
+    uint64_t cells = cells_everywhere();
+    stop(3);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    ck_assert(repaired(1, "a") && repaired(2, "b"));
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    ck_assert(cells_come_to(cells));
+    ck_assert(repaired(1, "a") && repaired(2, "b"));
+    ck_assert_int_eq(get(3, "a", 700001), 0);
+    rig_run(r, 2 * MINUTE); /* nothing more moves */
+    ck_assert_uint_eq(cells_everywhere(), cells);
+}
+END_TEST
+
+START_TEST(what_doubled_up_goes_apart_when_the_node_is_back)
+{
+    struct wire_node result;
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    uint64_t cells = cells_everywhere();
+    stop(3);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    ck_assert(repaired(1, "a"));
+    ck_assert_int_eq(stat_of(1, "a", &result), 0);
+    ck_assert_uint_eq(number(result, WIRE_FIELD_SURVIVES), 1);
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        rig_run(r, SECOND);
+        ck_assert_int_eq(stat_of(1, "a", &result), 0);
+        if (number(result, WIRE_FIELD_SURVIVES) == 2) {
+            break;
+        }
+    }
+    ck_assert_uint_eq(number(result, WIRE_FIELD_SURVIVES), 2);
+    ck_assert(repaired(1, "a"));
+    ck_assert(cells_come_to(cells));
+    ck_assert_int_eq(get(3, "a", 700001), 0);
+}
+END_TEST
+
+START_TEST(shards_without_a_place_are_shown_as_missing_until_their_node_is_back)
+{
+    cluster(5, 4, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    uint64_t cells = cells_everywhere();
+    stop(3);
+    unsigned reader = other_than(3, 0);
+    ck_assert_uint_eq(missing(reader, "a"), 0);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    rig_run(r, 30 * SECOND);
+    ck_assert_uint_gt(missing(reader, "a"), 0);
+    ck_assert_uint_eq(total(MOVED) + total(REPAIRED), 0);
+    ck_assert_int_eq(get(reader, "a", 700001), 0);
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    ck_assert(repaired(reader, "a"));
+    ck_assert_uint_eq(cells_everywhere(), cells); /* found again, not made again */
+}
+END_TEST
+
+START_TEST(a_node_that_is_out_still_helps_to_read)
+{
+    cluster(5, 2, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    stop(3);
+    stop(4);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    rig_run(r, 30 * SECOND);
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert(node_member_out(r->nodes[0].node, 3));
+    ck_assert_int_eq(get(1, "a", 700001), 0);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    ck_assert_int_eq(decide(4, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    ck_assert(repaired(1, "a"));
+}
+END_TEST
+
+START_TEST(a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own)
+{
+    cluster(5, 3, 2);
+    stop(5);
+    ck_assert_int_eq(put(1, "a", 600000), 0);
+    uint64_t cells = cells_everywhere();
+    rig_start(r, 5);
+    ck_assert(repaired(1, "a"));
+    ck_assert(cells_come_to(cells));
+    ck_assert_uint_gt(total(SURPLUS), 0);
+    ck_assert_uint_eq(verify_bad(2, "a"), 0);
+    stop(1);
+    ck_assert_int_eq(get(5, "a", 600000), 0);
+}
+END_TEST
+
+START_TEST(a_put_counts_on_nobody_who_is_out)
+{
+    struct wire_node result;
+    cluster(5, 2, 1);
+    stop(3);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    ck_assert_int_eq(put(2, "b", 700001), 0);
+    ck_assert_uint_eq(missing(1, "a") + missing(1, "b"), 0);
+    uint64_t cells = cells_everywhere();
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(stat_of(1, "a", &result), 0);
+    ck_assert_uint_eq(number(result, WIRE_FIELD_SURVIVES), 1);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    rig_run(r, MINUTE);
+    ck_assert_uint_eq(total(MOVED), 0);
+    ck_assert_uint_eq(cells_everywhere(), cells);
+}
+END_TEST
+
+START_TEST(an_object_removed_while_its_shards_are_made_again_leaves_nothing)
+{
+    cluster(5, 2, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    ck_assert_int_eq(put(1, "b", 300000), 0);
+    stop(3);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert_int_eq(rig_call(r, 1, WIRE_METHOD_OBJECT_REMOVE, "s:b|s:a", NULL), 0);
+    ck_assert_int_eq(put(1, "b", 100000), 0); /* replaced */
+    rig_run(r, MINUTE);
+    ck_assert(repaired(1, "b"));
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    ck_assert(cells_come_to(3)); /* one stripe of two cells and their parity */
+    ck_assert_int_eq(get(3, "b", 100000), 0);
+}
+END_TEST
+
+UNIT_MAIN("rehome", shards_of_a_dead_node_are_made_again_after_the_decision_and_not_before,
+          a_flapping_node_starts_one_repair_in_ten_minutes,
+          a_node_that_comes_back_gives_up_what_lives_elsewhere,
+          what_doubled_up_goes_apart_when_the_node_is_back,
+          shards_without_a_place_are_shown_as_missing_until_their_node_is_back,
+          a_node_that_is_out_still_helps_to_read,
+          a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own,
+          a_put_counts_on_nobody_who_is_out,
+          an_object_removed_while_its_shards_are_made_again_leaves_nothing)
