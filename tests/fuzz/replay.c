@@ -3,8 +3,9 @@
  *
  * Runs everywhere what the fuzz programs run under clang: each file of a corpus, every example cut
  * at every byte, and random mutations of both.
- *   replay KIND CORPUS [ROUNDS]      KIND: message or frame. HOLDFAST_SEED=N replays a run.
+ *   replay KIND CORPUS [ROUNDS]      HOLDFAST_SEED=N replays a run.
  */
+#include "tests/fuzz/fuzz_gossip.h"
 #include "tests/fuzz/fuzz_wire.h"
 
 #include "base/err.h"
@@ -59,20 +60,41 @@ static int read_corpus(const char *path)
     return 0;
 }
 
-static void make_frames(void)
+static void frame_example(struct buf *b, unsigned i)
 {
     struct wire_frame_expect expect = fuzz_expect();
-    for (unsigned i = 0; i < 8; i++) {
-        struct wire_frame_header h = {.level = 1, .kind = (uint16_t)i, .sender = 1};
-        struct buf *b = inputs_more();
-        h.destination = expect.self;
-        memcpy(h.cluster, expect.cluster, sizeof(h.cluster));
-        (void)wire_frame_begin(b);
-        for (unsigned j = 0; j < i * i; j++) {
-            (void)buf_put_u64(b, j);
-        }
-        ASSERT(wire_frame_end(b, 0, &h) == 0);
+    struct wire_frame_header h = {.level = 1, .kind = (uint16_t)i, .sender = 1};
+    h.destination = expect.self;
+    memcpy(h.cluster, expect.cluster, sizeof(h.cluster));
+    (void)wire_frame_begin(b);
+    for (unsigned j = 0; j < i * i; j++) {
+        (void)buf_put_u64(b, j);
     }
+    ASSERT(wire_frame_end(b, 0, &h) == 0);
+}
+
+struct kind {
+    const char *name;
+    void (*body)(struct bytes input);
+    void (*example)(struct buf *out, unsigned i);
+    unsigned examples;
+};
+
+static const struct kind kinds[] = {
+    {"message", fuzz_message, fuzz_example, FUZZ_EXAMPLES},
+    {"frame", fuzz_frame, frame_example, 8},
+    {"gossip_seal", fuzz_gossip_seal, fuzz_gossip_seal_example, FUZZ_GOSSIP_EXAMPLES},
+    {"gossip_keyring", fuzz_gossip_keyring, fuzz_gossip_keyring_example, FUZZ_GOSSIP_EXAMPLES},
+};
+
+static const struct kind *kind_of(const char *name)
+{
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kinds[i].name, name) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
 }
 
 /* A few changes of the kinds that decoders trip over. */
@@ -98,7 +120,7 @@ static void mutate(struct rng *rng, struct buf *b)
 }
 
 /* Bytes in memory of exactly their size, so that a sanitizer sees one byte too far. */
-static void run(bool message, struct bytes v)
+static void run(const struct kind *kind, struct bytes v)
 {
     struct alloc heap = alloc_heap();
     uint8_t *copy = alloc_get(&heap, NUM_MAX(v.size, 1));
@@ -106,11 +128,7 @@ static void run(bool message, struct bytes v)
     if (v.size > 0) {
         memcpy(copy, v.data, v.size);
     }
-    if (message) {
-        fuzz_message(bytes_of(copy, v.size));
-    } else {
-        fuzz_frame(bytes_of(copy, v.size));
-    }
+    kind->body(bytes_of(copy, v.size));
     alloc_put(&heap, copy, NUM_MAX(v.size, 1));
 }
 
@@ -119,26 +137,23 @@ int main(int argc, char **argv)
     struct rng rng;
     struct alloc heap = alloc_heap();
     struct buf work;
-    if (argc < 3 || read_corpus(argv[2]) != 0) {
-        (void)fprintf(stderr, "usage: replay message|frame CORPUS [ROUNDS]\n");
+    const struct kind *kind = argc < 3 ? NULL : kind_of(argv[1]);
+    if (kind == NULL || read_corpus(argv[2]) != 0) {
+        (void)fprintf(stderr, "usage: replay KIND CORPUS [ROUNDS]\n");
         return 2;
     }
-    bool message = strcmp(argv[1], "message") == 0;
     unsigned long rounds = argc > 3 ? strtoul(argv[3], NULL, 10) : 20000;
     const char *given = getenv("HOLDFAST_SEED");
     unsigned long long seed = given != NULL ? strtoull(given, NULL, 0) : 1;
     printf("replay %s: seed=%llu corpus=%u\n", argv[1], seed, inputs.count);
-    for (unsigned i = 0; message && i < FUZZ_EXAMPLES; i++) {
-        fuzz_example(inputs_more(), i);
-    }
-    if (!message) {
-        make_frames();
+    for (unsigned i = 0; i < kind->examples; i++) {
+        kind->example(inputs_more(), i);
     }
     for (unsigned i = 0; i < inputs.count; i++) {
         for (size_t cut = 0; cut <= NUM_MIN(inputs.all[i].size, 2000); cut++) {
-            run(message, bytes_of(inputs.all[i].data, cut)); /* attack 5 */
+            run(kind, bytes_of(inputs.all[i].data, cut)); /* attack 5 */
         }
-        run(message, buf_view(&inputs.all[i]));
+        run(kind, buf_view(&inputs.all[i]));
     }
     rng_init(&rng, seed);
     buf_init(&work, &heap, 2 * FUZZ_MESSAGE_BYTES_MAX);
@@ -147,7 +162,7 @@ int main(int argc, char **argv)
         buf_clear(&work);
         (void)buf_append(&work, from.data, NUM_MIN(from.size, 4096));
         mutate(&rng, &work);
-        run(message, buf_view(&work));
+        run(kind, buf_view(&work));
     }
     buf_release(&work);
     for (unsigned i = 0; i < inputs.count; i++) {

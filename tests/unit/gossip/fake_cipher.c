@@ -52,6 +52,9 @@ static int fake_open(void *ctx, const uint8_t key[GOSSIP_KEY_BYTES], const uint8
     struct fake_cipher *fake = ctx;
     uint8_t tag[GOSSIP_SEAL_TAG_BYTES];
     fake->opened++;
+    if (fake->refuses) {
+        return ERR_CORRUPT;
+    }
     struct bytes hidden = bytes_of(text.data, text.size - GOSSIP_SEAL_TAG_BYTES);
     fake_tag(key, nonce, aad, hidden, tag);
     if (!fake->believes && memcmp(tag, text.data + hidden.size, sizeof(tag)) != 0) {

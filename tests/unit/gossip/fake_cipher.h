@@ -15,6 +15,7 @@ struct fake_cipher {
     uint64_t derived, sealed, opened; /* calls */
     int fail;                         /* what derive and seal return, if not 0 */
     bool believes;                    /* opens whatever comes */
+    bool refuses; /* opens nothing: a fuzzer sees through tags that are compared */
 };
 
 /* fake: lives as long as what is returned. */
