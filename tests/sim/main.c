@@ -22,6 +22,7 @@ static const char usage[] =
     "  --ec K+M         object clients with this code too\n"
     "  --mix            nodes, groups and objects chosen by the seed, as the tests do\n"
     "  --down N         N nodes die soon and stay dead until the end\n"
+    "  --out S          nodes that are dead for S seconds are out of the cluster\n"
     "  --no-faults      a calm run\n"
     "  --no-rot         no bit rot\n"
     "  --history FILE   writes the history of the (last) run as JSON lines\n"
@@ -68,6 +69,8 @@ static bool sim_main_value(struct sim_main *m, const char *name, const char *val
         m->options.clients = (unsigned)number;
     } else if (strcmp(name, "--down") == 0 && number < m->options.nodes) {
         m->options.down = (unsigned)number;
+    } else if (strcmp(name, "--out") == 0) {
+        m->options.out_us = number * SIM_S;
     } else if (strcmp(name, "--ops") == 0) {
         m->options.ops_per_second = (unsigned)number;
     } else if (strcmp(name, "--ec") == 0 && *end == '+') {
@@ -113,6 +116,7 @@ static void sim_main_mix(struct sim_options *o)
         o->k = code[0];
         o->m = code[1];
         o->nodes = code[2];
+        o->out_us = o->seed / 50 % 2 * 2 * SIM_S;
     }
 }
 

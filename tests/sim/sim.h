@@ -10,6 +10,7 @@
  *   net.c     frames between nodes: delay, loss, duplication, reorder, partitions
  *   faults.c  what goes wrong and when
  *   duel.c    contests for leadership
+ *   members.c which nodes are out of the cluster
  *   clients.c key-value clients with sessions, retries and a history
  *   uploads.c object clients, and the check that an acknowledged object survives any one node
  *   check.c   the invariants
@@ -41,7 +42,8 @@ struct sim_options {
     bool rot;      /* bit rot on at most a minority for each entry */
     unsigned k, m; /* k > 0: object clients too */
     uint32_t wal_segment_bytes;
-    unsigned down; /* nodes that die soon and stay dead until the end */
+    unsigned down;   /* nodes that die soon and stay dead until the end */
+    uint64_t out_us; /* nodes that are dead for so long are out of the cluster; 0: never */
     bool verbose;
 };
 
@@ -60,6 +62,7 @@ enum sim_event_kind {
     SIM_EV_RESTART,
     SIM_EV_RESUME,
     SIM_EV_DUEL,
+    SIM_EV_MEMBERS,
 };
 
 struct sim_event {
@@ -136,6 +139,12 @@ struct sim_duel {
     bool resets;     /* the others notice at once that one is cut off */
 };
 
+struct sim_members {
+    bool asked; /* for a node to be out, ever */
+    bool well[SIM_NODES_MAX + 1];
+    uint64_t since_us[SIM_NODES_MAX + 1]; /* it has been so */
+};
+
 struct sim_clients;
 struct sim_uploads;
 struct sim_check;
@@ -157,12 +166,20 @@ struct sim {
     struct sim_uploads *uploads;
     struct sim_check *check;
     struct sim_duel duel;
+    struct sim_members members;
     bool quiet; /* faults are over */
     bool failed;
     char failure[512]; /* "name: sentence" of the first invariant that broke */
     struct alloc heap_alloc;
     uint8_t *free_small; /* recycled buffers */
 };
+
+/* members.c */
+void sim_members_init(struct sim *s);
+void sim_members_fire(struct sim *s);
+/* Since the nodes' starts. */
+uint64_t sim_members_moved(const struct sim *s);
+uint64_t sim_members_starts(const struct sim *s);
 
 /* world.c */
 void sim_init(struct sim *s, const struct sim_options *options);
@@ -232,6 +249,8 @@ void sim_uploads_fire(struct sim *s, struct sim_event *ev);
 void sim_uploads_reply(struct sim *s, struct sim_event *ev);
 void sim_uploads_gone(struct sim *s, uint32_t client, uint32_t node);
 bool sim_uploads_idle(const struct sim *s);
+/* All objects are read once more. */
+void sim_uploads_again(struct sim *s);
 void sim_uploads_finish(struct sim *s);
 
 #define SIM_BURST_CLIENT 47u  /* hears no answers */

@@ -597,6 +597,18 @@ bool sim_uploads_idle(const struct sim *s)
     return true;
 }
 
+void sim_uploads_again(struct sim *s)
+{
+    for (unsigned i = 0; i < SIM_UPLOADERS; i++) {
+        struct sim_uploader *u = &s->uploads->list[i];
+        u->final_name = 0;
+        if (u->state == SIM_UPLOAD_DONE) {
+            u->state = SIM_UPLOAD_IDLE;
+            sim_upload_timer(s, u, 1);
+        }
+    }
+}
+
 void sim_uploads_finish(struct sim *s)
 {
     for (unsigned i = 0; s->uploads != NULL && i < SIM_UPLOADERS; i++) {

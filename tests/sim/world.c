@@ -583,6 +583,7 @@ void sim_init(struct sim *s, const struct sim_options *options)
         sim_start(s, &s->nodes[i]);
     }
     sim_faults_init(s);
+    sim_members_init(s);
 }
 
 void sim_release(struct sim *s)
@@ -682,6 +683,7 @@ static void sim_dispatch(struct sim *s, struct sim_event *ev)
     case SIM_EV_RESTART:
     case SIM_EV_RESUME: sim_faults_fire(s, ev); return;
     case SIM_EV_DUEL: sim_duel_fire(s, ev); return;
+    case SIM_EV_MEMBERS: sim_members_fire(s); return;
     default:
         if (!n->up || ev->life != n->life) {
             return;
