@@ -127,8 +127,9 @@ static int node_recover_group(struct node *n, struct node_group *g, struct node_
                        "log of group %u begins after %llu, but its state ends at %llu", g->id,
                        (unsigned long long)w.base_index, (unsigned long long)g->now.index);
     }
-    if (!node_recover_agrees(g, env, &w) && node_recover_rebase(n, g, env, &w) != 0) {
-        return err_set(why, ERR_IO, "cannot write the log of group %u", g->id);
+    err = node_recover_agrees(g, env, &w) ? 0 : node_recover_rebase(n, g, env, &w);
+    if (err != 0) {
+        return err_set(why, err, "cannot write the log of group %u", g->id);
     }
     struct raft_group_options o = {.group = g->id,
                                    .voters_count = g->voters_count,

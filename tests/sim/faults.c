@@ -113,10 +113,8 @@ static void sim_faults_disk(struct sim *s, struct sim_node *n)
 {
     switch (rng_below(&s->rng, 3)) {
     case 0:
-        if (n->up) { /* a node that cannot write when it starts is started again by nobody here */
-            sim_disk_fail_sync(n->disk);
-            s->counters.sync_failures++;
-        }
+        sim_disk_fail_sync(n->disk);
+        s->counters.sync_failures++;
         break;
     case 1: n->wal_slow_us = rng_between(&s->rng, 1, 3000) * SIM_MS; break;
     default:

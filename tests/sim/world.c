@@ -454,6 +454,10 @@ void sim_start(struct sim *s, struct sim_node *n)
                                .alloc = s->heap_alloc};
     sim_node_options(s, n, &options, &identity);
     int code = node_new(&n->node, &options, &n->env, &s->heap_alloc, sim_node_now(s, n), &why);
+    if (code == ERR_DISK_FULL) { /* it says so, and somebody makes room */
+        sim_disk_set_full(n->disk, false);
+        code = node_new(&n->node, &options, &n->env, &s->heap_alloc, sim_node_now(s, n), &why);
+    }
     if (code != 0) {
         sim_fail(s, "restart", "node %u does not start: %s: %s", n->id, err_name(code), why.text);
         return;
