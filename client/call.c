@@ -19,6 +19,7 @@
 
 #define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
 #define CALL_ATTEMPT_MAX_MS 10000u
+#define CALL_DOUBT_MS 250u /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
 #define CALL_PAUSE_MAX_MS 1000u
 #define CALL_HOPS_MAX 3u
@@ -161,6 +162,15 @@ static bool call_may_repeat(const struct hf_call *call)
     return !call->spec.no_retry && (call->spec.class == HF_READ || call->session != 0);
 }
 
+/* Whether it may leave a leader that does not answer as soon as there is another one: a machine
+ * that is gone resets no connection. */
+static bool call_may_doubt(const struct hf_call *call)
+{
+    const struct hf_call_spec *spec = &call->spec;
+    return spec->route != HF_ANY && spec->pin == HF_NOWHERE && spec->prefer == 0 && !spec->stale &&
+           !call->writing && call_may_repeat(call);
+}
+
 /* ---- an attempt ----------------------------------------------------------------------------- */
 
 /* returns: whether the call waits, or has ended. */
@@ -242,6 +252,8 @@ static void call_try(struct hf_call *call)
     call->node = node;
     call->state = HF_CALL_PLACED;
     call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + patience);
+    call->doubt_ms = now + CALL_DOUBT_MS;
+    call->doubted = false;
     struct hf_conn *conn = hf_conn_of(c, node);
     if (conn == NULL) {
         if (call->state == HF_CALL_PLACED) {
@@ -256,6 +268,9 @@ static void call_try(struct hf_call *call)
         call->attempt_end_ms = call->deadline_ms;
     }
     hf_timer_by(c, call->attempt_end_ms);
+    if (call_may_doubt(call)) {
+        hf_timer_by(c, call->doubt_ms);
+    }
 }
 
 int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done)
@@ -432,23 +447,49 @@ static void call_out_of_time(struct hf_call *call)
     call_finish(call, &reply);
 }
 
-static void call_attempt_over(struct hf_call *call)
+static void call_pass_by(struct hf_call *call)
 {
-    struct hf_client *c = call->client;
     char name[HF_NAME_BYTES];
     char text[HF_TEXT_BYTES];
-    hf_node_name(c, call->node, name);
+    hf_node_name(call->client, call->node, name);
     (void)snprintf(text, sizeof(text), "no answer from '%.200s'", name);
-    struct hf_conn *conn = c->nodes[call->node].conn;
+    call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
+    call_note(call, ERR_CONNECTION, text);
+    call->avoid = call->node;
+    call_wait(call, 0);
+}
+
+static void call_attempt_over(struct hf_call *call)
+{
+    struct hf_conn *conn = call->client->nodes[call->node].conn;
     if (call->state == HF_CALL_PLACED && conn != NULL && !conn->open) {
         hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
         return;
     }
-    call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
-    call_note(call, ERR_CONNECTION, text);
     call_forget_leader(call);
-    call->avoid = call->node;
-    call_wait(call, 0);
+    call_pass_by(call);
+}
+
+static void call_doubt(struct hf_call *call, uint64_t now)
+{
+    call->doubt_ms = now + CALL_DOUBT_MS;
+    call->doubted = true;
+    hf_map_ask_but(call->client, call->node);
+}
+
+void hf_calls_leave_old(struct hf_client *c)
+{
+    for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
+        bool placed = call->state == HF_CALL_PLACED || call->state == HF_CALL_SENT;
+        if (!placed || !call->doubted || !call_may_doubt(call)) {
+            continue;
+        }
+        const struct hf_group *g = hf_group_of(c, call->group);
+        uint32_t leader = g != NULL ? hf_node_by_id(c, g->leader) : HF_NOWHERE;
+        if (leader != HF_NOWHERE && leader != call->node) {
+            call_pass_by(call);
+        }
+    }
 }
 
 /* returns: whether done ran, so that the list may have changed. */
@@ -468,6 +509,8 @@ static bool call_run(struct hf_call *call, uint64_t now)
         call_try(call);
     } else if (call->state != HF_CALL_WAITING && now >= call->attempt_end_ms) {
         call_attempt_over(call);
+    } else if (call->state != HF_CALL_WAITING && call_may_doubt(call) && now >= call->doubt_ms) {
+        call_doubt(call, now);
     }
     return false;
 }
@@ -478,6 +521,9 @@ static uint64_t call_due(const struct hf_call *call, uint64_t now)
         return now;
     }
     uint64_t at = call->state == HF_CALL_WAITING ? call->wake_ms : call->attempt_end_ms;
+    if (call->state != HF_CALL_WAITING && call_may_doubt(call)) {
+        at = NUM_MIN(at, call->doubt_ms);
+    }
     return NUM_MIN(at, call->deadline_ms);
 }
 

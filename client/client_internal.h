@@ -135,8 +135,10 @@ struct hf_call {
     bool maybe_done; /* an attempt may have been applied */
     uint64_t deadline_ms;
     uint64_t attempt_end_ms;
-    uint64_t wake_ms; /* WAITING: the next attempt */
-    uint64_t session; /* 0: none yet */
+    uint64_t doubt_ms; /* PLACED, SENT: others are asked who leads */
+    bool doubted;      /* they have been */
+    uint64_t wake_ms;  /* WAITING: the next attempt */
+    uint64_t session;  /* 0: none yet */
     uint64_t seq;
     unsigned attempts;
     unsigned hops;  /* hints followed without a pause */
@@ -165,6 +167,8 @@ void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct byt
 void hf_call_lost(struct hf_call *call, int code, const char *text);
 /* The timer of the client. */
 void hf_calls_run(struct hf_client *c);
+/* The map is new: calls that have waited long for a leader that is none any more go on. */
+void hf_calls_leave_old(struct hf_client *c);
 /* Ends everything, for hf_client_free. */
 void hf_calls_end(struct hf_client *c);
 /* Tells parked calls without a reason of their own why they wait. */
@@ -261,6 +265,8 @@ struct hf_group *hf_group_of(struct hf_client *c, uint32_t id);
 uint32_t hf_group_for(const struct hf_client *c, uint32_t slot);
 /* Asks for the map, unless that is under way or was just done. */
 void hf_map_ask(struct hf_client *c);
+/* Likewise, of another node than this one, if there is one. */
+void hf_map_ask_but(struct hf_client *c, uint32_t node);
 /* returns: the node for the next attempt, or HF_NOWHERE: none may be tried before *wait_ms. */
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms);
 void hf_leader_set(struct hf_client *c, uint32_t group, uint32_t leader);

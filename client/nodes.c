@@ -254,13 +254,14 @@ static void nodes_map_done(void *ctx, const struct hf_reply *reply)
         nodes_read_groups(c, wire_node_find(reply->result, WIRE_FIELD_GROUPS));
         nodes_read_slots(c, wire_node_find(reply->result, WIRE_FIELD_SLOTS));
         c->map_known = true;
+        hf_calls_leave_old(c);
     } else {
         hf_calls_tell(c, reply->text);
     }
     hf_calls_wake(c);
 }
 
-void hf_map_ask(struct hf_client *c)
+void hf_map_ask_but(struct hf_client *c, uint32_t node)
 {
     uint64_t now = hf_now_ms(c);
     if (c->map_asked || c->closing ||
@@ -276,9 +277,15 @@ void hf_map_ask(struct hf_client *c)
         return;
     }
     c->map_asked = true;
+    call->avoid = node;
     if (hf_call_start(call, c, nodes_map_done) != 0) {
         c->map_asked = false;
     }
+}
+
+void hf_map_ask(struct hf_client *c)
+{
+    hf_map_ask_but(c, HF_NOWHERE);
 }
 
 /* ---- choice --------------------------------------------------------------------------------- */

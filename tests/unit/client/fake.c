@@ -148,6 +148,7 @@ static void fake_serve(struct fake_conn *conn, struct bytes message)
     err = wire_rpc_of(root, &m);
     ASSERT(err == 0 && m.type == WIRE_REQUEST);
     if (wire_rpc_is(&m, WIRE_METHOD_TOPOLOGY)) {
+        f->topologies++;
         fake_topology(conn, &m);
     } else if (wire_rpc_is(&m, WIRE_METHOD_SESSION_OPEN)) {
         struct buf *out = fake_begin(conn, &m);

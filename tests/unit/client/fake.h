@@ -44,6 +44,7 @@ struct fake {
     struct fake_conn *conns;
     fake_fn *serve;
     unsigned requests; /* all but topology and session.open, which are answered here */
+    unsigned topologies;
     unsigned sessions;
     char endpoints[128];
     struct hf_client *client;

@@ -264,6 +264,59 @@ START_TEST(a_leader_that_does_not_answer_is_passed_by)
 }
 END_TEST
 
+/* The first leads and falls silent; by then the second leads. */
+static void leader_vanishes(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    f->leader = 2;
+    first_is_silent(f, conn, m);
+}
+
+START_TEST(a_silent_leader_is_left_as_soon_as_another_one_leads)
+{
+    struct hf_answer a;
+    begin(3, leader_vanishes);
+    fake.leader = 1;
+    /* it would be waited for longer than that */
+    fake_client(&fake, (struct hf_client_options){.timeout_ms = 1900});
+    ck_assert_int_eq(put(&a), 0);
+    ck_assert_uint_eq(seen.count, 2);
+    ck_assert_uint_eq(seen.node[0], 0);
+    ck_assert_uint_eq(seen.node[1], 1);
+    ck_assert_uint_eq(seen.session[0], seen.session[1]);
+    ck_assert_uint_eq(seen.sequence[0], seen.sequence[1]);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+static void slow_leader(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct seen *s = note(f, conn, m);
+    if (s->count == 1) {
+        f->topologies = 0;
+    }
+}
+
+START_TEST(a_slow_leader_that_still_leads_gets_a_write_once)
+{
+    struct hf_answer a = {.ended = false};
+    struct hf_kv kv = {.key = hf_text("key"), .value = hf_text("value")};
+    begin(3, slow_leader);
+    fake.leader = 1;
+    fake_client(&fake, (struct hf_client_options){.timeout_ms = 60000});
+    ck_assert_int_eq(hf_kv_put(fake.client, &kv, &a, hf_answer_done), 0);
+    while (seen.count == 0 || fake.topologies < 3) {
+        (void)uv_run(&fake.loop, UV_RUN_ONCE);
+    }
+    ck_assert_uint_eq(seen.count, 1);
+    fake_say_revision(seen.held_conn[0], &seen.held[0], 5);
+    ck_assert_int_eq(fake_wait(&fake, &a), 0);
+    ck_assert_uint_eq(seen.count, 1);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
 START_TEST(a_session_has_at_most_64_writes_on_their_way_and_acknowledges_in_order)
 {
     static struct hf_answer answers[80];
@@ -495,6 +548,8 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_refusal_is_final_and_names_the_key, no_node_is_unreachable_and_certainly_not_done,
           a_write_that_nobody_answers_is_unknown_and_a_read_is_not_done,
           a_leader_that_does_not_answer_is_passed_by,
+          a_silent_leader_is_left_as_soon_as_another_one_leads,
+          a_slow_leader_that_still_leads_gets_a_write_once,
           a_session_has_at_most_64_writes_on_their_way_and_acknowledges_in_order,
           a_session_that_has_ended_is_opened_again_if_nothing_can_have_happened,
           a_session_that_has_ended_after_a_lost_write_leaves_it_unknown,
