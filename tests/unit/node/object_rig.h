@@ -177,6 +177,7 @@ static inline int read_range(unsigned node, const char *name, uint64_t version, 
     uint64_t offset = number(result, WIRE_FIELD_OFFSET);
     ck_assert_int_eq(wire_node_bytes(wire_node_find(result, WIRE_FIELD_DATA), 1u << 20, &data), 0);
     ck_assert_uint_eq(number(result, WIRE_FIELD_CRC32C), crc_of(data.data, data.size));
+    ck_assert(from <= sizeof back && bytes <= sizeof back - from);
     ck_assert(offset <= from && offset + data.size >= from + bytes);
     memcpy(back + from, data.data + (from - offset), bytes);
     return 0;
