@@ -132,3 +132,9 @@ int wire_frame_parse(const struct wire_frame_expect *expect, struct bytes arrive
     out->body = body;
     return 0;
 }
+
+void wire_frame_stranger(struct bytes arrived, struct wire_frame_header *out)
+{
+    ASSERT(arrived.size >= WIRE_FRAME_HEADER_BYTES);
+    wire_frame_decode_header(arrived.data, out);
+}

@@ -83,4 +83,8 @@ struct wire_frame {
 int wire_frame_parse(const struct wire_frame_expect *expect, struct bytes arrived,
                      struct wire_frame *out);
 
+/* The header of a frame that wire_frame_parse found to be of another cluster (ERR_WRONG_CLUSTER),
+ * so that its sender can be told. arrived: as given there. */
+void wire_frame_stranger(struct bytes arrived, struct wire_frame_header *out);
+
 #endif

@@ -182,6 +182,40 @@ static int link_refuse(struct host_link *l, int code)
     return code == ERR_FENCED || code == ERR_NOT_FOUND ? 0 : code;
 }
 
+/* A node of another cluster is told so under its own cluster's name, or it would see nothing but
+ * the end of the connection. It learns nothing of this cluster; the answer is as long as a
+ * greeting. */
+static int link_stranger(struct host_link *l, struct bytes arrived)
+{
+    struct host *h = l->s.host;
+    struct wire_frame_header header;
+    uint8_t prefix[WIRE_FRAME_HEADER_BYTES];
+    struct buf head;
+    buf_init(&head, &h->heap, 64);
+    (void)buf_put_u16(&head, h->identity.level);
+    (void)buf_put_u64(&head, 0);
+    (void)buf_put_u32(&head, (uint32_t)ERR_WRONG_CLUSTER);
+    if (head.err != 0) {
+        buf_release(&head);
+        return ERR_WRONG_CLUSTER;
+    }
+    wire_frame_stranger(arrived, &header);
+    uint32_t sender = header.sender;
+    header.level = WIRE_FRAME_LEVEL;
+    header.kind = LINK_HELLO;
+    header.sender = header.destination;
+    header.destination = sender;
+    header.incarnation = 0;
+    header.boot = 0;
+    header.body_bytes = (uint32_t)head.size;
+    header.body_crc = crc_of(head.data, head.size);
+    wire_frame_encode_header(&header, prefix);
+    l->s.end_when_sent = true;
+    l->s.end_code = ERR_WRONG_CLUSTER;
+    (void)uv_read_stop((uv_stream_t *)&l->s.tcp);
+    return host_stream_send(&l->s, prefix, sizeof(prefix), &head, NULL);
+}
+
 static int link_greeting(struct host_link *l, const struct wire_frame *frame)
 {
     struct bytes_reader r = bytes_reader_of(frame->body);
@@ -269,6 +303,11 @@ static int link_arrived(struct host_stream *s, struct bytes data, size_t *used, 
         if (err == WIRE_MORE) {
             *want = frame.total_bytes;
             return 0;
+        }
+        if (err == ERR_WRONG_CLUSTER && l->state == LINK_FIRST_AWAITED) {
+            err = link_stranger(l, bytes_of(data.data + *used, data.size - *used));
+            *used = data.size;
+            return err;
         }
         TRY(err);
         TRY(link_frame(l, &frame));

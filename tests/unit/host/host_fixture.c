@@ -126,6 +126,16 @@ static void fixture_found(struct fixture *f, unsigned i)
     host_data_dir_close(&dir);
 }
 
+void fixture_of_another_cluster(struct fixture *f, unsigned i)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/identity", f->nodes[i].path);
+    ck_assert_int_eq(unlink(path), 0);
+    f->identity.cluster[0] ^= 1;
+    fixture_found(f, i);
+    f->identity.cluster[0] ^= 1;
+}
+
 void fixture_begin(struct fixture *f, unsigned nodes, const char *config)
 {
     struct wire_identity_node rows[FIXTURE_NODES_MAX];
@@ -259,6 +269,17 @@ bool fixture_receive(int fd, void *into, size_t bytes)
         bytes -= (size_t)got;
     }
     return true;
+}
+
+size_t fixture_until_closed(int fd, uint8_t *into, size_t bytes)
+{
+    size_t have = 0;
+    ssize_t got = 1;
+    while (got > 0 && have < bytes) {
+        got = fixture_some(fd, into + have, bytes - have);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    return have;
 }
 
 bool fixture_closed(int fd)

@@ -41,6 +41,8 @@ struct fixture {
 
 /* config: more settings, as in a file. Makes directories with identities; starts nothing. */
 void fixture_begin(struct fixture *f, unsigned nodes, const char *config);
+/* Makes the directory of a node that was never started that of the same node of another cluster. */
+void fixture_of_another_cluster(struct fixture *f, unsigned i);
 /* i: from 0. returns: what host_open said. */
 int fixture_start(struct fixture *f, unsigned i, struct err_info *why);
 /* returns: what host_run said. */
@@ -58,6 +60,8 @@ int fixture_connect(const struct fixture *f, unsigned i, bool peer_port);
 bool fixture_send(int fd, const void *data, size_t bytes);
 /* Reads exactly bytes within 20 s. */
 bool fixture_receive(int fd, void *into, size_t bytes);
+/* returns: how many bytes came before the other side closed. */
+size_t fixture_until_closed(int fd, uint8_t *into, size_t bytes);
 /* Reads on until the other side closes, at most 20 s. returns: whether it closed. */
 bool fixture_closed(int fd);
 

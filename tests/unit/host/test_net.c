@@ -474,6 +474,51 @@ START_TEST(frames_that_are_wrong_close_the_connection_of_a_peer)
 }
 END_TEST
 
+/* scenario G13: the same key, the same ids and addresses, another cluster */
+START_TEST(nodes_of_two_clusters_refuse_each_other_by_name)
+{
+    fake_counts_reset();
+    fixture_begin(&f, 2, "");
+    fixture_of_another_cluster(&f, 1);
+    ck_assert_int_eq(fixture_start(&f, 1, &why), 0);
+    ck_assert_int_eq(fixture_start(&f, 0, &why), 0);
+    ck_assert(fixture_await_lines(&f, 0, "event=peer_unreachable peer=2", 1));
+    ck_assert(fixture_await_lines(&f, 0, "code=WRONG_CLUSTER", 1));
+    ck_assert(fixture_await_lines(&f, 1, "event=peer_closed", 1));
+    ck_assert(fixture_await_lines(&f, 1, "code=WRONG_CLUSTER", 1));
+    ck_assert_uint_eq(counts(1).peers_up, 0);
+    ck_assert_uint_eq(counts(2).peers_up, 0);
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(a_stranger_is_told_no_more_than_it_said)
+{
+    uint8_t bytes[128];
+    uint8_t answer[256];
+    struct wire_frame frame_back;
+    fake_counts_reset();
+    fixture_begin(&f, 2, "");
+    ck_assert_int_eq(fixture_start(&f, 1, &why), 0);
+    size_t size = frame(bytes, 0xff01, 14, 1);
+    bytes[10] ^= 1;
+    num_put_u32(bytes + 60, crc_of(bytes, 60));
+    int fd = fixture_connect(&f, 1, true);
+    ck_assert_int_ge(fd, 0);
+    ck_assert(fixture_send(fd, bytes, size));
+    size_t got = fixture_until_closed(fd, answer, sizeof(answer));
+    (void)close(fd);
+    ck_assert_uint_le(got, size);
+    struct wire_frame_expect expect = {.self = 1, .level_max = 1, .body_bytes_max = 64};
+    memcpy(expect.cluster, bytes + 8, sizeof(expect.cluster)); /* the stranger's own */
+    ck_assert_int_eq(wire_frame_parse(&expect, bytes_of(answer, got), &frame_back), 0);
+    ck_assert_uint_eq(frame_back.header.sender, 2);
+    ck_assert_uint_eq(frame_back.header.boot, 0);
+    ck_assert_int_eq((int)num_get_u32(frame_back.body.data + 10), ERR_WRONG_CLUSTER);
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(a_busy_port_is_named)
 {
     begin(1, "");
@@ -511,4 +556,6 @@ UNIT_MAIN("host_net", requests_of_all_sizes_are_answered, a_message_may_come_a_b
           a_stop_amid_work_drops_it_cleanly, a_node_that_must_end_ends_the_host,
           every_pair_of_nodes_meets_and_talks, a_node_that_comes_back_meets_the_others_again,
           a_fenced_node_ends_and_names_the_cure, a_fenced_dialler_ends_too,
-          frames_that_are_wrong_close_the_connection_of_a_peer, a_busy_port_is_named)
+          frames_that_are_wrong_close_the_connection_of_a_peer,
+          nodes_of_two_clusters_refuse_each_other_by_name, a_stranger_is_told_no_more_than_it_said,
+          a_busy_port_is_named)
