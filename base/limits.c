@@ -122,6 +122,7 @@ static int limits_check_bounds(const struct limits *l, struct err_info *why)
 int limits_check(const struct limits *l, struct err_info *why)
 {
     const uint64_t slack = 4 * KIB; /* heads and names around a payload */
+    const uint64_t row = MIB;       /* a piece of a snapshot ends behind the row that fills it */
     const struct {
         const char *small;
         uint64_t small_value;
@@ -136,7 +137,7 @@ int limits_check(const struct limits *l, struct err_info *why)
         {"connection_watches", l->connection_watches, "watches", l->watches},
         {"proposal_bytes", l->proposal_bytes + slack, "peer_body_bytes", l->peer_body_bytes},
         {"append_bytes", l->append_bytes + slack, "peer_body_bytes", l->peer_body_bytes},
-        {"snapshot_bytes", l->snapshot_bytes + slack, "peer_body_bytes", l->peer_body_bytes},
+        {"snapshot_bytes", l->snapshot_bytes + row + slack, "peer_body_bytes", l->peer_body_bytes},
         {"peer_body_bytes", l->peer_body_bytes, "peer_output_bytes", l->peer_output_bytes},
         {"proposal_bytes", l->proposal_bytes, "uncommitted_bytes", l->uncommitted_bytes},
         {"uncommitted_bytes", l->uncommitted_bytes, "log_bytes", l->log_bytes},

@@ -59,5 +59,21 @@ START_TEST(limits_that_do_not_fit_together_are_both_named)
 }
 END_TEST
 
+START_TEST(a_frame_has_room_for_a_piece_of_a_snapshot_and_the_row_that_fills_it)
+{
+    struct limits l;
+    struct err_info why = {0};
+    limits_init(&l);
+    l.proposal_bytes = l.append_bytes = 1u << 20;
+    l.snapshot_bytes = 4u << 20;
+    l.peer_body_bytes = (5u << 20) + 4096;
+    ck_assert_int_eq(limits_check(&l, &why), 0);
+    l.peer_body_bytes--;
+    ck_assert_int_eq(limits_check(&l, &why), ERR_BAD_CONFIG);
+    ck_assert_ptr_nonnull(strstr(why.text, "'snapshot_bytes'"));
+}
+END_TEST
+
 UNIT_MAIN("base_limits", the_defaults_are_allowed, a_file_sets_limits_by_their_names,
-          a_limit_outside_its_bounds_is_named, limits_that_do_not_fit_together_are_both_named)
+          a_limit_outside_its_bounds_is_named, limits_that_do_not_fit_together_are_both_named,
+          a_frame_has_room_for_a_piece_of_a_snapshot_and_the_row_that_fills_it)
