@@ -271,7 +271,7 @@ static int object_verify(const struct hf_cmd *cmd)
                      (unsigned long long)check.checked, (unsigned long long)check.missing,
                      (unsigned long long)check.damaged);
     } else {
-        (void)printf("%s: %llu shards read again, %llu missing, %llu damaged\n", cmd->arg[0],
+        (void)printf("%s: %llu cells read again, %llu missing, %llu damaged\n", cmd->arg[0],
                      (unsigned long long)check.checked, (unsigned long long)check.missing,
                      (unsigned long long)check.damaged);
     }

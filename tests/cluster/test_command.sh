@@ -225,7 +225,7 @@ code 1 object stat b/absent
 code 1 object put b/x "$work/absent"
 code 1 object put absent/x "$work/small"
 code 0 object verify b/dir/file
-has ' shards read again, 0 missing, 0 damaged$'
+has ' cells read again, 0 missing, 0 damaged$'
 code 0 object verify b/dir/file --json
 has '^\{"object":"b/dir/file","checked":[1-9][0-9]*,"missing":0,"damaged":0\}$'
 code 0 object rm b/small
