@@ -172,6 +172,7 @@ struct gossip_options {
     uint32_t datagram_bytes;     /* largest compound, without envelope; default 1,350 */
     uint32_t stream_bytes;       /* largest stream message, without envelope; default 65,536 */
     uint32_t facts_bytes_second; /* of facts piggybacked a node; default 128 */
+    uint32_t facts_memory_bytes; /* for facts of all members; default 65,536 */
     uint64_t epoch_jump_max;     /* larger jumps of epoch or incarnation count only if signed by the
                                     member; default 2^20 */
     struct gossip_signer signer;
@@ -186,7 +187,8 @@ int gossip_new(struct gossip **out, const struct gossip_options *options,
                uint64_t now_us);
 void gossip_free(struct gossip *g);
 
-/* The roster changed. Members that it no longer has become removed; new ones appear.
+/* The roster changed. seats: ascending ids. Members that it no longer has become removed; new ones
+ * appear.
  * returns: 0 or ERR_INVALID, and nothing is changed. */
 int gossip_roster_set(struct gossip *g, const struct gossip_seat *seats, uint32_t count,
                       uint64_t now_us);

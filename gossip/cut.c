@@ -1,0 +1,395 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Cuts: which members are faulty together (Suresh et al., "Stable and Consistent Membership at
+ * Scale with Rapid", ATC 2018). Each member has K observers, one on each ring, drawn by hash from
+ * the roster. Whatever holds a member faulty makes its observers ask it once a probe interval for a
+ * window; an observer that misses too many answers alerts everyone. A cut is given when some member
+ * has at least H alerts and none is between L and H, so that all nodes give the same one: who
+ * suspects others wrongly, by its own fault, is alone with it and stays below L.
+ */
+#include "gossip/gossip_internal.h"
+
+#define CUT_MISSING_PERCENT 40u /* of a window's answers */
+#define CUT_LOSS_PERCENT 30u    /* and so much above what this node loses with anybody */
+#define CUT_SETTLE_US 2000000u  /* no alert changed for so long */
+#define CUT_WINDOWS_KEPT 6u     /* an alert not renewed for so many windows is over */
+
+uint32_t gossip_cut_rings(const struct gossip *g)
+{
+    uint32_t rings = NUM_MIN(g->rules.cut_observers, GOSSIP_RINGS_MAX);
+    return g->roster_count < 2 ? 0 : NUM_MIN(rings, g->roster_count - 1);
+}
+
+static bool cut_on(const struct gossip *g)
+{
+    return g->rules.cuts && g->roster_count >= g->rules.cut_from;
+}
+
+/* H or L of K, for as many rings as there are. */
+static uint32_t cut_scaled(const struct gossip *g, uint32_t of_all)
+{
+    uint32_t all = NUM_MAX(NUM_MIN(g->rules.cut_observers, GOSSIP_RINGS_MAX), 1u);
+    return NUM_MAX((uint32_t)num_div_up((uint64_t)of_all * gossip_cut_rings(g), all), 1u);
+}
+
+/* returns: how many; distinct members, none the subject. */
+static uint32_t cut_observers(const struct gossip *g, uint32_t subject, uint32_t *out)
+{
+    uint32_t rings = gossip_cut_rings(g);
+    for (uint32_t ring = 0; ring < rings; ring++) {
+        uint64_t h = hash_mix(hash_mix(subject) + ring);
+        uint32_t place = (uint32_t)(h % g->count);
+        bool used = true;
+        for (uint32_t steps = 0; used && steps < g->count; steps++) {
+            const struct gossip_entry *e = &g->entries[place];
+            used = e->id == subject || e->state == GOSSIP_REMOVED;
+            for (uint32_t i = 0; i < ring; i++) {
+                used = used || out[i] == e->id;
+            }
+            out[ring] = e->id;
+            place = (place + 1) % g->count;
+        }
+        out[ring] = used ? 0 : out[ring];
+    }
+    return rings;
+}
+
+uint32_t gossip_cut_observer(const struct gossip *g, uint32_t subject, uint32_t ring)
+{
+    uint32_t observers[GOSSIP_RINGS_MAX];
+    return ring < cut_observers(g, subject, observers) ? observers[ring] : 0;
+}
+
+/* ---- watching ------------------------------------------------------------------------------- */
+
+static void watch_start(struct gossip *g, uint32_t subject, uint16_t rings)
+{
+    for (uint32_t i = 0; i < g->watch_count; i++) {
+        if (g->watches[i].subject == subject) {
+            return;
+        }
+    }
+    if (g->watch_count == GOSSIP_WATCHES_MAX) {
+        return;
+    }
+    g->watches[g->watch_count++] = (struct gossip_watch){
+        .subject = subject, .rings = rings, .start_us = g->now_us, .next_us = g->now_us};
+    g->watch_us = NUM_MIN(g->watch_us, g->now_us);
+}
+
+void gossip_cut_doubt(struct gossip *g, struct gossip_entry *e)
+{
+    if (!cut_on(g) || e == gossip_self(g)) {
+        return;
+    }
+    uint32_t observers[GOSSIP_RINGS_MAX];
+    uint32_t count = cut_observers(g, e->id, observers);
+    unsigned rings = 0;
+    for (uint32_t ring = 0; ring < count; ring++) {
+        rings |= observers[ring] == g->options.self ? 1u << ring : 0;
+    }
+    if (rings != 0) {
+        watch_start(g, e->id, (uint16_t)rings);
+    }
+}
+
+void gossip_cut_call(struct gossip *g, struct gossip_entry *e)
+{
+    if (!cut_on(g) || g->direct_loss > 32768u || !gossip_health_may_declare(g)) {
+        return; /* the fault is likely this node's */
+    }
+    gossip_cut_doubt(g, e);
+    uint32_t observers[GOSSIP_RINGS_MAX];
+    uint32_t count = cut_observers(g, e->id, observers);
+    for (uint32_t ring = 0; ring < count; ring++) {
+        if (observers[ring] == 0 || observers[ring] == g->options.self) {
+            continue;
+        }
+        struct gossip_out *o =
+            gossip_out_add(g, observers[ring], GOSSIP_TYPE_WATCH, GOSSIP_DATAGRAM);
+        if (o != NULL) {
+            o->target = e->id;
+        }
+    }
+}
+
+bool gossip_cut_ack(struct gossip *g, uint32_t sender, uint32_t seq)
+{
+    for (uint32_t i = 0; i < g->watch_count; i++) {
+        struct gossip_watch *w = &g->watches[i];
+        if (w->subject == sender && w->seq == seq && w->waits) {
+            struct gossip_entry *e = gossip_entry_of(g, sender);
+            w->waits = false;
+            w->answered++;
+            g->answered_us = g->now_us;
+            if (e != NULL) {
+                gossip_probe_answered(g, e);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct gossip_report *report_of(struct gossip *g, uint32_t subject)
+{
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX && g->report_count > 0; i++) {
+        if (g->reports[i].subject == subject) {
+            return &g->reports[i];
+        }
+    }
+    return NULL;
+}
+
+static void report_drop(struct gossip *g, struct gossip_report *report)
+{
+    for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
+        if (report->rumors[ring] != 0) {
+            gossip_rumors_drop(g, report->rumors[ring]);
+        }
+    }
+    *report = (struct gossip_report){.subject = 0};
+    g->report_count--;
+}
+
+static struct gossip_report *report_new(struct gossip *g, const struct gossip_entry *e)
+{
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX; i++) {
+        if (g->reports[i].subject == 0) {
+            g->reports[i] = (struct gossip_report){
+                .subject = e->id, .epoch = e->epoch, .changed_us = g->now_us};
+            g->report_count++;
+            return &g->reports[i];
+        }
+    }
+    g->counters.queue_dropped++;
+    return NULL;
+}
+
+/* The word of one observer: newer rounds replace older. */
+static void report_word(struct gossip *g, const struct gossip_entry *e, unsigned ring,
+                        uint32_t round, bool bad)
+{
+    struct gossip_report *report = report_of(g, e->id);
+    if (report != NULL && report->epoch != e->epoch) {
+        report_drop(g, report);
+        report = NULL;
+    }
+    if (report == NULL && bad) {
+        report = report_new(g, e);
+    }
+    if (report == NULL || round <= report->rounds[ring]) {
+        return;
+    }
+    unsigned bit = 1u << ring;
+    unsigned mask = bad ? report->bad | bit : report->bad & ~bit;
+    bool changed = mask != report->bad;
+    report->bad = (uint16_t)mask;
+    report->rounds[ring] = round;
+    report->changed_us = changed || bad ? g->now_us : report->changed_us;
+    gossip_rumors_alert(g, report, (uint8_t)ring);
+    if (changed) {
+        g->cut_us = g->now_us + CUT_SETTLE_US;
+    }
+}
+
+static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
+{
+    const struct gossip_entry *e = gossip_entry_of(g, w->subject);
+    if (e == NULL || (bad && g->direct_loss > 32768u)) {
+        return;
+    }
+    uint32_t round = (uint32_t)(g->now_us / 1000u) + 1u;
+    for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
+        if ((w->rings & (1u << ring)) != 0) {
+            report_word(g, e, ring, round, bad);
+        }
+    }
+}
+
+/* returns: whether the window is judged; a verdict that the rest cannot change comes early. */
+static bool watch_judged(const struct gossip *g, const struct gossip_watch *w, bool *bad)
+{
+    uint64_t whole = NUM_MAX(g->rules.cut_window_us / g->rules.probe_interval_us, 5u);
+    uint64_t own_loss = ((uint64_t)g->direct_loss * 100u) >> 16;
+    uint64_t most = NUM_MIN(NUM_MAX(CUT_MISSING_PERCENT, own_loss + CUT_LOSS_PERCENT), 90u);
+    uint64_t missing = w->sent - w->answered;
+    *bad = missing * 100u >= most * whole;
+    return *bad || w->sent >= whole || (uint64_t)w->answered * 100u > (100u - most) * whole;
+}
+
+/* returns: whether it goes on. */
+static bool watch_step(struct gossip *g, struct gossip_watch *w)
+{
+    const struct gossip_entry *e = gossip_entry_of(g, w->subject);
+    bool bad = false;
+    if (e == NULL || e->state == GOSSIP_LEFT || e->state == GOSSIP_REMOVED) {
+        return false;
+    }
+    if (watch_judged(g, w, &bad)) {
+        if (bad || w->bad) {
+            watch_verdict(g, w, bad);
+        }
+        bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;
+        if (!bad || e->state == GOSSIP_DEAD || long_enough) {
+            return false;
+        }
+        w->bad = true;
+        w->sent = 0;
+        w->answered = 0;
+    }
+    w->seq = gossip_probe_seq(g);
+    w->waits = true;
+    w->sent++;
+    w->next_us = g->now_us + g->rules.probe_interval_us;
+    struct gossip_out *o = gossip_out_add(g, w->subject, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
+    if (o != NULL) {
+        o->seq = w->seq;
+        o->target = w->subject;
+    }
+    return true;
+}
+
+/* ---- deciding ------------------------------------------------------------------------------- */
+
+/* Observers that cannot speak, because they are faulty themselves, count for who is in doubt. */
+static uint32_t report_votes(struct gossip *g, const struct gossip_report *report)
+{
+    uint32_t observers[GOSSIP_RINGS_MAX];
+    uint32_t low = cut_scaled(g, g->rules.cut_low);
+    uint32_t rings = cut_observers(g, report->subject, observers);
+    uint32_t votes = (uint32_t)__builtin_popcount(report->bad);
+    if (votes < low) {
+        return votes;
+    }
+    for (uint32_t ring = 0; ring < rings; ring++) {
+        if ((report->bad & (1u << ring)) != 0 || observers[ring] == 0) {
+            continue;
+        }
+        const struct gossip_entry *e = gossip_entry_of(g, observers[ring]);
+        const struct gossip_report *theirs = report_of(g, observers[ring]);
+        bool silent = e == NULL || e->state == GOSSIP_DEAD || e->state == GOSSIP_LEFT;
+        bool faulty = theirs != NULL && (uint32_t)__builtin_popcount(theirs->bad) >= low;
+        votes += silent || faulty;
+    }
+    return votes;
+}
+
+static void reports_age(struct gossip *g)
+{
+    uint64_t most = CUT_WINDOWS_KEPT * g->rules.cut_window_us;
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX; i++) {
+        struct gossip_report *report = &g->reports[i];
+        if (report->subject == 0) {
+            continue;
+        }
+        const struct gossip_entry *e = gossip_entry_of(g, report->subject);
+        bool over = e == NULL || e->state == GOSSIP_LEFT || e->state == GOSSIP_REMOVED ||
+                    e->epoch != report->epoch || g->now_us - report->changed_us >= most;
+        if (over) {
+            report_drop(g, report);
+        }
+    }
+}
+
+static void cut_give(struct gossip *g, uint32_t *ids, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) { /* few: insertion sort */
+        uint32_t id = ids[i];
+        uint32_t at = i;
+        for (; at > 0 && ids[at - 1] > id; at--) {
+            ids[at] = ids[at - 1];
+        }
+        ids[at] = id;
+    }
+    memcpy(g->cut, ids, sizeof(*ids) * count);
+    g->cut_count = count;
+    g->counters.cuts++;
+    for (uint32_t i = 0; i < count; i++) {
+        report_of(g, ids[i])->cut = true;
+    }
+}
+
+void gossip_cut_decide(struct gossip *g)
+{
+    uint32_t high = cut_scaled(g, g->rules.cut_high);
+    uint32_t low = cut_scaled(g, g->rules.cut_low);
+    uint32_t ids[GOSSIP_CUT_MAX];
+    uint32_t count = 0;
+    uint32_t faulty = 0;
+    bool between = false;
+    reports_age(g);
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX && g->report_count > 0; i++) {
+        struct gossip_report *report = &g->reports[i];
+        uint32_t votes = report->subject != 0 ? report_votes(g, report) : 0;
+        report->cut = report->cut && votes >= low;
+        between = between || (votes >= low && votes < high && !report->cut);
+        faulty += votes >= high;
+        if (votes >= high && !report->cut && count < GOSSIP_CUT_MAX) {
+            ids[count++] = report->subject;
+        }
+    }
+    g->cut_us = GOSSIP_NEVER;
+    if (g->report_count > 0) {
+        g->cut_us = g->now_us + CUT_SETTLE_US; /* to age them, and to give what did not fit */
+    }
+    /* Who sees most others faulty is likely on the small side of a partition. */
+    if (between || count == 0 || 2 * faulty >= g->roster_count || g->cut_count > 0) {
+        return;
+    }
+    cut_give(g, ids, count);
+}
+
+void gossip_cut_run(struct gossip *g)
+{
+    if (g->watch_us <= g->now_us) {
+        g->watch_us = GOSSIP_NEVER;
+        for (uint32_t i = g->watch_count; i > 0; i--) {
+            struct gossip_watch *w = &g->watches[i - 1];
+            if (w->next_us <= g->now_us && !watch_step(g, w)) {
+                *w = g->watches[--g->watch_count];
+            }
+        }
+        for (uint32_t i = 0; i < g->watch_count; i++) {
+            g->watch_us = NUM_MIN(g->watch_us, g->watches[i].next_us);
+        }
+    }
+    if (g->cut_us <= g->now_us) {
+        gossip_cut_decide(g);
+    }
+}
+
+/* ---- alerts --------------------------------------------------------------------------------- */
+
+void gossip_cut_alert(struct gossip *g, struct bytes body)
+{
+    uint32_t subject = num_get_u32(body.data);
+    uint64_t epoch = num_get_u64(body.data + 4);
+    unsigned ring = body.data[12];
+    struct gossip_entry *e = gossip_entry_of(g, subject);
+    if (!cut_on(g) || e == NULL || e->epoch != epoch || e->state == GOSSIP_LEFT ||
+        e->state == GOSSIP_REMOVED || ring >= gossip_cut_rings(g)) {
+        return;
+    }
+    bool bad = body.data[13] != 0;
+    report_word(g, e, ring, num_get_u32(body.data + 14), bad);
+    if (bad) {
+        gossip_cut_doubt(g, e);
+    }
+}
+
+void gossip_cut_write(const struct gossip *g, struct gossip_writer *w,
+                      const struct gossip_rumor *rumor)
+{
+    const struct gossip_report *report = &g->reports[rumor->subject];
+    uint8_t *at = gossip_write_part(w, GOSSIP_TYPE_ALERT, 18);
+    if (at == NULL) {
+        return;
+    }
+    num_put_u32(at, report->subject);
+    num_put_u64(at + 4, report->epoch);
+    at[12] = rumor->ring;
+    at[13] = (report->bad & (1u << rumor->ring)) != 0;
+    num_put_u32(at + 14, report->rounds[rumor->ring]);
+}
