@@ -29,6 +29,7 @@
     X(STARTING, -1008, "node is starting")                        \
     X(UNREACHABLE, -1009, "no node can be reached")               \
     X(BEHIND, -1010, "replica is behind")                         \
+    X(NO_RIGHTS, -1011, "too few rights are held here")           \
     X(BAD_NAME, -2001, "name is not allowed")                     \
     X(INVALID, -2002, "argument is not valid")                    \
     X(TOO_LARGE, -2003, "value is too large")                     \

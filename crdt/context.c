@@ -1,0 +1,302 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Causal contexts: sets of dots as sorted ranges. The version vector and the dot cloud of the paper
+ * are one array here; a cloud that fills up becomes part of the vector by itself.
+ */
+#include "base/num.h"
+#include "crdt/crdt_internal.h"
+
+/* So few ranges are put in one by one; more are merged in one pass. */
+#define CRDT_CONTEXT_SMALL 16u
+
+int crdt_actor_compare(struct crdt_actor a, struct crdt_actor b)
+{
+    if (a.node != b.node) {
+        return a.node < b.node ? -1 : 1;
+    }
+    return (a.epoch > b.epoch) - (a.epoch < b.epoch);
+}
+
+int crdt_dot_compare(struct crdt_dot a, struct crdt_dot b)
+{
+    int order = crdt_actor_compare(a.actor, b.actor);
+    return order != 0 ? order : (a.counter > b.counter) - (a.counter < b.counter);
+}
+
+void crdt_context_init(struct crdt_context *c, const struct alloc *alloc)
+{
+    *c = (struct crdt_context){.alloc = *alloc};
+}
+
+void crdt_context_release(struct crdt_context *c)
+{
+    alloc_put(&c->alloc, c->ranges, c->cap * sizeof(*c->ranges));
+    c->ranges = NULL;
+    c->count = 0;
+    c->cap = 0;
+}
+
+size_t crdt_context_at(const struct crdt_context *c, struct crdt_dot dot)
+{
+    size_t low = 0;
+    size_t high = c->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct crdt_range *r = &c->ranges[middle];
+        int order = crdt_actor_compare(r->actor, dot.actor);
+        if (order < 0 || (order == 0 && r->to < dot.counter)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static bool crdt_context_covers(const struct crdt_context *c, struct crdt_range r)
+{
+    size_t at = crdt_context_at(c, (struct crdt_dot){.actor = r.actor, .counter = r.from});
+    return at < c->count && crdt_actor_compare(c->ranges[at].actor, r.actor) == 0 &&
+           c->ranges[at].from <= r.from && c->ranges[at].to >= r.to;
+}
+
+bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot)
+{
+    return crdt_context_covers(c, crdt_range_of(dot));
+}
+
+uint64_t crdt_context_last(const struct crdt_context *c, struct crdt_actor actor)
+{
+    size_t at = crdt_context_at(c, (struct crdt_dot){.actor = actor, .counter = UINT64_MAX});
+    if (at < c->count && crdt_actor_compare(c->ranges[at].actor, actor) == 0) {
+        return c->ranges[at].to;
+    }
+    if (at > 0 && crdt_actor_compare(c->ranges[at - 1].actor, actor) == 0) {
+        return c->ranges[at - 1].to;
+    }
+    return 0;
+}
+
+int crdt_context_reserve(struct crdt_context *c, size_t more)
+{
+    if (more <= c->cap - c->count) {
+        return 0;
+    }
+    size_t cap = NUM_MAX(c->count + more, c->cap * 2);
+    struct crdt_range *grown = alloc_get_zeroed(&c->alloc, cap, sizeof(*grown));
+    if (grown == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    if (c->count > 0) {
+        memcpy(grown, c->ranges, c->count * sizeof(*grown));
+    }
+    alloc_put(&c->alloc, c->ranges, c->cap * sizeof(*c->ranges));
+    c->ranges = grown;
+    c->cap = cap;
+    return 0;
+}
+
+void crdt_context_put(struct crdt_context *c, struct crdt_range r)
+{
+    ASSERT(c->count < c->cap);
+    ASSERT(r.from > 0 && r.from <= r.to);
+    struct crdt_dot before = {.actor = r.actor, .counter = r.from - 1};
+    size_t at = crdt_context_at(c, before);
+    size_t end = at;
+    while (end < c->count && crdt_actor_compare(c->ranges[end].actor, r.actor) == 0 &&
+           (r.to == UINT64_MAX || c->ranges[end].from <= r.to + 1)) {
+        r.from = NUM_MIN(r.from, c->ranges[end].from);
+        r.to = NUM_MAX(r.to, c->ranges[end].to);
+        end++;
+    }
+    memmove(&c->ranges[at + 1], &c->ranges[end], (c->count - end) * sizeof(r));
+    c->ranges[at] = r;
+    c->count = c->count - (end - at) + 1;
+}
+
+int crdt_context_add(struct crdt_context *c, struct crdt_range range)
+{
+    TRY(crdt_context_reserve(c, 1));
+    crdt_context_put(c, range);
+    return 0;
+}
+
+/* Appends a range that begins at or after the last one. */
+static void crdt_context_push(struct crdt_context *c, struct crdt_range r)
+{
+    struct crdt_range *last = c->count > 0 ? &c->ranges[c->count - 1] : NULL;
+    if (last != NULL && crdt_actor_compare(last->actor, r.actor) == 0 &&
+        (last->to == UINT64_MAX || r.from <= last->to + 1)) {
+        last->to = NUM_MAX(last->to, r.to);
+        return;
+    }
+    c->ranges[c->count++] = r;
+}
+
+int crdt_context_union(const struct crdt_context *a, const struct crdt_context *b,
+                       struct crdt_context *out)
+{
+    ASSERT(out->count == 0);
+    TRY(crdt_context_reserve(out, a->count + b->count));
+    size_t i = 0;
+    size_t j = 0;
+    while (i < a->count || j < b->count) {
+        bool left = j == b->count;
+        if (i < a->count && j < b->count) {
+            int order = crdt_actor_compare(a->ranges[i].actor, b->ranges[j].actor);
+            left = order < 0 || (order == 0 && a->ranges[i].from <= b->ranges[j].from);
+        }
+        crdt_context_push(out, left ? a->ranges[i++] : b->ranges[j++]);
+    }
+    return 0;
+}
+
+int crdt_context_join(struct crdt_context *into, const struct crdt_context *from)
+{
+    if (from->count <= CRDT_CONTEXT_SMALL) {
+        TRY(crdt_context_reserve(into, from->count));
+        for (size_t i = 0; i < from->count; i++) {
+            crdt_context_put(into, from->ranges[i]);
+        }
+        return 0;
+    }
+    struct crdt_context both;
+    crdt_context_init(&both, &into->alloc);
+    TRY(crdt_context_union(into, from, &both));
+    crdt_context_release(into);
+    *into = both;
+    return 0;
+}
+
+bool crdt_context_leq(const struct crdt_context *a, const struct crdt_context *b)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (!crdt_context_covers(b, a->ranges[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool crdt_context_equal(const struct crdt_context *a, const struct crdt_context *b)
+{
+    if (a->count != b->count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        const struct crdt_range *x = &a->ranges[i];
+        const struct crdt_range *y = &b->ranges[i];
+        if (crdt_actor_compare(x->actor, y->actor) != 0 || x->from != y->from || x->to != y->to) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool crdt_may_join(const struct crdt_context *have, const struct crdt_context *before)
+{
+    return crdt_context_leq(before, have);
+}
+
+/* returns: the place after the ranges of the actor at `at`. */
+static size_t crdt_context_actor_end(const struct crdt_context *c, size_t at)
+{
+    size_t end = at;
+    while (end < c->count && crdt_actor_compare(c->ranges[end].actor, c->ranges[at].actor) == 0) {
+        end++;
+    }
+    return end;
+}
+
+int crdt_context_encode(const struct crdt_context *c, struct buf *out)
+{
+    uint64_t actors = 0;
+    for (size_t at = 0; at < c->count; at = crdt_context_actor_end(c, at)) {
+        actors++;
+    }
+    TRY(crdt_put_varint(out, actors));
+    for (size_t at = 0; at < c->count;) {
+        size_t end = crdt_context_actor_end(c, at);
+        uint64_t least = 1;
+        TRY(crdt_put_varint(out, c->ranges[at].actor.node));
+        TRY(crdt_put_varint(out, c->ranges[at].actor.epoch));
+        TRY(crdt_put_varint(out, end - at));
+        for (; at < end; at++) {
+            TRY(crdt_put_varint(out, c->ranges[at].from - least));
+            TRY(crdt_put_varint(out, c->ranges[at].to - c->ranges[at].from));
+            least = c->ranges[at].to + 2;
+        }
+    }
+    return out->err;
+}
+
+/* The ranges of one actor. */
+static int crdt_context_take_actor(struct crdt_context *c, struct bytes_reader *r,
+                                   struct crdt_actor actor, const struct crdt_limits *limits)
+{
+    uint64_t count = crdt_take_varint(r);
+    uint64_t to = 0;
+    if (r->failed || count == 0) {
+        return ERR_PROTOCOL;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        struct crdt_range range = {.actor = actor};
+        uint64_t least = i == 0 ? 1 : 2;
+        if (!num_add_u64(to, least, &range.from) ||
+            !num_add_u64(range.from, crdt_take_varint(r), &range.from) ||
+            !num_add_u64(range.from, crdt_take_varint(r), &range.to) || r->failed) {
+            return ERR_PROTOCOL;
+        }
+        if (c->count >= limits->context_ranges_max) {
+            return ERR_TOO_LARGE;
+        }
+        TRY(crdt_context_reserve(c, 1));
+        c->ranges[c->count++] = range;
+        to = range.to;
+    }
+    return 0;
+}
+
+int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
+                      const struct crdt_limits *limits)
+{
+    uint64_t actors = crdt_take_varint(r);
+    struct crdt_actor last = {0};
+    for (uint64_t i = 0; i < actors; i++) {
+        uint64_t node = crdt_take_varint(r);
+        struct crdt_actor actor = {.epoch = crdt_take_varint(r)};
+        if (r->failed || node == 0 || node > UINT32_MAX) {
+            return ERR_PROTOCOL;
+        }
+        actor.node = (uint32_t)node;
+        if (i > 0 && crdt_actor_compare(last, actor) >= 0) {
+            return ERR_PROTOCOL;
+        }
+        TRY(crdt_context_take_actor(c, r, actor, limits));
+        last = actor;
+    }
+    return r->failed ? ERR_PROTOCOL : 0;
+}
+
+int crdt_context_decode(struct crdt_context *c, struct bytes v, const struct crdt_limits *limits)
+{
+    struct crdt_context got;
+    struct bytes_reader r = bytes_reader_of(v);
+    ASSERT(c->count == 0);
+    if (v.size > limits->encoded_bytes_max) {
+        return ERR_TOO_LARGE;
+    }
+    crdt_context_init(&got, &c->alloc);
+    int err = crdt_context_take(&got, &r, limits);
+    if (err == 0 && !bytes_reader_ended(&r)) {
+        err = ERR_PROTOCOL;
+    }
+    if (err != 0) {
+        crdt_context_release(&got);
+        return err;
+    }
+    crdt_context_release(c);
+    *c = got;
+    return 0;
+}

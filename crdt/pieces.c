@@ -1,0 +1,35 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Join decomposition (Enes, Almeida, Baquero, Leitao, "Efficient synchronization of state-based
+ * CRDTs", ICDE 2019): a state of this algebra is join-irreducible exactly if it has seen one dot.
+ */
+#include "crdt/crdt_internal.h"
+
+void crdt_pieces_begin(struct crdt_pieces *p, const struct crdt_state *s)
+{
+    *p = (struct crdt_pieces){.of = s};
+}
+
+int crdt_pieces_next(struct crdt_pieces *p, struct crdt_state *out)
+{
+    const struct crdt_context *c = &p->of->seen;
+    ASSERT(crdt_state_empty(out));
+    if (p->range >= c->count) {
+        return ERR_NOT_FOUND;
+    }
+    struct crdt_range range = c->ranges[p->range];
+    struct crdt_dot dot = {.actor = range.actor, .counter = range.from + p->counter};
+    const struct crdt_entry *e = crdt_entry_find(p->of, dot);
+    TRY(crdt_context_reserve(&out->seen, 1));
+    if (e != NULL) {
+        TRY(crdt_state_put(out, crdt_record_key(e->record), dot, crdt_entry_payload(e)));
+    }
+    crdt_context_put(&out->seen, crdt_range_of(dot));
+    p->counter++;
+    if (dot.counter == range.to) {
+        p->range++;
+        p->counter = 0;
+    }
+    return 0;
+}
