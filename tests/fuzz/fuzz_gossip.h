@@ -19,8 +19,12 @@ void fuzz_gossip_seal(struct bytes input);
 /* The bytes of a keyring; every step is tried on one that is whole. */
 void fuzz_gossip_keyring(struct bytes input);
 
+/* Messages of other members, with time passing and other events between them, to the core. */
+void fuzz_gossip_receive(struct bytes input);
+
 /* Good inputs to mutate. i: below FUZZ_GOSSIP_EXAMPLES. */
 void fuzz_gossip_seal_example(struct buf *out, unsigned i);
 void fuzz_gossip_keyring_example(struct buf *out, unsigned i);
+void fuzz_gossip_receive_example(struct buf *out, unsigned i);
 
 #endif

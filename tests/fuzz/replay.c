@@ -85,6 +85,7 @@ static const struct kind kinds[] = {
     {"frame", fuzz_frame, frame_example, 8},
     {"gossip_seal", fuzz_gossip_seal, fuzz_gossip_seal_example, FUZZ_GOSSIP_EXAMPLES},
     {"gossip_keyring", fuzz_gossip_keyring, fuzz_gossip_keyring_example, FUZZ_GOSSIP_EXAMPLES},
+    {"gossip_receive", fuzz_gossip_receive, fuzz_gossip_receive_example, FUZZ_GOSSIP_EXAMPLES},
 };
 
 static const struct kind *kind_of(const char *name)
