@@ -138,6 +138,18 @@ static int node_extent_check(struct node_sm *sm, const struct node_object_cmd *c
     return erasure_commit_ok(&rule) ? 0 : ERR_UNAVAILABLE;
 }
 
+/* An extent is written over by who knows it as it is. A command that comes late, or twice, finds
+ * another revision: it has nothing to say if it says what is there already, else it is refused. */
+static int node_extent_newer(const struct node_extent *old, const struct node_extent *e)
+{
+    if (e->revision == old->revision) {
+        return 0;
+    }
+    bool same = e->durable == old->durable && e->away == old->away &&
+                memcmp(e->holder, old->holder, sizeof e->holder) == 0;
+    return same ? ERR_DONE : ERR_CONFLICT;
+}
+
 /* Writes the extent of an upload, or again with other shards durable (nodes failed before the
  * commit and their shards were rebuilt elsewhere). */
 int node_extent_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
@@ -159,6 +171,12 @@ int node_extent_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf
         if (memcmp(old.home, c.extent.home, sizeof old.home) != 0) {
             return ERR_INVALID;
         }
+        int newer = node_extent_newer(&old, &c.extent);
+        if (newer != 0) {
+            return newer == ERR_DONE ? buf_put_u64(reply, old.revision) : newer;
+        }
+    } else if (c.extent.revision != 0) {
+        return ERR_CONFLICT;
     }
     if (c.extent.roots.size != (size_t)c.extent.cells * MERKLE_HASH_BYTES) {
         return ERR_INVALID;
@@ -168,7 +186,8 @@ int node_extent_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf
     ch.missing_before = ch.is_new ? 0 : node_extent_missing(&old);
     c.extent.revision = node_sm_revision(sm);
     node_change_set(&ch, &c.extent);
-    return node_change_end(sm, &ch);
+    TRY(node_change_end(sm, &ch));
+    return buf_put_u64(reply, c.extent.revision);
 }
 
 /* ---- repaired, damaged ---------------------------------------------------------------------- */

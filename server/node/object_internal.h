@@ -217,7 +217,8 @@ void node_extent_ref_of(struct node_version v, uint32_t extent, const struct nod
  *   BUCKET_REMOVE   bucket
  *   PUT_INTENT      version, bucket, name, shape, span (lives so long)
  *   PUT_RENEW       version, span
- *   PUT_EXTENT      ref, extent (roots empty: keep those there are)
+ *   PUT_EXTENT      ref, extent (roots empty: keep those there are; revision: of the record that is
+ *                   written over, 0 if there is none)
  *   PUT_COMMIT      version, bucket, name, size, root, extents, created_us, span (free delay)
  *   PUT_CANCEL      version, flag (only if expired)
  *   PUT_INLINE      version, bucket, name, size, root, created_us, span, data, shape
@@ -254,7 +255,8 @@ struct node_object_cmd {
 int node_object_cmd_encode(uint8_t op, const struct node_object_cmd *c, struct buf *out);
 /* returns: 0 or ERR_INVALID. Views into body. */
 int node_object_cmd_decode(uint8_t op, struct bytes body, struct node_object_cmd *out);
-/* Replies of PUT_COMMIT, PUT_INLINE and OBJECT_REMOVE: revision u64. The others are empty. */
+/* Replies of PUT_EXTENT, PUT_COMMIT, PUT_INLINE and OBJECT_REMOVE: revision u64. The others are
+ * empty. */
 
 /* ---- bodies and answers of questions -------------------------------------------------------- */
 

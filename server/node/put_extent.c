@@ -270,18 +270,63 @@ static void node_extent_fire(struct node *n, struct node_timer *t)
     node_put_release(p);
 }
 
+static void node_extent_later(struct node_put_extent *x)
+{
+    struct node *n = x->p->o->n;
+    x->timer.ctx = x;
+    x->timer.fire = node_extent_fire;
+    node_timer_set(n, &x->timer, node_now(n) + NODE_PUT_RETRY_US);
+}
+
+static void node_extent_asked(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_put_extent *x = ctx;
+    struct node_put *p = x->p;
+    struct node_extents_answer a;
+    struct node_extent e;
+    struct bytes name;
+    struct bytes value;
+    code = code != 0 ? code : node_extents_answer_of(reply, &a);
+    if (code == 0 && node_answer_row(&a.rows, &name, &value)) {
+        code = node_extent_decode(value, &e);
+        x->known = code == 0;
+        x->revision = code == 0 ? e.revision : 0;
+    }
+    if (p->state == NODE_PUT_FAILED) {
+        node_put_release(p);
+    } else if (code == 0 || (node_objects_again(code) && node_now(n) < x->give_up_us)) {
+        node_extent_later(x);
+    } else {
+        node_put_fail(p, code);
+        node_put_release(p);
+    }
+}
+
+/* The record is not the one that was to be written over: an attempt whose answer was lost has
+ * written it, or a shard of it was repaired. returns: 0 and the answer goes on. */
+static int node_extent_ask(struct node_put_extent *x)
+{
+    struct node_objects *o = x->p->o;
+    const struct node_object_ask ask = {.version = x->p->version, .from = x->number, .limit = 1};
+    return node_objects_ask(o, x->p->group, NODE_QUERY_OBJECT_EXTENTS, &ask,
+                            node_objects_patience(o), x, node_extent_asked);
+}
+
 static void node_extent_proposed(struct node *n, void *ctx, int code, struct bytes reply)
 {
-    (void)reply;
     struct node_put_extent *x = ctx;
     struct node_put *p = x->p;
     if (p->state == NODE_PUT_FAILED) {
         node_put_release(p);
         return;
     }
+    if (code == ERR_CONFLICT && node_now(n) < x->give_up_us && node_extent_ask(x) == 0) {
+        return;
+    }
     if (code == 0) {
         x->state = NODE_EXTENT_DONE;
         x->known = true;
+        x->revision = reply.size == 8 ? num_get_u64(reply.data) : 0;
         for (unsigned i = 0; i < NODE_OBJECT_SHARDS_MAX; i++) {
             if ((x->failed >> i & 1u) != 0) { /* its home may have come back meanwhile */
                 node_repair_hint(p->o, x->home[i]);
@@ -290,9 +335,7 @@ static void node_extent_proposed(struct node *n, void *ctx, int code, struct byt
         node_put_finish(p);
         node_put_release(p);
     } else if (node_objects_again(code) && node_now(n) < x->give_up_us) {
-        x->timer.ctx = x;
-        x->timer.fire = node_extent_fire;
-        node_timer_set(n, &x->timer, node_now(n) + NODE_PUT_RETRY_US);
+        node_extent_later(x);
     } else {
         node_put_fail(p, code);
         node_put_release(p);
@@ -306,6 +349,7 @@ static void node_extent_propose(struct node_put_extent *x)
     int err = ERR_NO_MEMORY;
     if (c != NULL) {
         node_put_extent_record(x, &c->extent);
+        c->extent.revision = x->revision;
         if (x->known) {
             c->extent.roots = bytes_of(NULL, 0);
         }

@@ -66,7 +66,7 @@ struct node_put_extent {
     bool known;  /* its record is in the state: roots need not travel again */
     uint64_t bytes;
     uint64_t give_up_us;
-    uint64_t revision;
+    uint64_t revision; /* of its record */
     size_t roots_bytes;
     uint8_t *roots;
 };

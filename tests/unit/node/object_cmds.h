@@ -74,10 +74,19 @@ static inline void extent_cmd(struct node_object_cmd *c, uint64_t counter, uint3
     node_extent_ref_of(version(counter), number, &c->extent, &c->ref);
 }
 
+static inline uint64_t extent_revision(uint64_t counter, uint32_t number)
+{
+    struct node_name name;
+    struct node_extent e;
+    node_name_extent(&name, version(counter), number);
+    return node_extent_decode(state_value(st, &name), &e) == 0 ? e.revision : 0;
+}
+
 static inline int extent(uint64_t counter, uint32_t number, uint32_t failed)
 {
     struct node_object_cmd c;
     extent_cmd(&c, counter, number, failed);
+    c.extent.revision = extent_revision(counter, number);
     return state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL);
 }
 

@@ -309,12 +309,38 @@ START_TEST(an_extent_written_again_keeps_its_roots)
     ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL), ERR_INVALID);
     ck_assert_int_eq(extent(1, 0, 0), 0);
     extent_cmd(&c, 1, 0, 2);
+    c.extent.revision = extent_revision(1, 0);
     c.extent.roots = bytes_of(NULL, 0);
     ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL), 0);
     ck_assert_uint_eq(extent_get(1, 0).roots.size, 96);
     ck_assert_uint_eq(extent_get(1, 0).roots.data[95], 0x5a);
     ck_assert_uint_eq(state_count(st, NODE_KEY_MISSING), 1);
     ck_assert_int_eq(commit(1, "a", 1), 0);
+}
+END_TEST
+
+START_TEST(a_late_copy_of_an_earlier_extent_is_refused)
+{
+    struct node_object_cmd first;
+    struct node_object_cmd next;
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(intent(1, "a"), 0);
+    extent_cmd(&first, 1, 0, 0);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &first, NULL), 0);
+    uint64_t revision = extent_revision(1, 0);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &first, NULL), 0); /* says nothing new */
+    ck_assert_uint_eq(extent_revision(1, 0), revision);
+    extent_cmd(&next, 1, 0, 0); /* node 5 died: its shard is at node 2 */
+    next.extent.revision = revision;
+    next.extent.away = 16;
+    next.extent.holder[4] = 2;
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &next, NULL), 0);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &first, NULL), ERR_CONFLICT);
+    ck_assert_uint_eq(extent_get(1, 0).holder[4], 2);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &next, NULL), 0); /* asked again */
+    extent_cmd(&next, 1, 1, 0);
+    next.extent.revision = revision;
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &next, NULL), ERR_CONFLICT);
 }
 END_TEST
 
@@ -592,6 +618,7 @@ int main(void)
     tcase_add_test(tc, a_shard_elsewhere_is_missing_at_its_home_until_it_comes_home);
     tcase_add_test(tc, a_damage_report_about_an_older_state_is_void);
     tcase_add_test(tc, an_extent_written_again_keeps_its_roots);
+    tcase_add_test(tc, a_late_copy_of_an_earlier_extent_is_refused);
     tcase_add_test(tc, due_tells_what_log_time_has_passed);
     tcase_add_test(tc, live_tells_open_committed_and_gone);
     tcase_add_test(tc, list_gives_names_in_order_with_prefix_and_behind_a_name);
