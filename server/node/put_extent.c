@@ -97,16 +97,28 @@ static uint32_t node_extent_cells(const struct node_put_extent *x)
     return (uint32_t)num_div_up(x->bytes, x->p->shape.cell_bytes);
 }
 
+/* Roots that are in the object's root and in the extent's record are not kept. */
+static void node_extent_roots_drop(struct node_put_extent *x)
+{
+    struct node_put *p = x->p;
+    if (x->known && x->number < p->extents_pushed) {
+        alloc_put(&p->o->alloc, x->roots, x->roots_bytes);
+        x->roots = NULL;
+        x->roots_bytes = 0;
+    }
+}
+
 /* Roots enter the object's root in order, an extent at a time. */
 void node_put_roots_push(struct node_put *p)
 {
     while (p->extents_pushed < p->extents_count) {
-        const struct node_put_extent *x = p->extents[p->extents_pushed];
+        struct node_put_extent *x = p->extents[p->extents_pushed];
         if (!x->closed || x->hashed < x->stripes) {
             return;
         }
         merkle_builder_push(&p->builder, x->roots, node_extent_cells(x));
         p->extents_pushed++;
+        node_extent_roots_drop(x);
     }
 }
 
@@ -198,7 +210,9 @@ void node_put_extent_record(const struct node_put_extent *x, struct node_extent 
             e->holder[s] = x->holder[s];
         }
     }
-    e->roots = bytes_of(x->roots, (size_t)e->cells * MERKLE_HASH_BYTES);
+    if (x->roots != NULL) {
+        e->roots = bytes_of(x->roots, (size_t)e->cells * MERKLE_HASH_BYTES);
+    }
 }
 
 static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t failed)
@@ -228,15 +242,13 @@ static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t fa
     node_put_release(p);
 }
 
-static int node_extent_rebuild(struct node_put_extent *x)
+/* roots: of the extent's cells. */
+static int node_extent_rebuild_by(struct node_put_extent *x, struct bytes roots)
 {
     struct node_put *p = x->p;
     struct node_extent e;
-    if (x->failed == 0 || x->rebuilds++ >= NODE_PUT_REBUILDS_MAX) {
-        return ERR_UNAVAILABLE;
-    }
-    TRY(node_extent_retarget(x));
     node_put_extent_record(x, &e);
+    e.roots = roots;
     memcpy(e.holder, x->holder, sizeof e.holder);
     uint64_t size = (uint64_t)x->number * p->extent_stripes * p->stripe_data + x->bytes;
     struct node_extent_info *info =
@@ -253,6 +265,52 @@ static int node_extent_rebuild(struct node_put_extent *x)
     node_info_release(info);
     p->refs += started;
     return started ? 0 : ERR_NO_MEMORY;
+}
+
+static void node_extent_recalled(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    struct node_put_extent *x = ctx;
+    struct node_put *p = x->p;
+    struct node_extents_answer a;
+    struct node_extent e;
+    struct bytes name;
+    struct bytes value;
+    if (p->state == NODE_PUT_FAILED) {
+        node_put_release(p);
+        return;
+    }
+    code = code != 0 ? code : node_extents_answer_of(reply, &a);
+    if (code == 0) {
+        bool there = node_answer_row(&a.rows, &name, &value);
+        code = there ? node_extent_decode(value, &e) : ERR_CANCELLED;
+    }
+    code = code != 0 ? code : node_extent_rebuild_by(x, e.roots);
+    if (code != 0) {
+        node_put_fail(p, code);
+    }
+    node_put_release(p);
+}
+
+static int node_extent_rebuild(struct node_put_extent *x)
+{
+    struct node_put *p = x->p;
+    const struct node_object_ask ask = {
+        .version = p->version, .from = x->number, .limit = 1, .roots = true};
+    struct node_extent e;
+    if (x->failed == 0 || x->rebuilds++ >= NODE_PUT_REBUILDS_MAX) {
+        return ERR_UNAVAILABLE;
+    }
+    TRY(node_extent_retarget(x));
+    if (x->roots != NULL) {
+        node_put_extent_record(x, &e);
+        return node_extent_rebuild_by(x, e.roots);
+    }
+    x->state = NODE_EXTENT_REBUILDING;
+    int err = node_objects_ask(p->o, p->group, NODE_QUERY_OBJECT_EXTENTS, &ask,
+                               node_objects_patience(p->o), x, node_extent_recalled);
+    p->refs += err == 0;
+    return err;
 }
 
 /* ---- the record ----------------------------------------------------------------------------- */
@@ -327,6 +385,7 @@ static void node_extent_proposed(struct node *n, void *ctx, int code, struct byt
         x->state = NODE_EXTENT_DONE;
         x->known = true;
         x->revision = reply.size == 8 ? num_get_u64(reply.data) : 0;
+        node_extent_roots_drop(x);
         for (unsigned i = 0; i < NODE_OBJECT_SHARDS_MAX; i++) {
             if ((x->failed >> i & 1u) != 0) { /* its home may have come back meanwhile */
                 node_repair_hint(p->o, x->home[i]);

@@ -5,6 +5,7 @@
  * survives, and what becomes of those that were never acknowledged.
  */
 #include "object_rig.h"
+#include "server/node/put_internal.h"
 
 /* ---- put and get ---------------------------------------------------------------------------- */
 
@@ -136,6 +137,40 @@ START_TEST(an_upload_goes_on_when_two_nodes_die_under_it)
     rig_start(r, 3);
     rig_start(r, 5);
     ck_assert(repaired(4, "a"));
+}
+END_TEST
+
+/* returns: extents of the only upload of a node whose roots are in memory. */
+static unsigned extents_with_roots(unsigned node, unsigned *extents)
+{
+    const struct node_objects *o = node_objects_get(r->nodes[node - 1].node);
+    const struct node_put *p = (const struct node_put *)(const void *)o->puts.next;
+    unsigned count = 0;
+    ck_assert(!node_work_empty(&o->puts));
+    *extents = p->extents_count;
+    for (uint32_t i = 0; i < p->extents_count; i++) {
+        count += p->extents[i]->roots != NULL;
+    }
+    return count;
+}
+
+START_TEST(an_upload_keeps_roots_only_until_they_are_written)
+{
+    uint64_t upload = 0;
+    unsigned extents = 0;
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put_open(1, "a", 1000000, &upload), 0);
+    ck_assert_int_eq(put_parts(1, upload, 0, 900000), 0);
+    rig_run(r, SECOND);
+    ck_assert_uint_eq(extents_with_roots(1, &extents), 1); /* the one that is filling */
+    ck_assert_uint_eq(extents, 3);
+    rig_stop(r, 4); /* what lay there is made again elsewhere, by roots that are asked for */
+    rig_stop(r, 5);
+    rig_run(r, 4 * SECOND);
+    ck_assert_int_eq(put_parts(1, upload, 900000, 1000000), 0);
+    root_set(1000000);
+    ck_assert_int_eq(wait_for(send_commit(1, upload, 1000000), NULL), 0);
+    ck_assert_int_eq(get(2, "a", 1000000), 0);
 }
 END_TEST
 
@@ -404,6 +439,7 @@ int main(void)
     tcase_add_test(tc, what_was_put_with_two_nodes_down_survives_a_third_and_is_repaired);
     tcase_add_test(tc, a_put_that_too_few_nodes_can_hold_is_refused_at_once);
     tcase_add_test(tc, an_upload_goes_on_when_two_nodes_die_under_it);
+    tcase_add_test(tc, an_upload_keeps_roots_only_until_they_are_written);
     tcase_add_test(tc, parts_are_taken_in_order_once_and_whole);
     tcase_add_test(tc, a_commit_with_another_root_or_size_makes_nothing_visible);
     tcase_add_test(tc, an_upload_ends_with_its_connection_and_leaves_nothing);
