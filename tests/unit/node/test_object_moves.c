@@ -108,6 +108,36 @@ START_TEST(extents_of_uploads_and_of_dead_versions_do_not_move)
 }
 END_TEST
 
+START_TEST(bodies_of_moves_cut_anywhere_are_refused_and_flipped_ones_harmless)
+{
+    struct buf body;
+    struct node_object_cmd c = {.lost = 4};
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(put_whole(1, "a", 0), 0);
+    const struct node_extent e = extent_get(1, 0);
+    node_extent_ref_of(version(1), 0, &e, &c.ref);
+    memcpy(c.move_to, e.home, sizeof c.move_to);
+    c.revision = e.revision;
+    buf_init(&body, &st->alloc, 1u << 20);
+    ck_assert_int_eq(node_object_cmd_encode(NODE_OP_SHARDS_MOVE, &c, &body), 0);
+    for (size_t cut = 0; cut < body.size; cut++) {
+        ck_assert_int_eq(state_apply_raw(st, NODE_OP_SHARDS_MOVE, bytes_of(body.data, cut)),
+                         ERR_INVALID);
+    }
+    for (size_t i = 0; i < body.size; i++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            body.data[i] ^= (uint8_t)(1u << bit);
+            (void)state_apply_raw(st, NODE_OP_SHARDS_MOVE, buf_view(&body));
+            body.data[i] ^= (uint8_t)(1u << bit);
+            const struct node_extent now = extent_get(1, 0);
+            uint64_t missing = (uint64_t)__builtin_popcount(node_extent_missing(&now));
+            ck_assert_uint_eq(state_count(st, NODE_KEY_MISSING), missing);
+        }
+    }
+    buf_release(&body);
+}
+END_TEST
+
 /* ---- where shards go ------------------------------------------------------------------------ */
 
 /* n nodes from 1 in order, all members and fit. */
@@ -395,6 +425,7 @@ int main(void)
     tcase_add_test(tc, a_shard_moves_while_its_holder_keeps_it);
     tcase_add_test(tc, a_move_judged_by_an_older_extent_is_refused);
     tcase_add_test(tc, a_repair_for_a_home_that_has_changed_is_refused);
+    tcase_add_test(tc, bodies_of_moves_cut_anywhere_are_refused_and_flipped_ones_harmless);
     tcase_add_test(tc, extents_of_uploads_and_of_dead_versions_do_not_move);
     tcase_add_test(tc, shards_of_a_node_that_is_out_go_to_nodes_without_one);
     tcase_add_test(tc, shards_double_up_where_one_more_loss_still_leaves_k);
