@@ -199,6 +199,22 @@ static void status_disk(struct wire_node disk)
     (void)fputc('\n', stdout);
 }
 
+/* Only what is not as it should be. */
+static void status_repair(struct wire_node repair)
+{
+    uint64_t works = hf_field(repair, "repairing") + hf_field(repair, "repair_waiting");
+    uint64_t waits = hf_field(repair, "shards_waiting");
+    if (works > 0) {
+        (void)fputs("           repair: shards are made again here\n", stdout);
+    }
+    if (waits > 0) {
+        (void)printf(
+            "           repair: %llu shards wait for nodes that are out; the others have no "
+            "room to spread them\n",
+            (unsigned long long)waits);
+    }
+}
+
 /* What a node says of itself, decoded. returns: NULL if it said nothing that can be read. */
 static struct wire_decoder *status_decode(const struct hf_answer *a, struct wire_node *root)
 {
@@ -247,6 +263,7 @@ static void status_node_detail(const struct cluster_status *s, uint32_t node)
     (void)printf(", for %llu s\n", (unsigned long long)seconds);
     status_groups(s, &s->map.nodes[node], wire_node_find(root, WIRE_FIELD_GROUPS));
     status_disk(wire_node_find(root, WIRE_FIELD_DISK));
+    status_repair(wire_node_find(root, "repair"));
     wire_decoder_free(decoder);
 }
 

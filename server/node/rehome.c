@@ -319,5 +319,10 @@ void node_rehome_decided(struct node_objects *o, uint32_t node, bool out)
 
 uint64_t node_rehome_waiting(const struct node_objects *o)
 {
-    return o->rehome->waiting_last;
+    const struct node_rehome *h = o->rehome;
+    bool leads = false;
+    for (unsigned i = 0; i < h->groups_count; i++) {
+        leads |= node_leads(o->n, h->groups[i]);
+    }
+    return leads ? h->waiting_last : 0; /* others may know better by now */
 }

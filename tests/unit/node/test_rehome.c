@@ -206,6 +206,8 @@ START_TEST(shards_without_a_place_are_shown_as_missing_until_their_node_is_back)
     ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
     rig_run(r, 30 * SECOND);
     ck_assert_uint_gt(missing(reader, "a"), 0);
+    unsigned leader = rig_leader(r, 1);
+    ck_assert_uint_gt(node_rehome_waiting(node_objects_get(r->nodes[leader - 1].node)), 0);
     ck_assert_uint_eq(total(MOVED) + total(REPAIRED), 0);
     ck_assert_int_eq(get(reader, "a", 700001), 0);
     rig_start(r, 3);
