@@ -63,8 +63,10 @@ uint32_t gossip_cut_observer(const struct gossip *g, uint32_t subject, uint32_t 
 
 /* ---- watching ------------------------------------------------------------------------------- */
 
-static void watch_start(struct gossip *g, uint32_t subject, uint16_t rings)
+/* The first look is a whole probe, by relays and stream too: observers confirm a suspicion. */
+static void watch_start(struct gossip *g, struct gossip_entry *e, uint16_t rings)
 {
+    uint32_t subject = e->id;
     for (uint32_t i = 0; i < g->watch_count; i++) {
         if (g->watches[i].subject == subject) {
             return;
@@ -76,6 +78,9 @@ static void watch_start(struct gossip *g, uint32_t subject, uint16_t rings)
     g->watches[g->watch_count++] = (struct gossip_watch){
         .subject = subject, .rings = rings, .start_us = g->now_us, .next_us = g->now_us};
     g->watch_us = NUM_MIN(g->watch_us, g->now_us);
+    if (g->demand_on && e->state != GOSSIP_DEAD) {
+        gossip_probe_start(g, e, false);
+    }
 }
 
 void gossip_cut_doubt(struct gossip *g, struct gossip_entry *e)
@@ -90,7 +95,7 @@ void gossip_cut_doubt(struct gossip *g, struct gossip_entry *e)
         rings |= observers[ring] == g->options.self ? 1u << ring : 0;
     }
     if (rings != 0) {
-        watch_start(g, e->id, (uint16_t)rings);
+        watch_start(g, e, (uint16_t)rings);
     }
 }
 
@@ -200,7 +205,7 @@ static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
     if (e == NULL || (bad && g->direct_loss > 32768u)) {
         return;
     }
-    uint32_t round = (uint32_t)(g->now_us / 1000u) + 1u;
+    uint32_t round = gossip_ms(g);
     for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
         if ((w->rings & (1u << ring)) != 0) {
             report_word(g, e, ring, round, bad);
