@@ -147,12 +147,38 @@ static struct gossip_report *report_of(struct gossip *g, uint32_t subject)
     return NULL;
 }
 
+void gossip_cut_release(struct gossip *g, struct gossip_entry *e)
+{
+    if ((e->flags & GOSSIP_FLAG_CUT) != 0) {
+        gossip_members_unhash(g, e);
+        e->flags &= (uint8_t)~GOSSIP_FLAG_CUT;
+        gossip_members_hash(g, e);
+    }
+}
+
+/* Dead for all, so that views are equal while it goes on to refute what only some hold. */
+static void cut_hold(struct gossip *g, struct gossip_entry *e)
+{
+    gossip_suspicion_end(g, e);
+    gossip_members_unhash(g, e);
+    e->flags |= GOSSIP_FLAG_CUT;
+    gossip_members_hash(g, e);
+    gossip_record_state(g, e, GOSSIP_DEAD);
+    if (e->rumor != 0) {
+        gossip_rumors_drop(g, e->rumor); /* all hear the alerts */
+    }
+}
+
 static void report_drop(struct gossip *g, struct gossip_report *report)
 {
     for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
         if (report->rumors[ring] != 0) {
             gossip_rumors_drop(g, report->rumors[ring]);
         }
+    }
+    struct gossip_entry *e = gossip_entry_of(g, report->subject);
+    if (e != NULL && report->cut) {
+        gossip_cut_release(g, e);
     }
     *report = (struct gossip_report){.subject = 0};
     g->report_count--;
@@ -237,7 +263,8 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
             watch_verdict(g, w, bad);
         }
         bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;
-        if (!bad || e->state == GOSSIP_DEAD || long_enough) {
+        bool dead = e->state == GOSSIP_DEAD && (e->flags & GOSSIP_FLAG_CUT) == 0;
+        if (!bad || dead || long_enough) {
             return false;
         }
         w->bad = true;
@@ -313,6 +340,7 @@ static void cut_give(struct gossip *g, uint32_t *ids, uint32_t count)
     g->counters.cuts++;
     for (uint32_t i = 0; i < count; i++) {
         report_of(g, ids[i])->cut = true;
+        cut_hold(g, gossip_entry_of(g, ids[i]));
     }
 }
 
@@ -328,7 +356,10 @@ void gossip_cut_decide(struct gossip *g)
     for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX && g->report_count > 0; i++) {
         struct gossip_report *report = &g->reports[i];
         uint32_t votes = report->subject != 0 ? report_votes(g, report) : 0;
-        report->cut = report->cut && votes >= low;
+        if (report->cut && votes < low) {
+            report->cut = false;
+            gossip_cut_release(g, gossip_entry_of(g, report->subject));
+        }
         between = between || (votes >= low && votes < high && !report->cut);
         faulty += votes >= high;
         if (votes >= high && !report->cut && count < GOSSIP_CUT_MAX) {

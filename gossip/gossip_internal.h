@@ -54,6 +54,7 @@ enum gossip_flag {
     GOSSIP_FLAG_ROSTER_AHEAD = 1u << 0, /* the epoch is the roster's; its start has not spoken */
     GOSSIP_FLAG_UDP_BLOCKED = 1u << 1,  /* answers on streams only */
     GOSSIP_FLAG_CONFLICT = 1u << 2,     /* told of, until the state changes */
+    GOSSIP_FLAG_CUT = 1u << 4,          /* in a cut: dead, whatever it says in this epoch */
     GOSSIP_FLAG_DOUBTED = 1u << 3,      /* a probe of it failed since it answered last */
 };
 
@@ -508,6 +509,8 @@ void gossip_cut_alert(struct gossip *g, struct bytes body);
 void gossip_cut_write(const struct gossip *g, struct gossip_writer *w,
                       const struct gossip_rumor *rumor);
 void gossip_cut_decide(struct gossip *g);
+/* It is no longer held in a cut. */
+void gossip_cut_release(struct gossip *g, struct gossip_entry *e);
 /* returns: the member that observes subject on ring; 0: none. */
 uint32_t gossip_cut_observer(const struct gossip *g, uint32_t subject, uint32_t ring);
 uint32_t gossip_cut_rings(const struct gossip *g);

@@ -37,7 +37,8 @@ static uint64_t members_hash_of(const struct gossip_entry *e)
 {
     uint64_t h = hash_mix(((uint64_t)e->id << 8) | e->state);
     h = hash_mix(h ^ e->epoch);
-    return hash_mix(h ^ e->incarnation);
+    /* nodes learn of a cut at different incarnations; it holds for all of them */
+    return hash_mix(h ^ ((e->flags & GOSSIP_FLAG_CUT) != 0 ? 0 : e->incarnation));
 }
 
 void gossip_members_unhash(struct gossip *g, const struct gossip_entry *e)
@@ -198,6 +199,7 @@ static void members_update(struct gossip *g, struct gossip_entry *e, const struc
         return;
     }
     enum gossip_state was = e->state;
+    gossip_cut_release(g, e);
     gossip_suspicion_end(g, e);
     gossip_members_unhash(g, e);
     if (seat->epoch_least > e->epoch) {
@@ -223,6 +225,7 @@ static void members_remove(struct gossip *g, struct gossip_entry *e)
         return;
     }
     enum gossip_state was = e->state;
+    gossip_cut_release(g, e);
     gossip_suspicion_end(g, e);
     gossip_members_unhash(g, e);
     e->state = GOSSIP_REMOVED;

@@ -117,6 +117,7 @@ static void write_buddy(struct gossip *g, const struct gossip_out *o, struct gos
     const struct gossip_entry *e = gossip_entry_of(g, o->peer);
     bool doubted = e->state == GOSSIP_SUSPECT ||
                    (g->rules.demand && (e->state == GOSSIP_DEAD || e->state == GOSSIP_LEFT));
+    doubted = doubted && (e->flags & GOSSIP_FLAG_CUT) == 0;
     if (doubted && (o->type == GOSSIP_TYPE_PING || g->rules.demand)) {
         struct gossip_record record;
         gossip_record_of(g, e, g->options.self, &record);

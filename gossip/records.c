@@ -387,6 +387,12 @@ void gossip_record_take(struct gossip *g, const struct gossip_record *r, uint32_
         record_own_take(g, r, sender);
         return;
     }
+    if ((e->flags & GOSSIP_FLAG_CUT) != 0 && r->state != GOSSIP_LEFT) {
+        if (r->epoch <= e->epoch) {
+            return;
+        }
+        gossip_cut_release(g, e);
+    }
     bool accuses = r->state == GOSSIP_SUSPECT && e->state == GOSSIP_SUSPECT &&
                    r->epoch == e->epoch && r->incarnation == e->incarnation;
     bool first = (e->flags & GOSSIP_FLAG_ROSTER_AHEAD) != 0 && gossip_state_lives(r->state) &&
