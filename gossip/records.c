@@ -181,19 +181,21 @@ static void record_own_take(struct gossip *g, const struct gossip_record *r, uin
         return;
     }
     bool other_address = r->has_address && !address_equal(&r->address, &self->address);
+    bool accuses = record_rank(r->state) > record_rank(GOSSIP_ALIVE);
     if (r->epoch < self->epoch || r->incarnation < self->incarnation) {
-        if (r->epoch < self->epoch && sender != self->id) {
+        /* the refutation went by whoever still says this: nobody sends it a second time */
+        bool missed = r->epoch < self->epoch || (g->rules.demand && accuses);
+        if (missed && sender != self->id) {
             gossip_out_tell(g, sender, self->id);
         }
         return;
     }
-    bool said = record_rank(r->state) > record_rank(GOSSIP_ALIVE);
-    bool echo = !said && r->incarnation == self->incarnation &&
+    bool echo = !accuses && r->incarnation == self->incarnation &&
                 (r->state == self->state || g->leaving) && !other_address;
     if (echo || g->leaving) {
         return;
     }
-    if (said) {
+    if (accuses) {
         g->counters.refuted++;
         gossip_health_add(g, 1);
     }
