@@ -83,6 +83,7 @@ void raft_heard(struct raft_group *g, uint32_t leader)
         raft_follow(g, g->term, leader);
     }
     g->heard_us = g->host->now_us;
+    g->waited = 0;
     g->leader_down = false;
     raft_election_reset(g);
 }
@@ -156,6 +157,10 @@ void raft_election_due(struct raft_group *g)
     }
     if (g->voters_count == 1) {
         election_stand(g);
+        return;
+    }
+    if (g->host->unwell && g->waited < RAFT_UNWELL_WAITS) {
+        g->waited++;
         return;
     }
     g->role = RAFT_PRE_CANDIDATE;

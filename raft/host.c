@@ -263,6 +263,7 @@ static int host_event(struct raft_host *h, const struct raft_event *ev)
         raft_persist_durable(h, ev->seq);
         return 0;
     case RAFT_PEER_UP: return 0;
+    case RAFT_UNWELL: h->unwell = ev->code != 0; return 0;
     case RAFT_PEER_DOWN:
         if (ev->peer != h->options.node) {
             host_peer_down(h, ev->peer);

@@ -187,6 +187,8 @@ enum raft_event_kind {
     RAFT_PEER_DOWN,          /* peer: its connections were reset; its followers pre-vote at once */
     RAFT_FAULTY,             /* group, index, count: payloads on disk found damaged */
     RAFT_STEP_DOWN,          /* group, code: disk slow or failing: stop leading, if leading */
+    RAFT_UNWELL,             /* code: not 0: this node is unwell and lets others stand first, in
+                                all groups; 0: it is well again */
 };
 
 struct raft_event {

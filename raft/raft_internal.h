@@ -31,6 +31,7 @@
 #define RAFT_ROUNDS_KEPT 64u            /* a power of two */
 #define RAFT_TERM_JUMP_MAX (1ull << 32) /* a larger one is absurd: refused */
 #define RAFT_ACTIONS_KEPT 16u           /* a group: persists and the like of one event, at most */
+#define RAFT_UNWELL_WAITS 3u            /* time-outs without a leader that the unwell wait */
 #define RAFT_ROOM_KEPT 16u              /* log slots a leader keeps for the no-ops to come */
 
 /* ---- log ---------------------------------------------------------------------------------- */
@@ -184,6 +185,7 @@ struct raft_group {
     uint64_t election_us;
     uint64_t stand_us; /* no candidacy before */
     uint32_t granted;  /* (pre-)votes, one bit a voter */
+    uint32_t waited;   /* time-outs that an unwell node let pass since it heard a leader */
 
     struct raft_progress progress[RAFT_VOTERS_MAX];
     uint64_t noop_index; /* leader: of its own term */
@@ -219,6 +221,7 @@ struct raft_host {
     struct alloc alloc;
     struct rng rng;
     uint64_t now_us;
+    bool unwell; /* others stand first */
 
     struct raft_group *groups; /* groups_max */
     uint32_t groups_count;

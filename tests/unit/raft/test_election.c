@@ -457,6 +457,39 @@ START_TEST(one_lost_heartbeat_for_all_groups_starts_no_election)
 }
 END_TEST
 
+START_TEST(an_unwell_node_lets_the_others_stand_first)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct fx *f = fx_new(3, seed);
+        fx_start(f);
+        unsigned old = fx_elect(f, 1, 4000000);
+        unsigned unwell = old % 3 + 1;
+        fx_run(f, 500000);
+        (void)fx_step(f, unwell, (struct raft_event){.kind = RAFT_UNWELL, .code = ERR_UNAVAILABLE});
+        fx_crash(f, old, 0);
+        unsigned leader = fx_elect(f, 1, 8000000);
+        ck_assert_uint_ne(leader, unwell);
+        fx_free(f);
+    }
+}
+END_TEST
+
+START_TEST(an_unwell_node_leads_when_nobody_else_can)
+{
+    struct fx *f = fx_new(3, 1);
+    fx_start(f);
+    unsigned old = fx_elect(f, 1, 4000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        (void)fx_step(f, i, (struct raft_event){.kind = RAFT_UNWELL, .code = ERR_UNAVAILABLE});
+    }
+    fx_run(f, 500000);
+    ck_assert_uint_eq(fx_leader(f, 1), old);
+    fx_crash(f, old, 0);
+    ck_assert_uint_ne(fx_elect(f, 1, 20000000), 0);
+    fx_free(f);
+}
+END_TEST
+
 TCase *case_election(void)
 {
     TCase *c = tcase_create("election");
@@ -482,6 +515,8 @@ TCase *case_election(void)
     tcase_add_test(c, followers_of_a_peer_that_went_down_elect_long_before_their_time_out);
     tcase_add_test(c, a_wrong_report_that_the_leader_is_down_moves_no_term);
     tcase_add_test(c, a_leader_told_to_step_down_lets_another_lead);
+    tcase_add_test(c, an_unwell_node_lets_the_others_stand_first);
+    tcase_add_test(c, an_unwell_node_leads_when_nobody_else_can);
     tcase_add_test(c, one_lost_heartbeat_for_all_groups_starts_no_election);
     return c;
 }
