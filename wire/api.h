@@ -47,6 +47,19 @@
  * knows, for people */
 #define WIRE_METHOD_STATUS "status"
 
+/* [] -> {node u32, members: [{id, state str, confidence (hundredths), since_us (ago), rtt_us,
+ * health, zone, address str, epoch, incarnation, capacity_bytes, out bool, connected bool, unwell
+ * [str]}]}: what one node holds of all members */
+#define WIRE_METHOD_MEMBER_LIST "member.list"
+/* [] -> {revision, keys: [{number, state str}], members: [{id, revision, used}]}: gossip's keys */
+#define WIRE_METHOD_MEMBER_KEYS "member.keys"
+/* [] -> {number, revision}: a new key that everybody can open with */
+#define WIRE_METHOD_MEMBER_KEY_INSTALL "member.key.install"
+/* [number] -> {number, revision}: everybody seals with it */
+#define WIRE_METHOD_MEMBER_KEY_USE "member.key.use"
+/* [number] -> {number, revision}: nobody opens with it any more */
+#define WIRE_METHOD_MEMBER_KEY_RETIRE "member.key.retire"
+
 /* [group u32] -> {session u64}. A session ends after log time without use. */
 #define WIRE_METHOD_SESSION_OPEN "session.open"
 

@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,8 +56,8 @@ uint32_t host_node_id(const struct host *h)
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-static int listen_address(struct host *h, const char *host, uint16_t port,
-                          struct sockaddr_storage *out)
+int host_listen_address(struct host *h, const char *host, uint16_t port,
+                        struct sockaddr_storage *out)
 {
     const char *text = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     memset(out, 0, sizeof(*out));
@@ -82,7 +83,7 @@ int host_listen(struct host *h, uv_tcp_t *tcp, const char *host, uint16_t port,
                 uv_connection_cb accept, const char *what, struct err_info *why)
 {
     struct sockaddr_storage address;
-    int err = listen_address(h, host, port, &address);
+    int err = host_listen_address(h, host, port, &address);
     if (err != 0) {
         return err_set(why, ERR_BAD_CONFIG, "cannot find address '%s': %s", host, uv_strerror(err));
     }
@@ -212,6 +213,53 @@ static void host_close_stores(struct host *h)
     }
 }
 
+/* returns: the size of the disk under the data directory; 0: not known. */
+static uint64_t host_capacity(const struct host *h)
+{
+    struct statvfs fs;
+    if (fstatvfs(h->dir.fd, &fs) != 0) {
+        return 0;
+    }
+    return (uint64_t)fs.f_blocks * (uint64_t)fs.f_frsize;
+}
+
+static int host_draw(void *ctx, void *into, size_t bytes)
+{
+    (void)ctx;
+    return host_random(into, bytes);
+}
+
+/* The times of gossip, stretched as all others are. */
+static struct gossip_rules host_gossip_rules(const struct host_settings *s)
+{
+    struct gossip_rules rules = gossip_rules_default();
+    rules.probe_interval_us *= s->time_scale;
+    rules.probe_timeout_us *= s->time_scale;
+    rules.gossip_interval_us *= s->time_scale;
+    rules.sync_interval_us *= s->time_scale;
+    rules.demand_min_us *= s->time_scale;
+    rules.cut_window_us *= s->time_scale;
+    return rules;
+}
+
+static int host_new_cipher(struct host *h, struct node_gossip_options *out, struct err_info *why)
+{
+    static const uint8_t none[WIRE_IDENTITY_KEY_BYTES] = {0};
+    bool secret = false;
+    TRY(host_cipher_new(&h->cipher, &h->heap, why));
+    if (host_cipher_first_key(h->cipher, &h->identity, out->first_key, &secret) != 0) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for gossip's keys");
+    }
+    out->cipher = host_cipher_table(h->cipher);
+    if (memcmp(h->identity.private_key, none, sizeof(none)) != 0) {
+        TRY(host_cipher_own(h->cipher, h->identity.private_key, why));
+        out->signer = host_cipher_signer(h->cipher);
+    }
+    out->rules = host_gossip_rules(h->settings);
+    out->random = host_draw;
+    return 0;
+}
+
 static int host_new_node(struct host *h, uint64_t seed, struct err_info *why)
 {
     const struct host_settings *s = h->settings;
@@ -233,7 +281,11 @@ static int host_new_node(struct host *h, uint64_t seed, struct err_info *why)
         .repair_bytes_per_s = h->limits.repair_bytes_second,
         .put_deadline_us = s->put_deadline_us,
         .log_keep_entries = (uint32_t)s->log_keep_entries,
+        .repair_delay_us = s->repair_delay_us,
+        .disk_slow_us = s->disk_slow_us,
+        .capacity_bytes = host_capacity(h),
     };
+    TRY(host_new_cipher(h, &options.gossip, why));
     return node_new(&h->node, &options, &h->env, &h->heap, host_now_us(), why);
 }
 
@@ -272,6 +324,7 @@ static int host_open_parts(struct host *h, const struct host_options *options, s
     TRY(host_loop_init(h, why));
     TRY(host_clients_open(h, h->client_host, h->client_port, why));
     TRY(host_peers_open(h, h->peer_host, h->peer_port, why));
+    TRY(host_gossip_open(h, h->peer_host, h->peer_port, why));
     TRY(host_open_stores(h, why));
     TRY(host_new_node(h, random[3], why));
     return host_threads_start(&h->threads, h, &h->env, why);
@@ -316,6 +369,7 @@ static void host_close_loop(struct host *h)
 {
     host_clients_end(h);
     host_peers_end(h);
+    host_gossip_end(h);
     uv_walk(&h->loop, host_close_handle, NULL);
     (void)uv_run(&h->loop, UV_RUN_DEFAULT);
     int err = uv_loop_close(&h->loop);
@@ -340,6 +394,7 @@ void host_close(struct host *h)
     if (h->node != NULL) {
         node_free(h->node);
     }
+    host_gossip_release(h);
     host_close_stores(h);
     host_data_dir_close(&h->dir);
     struct alloc heap = h->heap;

@@ -49,6 +49,8 @@ struct host_stats {
     uint64_t frames_in;
     uint64_t frames_out;
     uint64_t frames_dropped; /* for a peer that was not connected, or queue full */
+    uint64_t gossip_in;      /* datagrams */
+    uint64_t gossip_out;
     uint64_t wal_batches;
     uint64_t jobs;
     uint64_t input_bytes; /* of half-received messages */

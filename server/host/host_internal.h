@@ -7,12 +7,14 @@
  *   stream.c       one connection: half-received bytes, unsent bytes
  *   client_conn.c  clients: accepting, limits, MessagePack-RPC
  *   peer_conn.c    other nodes: dialling, greeting, frames
+ *   gossip_udp.c   gossip's datagrams
  *   threads.c      WAL thread and job pools
  */
 #ifndef HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
 #define HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
 
 #include "base/rng.h"
+#include "server/host/cipher.h"
 #include "server/host/data_dir.h"
 #include "server/host/host.h"
 #include "server/node/node.h"
@@ -164,6 +166,8 @@ struct host_peer {
     uv_getaddrinfo_t lookup;
     bool looking;
     bool told; /* its absence has been logged */
+    bool addressed;
+    struct sockaddr_storage address; /* where it was last reached, with its peer port */
     uint64_t retry_us;
     uint64_t backoff_us;
 };
@@ -182,6 +186,28 @@ void host_peers_send(struct host *h, struct node_fx *fx);
 void host_peers_sweep(struct host *h, uint64_t now_us);
 void host_peers_end(struct host *h);
 void host_peers_release(struct host *h);
+/* Says why a fenced node ends, and what helps. */
+void host_log_fenced(struct host *h);
+/* returns: false while it is not known. */
+bool host_peer_address(const struct host *h, uint32_t id, struct sockaddr_storage *out);
+
+/* ---- gossip_udp.c --------------------------------------------------------------------------- */
+
+struct host_gossip {
+    uv_udp_t udp;
+    bool open;
+    bool v6;
+    uint8_t *in; /* a batch of datagrams */
+    size_t in_bytes;
+    uint32_t queued;  /* datagrams that the kernel has not taken yet */
+    uint64_t dropped; /* queue full, or no address known */
+    uint64_t errors;
+};
+
+int host_gossip_open(struct host *h, const char *host, uint16_t port, struct err_info *why);
+void host_gossip_send(struct host *h, struct node_fx *fx);
+void host_gossip_end(struct host *h);
+void host_gossip_release(struct host *h);
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
@@ -225,6 +251,8 @@ struct host {
 
     struct host_clients clients;
     struct host_peers peers;
+    struct host_gossip gossip;
+    struct host_cipher *cipher;
 
     struct host_stats stats; /* the loop thread's */
     pthread_mutex_t lock;    /* of the two below */
@@ -232,6 +260,9 @@ struct host {
     struct host_stats published;
 };
 
+/* An address in words, looked up if it is a name. returns: 0 or an error of libuv. */
+int host_listen_address(struct host *h, const char *host, uint16_t port,
+                        struct sockaddr_storage *out);
 /* A bound listener on an address in words. what: for messages. returns: 0 or an error with why. */
 int host_listen(struct host *h, uv_tcp_t *tcp, const char *host, uint16_t port,
                 uv_connection_cb accept, const char *what, struct err_info *why);

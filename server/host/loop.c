@@ -96,11 +96,15 @@ static void pump_carry(struct host *h, struct pump_jobs *jobs, struct node_fx *f
         }
         break;
     case NODE_FX_SEND: host_peers_send(h, fx); break;
+    case NODE_FX_GOSSIP: host_gossip_send(h, fx); break;
     case NODE_FX_REPLY: host_clients_reply(h, fx); break;
     case NODE_FX_CLOSE: host_clients_close(h, fx); break;
     case NODE_FX_STOP:
         log_line(h->log, LOG_ERROR, "node_stopped", "code=%s reason=\"%s\"", err_name(fx->code),
                  err_text(fx->code));
+        if (fx->code == ERR_FENCED) {
+            host_log_fenced(h);
+        }
         host_fail(h, fx->code != 0 ? fx->code : ERR_IO);
         break;
     default: ASSERT(fx->kind == NODE_FX_WAL);

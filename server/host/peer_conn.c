@@ -8,8 +8,8 @@
  *   dialled -> HELLO{level, nonce, code of its check}
  *   dialler -> VERDICT{code of its check}
  *
- * A node that is told ERR_FENCED ends. Frames that cannot be sent are dropped: consensus takes
- * loss, and calls fail with the connection.
+ * A node that is told ERR_FENCED by enough peers ends: the node judges that. Frames that cannot be
+ * sent are dropped: consensus takes loss, and calls fail with the connection.
  *
  *         dial                HELLO, code 0                     end
  *   (none) --> HELLO_AWAITED --------------> UP ---------------------> (none)
@@ -101,6 +101,20 @@ static void link_ping(struct host_link *l)
 
 /* ---- greeting ------------------------------------------------------------------------------- */
 
+/* Where the peer was reached: its datagrams go there if the roster has a name for it. */
+static void link_address(struct host_link *l)
+{
+    struct host_peer *peer = l->peer;
+    int bytes = (int)sizeof(peer->address);
+    memset(&peer->address, 0, sizeof(peer->address));
+    peer->addressed = uv_tcp_getpeername(&l->s.tcp, (struct sockaddr *)&peer->address, &bytes) == 0;
+    if (peer->address.ss_family == AF_INET) {
+        ((struct sockaddr_in *)(void *)&peer->address)->sin_port = htons(peer->row->peer_port);
+    } else if (peer->address.ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)&peer->address)->sin6_port = htons(peer->row->peer_port);
+    }
+}
+
 static void link_up(struct host_link *l)
 {
     struct host *h = l->s.host;
@@ -116,6 +130,7 @@ static void link_up(struct host_link *l)
     }
     peer->backoff_us = LINK_BACKOFF_MIN_US;
     peer->told = false;
+    link_address(l);
     h->stats.peers_up++;
     log_line(h->log, LOG_INFO, "peer_up", "peer=%u address=%s boot=%llu", peer->row->id,
              host_stream_name(&l->s, name, sizeof(name)), (unsigned long long)l->boot);
@@ -123,17 +138,21 @@ static void link_up(struct host_link *l)
     host_step(h, &ev);
 }
 
-/* The other side does not believe this node: nothing here may go on. */
+/* The other side does not believe this node. It may err: the node asks for more than one voice. */
 static void link_fenced(struct host_link *l)
 {
-    struct host *h = l->s.host;
+    struct node_event ev = {.kind = NODE_EV_REFUSED, .peer = l->peer->row->id};
+    host_step(l->s.host, &ev);
+}
+
+void host_log_fenced(struct host *h)
+{
     log_line(h->log, LOG_ERROR, "fenced",
-             "by=%u node=%u incarnation=%llu boot=%llu cure=\"this data directory is older than "
+             "node=%u incarnation=%llu boot=%llu cure=\"this data directory is older than "
              "what the cluster knows of node %u (restored, copied, or wiped): put the newest "
              "directory back, or give the node a new incarnation with an empty directory\"",
-             l->peer->row->id, h->identity.node, (unsigned long long)h->sb.incarnation,
+             h->identity.node, (unsigned long long)h->sb.incarnation,
              (unsigned long long)h->sb.boot, h->identity.node);
-    host_fail(h, ERR_FENCED);
 }
 
 /* Checks what the other side says of itself. returns: 0, or the code it is told. */
@@ -518,6 +537,17 @@ int host_peers_open(struct host *h, const char *host, uint16_t port, struct err_
     TRY(host_listen(h, &all->listener, host, port, peers_accept, "other nodes", why));
     all->listening = true;
     return 0;
+}
+
+bool host_peer_address(const struct host *h, uint32_t id, struct sockaddr_storage *out)
+{
+    for (uint32_t i = 0; i < h->peers.count; i++) {
+        if (h->peers.rows[i].row->id == id && h->peers.rows[i].addressed) {
+            *out = h->peers.rows[i].address;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- effects and time ----------------------------------------------------------------------- */

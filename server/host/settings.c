@@ -73,6 +73,11 @@ static const struct config_setting host_settings_rows[] = {
     TIME("repair", audit_interval, SECOND, MS, HOUR, "pause between steps of the shard audit"),
     NUMBER("repair", "scrub_bytes_second", CONFIG_BYTES, scrub_bytes_second, 8 * MIB, 0, 64 * GIB,
            "bytes that the scrub reads in a second"),
+    NUMBER("repair", "delay", CONFIG_DURATION, repair_delay_us, 600 * SECOND, SECOND, 720 * HOUR,
+           "a node dead for so long is out: its shards are rebuilt elsewhere"),
+
+    NUMBER("member", "disk_slow", CONFIG_DURATION, disk_slow_us, SECOND, MS, 60 * SECOND,
+           "syncs of the log slower than this make the node unwell"),
 };
 
 static const char *const host_levels[] = {"debug", "info", "warn", "error"};

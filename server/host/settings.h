@@ -56,6 +56,10 @@ struct host_settings {
     /* [repair] */
     uint64_t audit_interval_us;
     uint64_t scrub_bytes_second;
+    uint64_t repair_delay_us; /* a node dead for so long is declared out */
+
+    /* [member] */
+    uint64_t disk_slow_us; /* log syncs slower than this make the node unwell */
 };
 
 /* s: stays where it is until release. returns: 0 or ERR_NO_MEMORY. */

@@ -132,6 +132,7 @@ void node_wal_turn(struct node *n)
         return;
     }
     n->batch_out = true;
+    node_member_wal_begun(n);
     n->counters.wal_batches++;
 }
 
@@ -195,6 +196,7 @@ void node_wal_done(struct node *n, struct node_wal_batch *batch, int code)
 {
     ASSERT(batch == &n->batch && n->batch_out);
     n->batch_out = false;
+    node_member_wal_ended(n);
     if (code == ERR_DISK_FULL || code == ERR_BUSY) {
         node_wal_refused(n, code);
         return;

@@ -233,6 +233,10 @@ void node_raft_message(struct node *n, uint32_t peer, struct bytes data)
         }
         e->ref = node_stage(n, p);
     }
+    if (m.kind == RAFT_MSG_APPEND_REPLY || m.kind == RAFT_MSG_HEARTBEAT_REPLY ||
+        m.kind == RAFT_MSG_READ_REPLY) {
+        node_member_answered(n, peer);
+    }
     struct raft_event ev = {.kind = RAFT_MESSAGE, .group = m.group, .peer = peer, .message = &m};
     if (node_raft(n, &ev) != 0) {
         n->counters.dropped_messages++;

@@ -10,9 +10,12 @@
  *   PLACE   placement group u32be      node ids u32
  *   GRANT   one                        next grant u64
  *   ROSTER  one                        what was decided about each node: roster.c
+ *   KEYRING one                        gossip's keys: keyring.c
  */
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
+
+#define NODE_REFRESH_US 5000000u /* between questions to group 0 from where it is not */
 
 struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5])
 {
@@ -60,6 +63,8 @@ int node_control_init(struct node *n)
         c->peers[i].id = n->identity.nodes[i].id;
         c->peers[i].incarnation = n->identity.nodes[i].incarnation;
         c->peers[i].state = NODE_MEMBER_IN;
+        memcpy(c->peers[i].public_key, n->identity.nodes[i].public_key,
+               sizeof c->peers[i].public_key);
     }
     for (uint32_t i = 0; i < n->identity.slots_count; i++) {
         const struct wire_identity_slots *range = &n->identity.slots[i];
@@ -67,6 +72,7 @@ int node_control_init(struct node *n)
             c->slots[slot % WIRE_IDENTITY_SLOTS] = (uint16_t)range->group;
         }
     }
+    node_keyring_init(n);
     size_t cells = (size_t)n->identity.placement_groups * c->nodes_count;
     c->places = alloc_get_zeroed(&n->alloc, cells, sizeof *c->places);
     return c->places == NULL ? ERR_NO_MEMORY : node_control_places(n, c);
@@ -108,6 +114,8 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
         node_control_note_slots(c, value);
     } else if (name.data[0] == NODE_KEY_ROSTER) {
         node_roster_note(n, value);
+    } else if (name.data[0] == NODE_KEY_KEYRING) {
+        node_keyring_note(n, value);
     } else if (name.data[0] == NODE_KEY_PLACE && number < n->identity.placement_groups &&
                value.size == c->nodes_count * sizeof(uint32_t)) {
         for (uint32_t i = 0; i < c->nodes_count; i++) {
@@ -119,6 +127,7 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
             p->incarnation = num_get_u64(value.data);
             p->boot = num_get_u64(value.data + NODE_BOOT_AT);
             p->nonce = num_get_u64(value.data + NODE_BOOT_AT + 8);
+            node_member_roster(n);
         }
     }
 }
@@ -148,9 +157,44 @@ int node_peer_check(struct node *n, uint32_t peer, uint64_t incarnation, uint64_
         (boot == known->boot && known->nonce != 0 && nonce != known->nonce)) {
         return ERR_FENCED;
     }
-    known->boot = boot;
-    known->nonce = nonce;
+    if (boot == known->told_boot && nonce != known->told_nonce && node_peer_is_up(n, peer)) {
+        return ERR_FENCED; /* two processes at once, and group 0 has not heard of either */
+    }
+    known->told_boot = boot;
+    known->told_nonce = nonce;
     return 0;
+}
+
+void node_control_peer_up(struct node *n, uint32_t peer)
+{
+    struct node_control_peer *p = node_control_peer_of(n, peer);
+    if (p != NULL) {
+        p->refuses = false;
+    }
+}
+
+/* One peer's word ends nobody: it may have been told lies. Each voter of group 0 that has the
+ * record says the same, so a majority of them is group 0's word. */
+void node_control_refused(struct node *n, uint32_t peer)
+{
+    const struct wire_identity_group *g = wire_identity_group_of(&n->identity, 0);
+    struct node_control_peer *p = node_control_peer_of(n, peer);
+    unsigned refusing = 0;
+    if (p == NULL || g == NULL) {
+        return;
+    }
+    if (!p->refuses) {
+        p->refuses = true;
+        log_line(n->options.log, LOG_WARN, "fenced_by_peer", "node=%u peer=%u boot=%llu", n->self,
+                 peer, (unsigned long long)n->options.boot);
+    }
+    for (uint32_t i = 0; i < g->voters_count; i++) {
+        const struct node_control_peer *v = node_control_peer_of(n, g->voters[i]);
+        refusing += v != NULL && v->refuses;
+    }
+    if (refusing >= g->voters_count / 2 + 1) {
+        node_fail(n, ERR_FENCED, "group_0_knows_a_later_start_of_this_node");
+    }
 }
 
 /* ---- genesis -------------------------------------------------------------------------------- */
@@ -220,13 +264,22 @@ int node_genesis(struct node *n, struct node_group *g)
 
 /* ---- ops ------------------------------------------------------------------------------------ */
 
-/* Body: node u32, incarnation u64, boot u64, nonce u64. */
+/* Body: node u32, incarnation u64, boot u64, nonce u64; then perhaps capacity u64. */
+#define NODE_BOOT_BYTES 28u
+#define NODE_BOOT_BYTES_MAX 36u
+
+static bool node_boot_whole(struct bytes body)
+{
+    return body.size == NODE_BOOT_BYTES || body.size == NODE_BOOT_BYTES_MAX;
+}
+
 static int node_boot_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
     uint8_t name[5];
-    if (cmd->body.size != 28) {
+    if (!node_boot_whole(cmd->body)) {
         return ERR_INVALID;
     }
+    TRY(node_roster_name_add(out));
     return node_keys_add(out, node_numbered_name(NODE_KEY_NODE, num_get_u32(cmd->body.data), name));
 }
 
@@ -235,11 +288,12 @@ static int node_boot_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
     uint8_t name_raw[5];
     struct bytes value;
     (void)reply;
-    if (cmd->body.size != 28) {
+    if (!node_boot_whole(cmd->body)) {
         return ERR_INVALID;
     }
     struct bytes_reader r = bytes_reader_of(cmd->body);
-    struct bytes name = node_numbered_name(NODE_KEY_NODE, bytes_take_u32(&r), name_raw);
+    uint32_t node = bytes_take_u32(&r);
+    struct bytes name = node_numbered_name(NODE_KEY_NODE, node, name_raw);
     uint64_t incarnation = bytes_take_u64(&r);
     uint64_t boot = bytes_take_u64(&r);
     uint64_t nonce = bytes_take_u64(&r);
@@ -260,7 +314,8 @@ static int node_boot_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
     }
     num_put_u64(out->data + NODE_BOOT_AT, boot);
     num_put_u64(out->data + NODE_BOOT_AT + 8, nonce);
-    return node_sm_put(sm, name, buf_view(out));
+    TRY(node_sm_put(sm, name, buf_view(out)));
+    return r.left > 0 ? node_roster_capacity(sm, node, bytes_take_u64(&r)) : 0;
 }
 
 static int node_grant_keys(const struct node_cmd *cmd, struct node_keys *out)
@@ -289,6 +344,7 @@ static int node_grant_apply(struct node_sm *sm, const struct node_cmd *cmd, stru
 const struct node_op node_control_ops[] = {
     {NODE_OP_NODE_BOOT, "node_boot", node_boot_keys, node_boot_apply},
     {NODE_OP_GRANT, "grant", node_grant_keys, node_grant_apply},
+    {NODE_OP_KEY, "key", node_keyring_keys, node_keyring_apply},
     {NODE_OP_NODE_STATE, "node_state", node_roster_state_keys, node_roster_state_apply},
     {0, NULL, NULL, NULL},
 };
@@ -344,23 +400,65 @@ static void node_boot_done(struct node *n, void *ctx, int code, struct bytes rep
         node_timer_set(n, &n->control->boot, n->now + n->options.election_us);
     } else {
         n->control->booted = true;
+        node_member_start(n);
     }
 }
 
 static void node_boot_fire(struct node *n, struct node_timer *t)
 {
-    uint8_t body[28];
+    uint8_t body[NODE_BOOT_BYTES_MAX];
+    bool whole = n->options.capacity_bytes != 0;
     (void)t;
     num_put_u32(body, n->self);
     num_put_u64(body + 4, n->identity.incarnation);
     num_put_u64(body + 12, n->options.boot);
     num_put_u64(body + 20, n->options.boot_nonce);
-    struct node_cmd cmd = {.op = NODE_OP_NODE_BOOT, .body = bytes_of(body, sizeof body)};
+    num_put_u64(body + NODE_BOOT_BYTES, n->options.capacity_bytes);
+    struct node_cmd cmd = {.op = NODE_OP_NODE_BOOT,
+                           .body = bytes_of(body, whole ? NODE_BOOT_BYTES_MAX : NODE_BOOT_BYTES)};
     node_propose(n, 0, &cmd, n->now + 10 * n->options.election_us, NULL, node_boot_done);
+}
+
+/* ---- group 0 from afar ---------------------------------------------------------------------- */
+
+void node_control_take(struct node *n, struct bytes reply)
+{
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint32_t rows = bytes_take_u32(&r);
+    for (uint32_t i = 0; i < rows && !r.failed; i++) {
+        struct bytes name = bytes_take(&r, bytes_take_u16(&r));
+        struct bytes value = bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
+        if (!r.failed && name.size > 0) {
+            node_control_note(n, name, true, value);
+        }
+    }
+}
+
+static void node_refresh_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)ctx;
+    if (n->closing) {
+        return;
+    }
+    if (code == 0) {
+        node_control_take(n, reply);
+    }
+    node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
+}
+
+static void node_refresh_fire(struct node *n, struct node_timer *t)
+{
+    (void)t;
+    node_query(n, 0, NODE_QUERY_CONTROL, bytes_of(NULL, 0), false,
+               n->now + 2 * n->options.election_us, NULL, node_refresh_done);
 }
 
 void node_control_start(struct node *n)
 {
     n->control->boot.fire = node_boot_fire;
     node_timer_set(n, &n->control->boot, n->now);
+    if (node_group_find(n, 0) == NULL) {
+        n->control->refresh.fire = node_refresh_fire;
+        node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
+    }
 }

@@ -21,10 +21,16 @@ enum node_member_state {
 struct node_control_peer {
     uint32_t id;
     uint64_t incarnation;
-    uint64_t boot;
+    uint64_t boot; /* group 0's record: nothing else moves it */
     uint64_t nonce;
+    uint64_t told_boot; /* what its last accepted greeting said */
+    uint64_t told_nonce;
+    bool refuses; /* it holds this node fenced, and has not connected since */
     enum node_member_state state;
     uint64_t changed_us; /* log time of the last decision; 0: none yet */
+    uint64_t out_us;     /* of the last one to be out */
+    uint64_t capacity_bytes;
+    uint8_t public_key[WIRE_IDENTITY_KEY_BYTES];
 };
 
 struct node_control {
@@ -34,8 +40,10 @@ struct node_control {
     struct node_control_peer peers[WIRE_IDENTITY_NODES_MAX];
     uint32_t leader[NODE_GROUPS_MAX]; /* of groups without a replica here: who answered last */
     uint32_t turn[NODE_GROUPS_MAX];
-    struct node_timer boot; /* proposes this node's boot number until it is known */
+    struct node_timer boot;    /* proposes this node's boot number until it is known */
+    struct node_timer refresh; /* without a replica of group 0: asks what it says */
     bool booted;
+    struct gossip_keyring ring; /* count 0: this node knows no key */
 };
 
 /* control.c */
@@ -44,8 +52,28 @@ struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5]);
 #define NODE_BOOT_AT 20u /* of boot and nonce in a NODE record */
 #define NODE_BOOT_HEAD 36u
 
+/* reply: of NODE_QUERY_CONTROL. What it says is followed as if it had been applied here. */
+void node_control_take(struct node *n, struct bytes reply);
+/* A peer says that this node is fenced; believed when a majority of group 0's voters do. */
+void node_control_refused(struct node *n, uint32_t peer);
+void node_control_peer_up(struct node *n, uint32_t peer);
+
+/* keyring.c: gossip's keys, as group 0 has them */
+void node_keyring_init(struct node *n);
+void node_keyring_note(struct node *n, struct bytes value);
+int node_keyring_keys(const struct node_cmd *cmd, struct node_keys *out);
+int node_keyring_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
+
+/* Body of KEY: step u8, number u16, revision u64, key 32 (zeros but for INSTALL). */
+#define NODE_KEY_CHANGE_BYTES 43u
+void node_keyring_change_encode(const struct gossip_keyring_change *c,
+                                uint8_t into[NODE_KEY_CHANGE_BYTES]);
+
 /* roster.c: decisions about nodes */
 void node_roster_note(struct node *n, struct bytes value);
+int node_roster_name_add(struct node_keys *out);
+/* What a node's start told of its disk. returns: 0 or an error of the state. */
+int node_roster_capacity(struct node_sm *sm, uint32_t id, uint64_t bytes);
 int node_roster_state_keys(const struct node_cmd *cmd, struct node_keys *out);
 int node_roster_state_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 

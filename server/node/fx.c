@@ -83,7 +83,7 @@ void node_fx_release(struct node *n)
     }
     for (unsigned i = 0; i < n->fx.count; i++) {
         struct node_fx *fx = &n->fx.items[(n->fx.first + i) & n->fx.mask];
-        if (fx->kind == NODE_FX_SEND || fx->kind == NODE_FX_REPLY) {
+        if (fx->kind == NODE_FX_SEND || fx->kind == NODE_FX_REPLY || fx->kind == NODE_FX_GOSSIP) {
             node_fx_drop(n, fx);
         }
     }

@@ -270,11 +270,14 @@ static bool node_gather_choose(struct node_gather *g)
     unsigned k = info->shape.scheme.k;
     unsigned count = 0;
     g->chosen = 0;
-    const uint32_t pools[3] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
-                               able & ~info->e.durable};
-    for (unsigned p = 0; p < 3; p++) {
+    /* what is here already, then holders without doubt, then all that can be reached, last those
+     * that may have lost it */
+    const uint32_t pools[4] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
+                               able & info->e.durable, able & ~info->e.durable};
+    for (unsigned p = 0; p < 4; p++) {
         for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && count < k; s++) {
-            bool up = p == 0 || node_peer_is_up(g->o->n, info->e.holder[s]);
+            bool up = p == 0 || (p == 1 ? node_peer_sure(g->o->n, info->e.holder[s])
+                                        : node_peer_is_up(g->o->n, info->e.holder[s]));
             if ((pools[p] & ~g->chosen) >> s & 1u && up) {
                 g->chosen |= 1u << s;
                 count++;

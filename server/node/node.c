@@ -134,6 +134,7 @@ static void node_turn_end(struct node *n)
     if (n->failed || n->closing) {
         return;
     }
+    node_member_turn(n);
     for (unsigned i = 0; i < n->groups_count; i++) {
         node_propose_flush(n, &n->groups[i]);
         node_query_flush(n, &n->groups[i]);
@@ -162,6 +163,7 @@ uint64_t node_deadline(const struct node *n)
         return UINT64_MAX;
     }
     uint64_t at = NUM_MIN(raft_deadline(n->raft), node_timers_next(n));
+    at = NUM_MIN(at, node_member_deadline(n));
     if (n->batch_kept) {
         at = NUM_MIN(at, n->batch_retry_us);
     }
@@ -183,7 +185,11 @@ static void node_on_peer(struct node *n, const struct node_event *ev)
     switch (ev->frame_kind) {
     case NODE_FRAME_RAFT: node_raft_message(n, ev->peer, ev->data); break;
     case NODE_FRAME_CALL: node_call_arrived(n, ev->peer, ev->data); break;
-    case NODE_FRAME_ANSWER: node_call_answered(n, ev->peer, ev->data); break;
+    case NODE_FRAME_ANSWER:
+        node_member_answered(n, ev->peer);
+        node_call_answered(n, ev->peer, ev->data);
+        break;
+    case NODE_FRAME_GOSSIP: node_member_stream(n, ev->peer, ev->data); break;
     default: n->counters.bad_frames++; break;
     }
 }
@@ -210,7 +216,9 @@ static void node_on_peer_change(struct node *n, uint32_t id, bool up)
     }
     log_line(n->options.log, LOG_INFO, up ? "peer_up" : "peer_down", "node=%u peer=%u", n->self,
              id);
+    node_member_connection(n, id, up);
     if (up) {
+        node_control_peer_up(n, id);
         node_objects_peer_up(n->objects, id);
     } else {
         node_objects_peer_down(n->objects, id);
@@ -251,6 +259,8 @@ void node_step(struct node *n, const struct node_event *ev)
     case NODE_EV_PEER_DOWN: node_on_peer_change(n, ev->peer, false); break;
     case NODE_EV_WAL: node_wal_done(n, ev->batch, ev->code); break;
     case NODE_EV_JOB: node_on_job(n, ev->job); break;
+    case NODE_EV_GOSSIP: node_member_packet(n, ev); break;
+    case NODE_EV_REFUSED: node_control_refused(n, ev->peer); break;
     }
     if (!n->failed && n->now >= raft_deadline(n->raft)) {
         struct raft_event tick = {.kind = RAFT_TICK};
@@ -387,6 +397,7 @@ static int node_memory_init(struct node *n)
     TRY(store_mem_new(&n->mem, &mem, &n->alloc));
     TRY(node_fx_init(n));
     TRY(node_call_init(n));
+    TRY(node_member_init(n));
     TRY(node_control_init(n));
     TRY(node_snapshots_init(n));
     TRY(node_watch_init(n));
@@ -411,6 +422,8 @@ static void node_defaults(struct node_options *o)
     o->scrub_bytes_per_s = node_or(o->scrub_bytes_per_s, 8u << 20);
     o->repair_bytes_per_s = node_or(o->repair_bytes_per_s, 64u << 20);
     o->put_deadline_us = node_or(o->put_deadline_us, 5 * second);
+    o->repair_delay_us = node_or(o->repair_delay_us, 600 * second);
+    o->disk_slow_us = node_or(o->disk_slow_us, second);
     o->log_keep_entries = (uint32_t)node_or(o->log_keep_entries, 4096);
 }
 
@@ -494,6 +507,7 @@ void node_free(struct node *n)
     node_watch_release(n);
     node_snapshots_release(n);
     node_control_release(n);
+    node_member_release(n);
     for (unsigned i = 0; i < n->groups_count; i++) {
         node_ring_free(n, &n->groups[i]);
         alloc_put(&n->alloc, n->groups[i].logged,

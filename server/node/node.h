@@ -34,12 +34,25 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "compute/compute.h"
+#include "gossip/gossip.h"
 #include "store/kv.h"
 #include "store/segments.h"
 #include "store/wal.h"
 #include "wire/identity.h"
 
 struct node;
+
+/* What sealed gossip needs from outside. Without a cipher the node does not gossip, and judges
+ * others by their connections alone. */
+struct node_gossip_options {
+    struct gossip_cipher cipher;         /* seal NULL: no gossip */
+    struct gossip_signer signer;         /* may be empty */
+    struct gossip_rules rules;           /* probe_interval_us 0: gossip_rules_default */
+    uint8_t first_key[GOSSIP_KEY_BYTES]; /* key 1 of the cluster */
+    /* Random bytes for new keys; NULL: none can be made here. */
+    void *random_ctx;
+    int (*random)(void *ctx, void *into, size_t bytes);
+};
 
 struct node_options {
     const struct wire_identity *identity; /* copied: cluster, own id, incarnation, roster, groups */
@@ -59,6 +72,10 @@ struct node_options {
     uint64_t repair_bytes_per_s; /* default 64 MiB */
     uint64_t put_deadline_us;    /* when a stripe's missing shards are given up; default 5 s */
     uint32_t log_keep_entries;   /* kept behind the flushed index for slow followers */
+    uint64_t repair_delay_us;    /* a node dead for so long is declared out; default 10 min */
+    uint64_t capacity_bytes;     /* of the disk; 0: not known */
+    uint64_t disk_slow_us;       /* log syncs slower than this make the node unwell; default 1 s */
+    struct node_gossip_options gossip;
 };
 
 /* The stores a job works on. One per executor thread where compute is concerned. */
@@ -107,6 +124,8 @@ enum node_event_kind {
     NODE_EV_PEER_DOWN, /* peer: the connection is gone */
     NODE_EV_WAL,       /* batch, code */
     NODE_EV_JOB,       /* job */
+    NODE_EV_GOSSIP,    /* from, data: a datagram, whoever sent it */
+    NODE_EV_REFUSED,   /* peer: it says that this node is fenced. It may err, or lie */
 };
 
 struct node_event {
@@ -120,6 +139,7 @@ struct node_event {
     int code;
     struct node_job *job;
     struct node_wal_batch *batch;
+    struct gossip_address from;
 };
 
 /* Never fails for what comes from outside: bad bytes end in a reply or NODE_FX_CLOSE. */
@@ -133,10 +153,12 @@ void node_blob_release(struct node *n, struct node_blob *b);
 enum node_fx_kind {
     NODE_FX_WAL = 1,
     NODE_FX_JOB,
-    NODE_FX_SEND,  /* peer, frame_kind, head then body: one peer frame */
-    NODE_FX_REPLY, /* conn, head then body: raw MessagePack-RPC bytes, in order a connection */
-    NODE_FX_CLOSE, /* conn: close once what was replied has been written; code says why */
-    NODE_FX_STOP,  /* code: the process must end (disk failed, fenced, divergence); logged */
+    NODE_FX_SEND,   /* peer, frame_kind, head then body: one peer frame */
+    NODE_FX_REPLY,  /* conn, head then body: raw MessagePack-RPC bytes, in order a connection */
+    NODE_FX_CLOSE,  /* conn: close once what was replied has been written; code says why */
+    NODE_FX_STOP,   /* code: the process must end (disk failed, fenced, divergence); logged */
+    NODE_FX_GOSSIP, /* peer, address, head: a datagram. May be lost. An address of zeros: that of
+                       the roster */
 };
 
 struct node_fx {
@@ -149,6 +171,7 @@ struct node_fx {
     struct node_blob *body; /* may be NULL; node_blob_release when written or dropped */
     struct node_job *job;
     struct node_wal_batch *batch;
+    struct gossip_address address;
 };
 
 /* returns: how many effects were moved to out. */
@@ -163,9 +186,10 @@ int node_new(struct node **out, const struct node_options *options, struct node_
 /* No job or batch may be out. */
 void node_free(struct node *n);
 
-/* The host asks when a peer's greeting arrives, before NODE_EV_PEER_UP, and remembers it by that.
+/* The host asks when a peer's greeting arrives, before NODE_EV_PEER_UP. What a greeting says is
+ * held against later ones only while that connection is up: authority is group 0's record alone.
  * returns: 0; ERR_NOT_FOUND (not in the roster), ERR_FENCED (another incarnation, a boot number
- * lower than one already known, or the same one from another process). */
+ * lower than the recorded one, or the same one from another process). */
 int node_peer_check(struct node *n, uint32_t peer, uint64_t incarnation, uint64_t boot,
                     uint64_t nonce);
 

@@ -35,7 +35,12 @@
 #define NODE_API_BYTES 96u /* what a request of a client keeps until its answer */
 
 /* Kinds of frames between nodes; never renumbered. */
-enum node_frame { NODE_FRAME_RAFT = 1, NODE_FRAME_CALL = 2, NODE_FRAME_ANSWER = 3 };
+enum node_frame {
+    NODE_FRAME_RAFT = 1,
+    NODE_FRAME_CALL = 2,
+    NODE_FRAME_ANSWER = 3,
+    NODE_FRAME_GOSSIP = 4, /* one sealed message of gossip's stream channel */
+};
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -220,6 +225,7 @@ struct node_fx_ring {
 };
 
 struct node_snapshots;
+struct node_member;
 struct node_control;
 struct node_watches;
 
@@ -307,6 +313,7 @@ struct node {
 
     uint64_t read_ctx;
     struct node_control *control;
+    struct node_member *member;
     struct node_snapshots *snapshots;
     struct node_watches *watches;
     struct node_objects *objects;
@@ -525,6 +532,22 @@ void node_control_start(struct node *n);
 void node_control_note(struct node *n, struct bytes name, bool present, struct bytes value);
 int node_genesis(struct node *n, struct node_group *g);
 uint64_t node_control_nonce(const struct node *n, uint32_t peer, uint64_t *boot);
+
+/* member.c: gossip in this node */
+int node_member_init(struct node *n);
+void node_member_release(struct node *n);
+void node_member_start(struct node *n);  /* group 0 has recorded this start */
+void node_member_roster(struct node *n); /* group 0's records are others now */
+void node_member_keys(struct node *n);
+void node_member_packet(struct node *n, const struct node_event *ev);
+void node_member_stream(struct node *n, uint32_t peer, struct bytes data);
+void node_member_answered(struct node *n, uint32_t peer);
+void node_member_connection(struct node *n, uint32_t peer, bool up);
+void node_member_turn(struct node *n);
+uint64_t node_member_deadline(const struct node *n);
+/* member_health.c */
+void node_member_wal_begun(struct node *n);
+void node_member_wal_ended(struct node *n);
 
 /* recover.c */
 int node_recover(struct node *n, struct node_env *env, struct err_info *why);

@@ -390,6 +390,21 @@ static int node_put_shape_set(struct node_put *p, struct erasure_scheme scheme)
     return p->erasure == NULL ? ERR_NO_MEMORY : 0;
 }
 
+bool node_put_holders_safe(const struct node_put *p, const uint32_t *nodes, unsigned count,
+                           const uint32_t *holders)
+{
+    uint32_t all = node_extent_all(p->shape.scheme);
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && p->shape.scheme.m == 0; s++) {
+        uint32_t home = (all >> s & 1u) != 0 ? erasure_home(nodes, count, s) : holders[s];
+        if (home != holders[s] && !node_member_out(p->o->n, home)) {
+            return false; /* without parity nothing is put elsewhere: it could not come home */
+        }
+    }
+    const struct erasure_commit rule = {
+        .scheme = p->shape.scheme, .durable = all, .holders = holders, .deadline_passed = true};
+    return erasure_commit_ok(&rule);
+}
+
 /* returns: whether the nodes that are up can hold an extent so that the commit rule is kept. */
 static bool node_put_feasible(const struct node_put *p)
 {
@@ -405,16 +420,7 @@ static bool node_put_feasible(const struct node_put *p)
     if (erasure_assign(p->shape.scheme, nodes, up, count, holders) != 0) {
         return false;
     }
-    uint32_t all = node_extent_all(p->shape.scheme);
-    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && p->shape.scheme.m == 0; s++) {
-        uint32_t home = (all >> s & 1u) != 0 ? erasure_home(nodes, count, s) : holders[s];
-        if (home != holders[s] && !node_member_out(o->n, home)) {
-            return false; /* without parity nothing is put elsewhere: it could not come home */
-        }
-    }
-    const struct erasure_commit rule = {
-        .scheme = p->shape.scheme, .durable = all, .holders = holders, .deadline_passed = true};
-    return erasure_commit_ok(&rule);
+    return node_put_holders_safe(p, nodes, count, holders);
 }
 
 static void node_put_bucket_known(struct node *n, void *ctx, int code, struct bytes reply)

@@ -19,17 +19,32 @@ static unsigned node_put_bits(uint32_t mask)
 
 /* ---- where shards go ------------------------------------------------------------------------ */
 
+/* On nodes that are well; if these are too few, on all that can be reached. */
+static int node_extent_holders(struct node_put_extent *x)
+{
+    const struct node_put *p = x->p;
+    struct node *n = p->o->n;
+    bool up[NODE_OBJECTS_PEERS_MAX];
+    for (unsigned i = 0; i < x->nodes_count; i++) {
+        up[i] = node_peer_fit(n, x->nodes[i]);
+    }
+    if (erasure_assign(p->shape.scheme, x->nodes, up, x->nodes_count, x->holder) == 0 &&
+        node_put_holders_safe(p, x->nodes, x->nodes_count, x->holder)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < x->nodes_count; i++) {
+        up[i] = node_peer_is_up(n, x->nodes[i]) && !node_member_out(n, x->nodes[i]);
+    }
+    return erasure_assign(p->shape.scheme, x->nodes, up, x->nodes_count, x->holder);
+}
+
 static int node_extent_place(struct node_put_extent *x)
 {
     struct node_put *p = x->p;
     struct node_objects *o = p->o;
     unsigned shards = (unsigned)p->shape.scheme.k + p->shape.scheme.m;
-    bool up[NODE_OBJECTS_PEERS_MAX];
     x->nodes_count = node_objects_place(o, p->version, x->number, &x->placement_group, x->nodes);
-    for (unsigned i = 0; i < x->nodes_count; i++) {
-        up[i] = node_peer_is_up(o->n, x->nodes[i]) && !node_member_out(o->n, x->nodes[i]);
-    }
-    TRY(erasure_assign(p->shape.scheme, x->nodes, up, x->nodes_count, x->holder));
+    TRY(node_extent_holders(x));
     for (unsigned s = 0; s < shards; s++) {
         uint32_t home = erasure_home(x->nodes, x->nodes_count, s);
         x->home[s] = node_member_out(o->n, home) ? x->holder[s] : home;

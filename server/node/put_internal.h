@@ -171,6 +171,9 @@ struct node_put_extent *node_put_extent_current(struct node_put *p);
 void node_put_extent_failed(struct node_put_extent *x, uint8_t shard, int code);
 void node_put_extent_judge(struct node_put_extent *x);
 void node_put_extent_record(const struct node_put_extent *x, struct node_extent *e);
+/* Whether an extent on these holders, all shards durable, keeps the commit rule. */
+bool node_put_holders_safe(const struct node_put *p, const uint32_t *nodes, unsigned count,
+                           const uint32_t *holders);
 void node_put_extents_free(struct node_put *p);
 void node_put_roots_push(struct node_put *p);
 void node_put_finish(struct node_put *p); /* committing: what is the next step? */

@@ -76,7 +76,7 @@ static void node_rehome_nodes(const struct node_rehome *h, uint32_t placement_gr
     nodes->count = node_place(n, placement_group, nodes->id, NODE_OBJECTS_PEERS_MAX);
     for (unsigned i = 0; i < nodes->count; i++) {
         nodes->out[i] = node_member_out(n, nodes->id[i]);
-        nodes->fit[i] = !nodes->out[i] && node_peer_is_up(n, nodes->id[i]);
+        nodes->fit[i] = node_peer_fit(n, nodes->id[i]);
     }
 }
 

@@ -5,7 +5,8 @@
  * A decision is a compare-and-set on the node's boot number: what was seen of one start of a node
  * is never held against the next one.
  *
- *   ROSTER  one   format u8; each: node u32, state u8, changed u64, out u64 (log times)
+ *   ROSTER  one   format u8; each: node u32, state u8, changed u64, out u64 (log times),
+ *                 capacity u64 (bytes, as the node's last start told), public key 32
  *
  * A majority of the roster is never out, and a node goes out at most once in the pause that the
  * command names: that holds for whoever leads, so the rules are here and not with the proposer.
@@ -13,7 +14,7 @@
 #include "server/node/control_internal.h"
 
 #define NODE_ROSTER_FORMAT 1u
-#define NODE_ROSTER_ROW 21u
+#define NODE_ROSTER_ROW 61u
 
 static const uint8_t node_roster_name[1] = {NODE_KEY_ROSTER};
 
@@ -22,6 +23,8 @@ struct node_roster_row {
     uint8_t state;
     uint64_t changed_us;
     uint64_t out_us;
+    uint64_t capacity_bytes;
+    uint8_t public_key[WIRE_IDENTITY_KEY_BYTES];
 };
 
 struct node_roster {
@@ -43,6 +46,9 @@ static int node_roster_decode(struct bytes raw, struct node_roster *out)
         row->state = bytes_take_u8(&r);
         row->changed_us = bytes_take_u64(&r);
         row->out_us = bytes_take_u64(&r);
+        row->capacity_bytes = bytes_take_u64(&r);
+        memcpy(row->public_key, bytes_take(&r, WIRE_IDENTITY_KEY_BYTES).data,
+               WIRE_IDENTITY_KEY_BYTES);
     }
     return 0;
 }
@@ -56,6 +62,8 @@ static int node_roster_encode(const struct node_roster *roster, struct buf *out)
         (void)buf_put_u8(out, roster->rows[i].state);
         (void)buf_put_u64(out, roster->rows[i].changed_us);
         (void)buf_put_u64(out, roster->rows[i].out_us);
+        (void)buf_put_u64(out, roster->rows[i].capacity_bytes);
+        (void)buf_append(out, roster->rows[i].public_key, WIRE_IDENTITY_KEY_BYTES);
     }
     return out->err;
 }
@@ -71,6 +79,7 @@ static int node_roster_load(struct node_sm *sm, struct node_roster *out)
     out->count = id->nodes_count;
     for (uint32_t i = 0; i < id->nodes_count; i++) {
         out->rows[i] = (struct node_roster_row){.node = id->nodes[i].id, .state = NODE_MEMBER_IN};
+        memcpy(out->rows[i].public_key, id->nodes[i].public_key, WIRE_IDENTITY_KEY_BYTES);
     }
     return 0;
 }
@@ -86,11 +95,17 @@ void node_roster_note(struct node *n, struct bytes value)
     for (uint32_t i = 0; i < roster.count; i++) {
         const struct node_roster_row *row = &roster.rows[i];
         struct node_control_peer *p = node_control_peer_of(n, row->node);
-        if (p == NULL || (p->state == row->state && p->changed_us == row->changed_us)) {
+        if (p != NULL && row->changed_us >= p->changed_us) {
+            p->capacity_bytes = row->capacity_bytes;
+            memcpy(p->public_key, row->public_key, sizeof p->public_key);
+        }
+        bool same = p != NULL && p->state == row->state && p->changed_us == row->changed_us;
+        if (p == NULL || same || row->changed_us < p->changed_us) {
             continue;
         }
         p->state = row->state;
         p->changed_us = row->changed_us;
+        p->out_us = row->out_us;
         log_line(n->options.log, LOG_WARN, "member_decided", "node=%u member=%u state=%s", n->self,
                  row->node, row->state == NODE_MEMBER_OUT ? "out" : "in");
         node_objects_member(n->objects, row->node, row->state == NODE_MEMBER_OUT);
@@ -134,7 +149,7 @@ int node_roster_state_keys(const struct node_cmd *cmd, struct node_keys *out)
     struct node_roster_change c;
     uint8_t name[5];
     TRY(node_roster_change_decode(cmd->body, &c));
-    TRY(node_keys_add(out, bytes_of(node_roster_name, 1)));
+    TRY(node_roster_name_add(out));
     return node_keys_add(out, node_numbered_name(NODE_KEY_NODE, c.node, name));
 }
 
@@ -165,6 +180,39 @@ static int node_roster_row_change(struct node_roster *roster, struct node_roster
     return 0;
 }
 
+static struct node_roster_row *node_roster_row_of(struct node_roster *roster, uint32_t id)
+{
+    for (uint32_t i = 0; i < roster->count; i++) {
+        if (roster->rows[i].node == id) {
+            return &roster->rows[i];
+        }
+    }
+    return NULL;
+}
+
+static int node_roster_store(struct node_sm *sm, const struct node_roster *roster)
+{
+    TRY(node_roster_encode(roster, &sm->n->scratch));
+    return node_sm_put(sm, bytes_of(node_roster_name, 1), buf_view(&sm->n->scratch));
+}
+
+int node_roster_name_add(struct node_keys *out)
+{
+    return node_keys_add(out, bytes_of(node_roster_name, 1));
+}
+
+int node_roster_capacity(struct node_sm *sm, uint32_t id, uint64_t bytes)
+{
+    struct node_roster roster;
+    TRY(node_roster_load(sm, &roster));
+    struct node_roster_row *row = node_roster_row_of(&roster, id);
+    if (row == NULL || row->capacity_bytes == bytes) {
+        return 0;
+    }
+    row->capacity_bytes = bytes;
+    return node_roster_store(sm, &roster);
+}
+
 int node_roster_state_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct node_roster_change c;
@@ -179,10 +227,7 @@ int node_roster_state_apply(struct node_sm *sm, const struct node_cmd *cmd, stru
         return ERR_CONFLICT;
     }
     TRY(node_roster_load(sm, &roster));
-    struct node_roster_row *row = NULL;
-    for (uint32_t i = 0; i < roster.count; i++) {
-        row = roster.rows[i].node == c.node ? &roster.rows[i] : row;
-    }
+    struct node_roster_row *row = node_roster_row_of(&roster, c.node);
     if (row == NULL) {
         return ERR_NOT_FOUND;
     }
@@ -190,6 +235,5 @@ int node_roster_state_apply(struct node_sm *sm, const struct node_cmd *cmd, stru
         return 0;
     }
     TRY(node_roster_row_change(&roster, row, &c, node_sm_log_time(sm)));
-    TRY(node_roster_encode(&roster, &sm->n->scratch));
-    return node_sm_put(sm, bytes_of(node_roster_name, 1), buf_view(&sm->n->scratch));
+    return node_roster_store(sm, &roster);
 }

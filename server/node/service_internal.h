@@ -39,6 +39,7 @@ enum node_key_kind {
     NODE_KEY_PLACE = 0x32,   /* group 0: placement group u32be: ordered node list */
     NODE_KEY_GRANT = 0x33,   /* group 0: one record, next grant */
     NODE_KEY_ROSTER = 0x34,  /* group 0: one record, what was decided about each node */
+    NODE_KEY_KEYRING = 0x35, /* group 0: one record, gossip's keys */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 
@@ -109,6 +110,7 @@ enum {
     NODE_OP_NODE_BOOT = 64, /* group 0: a node's boot number and nonce */
     NODE_OP_GRANT,          /* group 0: a coordinator's grant */
     NODE_OP_NODE_STATE,     /* group 0: a node is out, or a member again */
+    NODE_OP_KEY,            /* group 0: a key of gossip is installed, used or retired */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -235,6 +237,7 @@ struct node_api {
 extern const struct node_api node_kv_api[];
 extern const struct node_api node_object_api[];
 extern const struct node_api node_status_api[];
+extern const struct node_api node_member_api[];
 
 /* Answers a client; the result is packed MessagePack bytes (one value). message: NULL takes the
  * table's sentence. Each request is answered exactly once. */
@@ -300,6 +303,11 @@ uint32_t node_group_of(const struct node *n, struct bytes name);
 /* Whether group 0 decided that the node is out: what lies there counts as lost and belongs
  * elsewhere. A node that is only unreachable is not. */
 bool node_member_out(const struct node *n, uint32_t id);
+/* Connected, and by all that is known well enough for something new: shards, jobs, uploads. A
+ * preference: what cannot be done with such nodes alone may be tried with all that are up. */
+bool node_peer_fit(const struct node *n, uint32_t peer);
+/* Connected, and not so doubtful that another holder should be read first. */
+bool node_peer_sure(const struct node *n, uint32_t peer);
 bool node_leads(const struct node *n, uint32_t group); /* and its no-op is committed */
 /* The stored placement list of a placement group: ordered node ids. */
 unsigned node_place(const struct node *n, uint32_t placement_group, uint32_t *nodes, unsigned max);

@@ -66,6 +66,50 @@ void sim_net_send(struct sim *s, struct sim_node *from, const struct node_fx *fx
     }
 }
 
+/* Datagrams know no connection: they are lost, doubled and late as raft's messages are. */
+void sim_net_datagram(struct sim *s, struct sim_node *from, const struct node_fx *fx)
+{
+    struct sim_link *link = &s->links[from->id][fx->peer];
+    uint64_t at = s->now_us + rng_between(&s->rng, 100, 1000);
+    s->counters.datagrams++;
+    if (fx->peer == 0 || fx->peer > s->options.nodes || link->cut || !s->nodes[fx->peer].up ||
+        rng_chance(&s->rng, s->loss_ppm, 1000000)) {
+        s->counters.lost++;
+        return;
+    }
+    if (link->clog_until_us > at) {
+        at = link->clog_until_us + rng_between(&s->rng, 0, 1000);
+    }
+    if (rng_chance(&s->rng, s->reorder_ppm, 1000000)) {
+        at += rng_between(&s->rng, 1 * SIM_MS, 200 * SIM_MS);
+    }
+    unsigned copies = 1 + rng_chance(&s->rng, s->duplicate_ppm, 1000000);
+    for (unsigned i = 0; i < copies; i++) {
+        uint8_t *data = sim_bytes_get(s, fx->head.size);
+        memcpy(data, fx->head.data, fx->head.size);
+        sim_push(s, &(struct sim_event){.at_us = at + i * rng_between(&s->rng, 0, 300 * SIM_MS),
+                                        .kind = SIM_EV_DATAGRAM,
+                                        .node = fx->peer,
+                                        .other = from->id,
+                                        .life = s->nodes[fx->peer].life,
+                                        .data = data,
+                                        .bytes = fx->head.size});
+    }
+}
+
+void sim_net_receive(struct sim *s, struct sim_event *ev)
+{
+    const struct wire_identity_node *from = wire_identity_node_of(&s->identity, ev->other);
+    struct node_event packet = {.kind = NODE_EV_GOSSIP,
+                                .from = {.port = from->peer_port},
+                                .data = bytes_of(ev->data, ev->bytes)};
+    if (s->links[ev->other][ev->node].cut) {
+        s->counters.lost++;
+        return;
+    }
+    sim_step_node(s, &s->nodes[ev->node], &packet);
+}
+
 void sim_net_deliver(struct sim *s, struct sim_event *ev)
 {
     struct sim_node *n = &s->nodes[ev->node];

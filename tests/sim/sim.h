@@ -50,6 +50,7 @@ struct sim_options {
 enum sim_event_kind {
     SIM_EV_TICK = 1,
     SIM_EV_FRAME,    /* deliver a frame */
+    SIM_EV_DATAGRAM, /* deliver a datagram */
     SIM_EV_WAL,      /* the batch in flight is done */
     SIM_EV_JOB,      /* the job at the head of a lane is done */
     SIM_EV_WAL_IDLE, /* the WAL has been quiet */
@@ -123,6 +124,7 @@ struct sim_link {
 struct sim_counters {
     uint64_t events;
     uint64_t frames, lost, duplicated;
+    uint64_t datagrams;
     uint64_t crashes, restarts, pauses, partitions, rots, sync_failures, full_disks, duels;
     uint64_t ops_ok, ops_fail, ops_info;
     uint64_t objects_ok, objects_failed, objects_read;
@@ -208,6 +210,8 @@ void sim_bytes_put(struct sim *s, uint8_t *data, size_t bytes);
 /* net.c */
 void sim_net_send(struct sim *s, struct sim_node *from, const struct node_fx *fx);
 void sim_net_deliver(struct sim *s, struct sim_event *ev);
+void sim_net_datagram(struct sim *s, struct sim_node *from, const struct node_fx *fx);
+void sim_net_receive(struct sim *s, struct sim_event *ev);
 bool sim_net_open(const struct sim *s, uint32_t from, uint32_t to);
 /* Makes connections agree with who is up and which links are open. */
 void sim_net_refresh(struct sim *s);

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "tests/sim/model_kv.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_cipher.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -198,6 +199,7 @@ static void sim_fx(struct sim *s, struct sim_node *n, struct node_fx *fx)
     case NODE_FX_WAL: sim_fx_wal(s, n, fx->batch); break;
     case NODE_FX_JOB: sim_fx_job(s, n, fx->job); break;
     case NODE_FX_SEND: sim_net_send(s, n, fx); break;
+    case NODE_FX_GOSSIP: sim_net_datagram(s, n, fx); break;
     case NODE_FX_REPLY: sim_fx_reply(s, n, fx); break;
     case NODE_FX_CLOSE: sim_clients_gone(s, (uint32_t)(fx->conn & 0xffff), n->id); break;
     case NODE_FX_STOP:
@@ -210,7 +212,7 @@ static void sim_fx(struct sim *s, struct sim_node *n, struct node_fx *fx)
         break;
     default: ASSERT(false);
     }
-    if (fx->kind == NODE_FX_SEND || fx->kind == NODE_FX_REPLY) {
+    if (fx->kind == NODE_FX_SEND || fx->kind == NODE_FX_REPLY || fx->kind == NODE_FX_GOSSIP) {
         buf_release(&fx->head);
         if (fx->body != NULL) {
             node_blob_release(n->node, fx->body);
@@ -427,7 +429,8 @@ static void sim_node_options(struct sim *s, struct sim_node *n, struct node_opti
                                .scrub_bytes_per_s = 1u << 20,
                                .repair_bytes_per_s = 64u << 20,
                                .put_deadline_us = 2 * SIM_S,
-                               .log_keep_entries = 64};
+                               .log_keep_entries = 64,
+                               .gossip = {.cipher = sim_cipher(), .first_key = {7}}};
     limits_init(&o->limits);
     o->limits.log_entries = 4096;
     o->limits.memtable_bytes = 8u << 20;
@@ -659,6 +662,7 @@ static void sim_dispatch_node(struct sim *s, struct sim_node *n, struct sim_even
         sim_step_node(s, n, &tick);
         break;
     case SIM_EV_FRAME: sim_net_deliver(s, ev); break;
+    case SIM_EV_DATAGRAM: sim_net_receive(s, ev); break;
     case SIM_EV_WAL: sim_wal_done(s, n); break;
     case SIM_EV_JOB: sim_jobs_done(s, n, (enum node_lane)ev->a); break;
     case SIM_EV_WAL_IDLE: sim_wal_idle(s, n, ev); break;

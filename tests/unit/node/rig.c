@@ -6,11 +6,13 @@
 #include "rig.h"
 
 #include "tests/sim/model_kv.h"
+#include "tests/sim/sim_cipher.h"
 
 #include <stdio.h>
 
 #define RIG_CONN 77u
 #define RIG_FX 64u
+#define RIG_DATAGRAM 0xfffeu
 
 static void rig_drain(struct rig *r, unsigned i);
 
@@ -53,6 +55,13 @@ static void rig_post(struct rig *r, unsigned from, struct node_fx *fx)
     }
 }
 
+/* A datagram travels as a frame of a kind that no node sends. */
+static void rig_datagram(struct rig *r, unsigned from, struct node_fx *fx)
+{
+    fx->frame_kind = RIG_DATAGRAM;
+    rig_post(r, from, fx);
+}
+
 static void rig_reply(struct rig *r, unsigned i, struct node_fx *fx)
 {
     ASSERT(r->replies_count < RIG_REPLIES_MAX);
@@ -76,6 +85,7 @@ static void rig_effect(struct rig *r, unsigned i, struct node_fx *fx)
         break;
     case NODE_FX_SEND: rig_post(r, i, fx); break;
     case NODE_FX_REPLY: rig_reply(r, i, fx); break;
+    case NODE_FX_GOSSIP: rig_datagram(r, i, fx); break;
     case NODE_FX_CLOSE: r->closes++; break;
     case NODE_FX_STOP:
         n->stopped = true;
@@ -136,6 +146,12 @@ static void rig_deliver(struct rig *r)
                                 .peer = m.from + 1,
                                 .frame_kind = m.kind,
                                 .data = buf_view(&m.body)};
+        if (m.kind == RIG_DATAGRAM) {
+            const struct wire_identity_node *node = &r->nodes[m.from].identity.nodes[m.from];
+            ev.kind = NODE_EV_GOSSIP;
+            ev.from = (struct gossip_address){.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1},
+                                              .port = node->peer_port};
+        }
         if (r->nodes[m.to].up && !r->cut[m.from][m.to]) {
             rig_step(r, m.to, &ev);
             rig_drain(r, m.to);
@@ -220,6 +236,14 @@ struct rig *rig_new(unsigned nodes)
     return r;
 }
 
+static int rig_random(void *ctx, void *into, size_t bytes)
+{
+    static uint8_t next = 1;
+    (void)ctx;
+    memset(into, next++, bytes);
+    return 0;
+}
+
 static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
 {
     struct err_info why = {0};
@@ -258,7 +282,13 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
                              .free_delay_us = r->free_delay_us,
                              .put_deadline_us = r->put_deadline_us,
                              .audit_interval_us = r->audit_interval_us,
-                             .log_keep_entries = r->log_keep};
+                             .log_keep_entries = r->log_keep,
+                             .repair_delay_us = r->repair_delay_us,
+                             .capacity_bytes = 1ull << 40,
+                             .gossip = {.first_key = {1, 2, 3}, .random = rig_random}};
+    if (!r->mute) {
+        o.gossip.cipher = sim_cipher();
+    }
     err = node_new(&n->node, &o, &n->env, &r->heap, r->now, &why);
     if (err != 0) {
         fprintf(stderr, "node %u: %s\n", i, why.text);
