@@ -176,6 +176,10 @@ void hf_calls_tell(struct hf_client *c, const char *why);
 /* Wakes parked calls. */
 void hf_calls_wake(struct hf_client *c);
 
+/* hf_ask of any node, with at most one number as parameter. */
+int hf_ask_number(struct hf_client *c, const char *method, const uint64_t *number, void *ctx,
+                  hf_done_fn *done);
+
 /* ---- connections ---------------------------------------------------------------------------- */
 
 struct hf_conn {

@@ -15,7 +15,8 @@
 #define ARGS_UNREACHABLE_MS 3000u
 
 static const struct hf_cmd_verb *const args_tables[] = {hf_cmd_kv_verbs, hf_cmd_object_verbs,
-                                                        hf_cmd_cluster_verbs, hf_cmd_local_verbs};
+                                                        hf_cmd_cluster_verbs, hf_cmd_member_verbs,
+                                                        hf_cmd_local_verbs};
 #define ARGS_TABLES (sizeof(args_tables) / sizeof(args_tables[0]))
 
 struct args_option {

@@ -96,6 +96,7 @@ struct hf_cmd_verb {
 extern const struct hf_cmd_verb hf_cmd_kv_verbs[];
 extern const struct hf_cmd_verb hf_cmd_object_verbs[];
 extern const struct hf_cmd_verb hf_cmd_cluster_verbs[];
+extern const struct hf_cmd_verb hf_cmd_member_verbs[];
 extern const struct hf_cmd_verb hf_cmd_local_verbs[];
 
 /* Reads the words after the program's name. returns: the verb; NULL and *exit_code when all is

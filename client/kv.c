@@ -317,11 +317,39 @@ static void ask_done(void *ctx, const struct hf_reply *reply)
     op_release(op);
 }
 
+static int ask_start(struct hf_client *c, const struct hf_call_spec *spec, const uint64_t *number,
+                     void *ctx, hf_done_fn *done)
+{
+    struct hf_call *call = NULL;
+    struct hf_op *op = hf_op_new(c, bytes_of_text(spec->method), ctx, done);
+    if (op == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    int err = hf_call_new(c, spec, &call);
+    if (err == 0) {
+        if (number != NULL) {
+            (void)wire_pack_u64(&call->head, *number);
+        }
+        err = hf_call_start(call, op, ask_done);
+    }
+    if (err != 0) {
+        op_release(op);
+    }
+    return err;
+}
+
+int hf_ask_number(struct hf_client *c, const char *method, const uint64_t *number, void *ctx,
+                  hf_done_fn *done)
+{
+    const struct hf_call_spec spec = {
+        .method = method, .class = HF_READ, .params = number != NULL, .pin = HF_NOWHERE};
+    return ask_start(c, &spec, number, ctx, done);
+}
+
 int hf_ask(struct hf_client *c, const char *method, const char *endpoint, void *ctx,
            hf_done_fn *done)
 {
     struct hf_call_spec spec = {.method = method, .class = HF_READ, .pin = HF_NOWHERE};
-    struct hf_call *call = NULL;
     if (endpoint != NULL) {
         struct bytes host;
         uint16_t port = 0;
@@ -333,16 +361,5 @@ int hf_ask(struct hf_client *c, const char *method, const char *endpoint, void *
             return ERR_INVALID;
         }
     }
-    struct hf_op *op = hf_op_new(c, bytes_of_text(method), ctx, done);
-    if (op == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    int err = hf_call_new(c, &spec, &call);
-    if (err == 0) {
-        err = hf_call_start(call, op, ask_done);
-    }
-    if (err != 0) {
-        op_release(op);
-    }
-    return err;
+    return ask_start(c, &spec, NULL, ctx, done);
 }

@@ -98,6 +98,33 @@ has '^Group 0 .*led by node'
 code 0 status --json
 has '"group":0,"leader":[1-5]'
 
+# --- members
+code 2 member
+code 2 member key
+code 2 member key use
+code 2 member key use x
+tries=0
+until run member list && [ "$(grep -cE '^[1-5] +alive +member ' "$work/out")" = 5 ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || { failed "five members are not alive"; break; }
+    sleep 0.2
+done
+has '^node +state +roster +doubt +since +round trip +health +zone +address +epoch$'
+code 0 member list --json
+has '^\{"id":1,"state":"alive","confidence":[0-9]+,"since_us":[0-9]+,"rtt_us":[0-9]+,"health":0,"zone":[0-9]+,"epoch":1,"incarnation":[0-9]+,"address":"127\.0\.0\.1:[0-9]+","out":false,"connected":true,"unwell":\[\]\}$'
+[ "$(wc -l <"$work/out")" = 5 ] || failed "five members are five lines"
+code 0 member key ls
+has '^key 1 is used, '
+code 0 member key install
+says 'key 2, keyring revision 2
+'
+code 1 member key retire 1
+code 0 member key use 2
+code 0 member key retire 1
+code 1 member key use 1
+code 0 member key ls --json
+has '^\{"key":2,"state":"used","nodes":[1-5]\}$'
+
 # --- kv
 code 1 kv get absent
 says ''
