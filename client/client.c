@@ -159,6 +159,7 @@ void hf_client_free(struct hf_client *c)
     }
     hf_calls_end(c);
     hf_watches_end(c);
+    hf_sessions_close(c);
     for (uint32_t i = 0; i < c->nodes_count; i++) {
         if (c->nodes[i].conn != NULL) {
             hf_conn_fail(c->nodes[i].conn, ERR_CONNECTION, "the client was closed");

@@ -79,6 +79,8 @@ void hf_session_end(struct hf_session *s, uint64_t seq);
 struct hf_call;
 /* Opens a session of the call's group. returns: 0 or why that cannot even begin. */
 int hf_session_open(struct hf_call *call);
+/* Tells the nodes that are connected that the sessions are over, and waits for nothing. */
+void hf_sessions_close(struct hf_client *c);
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 

@@ -75,6 +75,47 @@ static void session_opened(void *ctx, const struct hf_reply *reply)
     hf_calls_wake(c);
 }
 
+/* The node that leads the session's group, if it is connected; else any that is: it passes on. */
+static struct hf_conn *session_conn(struct hf_client *c, const struct hf_group *g)
+{
+    struct hf_conn *any = NULL;
+    for (uint32_t i = 0; i < c->nodes_count; i++) {
+        struct hf_conn *conn = c->nodes[i].conn;
+        if (conn == NULL || !conn->open) {
+            continue;
+        }
+        if (c->nodes[i].id == g->leader) {
+            return conn;
+        }
+        any = conn;
+    }
+    return any;
+}
+
+/* Nobody waits for the answers: a session that is not closed ends with its time. */
+void hf_sessions_close(struct hf_client *c)
+{
+    struct buf message;
+    buf_init(&message, &c->heap, 256);
+    for (uint32_t i = 0; i < c->groups_count; i++) {
+        struct hf_session *s = &c->sessions[i];
+        struct hf_conn *conn = s->state == HF_SESSION_OPEN ? session_conn(c, &c->groups[i]) : NULL;
+        if (conn != NULL) {
+            buf_clear(&message);
+            (void)wire_pack_request(&message, c->next_msgid++, WIRE_METHOD_SESSION_CLOSE, 3);
+            (void)wire_pack_u64(&message, c->groups[i].id);
+            (void)wire_pack_u64(&message, s->id);
+            (void)wire_pack_options(
+                &message, &(struct wire_options){.has_deadline = true, .deadline_ms = 5000});
+            if (message.err == 0) {
+                hf_conn_note(conn, buf_view(&message));
+            }
+        }
+        s->state = HF_SESSION_NONE;
+    }
+    buf_release(&message);
+}
+
 int hf_session_open(struct hf_call *waiting)
 {
     struct hf_client *c = waiting->client;

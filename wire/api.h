@@ -62,6 +62,7 @@
 
 /* [group u32] -> {session u64}. A session ends after log time without use. */
 #define WIRE_METHOD_SESSION_OPEN "session.open"
+#define WIRE_METHOD_SESSION_CLOSE "session.close"
 
 /* --- key and value ---------------------------------------------------------------------------- */
 

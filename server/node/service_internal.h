@@ -90,6 +90,7 @@ struct node_op {
 enum {
     NODE_OP_SESSION_OPEN = 1,
     NODE_OP_EXPIRE = 2, /* sessions and the like whose log time has come */
+    NODE_OP_SESSION_CLOSE = 3,
     NODE_OP_KV_PUT = 16,
     NODE_OP_KV_DELETE,
     NODE_OP_KV_CAS,

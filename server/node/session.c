@@ -9,7 +9,7 @@
  *   SESSION  session u64be     ttl u64, used u64, acked u64, then of each reply kept:
  *                              sequence u64, code i32, whole u8, size u16, bytes
  *
- * A session ends only by an EXPIRE entry that names a log time: apply reads no clock.
+ * A session ends by CLOSE, or by an EXPIRE entry that names a log time: apply reads no clock.
  */
 #include "server/node/node_internal.h"
 
@@ -168,6 +168,33 @@ static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
     return buf_put_u64(reply, sm->index);
 }
 
+/* Body: session u64. It may have ended already: then nothing changes. */
+static int node_close_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    uint8_t name[9];
+    return cmd->body.size != 8
+               ? ERR_INVALID
+               : node_keys_add(out, node_session_name(num_get_u64(cmd->body.data), name));
+}
+
+static int node_close_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_session s;
+    uint8_t name[9];
+    (void)reply;
+    if (cmd->body.size != 8 || cmd->session != 0) {
+        return ERR_INVALID;
+    }
+    uint64_t session = num_get_u64(cmd->body.data);
+    int err = node_session_get(sm, session, &s);
+    if (err != 0) {
+        return err == ERR_NOT_FOUND ? 0 : err;
+    }
+    TRY(node_sm_del(sm, node_session_name(session, name)));
+    sm->g->now.sessions--;
+    return 0;
+}
+
 /* Body: log time u64, then session ids u64. */
 static int node_expire_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
@@ -208,6 +235,7 @@ static int node_expire_apply(struct node_sm *sm, const struct node_cmd *cmd, str
 
 const struct node_op node_session_ops[] = {
     {NODE_OP_SESSION_OPEN, "session_open", node_open_keys, node_open_apply},
+    {NODE_OP_SESSION_CLOSE, "session_close", node_close_keys, node_close_apply},
     {NODE_OP_EXPIRE, "expire", node_expire_keys, node_expire_apply},
     {0, NULL, NULL, NULL},
 };
@@ -333,7 +361,7 @@ void node_session_led(struct node *n, struct node_group *g)
     node_timer_set(n, &g->expire, n->now + NODE_EXPIRE_EVERY_US);
 }
 
-/* ---- session.open --------------------------------------------------------------------------- */
+/* ---- session.open, session.close ------------------------------------------------------------ */
 
 struct node_open {
     struct node_client client;
@@ -383,7 +411,46 @@ static void node_open_serve(struct node *n, struct node_client client, const str
     node_propose(n, group, &cmd, node_request_deadline(n, req), o, node_open_done);
 }
 
+static void node_close_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_open *o = ctx;
+    (void)reply;
+    if (code != 0) {
+        node_reply_group_error(n, o->client, code, o->group);
+    } else {
+        struct buf *out = &n->scratch;
+        buf_clear(out);
+        (void)wire_pack_map(out, 0);
+        node_reply_ok(n, o->client, buf_view(out));
+    }
+    alloc_put(&n->alloc, o, sizeof *o);
+}
+
+static void node_close_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
+{
+    uint32_t group = 0;
+    uint64_t session = 0;
+    struct node_cmd cmd = {.op = NODE_OP_SESSION_CLOSE};
+    int err = wire_params_check(req, 2, 2);
+    err = err != 0 ? err : wire_param_u32(req, 0, &group);
+    err = err != 0 ? err : wire_param_u64(req, 1, &session);
+    if (err == 0 && wire_identity_group_of(&n->identity, group) == NULL) {
+        err = ERR_NOT_FOUND;
+    }
+    struct node_open *o = err == 0 ? alloc_get(&n->alloc, sizeof *o) : NULL;
+    if (o == NULL) {
+        node_reply_error(n, client, err != 0 ? err : ERR_NO_MEMORY, NULL);
+        return;
+    }
+    *o = (struct node_open){.client = client, .group = group};
+    uint8_t body[8];
+    num_put_u64(body, session);
+    cmd.body = bytes_of(body, sizeof body);
+    node_propose(n, group, &cmd, node_request_deadline(n, req), o, node_close_done);
+}
+
 const struct node_api node_session_api[] = {
     {WIRE_METHOD_SESSION_OPEN, node_open_serve},
+    {WIRE_METHOD_SESSION_CLOSE, node_close_serve},
     {NULL, NULL},
 };

@@ -20,6 +20,7 @@ static const struct {
     {WIRE_METHOD_TOPOLOGY, ""},
     {WIRE_METHOD_STATUS, "o"},
     {WIRE_METHOD_SESSION_OPEN, "uo"},
+    {WIRE_METHOD_SESSION_CLOSE, "uuo"},
     {WIRE_METHOD_KV_PUT, "sbbo"},
     {WIRE_METHOD_KV_GET, "sbo"},
     {WIRE_METHOD_KV_DELETE, "sbo"},

@@ -15,7 +15,7 @@
 #include "wire/value.h"
 
 #define FUZZ_MESSAGE_BYTES_MAX 65536
-#define FUZZ_EXAMPLES 38u
+#define FUZZ_EXAMPLES 39u
 
 /* Scans whole and in pieces, decodes, walks every node, reads it as a message, writes it again. */
 void fuzz_message(struct bytes input);

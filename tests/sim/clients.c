@@ -189,6 +189,21 @@ static void sim_client_send(struct sim *s, struct sim_client *c)
     sim_client_timer(s, c, SIM_TRY_US + 200 * SIM_MS);
 }
 
+/* Sends what is packed for the client that hears no answers. */
+static void sim_clients_send_bytes(struct sim *s, uint32_t node)
+{
+    struct buf *out = &s->clients->out;
+    ASSERT(out->err == 0);
+    uint8_t *data = sim_bytes_get(s, out->size);
+    memcpy(data, out->data, out->size);
+    sim_push(s, &(struct sim_event){.at_us = s->now_us + rng_between(&s->rng, 50, 1000),
+                                    .kind = SIM_EV_REQUEST,
+                                    .node = node,
+                                    .a = SIM_BURST_CLIENT | (1u << 16),
+                                    .data = data,
+                                    .bytes = out->size});
+}
+
 void sim_clients_burst(struct sim *s, uint32_t node, unsigned count)
 {
     struct buf *out = &s->clients->out;
@@ -202,15 +217,7 @@ void sim_clients_burst(struct sim *s, uint32_t node, unsigned count)
         (void)wire_pack_text(out, text);
         (void)wire_pack_bin(out, bytes_of_text(text));
         (void)wire_pack_options(out, &o);
-        ASSERT(out->err == 0);
-        uint8_t *data = sim_bytes_get(s, out->size);
-        memcpy(data, out->data, out->size);
-        sim_push(s, &(struct sim_event){.at_us = s->now_us + rng_between(&s->rng, 50, 1000),
-                                        .kind = SIM_EV_REQUEST,
-                                        .node = node,
-                                        .a = SIM_BURST_CLIENT | (1u << 16),
-                                        .data = data,
-                                        .bytes = out->size});
+        sim_clients_send_bytes(s, node);
     }
 }
 
@@ -265,8 +272,25 @@ static bool sim_clients_others_done(const struct sim *s)
     return done;
 }
 
+/* Closes the session at some node, and waits for no answer. */
+static void sim_client_close(struct sim *s, struct sim_client *c)
+{
+    struct buf *out = &s->clients->out;
+    struct wire_options o = {.has_deadline = true, .deadline_ms = SIM_TRY_US / SIM_MS};
+    buf_clear(out);
+    (void)wire_pack_request(out, ++c->msgid, WIRE_METHOD_SESSION_CLOSE, 3);
+    (void)wire_pack_u64(out, sim_group(s));
+    (void)wire_pack_u64(out, c->session);
+    (void)wire_pack_options(out, &o);
+    sim_clients_send_bytes(s, (uint32_t)rng_between(&s->rng, 1, s->options.nodes));
+    c->session = 0;
+}
+
 static void sim_client_begin(struct sim *s, struct sim_client *c)
 {
+    if (c->sessions && c->session != 0 && rng_chance(&s->rng, 1, 50)) {
+        sim_client_close(s, c);
+    }
     if (c->sessions && c->session == 0) {
         c->state = SIM_CLIENT_OPENING;
         sim_client_send(s, c);

@@ -156,6 +156,10 @@ static void fake_serve(struct fake_conn *conn, struct bytes message)
         (void)wire_pack_text(out, WIRE_FIELD_SESSION);
         (void)wire_pack_u64(out, 100 + f->sessions++);
         fake_end(conn, out);
+    } else if (wire_rpc_is(&m, WIRE_METHOD_SESSION_CLOSE)) {
+        f->closes++;
+        f->closed_node = conn->node + 1;
+        (void)wire_param_u64(&m, 1, &f->closed_session);
     } else {
         f->requests++;
         f->serve(f, conn, &m);

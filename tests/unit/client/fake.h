@@ -43,9 +43,12 @@ struct fake {
     unsigned leader; /* id that the map names for every group */
     struct fake_conn *conns;
     fake_fn *serve;
-    unsigned requests; /* all but topology and session.open, which are answered here */
+    unsigned requests; /* all but topology and those of sessions, which are answered here */
     unsigned topologies;
     unsigned sessions;
+    unsigned closes; /* session.close, the last one by */
+    unsigned closed_node;
+    uint64_t closed_session;
     char endpoints[128];
     struct hf_client *client;
     void *test; /* of the test */

@@ -395,6 +395,24 @@ START_TEST(a_session_that_has_ended_after_a_lost_write_leaves_it_unknown)
 }
 END_TEST
 
+START_TEST(a_client_closes_its_session_at_the_leader_when_it_ends)
+{
+    struct hf_answer a;
+    begin(3, only_third_leads);
+    ck_assert_int_eq(put(&a), 0);
+    hf_answer_release(&a);
+    hf_client_free(fake.client);
+    fake.client = NULL;
+    while (fake.closes == 0) {
+        ck_assert_int_ne(uv_run(&fake.loop, UV_RUN_ONCE), 0);
+    }
+    ck_assert_uint_eq(fake.closed_session, 100);
+    ck_assert_uint_eq(fake.closed_node, 3);
+    fake_close(&fake);
+    ck_assert_uint_eq(fake.closes, 1);
+}
+END_TEST
+
 START_TEST(a_closed_client_answers_what_is_open)
 {
     struct hf_answer a = {.ended = false};
@@ -553,6 +571,7 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_session_has_at_most_64_writes_on_their_way_and_acknowledges_in_order,
           a_session_that_has_ended_is_opened_again_if_nothing_can_have_happened,
           a_session_that_has_ended_after_a_lost_write_leaves_it_unknown,
+          a_client_closes_its_session_at_the_leader_when_it_ends,
           a_closed_client_answers_what_is_open,
           names_and_values_that_are_too_long_are_refused_at_once,
           a_watch_goes_on_after_the_last_change_it_has_seen,

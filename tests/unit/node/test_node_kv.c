@@ -253,6 +253,29 @@ START_TEST(a_retry_in_a_session_is_applied_once)
 }
 END_TEST
 
+START_TEST(a_closed_session_makes_room_and_is_refused_after_that)
+{
+    struct rig *r = rig_new(3);
+    unsigned l = rig_leader(r, 1);
+    unsigned f = l % 3 + 1;
+    char words[64];
+    uint64_t session = open_session(r, l);
+    ck_assert_int_eq(incr_in(r, l, session, 1, 0), 1);
+    ck_assert_uint_eq(r->nodes[l - 1].node->groups[1].now.sessions, 1);
+    snprintf(words, sizeof words, "u:1|u:%llu", (unsigned long long)session);
+    ck_assert_int_eq(rig_call(r, f, "session.close", words, NULL), 0);
+    ck_assert_uint_eq(r->nodes[l - 1].node->groups[1].now.sessions, 0);
+    ck_assert_int_eq(incr_in(r, l, session, 1, 0), ERR_SESSION_EXPIRED);
+    /* again, and one that never was: nothing to do */
+    ck_assert_int_eq(rig_call(r, l, "session.close", words, NULL), 0);
+    ck_assert_int_eq(rig_call(r, l, "session.close", "u:1|u:987654", NULL), 0);
+    ck_assert_uint_eq(r->nodes[l - 1].node->groups[1].now.sessions, 0);
+    ck_assert(rig_settle(r, 1));
+    ck_assert(rig_digests_equal(r, 1));
+    rig_free(r);
+}
+END_TEST
+
 /* scenario 93 */
 START_TEST(an_expired_session_is_refused_not_executed)
 {
@@ -473,6 +496,7 @@ START_TEST(bad_parameters_are_refused_by_type_and_size)
         {"kv.unwatch", "u:99", ERR_NOT_FOUND},
         {"session.open", "u:4294967296", ERR_INVALID},
         {"session.open", "u:17", ERR_NOT_FOUND},
+        {"session.close", "u:17|u:1", ERR_NOT_FOUND},
         {"kv.put", "s:s|s:k|s:v|o:session=0,1,0", ERR_INVALID},
         {"kv.put", "s:s|s:k|s:v|o:session=5,0,0", ERR_INVALID},
         {"no.such", "", ERR_UNKNOWN_METHOD},
@@ -667,6 +691,7 @@ int main(void)
     tcase_add_test(t, a_scan_sees_past_many_deleted_keys);
     tcase_add_test(t, a_follower_forwards_writes_and_reads_them);
     tcase_add_test(t, a_retry_in_a_session_is_applied_once);
+    tcase_add_test(t, a_closed_session_makes_room_and_is_refused_after_that);
     tcase_add_test(t, an_expired_session_is_refused_not_executed);
     tcase_add_test(t, a_stale_read_is_served_by_a_cut_off_replica);
     tcase_add_test(t, what_may_commit_is_never_refused_for_certain);
