@@ -6,8 +6,9 @@
  *   CALL     id u64, method u8, body
  *   ANSWER   id u64, code i32, body
  *
- * An id names a place in a bounded table and how often it has been used, so a late answer finds
- * nobody. A lost connection ends the calls on it: their outcome is unknown.
+ * An id names a place in a bounded table and the number of the call, so a late answer finds nobody.
+ * Numbers begin at a random place: an answer to an earlier life of this node fits no call either.
+ * A lost connection ends the calls on it: their outcome is unknown.
  */
 #include "server/node/node_internal.h"
 
@@ -28,6 +29,7 @@ struct node_refused {
 int node_call_init(struct node *n)
 {
     n->calls_max = (unsigned)NUM_MIN((uint64_t)NODE_CALLS_MAX, n->options.limits.requests + 256);
+    n->call_gen = hash_mix(n->options.boot_nonce);
     n->calls = alloc_get(&n->alloc, n->calls_max * sizeof *n->calls);
     node_link_init(&n->calls_free);
     node_link_init(&n->calls_busy);

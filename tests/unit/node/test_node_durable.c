@@ -83,6 +83,60 @@ START_TEST(a_restart_after_a_flush_applies_nothing_twice)
 }
 END_TEST
 
+/* Answers with all ids that a node may have used in an earlier life. */
+static void answer_all_of(struct rig *r, unsigned i, unsigned from, uint64_t first, uint64_t last)
+{
+    for (uint64_t gen = first + 1; gen <= last; gen++) {
+        for (uint64_t slot = 0; slot < 16; slot++) {
+            uint8_t body[12] = {0};
+            num_put_u64(body, gen << 16 | slot);
+            struct node_event ev = {.kind = NODE_EV_PEER,
+                                    .now_us = r->now,
+                                    .wall_us = r->now,
+                                    .peer = from,
+                                    .frame_kind = NODE_FRAME_ANSWER,
+                                    .data = bytes_of(body, sizeof body)};
+            node_step(r->nodes[i - 1].node, &ev);
+        }
+    }
+}
+
+START_TEST(an_answer_to_an_earlier_life_is_nobodys)
+{
+    struct rig *r = rig_new(3);
+    unsigned l = rig_leader(r, 1);
+    unsigned f = l % 3 + 1;
+    struct wire_node result;
+    rig_stop(r, f);
+    rig_start(r, f);
+    uint64_t first = r->nodes[f - 1].node->call_gen;
+    rig_run(r, 500000);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_int_eq(rig_call(r, f, "kv.put", "s:s|s:a|s:b", NULL), 0);
+    }
+    uint64_t last = r->nodes[f - 1].node->call_gen;
+    ck_assert_uint_gt(last, first);
+    rig_stop(r, f);
+    rig_start(r, f);
+    rig_run(r, 500000);
+    r->nodes[l - 1].wal_held = true;
+    r->nodes[6 - l - f - 1].wal_held = true;
+    uint32_t id = rig_ask(r, f, "kv.incr", "s:s|s:n|i:1");
+    rig_run(r, 10000);
+    answer_all_of(r, f, l, first, last);
+    rig_run(r, 10000);
+    ck_assert_int_eq(rig_answer(r, id, &result), 1);
+    r->nodes[l - 1].wal_held = false;
+    r->nodes[6 - l - f - 1].wal_held = false;
+    rig_run(r, 500000);
+    int64_t v = 0;
+    ck_assert_int_eq(rig_answer(r, id, &result), 0);
+    ck_assert_int_eq(wire_node_i64(wire_node_find(result, WIRE_FIELD_VALUE), &v), 0);
+    ck_assert_int_eq(v, 1);
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(the_log_is_compacted_behind_the_flush)
 {
     struct rig *r = rig_new(1);
@@ -319,6 +373,7 @@ int main(void)
     suite_add_tcase(s, t);
     tcase_add_test(t, a_restart_replays_what_was_not_flushed);
     tcase_add_test(t, a_restart_after_a_flush_applies_nothing_twice);
+    tcase_add_test(t, an_answer_to_an_earlier_life_is_nobodys);
     tcase_add_test(t, the_log_is_compacted_behind_the_flush);
     tcase_add_test(t, a_follower_far_behind_gets_a_snapshot_with_sessions);
     tcase_add_test(t, a_crash_in_the_middle_of_an_install_leaves_the_old_state);
