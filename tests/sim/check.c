@@ -27,12 +27,18 @@ struct sim_leader {
     uint32_t node;
 };
 
+struct sim_reached { /* the newest entry that was committed in a term */
+    uint64_t term;
+    uint64_t index;
+};
+
 struct sim_group {
     uint64_t *terms; /* term of each committed entry, by index */
     uint64_t terms_cap;
     uint64_t committed;
     struct sim_state states[SIM_STATES];
     struct sim_leader leaders[SIM_TERMS];
+    struct sim_reached reached[SIM_TERMS];
 };
 
 struct sim_seen { /* what one node had shown when it was last looked at */
@@ -73,6 +79,9 @@ void sim_check_synced(struct sim *s, struct sim_node *n)
         n->log_before[g] = n->log_last[g];
         if (store_wal_group_get(n->wal, g, &disk) == 0) {
             n->log_last[g] = NUM_MAX(disk.last_index, disk.base_index);
+            /* cut by a later leader: no longer vouched for */
+            uint64_t *acked = &s->check->acked[n->id][g];
+            *acked = NUM_MIN(*acked, n->log_last[g]);
         }
     }
 }
@@ -99,6 +108,19 @@ void sim_check_restarted(struct sim *s, struct sim_node *n)
     }
 }
 
+/* The newest entry committed before the term began: one may still win an earlier term, with votes
+ * that were long under way, after a later leader has committed. */
+static uint64_t sim_committed_before(const struct sim_group *g, uint64_t term)
+{
+    uint64_t index = 0;
+    for (unsigned i = 0; i < SIM_TERMS; i++) {
+        if (g->reached[i].term < term) {
+            index = NUM_MAX(index, g->reached[i].index);
+        }
+    }
+    return index;
+}
+
 static void sim_check_leader(struct sim *s, struct sim_node *n, const struct node_group_view *v)
 {
     struct sim_group *g = &s->check->groups[v->group];
@@ -115,11 +137,11 @@ static void sim_check_leader(struct sim *s, struct sim_node *n, const struct nod
     l->node = n->id;
     sim_duel_led(s, n, v->group);
     /* leader completeness: it holds the newest committed entry, hence (log matching) all */
-    if (g->committed > v->base_index &&
-        (node_entry_view(n->node, v->group, g->committed, &term) != 0 ||
-         (term != 0 && term != g->terms[g->committed]))) {
+    uint64_t index = sim_committed_before(g, v->term);
+    if (index > v->base_index && (node_entry_view(n->node, v->group, index, &term) != 0 ||
+                                  (term != 0 && term != g->terms[index]))) {
         sim_fail(s, "leader-completeness", "group %u term %llu: node %u leads without entry %llu",
-                 v->group, (unsigned long long)v->term, n->id, (unsigned long long)g->committed);
+                 v->group, (unsigned long long)v->term, n->id, (unsigned long long)index);
     }
 }
 
@@ -153,7 +175,11 @@ static void sim_check_commit(struct sim *s, struct sim_node *n, const struct nod
                      (unsigned long long)g->terms[i]);
         }
     }
-    g->committed = NUM_MAX(g->committed, v->commit_index);
+    if (v->commit_index > g->committed) {
+        struct sim_reached *reached = &g->reached[v->term % SIM_TERMS];
+        *reached = (struct sim_reached){.term = v->term, .index = v->commit_index};
+        g->committed = v->commit_index;
+    }
 }
 
 static void sim_check_state(struct sim *s, struct sim_node *n, const struct node_group_view *v)
@@ -230,6 +256,9 @@ void sim_check_frame(struct sim *s, struct sim_node *n, uint16_t frame_kind, str
     if (m.kind == RAFT_MSG_VOTE_REPLY && disk.term == m.term && disk.vote != m.to) {
         sim_fail(s, "durable-before-sent", "group %u node %u: its vote for %u is not on disk",
                  m.group, n->id, m.to);
+    }
+    if (disk.term > m.term) {
+        return; /* a later leader's cut went to disk with it: what it says held at that term */
     }
     if (m.kind == RAFT_MSG_APPEND_REPLY) {
         uint64_t *acked = &s->check->acked[n->id][m.group];
