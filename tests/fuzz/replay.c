@@ -5,6 +5,7 @@
  * at every byte, and random mutations of both.
  *   replay KIND CORPUS [ROUNDS]      HOLDFAST_SEED=N replays a run.
  */
+#include "tests/fuzz/fuzz_crdt.h"
 #include "tests/fuzz/fuzz_gossip.h"
 #include "tests/fuzz/fuzz_wire.h"
 
@@ -86,6 +87,7 @@ static const struct kind kinds[] = {
     {"gossip_seal", fuzz_gossip_seal, fuzz_gossip_seal_example, FUZZ_GOSSIP_EXAMPLES},
     {"gossip_keyring", fuzz_gossip_keyring, fuzz_gossip_keyring_example, FUZZ_GOSSIP_EXAMPLES},
     {"gossip_receive", fuzz_gossip_receive, fuzz_gossip_receive_example, FUZZ_GOSSIP_EXAMPLES},
+    {"crdt", fuzz_crdt, fuzz_crdt_example, FUZZ_CRDT_EXAMPLES},
 };
 
 static const struct kind *kind_of(const char *name)
