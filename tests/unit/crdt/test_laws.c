@@ -210,7 +210,7 @@ static void run_history(uint64_t seed, struct world_shape shape)
 static unsigned long long histories(void)
 {
     const char *given = getenv("HOLDFAST_HISTORIES");
-    return given != NULL ? strtoull(given, NULL, 0) : 20000;
+    return given != NULL ? strtoull(given, NULL, 0) : 10000;
 }
 
 START_TEST(random_histories_obey_the_laws_and_the_specification)
