@@ -223,26 +223,32 @@ static int world_expect(const struct world *w, const struct world_op *o, const s
     return 0;
 }
 
+void world_op_of(const struct world *w, const struct world_op *o, struct crdt_path *path,
+                 struct crdt_op *op)
+{
+    *op = (struct crdt_op){.dot = o->dot};
+    if (o->leaf == WORLD_NOT_A_LEAF) {
+        world_removal(o->choice, path, op);
+    } else {
+        world_path(&w->shape, o->leaf, path);
+        (void)world_alphabet(world_leaf_type(&w->shape, o->leaf), o->choice, o->replica, op);
+    }
+}
+
 bool world_act(struct world *w, unsigned replica, unsigned choice)
 {
     struct crdt_limits limits = crdt_limits_default();
     struct crdt_state *s = &w->state[replica];
     struct crdt_path path;
-    struct crdt_op op = {0};
+    struct crdt_op op;
     bool idle;
     ASSERT(w->count < WORLD_OPS_MAX);
     struct world_op *o = &w->ops[w->count];
     *o = (struct world_op){.replica = replica, .past = w->known[replica]};
     world_choose(w, o, choice);
-    op.dot.actor = world_actor(replica);
-    op.dot.counter = crdt_context_last(&s->seen, op.dot.actor) + 1;
-    if (o->leaf == WORLD_NOT_A_LEAF) {
-        world_removal(o->choice, &path, &op);
-    } else {
-        world_path(&w->shape, o->leaf, &path);
-        (void)world_alphabet(world_leaf_type(&w->shape, o->leaf), o->choice, replica, &op);
-    }
-    o->dot = op.dot;
+    o->dot.actor = world_actor(replica);
+    o->dot.counter = crdt_context_last(&s->seen, o->dot.actor) + 1;
+    world_op_of(w, o, &path, &op);
     crdt_state_init(&o->delta, &w->alloc);
     crdt_context_init(&o->before, &w->alloc);
     int expected = world_expect(w, o, &op, &idle);

@@ -66,6 +66,9 @@ unsigned world_choices(const struct world_shape *shape);
 /* Makes operation `choice` at the replica, and checks that what happens is what the specification
  * says. returns: whether it was an operation (else refused, or nothing to do). */
 bool world_act(struct world *w, unsigned replica, unsigned choice);
+/* The operation as the kernel gets it. */
+void world_op_of(const struct world *w, const struct world_op *o, struct crdt_path *path,
+                 struct crdt_op *op);
 /* Takes back the last world_act that returned true. */
 void world_forget(struct world *w, unsigned replica, struct crdt_state *old, uint64_t known);
 void world_merge(struct world *w, unsigned to, unsigned from);
