@@ -12,6 +12,8 @@
 
 #define CUT_MISSING_PERCENT 40u /* of a window's answers */
 #define CUT_LOSS_PERCENT 30u    /* and so much above what this node loses with anybody */
+#define CUT_LOSS_OWN 13107u     /* of 65,536: who loses so much with anybody calls no observers */
+#define CUT_SAMPLES_LEAST 8u    /* probes from which the own loss is known well enough to judge */
 #define CUT_SETTLE_US 2000000u  /* no alert changed for so long */
 #define CUT_WINDOWS_KEPT 6u     /* an alert not renewed for so many windows is over */
 
@@ -101,7 +103,7 @@ void gossip_cut_doubt(struct gossip *g, struct gossip_entry *e)
 
 void gossip_cut_call(struct gossip *g, struct gossip_entry *e)
 {
-    if (!cut_on(g) || g->direct_loss > 32768u || !gossip_health_may_declare(g)) {
+    if (!cut_on(g) || g->direct_loss > CUT_LOSS_OWN || !gossip_health_may_declare(g)) {
         return; /* the fault is likely this node's */
     }
     gossip_cut_doubt(g, e);
@@ -228,7 +230,8 @@ static void report_word(struct gossip *g, const struct gossip_entry *e, unsigned
 static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
 {
     const struct gossip_entry *e = gossip_entry_of(g, w->subject);
-    if (e == NULL || (bad && g->direct_loss > 32768u)) {
+    bool early = g->direct_count < CUT_SAMPLES_LEAST;
+    if (e == NULL || (bad && (early || g->direct_loss > 32768u))) {
         return;
     }
     uint32_t round = gossip_ms(g);

@@ -82,6 +82,7 @@ static void gossip_start(struct gossip *g)
     g->gossiped_us = g->gossip_us;
     g->suspicion_us = g->probes_us = g->watch_us = g->cut_us = g->leave_us = GOSSIP_NEVER;
     g->answered_us = g->now_us;
+    g->changes = 0;
     g->loss = 655; /* one in a hundred, until it is measured */
     g->seq = (uint32_t)rng_next(&g->rng);
     g->sweep = UINT32_MAX;
@@ -218,6 +219,8 @@ void gossip_tick(struct gossip *g, uint64_t now_us)
     }
     if (g->sync_us <= g->now_us) {
         gossip_sync_tick(g);
+    } else {
+        gossip_sync_hurry(g);
     }
     if (g->watch_us <= g->now_us || g->cut_us <= g->now_us) {
         gossip_cut_run(g);

@@ -312,6 +312,7 @@ struct gossip {
     uint32_t *order;              /* places in entries: before order_at probed in this turn */
     uint32_t count;
     uint32_t order_at;
+    uint32_t probe_turn;
     uint32_t self; /* place */
     uint32_t roster_count;
     uint32_t dead_count;
@@ -344,6 +345,7 @@ struct gossip {
 
     struct gossip_sync syncs[GOSSIP_SYNCS_MAX];
     uint32_t sync_id;
+    uint32_t changes; /* of records, since the last sync */
 
     struct gossip_watch watches[GOSSIP_WATCHES_MAX];
     struct gossip_report *reports;
@@ -365,9 +367,10 @@ struct gossip {
     bool starved;
     bool leaving;
     bool left_done;
-    uint64_t answered_us; /* when anyone answered a probe of ours */
-    uint32_t loss;        /* share of whole probes of healthy members that fail, of 65,536 */
-    uint32_t direct_loss; /* of direct datagram probes */
+    uint64_t answered_us;  /* when anyone answered a probe of ours */
+    uint32_t loss;         /* share of whole probes of healthy members that fail, of 65,536 */
+    uint32_t direct_loss;  /* of direct datagram probes */
+    uint32_t direct_count; /* samples of it, up to the length of its mean */
     bool own_signed;
     uint8_t own_signature[GOSSIP_SIGNATURE_BYTES];
 
@@ -477,9 +480,11 @@ void gossip_health_late(struct gossip *g);
 bool gossip_health_may_declare(const struct gossip *g);
 uint32_t gossip_health_sure(const struct gossip *g, const struct gossip_entry *e);
 void gossip_health_loss(uint32_t *loss, bool failed);
+void gossip_health_direct(struct gossip *g, bool failed);
 
 /* sync.c */
 void gossip_sync_tick(struct gossip *g);
+void gossip_sync_hurry(struct gossip *g);
 void gossip_sync_asked(struct gossip *g, uint32_t sender, struct bytes body);
 void gossip_sync_answered(struct gossip *g, uint32_t sender, struct bytes body);
 void gossip_sync_buckets(struct gossip *g, uint32_t sender, struct bytes body);

@@ -99,6 +99,15 @@ void gossip_health_loss(uint32_t *loss, bool failed)
     *loss = (*loss * 63u + sample) / 64u;
 }
 
+/* The plain mean until there are 64 samples, so that a node knows its loss soon after its start. */
+void gossip_health_direct(struct gossip *g, bool failed)
+{
+    uint64_t sample = failed ? 65536u : 0u;
+    g->direct_count += g->direct_count < 64u;
+    g->direct_loss =
+        (uint32_t)(((uint64_t)g->direct_loss * (g->direct_count - 1u) + sample) / g->direct_count);
+}
+
 /* Probes that fail independently with probability p look like n failures with probability p^n:
  * 100 * -log10(p^n) = n * 100 * log10(1/p). */
 uint32_t gossip_health_sure(const struct gossip *g, const struct gossip_entry *e)

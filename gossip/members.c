@@ -51,6 +51,7 @@ void gossip_members_hash(struct gossip *g, const struct gossip_entry *e)
 {
     g->buckets[gossip_bucket_of(e->id, g->bucket_bits)] += members_hash_of(e);
     g->dead_count += e->state == GOSSIP_DEAD;
+    g->changes++;
 }
 
 static void members_rehash(struct gossip *g)

@@ -113,18 +113,47 @@ static struct gossip_entry *probe_draw(struct gossip *g)
     return &g->entries[place];
 }
 
+static bool probe_wanted(const struct gossip *g, const struct gossip_entry *e)
+{
+    return e != gossip_self(g) && (gossip_entry_lives(e) || e->state == GOSSIP_SUSPECT);
+}
+
+/* Of random probes alone, one a member and interval, a member waits for its next with the tail of
+ * an exponential: one in fifty waits four intervals. Its neighbour comes every second one. */
+static struct gossip_entry *probe_neighbour(struct gossip *g)
+{
+    for (uint32_t i = 1; i < g->count; i++) {
+        struct gossip_entry *e = &g->entries[(g->self + i) % g->count];
+        if (probe_wanted(g, e)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static void probe_unless_spared(struct gossip *g, struct gossip_entry *e)
+{
+    if (!probe_spared(g, e)) {
+        gossip_probe_start(g, e, true);
+    }
+}
+
 void gossip_probe_tick(struct gossip *g)
 {
     g->probe_us = g->now_us + g->rules.probe_interval_us * (g->health + 1);
-    for (uint32_t tries = g->count; tries > 0; tries--) {
-        struct gossip_entry *e = probe_draw(g);
-        if (e == gossip_self(g) || (!gossip_entry_lives(e) && e->state != GOSSIP_SUSPECT)) {
-            continue;
-        }
-        if (!probe_spared(g, e)) {
-            gossip_probe_start(g, e, true);
+    if (g->rules.neighbour && g->probe_turn++ % 2 == 0) {
+        struct gossip_entry *next = probe_neighbour(g);
+        if (next != NULL) {
+            probe_unless_spared(g, next);
         }
         return;
+    }
+    for (uint32_t tries = g->count; tries > 0; tries--) {
+        struct gossip_entry *e = probe_draw(g);
+        if (probe_wanted(g, e)) {
+            probe_unless_spared(g, e);
+            return;
+        }
     }
 }
 
@@ -154,7 +183,7 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
     }
     struct gossip_entry *e = gossip_entry_of(g, p->target);
     if (e != NULL) {
-        gossip_health_loss(&g->direct_loss, true);
+        gossip_health_direct(g, true);
     }
 }
 
@@ -267,7 +296,7 @@ static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
         return;
     }
     if (own && p->phase == GOSSIP_PHASE_DIRECT) {
-        gossip_health_loss(&g->direct_loss, false);
+        gossip_health_direct(g, false);
     }
     if (own) {
         gossip_probe_rtt(g, e, g->now_us - p->sent_us);

@@ -29,6 +29,7 @@ struct gossip_rules gossip_rules_default(void)
     struct gossip_rules rules = gossip_rules_memberlist();
     rules.confirmations = 6;
     rules.late_is_own = true;
+    rules.neighbour = true;
     rules.demand = true;
     rules.demand_probers = 12;
     rules.demand_min_us = 1000000;

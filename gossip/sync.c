@@ -15,6 +15,8 @@
  */
 #include "gossip/gossip_internal.h"
 
+#define SYNC_CHANGES_LEAST 32u
+#define SYNC_HURRY_US 5000000u
 #define SYNC_RETRY_US 1000000u
 #define SYNC_START_US_EACH 10000u /* the first ones of a cluster spread over so much a member */
 #define SYNC_END_BYTES 5u
@@ -69,6 +71,7 @@ void gossip_sync_tick(struct gossip *g)
 {
     uint32_t peer = 0;
     g->sync_us = g->now_us + g->sync_period_us;
+    g->changes = 0;
     if (gossip_members_random(g, GOSSIP_CHOOSE_ALIVE, 0, 1, &peer) == 1) {
         sync_ask(g, 0, peer);
     }
@@ -77,6 +80,17 @@ void gossip_sync_tick(struct gossip *g)
         sync_ask(g, 1, peer);
     }
     gossip_members_reap(g);
+}
+
+/* So much changes at once that rumors, bounded as they are, may not bring all of it everywhere in
+ * time: tables are compared soon, and once more after it. */
+void gossip_sync_hurry(struct gossip *g)
+{
+    bool many = g->changes > NUM_MAX(SYNC_CHANGES_LEAST, g->count / 8u);
+    if (!many || g->rules.sync_whole || g->sync_us - g->now_us <= SYNC_HURRY_US) {
+        return;
+    }
+    g->sync_us = g->now_us + rng_between(&g->rng, SYNC_HURRY_US / 2u, SYNC_HURRY_US);
 }
 
 static struct gossip_sync *sync_free(struct gossip *g)
@@ -233,6 +247,9 @@ void gossip_sync_failed(struct gossip *g, uint64_t token)
     if (s->peer != 0 && token >= s->token_least) {
         s->peer = 0;
         g->counters.streams_failed++;
+        if (place == 1 && !g->rules.sync_whole) {
+            sync_soon(g); /* with another: the first of a start must not fail for minutes */
+        }
     }
 }
 
