@@ -127,7 +127,6 @@ static int crdt_keep_opaque(struct crdt_state *s, struct bytes v)
 int crdt_decode(struct crdt_state *s, struct bytes v, const struct crdt_limits *limits)
 {
     ASSERT(crdt_state_empty(s));
-    struct crdt_limits wide = *limits;
     struct bytes_reader r = bytes_reader_of(v);
     if (v.size > limits->encoded_bytes_max) {
         return ERR_TOO_LARGE;
@@ -139,12 +138,9 @@ int crdt_decode(struct crdt_state *s, struct bytes v, const struct crdt_limits *
     if (level > CRDT_LEVEL) {
         return crdt_keep_opaque(s, v);
     }
-    if (!num_mul_u64(limits->context_ranges_max, 4, &wide.context_ranges_max)) {
-        wide.context_ranges_max = UINT64_MAX;
-    }
     struct buf key;
     buf_init(&key, &s->alloc, SIZE_MAX / 2);
-    int err = crdt_context_take(&s->seen, &r, &wide);
+    int err = crdt_context_take(&s->seen, &r, limits);
     if (err == 0) {
         err = crdt_take_records(s, &r, &key, limits);
     }

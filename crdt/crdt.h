@@ -79,8 +79,9 @@
  * ERR_OVERFLOW before anything is done. Additions made apart may still pass it together: values
  * saturate, the same way wherever the state is the same.
  *
- * Limits bind operations and the decoder, never the join: what was accepted somewhere is accepted
- * everywhere.
+ * Limits bind operations, never the join. The decoder holds sizes and depth to them, but takes four
+ * times as many ranges and any number of elements that fits encoded_bytes_max, for what each of
+ * several replicas had room for is accepted everywhere once it is joined.
  *
  * Errors of every function that allocates: ERR_NO_MEMORY, and nothing has changed.
  *
