@@ -384,6 +384,7 @@ static int node_objects_parts(struct node_objects *o)
     TRY(node_audit_new(o));
     TRY(node_rehome_new(o));
     TRY(node_surplus_new(o));
+    TRY(node_digest_new(o));
     return node_scrub_new(o);
 }
 
@@ -435,6 +436,7 @@ void node_objects_free(struct node_objects *o)
     node_audit_free(o);
     node_rehome_free(o);
     node_surplus_free(o);
+    node_digest_free(o);
     node_scrub_free(o);
     while (!node_work_empty(&o->infos)) {
         node_info_forget((struct node_extent_info *)(void *)o->infos.next);
@@ -513,6 +515,8 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"surplus_deleted", c->surplus_deleted},
         {"cells_scrubbed", c->cells_scrubbed},
         {"bytes_scrubbed", c->bytes_scrubbed},
+        {"digests_checked", c->digests_checked},
+        {"digests_wrong", c->digests_wrong},
         {"orphans_deleted", c->orphans_deleted},
         {"versions_freed", c->versions_freed},
         {"uploads_expired", c->uploads_expired},

@@ -12,6 +12,7 @@
  *   repair.c   what is missing at this node      audit.c  orphans, due records
  *   surplus.c  copies whose homes have them
  *   rehome.c   homes of shards whose nodes are out, by the rules of object_moves.c
+ *   digest.c   the state of a group against its digest
  *   scrub.c    shards against manifests          verify.c object.verify
  *
  * threads: the loop thread, but run functions of tasks.
@@ -51,6 +52,7 @@ struct node_scrub;
 struct node_audit;
 struct node_rehome;
 struct node_surplus;
+struct node_digest;
 
 /* How long a peer's reads take: a running 95 % quantile. */
 struct node_peer_pace {
@@ -62,6 +64,7 @@ struct node_objects_counters {
     uint64_t puts, puts_failed, gets, gets_degraded, hedges;
     uint64_t shards_repaired, bytes_repaired, damage_reports;
     uint64_t repair_starts, shards_moved, surplus_deleted;
+    uint64_t digests_checked, digests_wrong;
     uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
 };
 
@@ -103,6 +106,7 @@ struct node_objects {
     struct node_scrub *scrub;
     struct node_rehome *rehome;
     struct node_surplus *surplus;
+    struct node_digest *digest;
     struct node_objects_counters counters;
 };
 
@@ -347,6 +351,13 @@ void node_rehome_kick(struct node_objects *o);
 /* Group 0 has decided about a node. */
 void node_rehome_decided(struct node_objects *o, uint32_t node, bool out);
 uint64_t node_rehome_waiting(const struct node_objects *o); /* shards without a place, last walk */
+
+/* ---- digest.c ------------------------------------------------------------------------------- */
+
+int node_digest_new(struct node_objects *o);
+void node_digest_free(struct node_objects *o);
+/* Sums up a group's state anew, if it has a replica here and no other is being summed up. */
+void node_digest_start(struct node_objects *o, uint32_t group);
 
 /* ---- surplus.c ------------------------------------------------------------------------------ */
 

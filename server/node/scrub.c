@@ -3,7 +3,9 @@
  *
  * Scrub: what manifests say is here is looked for. The first pass after a start looks whether each
  * cell is there (a disk may have lost segments); later passes read every byte, at a bounded rate,
- * against checksums and committed roots. What is not whole is reported and then repaired.
+ * against checksums and committed roots. What is not whole is reported and then repaired. Behind
+ * the shards of a group, the digest of the group's state is summed anew; that of group 0 between
+ * passes.
  *
  *   group by group: a page of extents -> those with shards here -> extent with roots -> its shards,
  *   some cells at a time -> next
@@ -25,6 +27,7 @@ struct node_scrub {
     struct node_timer timer;
     bool full;
     bool more;
+    bool paused; /* between passes */
     uint32_t groups[NODE_OBJECTS_GROUPS_MAX];
     unsigned groups_count;
     unsigned at;
@@ -204,11 +207,13 @@ static void node_scrub_begin(struct node_scrub *s)
 static void node_scrub_group_end(struct node_scrub *s)
 {
     uint64_t pause = 0;
+    node_digest_start(s->o, s->groups[s->at]);
     s->at++;
     if (s->at >= s->groups_count) {
         s->at = 0;
         s->full = true;
         pause = NODE_SCRUB_PAUSE_US;
+        s->paused = true;
         log_line(node_log(s->o->n), LOG_DEBUG, "scrub_pass", "cells=%llu",
                  (unsigned long long)s->o->counters.cells_scrubbed);
     }
@@ -225,6 +230,10 @@ static void node_scrub_step(struct node_scrub *s)
         return;
     }
     node_scrub_drop(s);
+    if (s->paused) {
+        s->paused = false;
+        node_digest_start(o, 0);
+    }
     if (s->groups_count == 0) {
         node_scrub_at(s, node_now(o->n) + NODE_SCRUB_RETRY_US);
         return;

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "raft/raft.h"
 #include "server/node/node_internal.h"
+#include "server/node/objects_internal.h"
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -306,6 +307,9 @@ void sim_check_finish(struct sim *s)
 {
     for (unsigned id = 1; id <= s->options.nodes && !s->failed; id++) {
         struct sim_node *n = &s->nodes[id];
+        if (node_objects_get(n->node)->counters.digests_wrong > 0) { /* tables do not rot here */
+            sim_fail(s, "digest", "node %u found its state to differ from its digest", id);
+        }
         for (unsigned i = 0; i < node_groups(n->node); i++) {
             struct node_group_view v;
             struct hash_digest d = {0};

@@ -4,6 +4,7 @@
  * What survives: restarts, snapshots, damaged state, full and failing disks, fencing.
  */
 #include "rig.h"
+#include "server/node/objects_internal.h"
 #include "tests/sim/model_kv.h"
 
 #include <check.h>
@@ -283,6 +284,42 @@ START_TEST(a_replica_with_a_rotted_record_replaces_its_state)
 }
 END_TEST
 
+/* No checksum tells that a record is gone. */
+START_TEST(a_replica_that_lost_a_record_is_found_by_its_digest_and_replaces_its_state)
+{
+    struct rig *r = rig_new(3);
+    unsigned l = rig_leader(r, 1);
+    put_many(r, l, 0, 20);
+    rig_run(r, 3000000);
+    restart_all(r); /* nothing is cached */
+    l = rig_leader(r, 1);
+    unsigned f = l % 3 + 1;
+    struct store_kv *kv = &r->nodes[f - 1].kv;
+    struct node_group *g = r->nodes[f - 1].node->by_id[1];
+    uint8_t name_raw[NODE_NAME_BYTES_MAX];
+    uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    struct bytes name;
+    ck_assert_int_eq(node_kv_name(bytes_of_text("s"), bytes_of_text("key0003"), name_raw, &name),
+                     0);
+    ck_assert_int_eq(kv->begin(kv->ctx), 0);
+    ck_assert_int_eq(kv->del(kv->ctx, node_key_of(g, name, key)), 0);
+    ck_assert_int_eq(kv->commit(kv->ctx), 0);
+    rig_run(r, 90000000); /* a pass of the scrub */
+    ck_assert_uint_eq(node_objects_get(r->nodes[f - 1].node)->counters.digests_wrong, 1);
+    ck_assert_uint_eq(r->nodes[f - 1].node->counters.snapshots_installed, 1);
+    ck_assert(rig_settle(r, 1));
+    ck_assert(rig_digests_equal(r, 1));
+    check_many(r, f, 20);
+    rig_run(r, 90000000);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct node_objects *o = node_objects_get(r->nodes[i].node);
+        ck_assert_uint_gt(o->counters.digests_checked, 1);
+        ck_assert_uint_eq(o->counters.digests_wrong, i == f - 1 ? 1 : 0);
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* scenario 76 */
 START_TEST(a_full_disk_refuses_writes_and_recovers_by_itself)
 {
@@ -378,6 +415,7 @@ int main(void)
     tcase_add_test(t, a_follower_far_behind_gets_a_snapshot_with_sessions);
     tcase_add_test(t, a_crash_in_the_middle_of_an_install_leaves_the_old_state);
     tcase_add_test(t, a_replica_with_a_rotted_record_replaces_its_state);
+    tcase_add_test(t, a_replica_that_lost_a_record_is_found_by_its_digest_and_replaces_its_state);
     tcase_add_test(t, a_full_disk_refuses_writes_and_recovers_by_itself);
     tcase_add_test(t, a_failed_sync_ends_the_node_and_acknowledges_nothing);
     tcase_add_test(t, a_second_process_with_the_same_boot_is_fenced);
