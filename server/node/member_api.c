@@ -121,6 +121,52 @@ static void node_member_list_serve(struct node *n, struct node_client client,
     node_member_answer(n, client);
 }
 
+/* ---- counters of status --------------------------------------------------------------------- */
+
+int node_member_status(struct node *n, struct buf *out)
+{
+    struct gossip_counters c = {0};
+    struct gossip_seal_counters s = {0};
+    if (n->member->gossip != NULL) {
+        gossip_counters_get(n->member->gossip, &c);
+        gossip_seal_counters_get(n->member->seal, &s);
+    }
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {{"health", n->member->gossip != NULL ? gossip_health(n->member->gossip) : 0},
+                {"unwell", n->member->health.unwell},
+                {"packets_in", c.packets_in},
+                {"packets_out", c.packets_out},
+                {"bytes_in", c.bytes_in},
+                {"bytes_out", c.bytes_out},
+                {"streams_in", c.streams_in},
+                {"streams_out", c.streams_out},
+                {"streams_failed", c.streams_failed},
+                {"probes", c.probes},
+                {"probes_spared", c.probes_spared},
+                {"probes_failed", c.probes_failed},
+                {"suspected", c.suspected},
+                {"declared_dead", c.declared_dead},
+                {"refuted", c.refuted},
+                {"conflicts", c.conflicts},
+                {"cuts", c.cuts},
+                {"syncs", c.syncs},
+                {"late_ticks", c.late_ticks},
+                {"malformed", c.malformed + s.malformed},
+                {"udp_blocked", c.udp_blocked},
+                {"forged", s.forged},
+                {"replayed", s.replayed},
+                {"unknown_sender", s.unknown_sender + c.unknown_sender},
+                {"unknown_key", s.unknown_key},
+                {"old_epoch", s.old_epoch}};
+    (void)wire_pack_map(out, (uint32_t)(sizeof rows / sizeof rows[0]));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        node_member_pack(out, rows[i].name, rows[i].value);
+    }
+    return out->err;
+}
+
 /* ---- member.keys ---------------------------------------------------------------------------- */
 
 static const char *node_member_key_state(uint8_t state)

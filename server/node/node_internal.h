@@ -545,6 +545,8 @@ void node_member_answered(struct node *n, uint32_t peer);
 void node_member_connection(struct node *n, uint32_t peer, bool up);
 void node_member_turn(struct node *n);
 uint64_t node_member_deadline(const struct node *n);
+/* Appends one MessagePack map: gossip's counters. */
+int node_member_status(struct node *n, struct buf *out);
 /* member_health.c */
 void node_member_wal_begun(struct node *n);
 void node_member_wal_ended(struct node *n);

@@ -216,7 +216,7 @@ static void node_status_reply(struct node *n, struct node_status *s)
 {
     struct buf out;
     buf_init(&out, &n->alloc, NODE_STATUS_BYTES_MAX);
-    (void)wire_pack_map(&out, 10);
+    (void)wire_pack_map(&out, 11);
     node_pack_u64(&out, WIRE_FIELD_NODE, n->self);
     node_pack_cluster(n, &out);
     node_pack_text(&out, WIRE_FIELD_VERSION, NODE_VERSION);
@@ -236,6 +236,8 @@ static void node_status_reply(struct node *n, struct node_status *s)
     node_pack_disk(n, s, &out);
     (void)wire_pack_text(&out, "repair");
     (void)node_objects_status(n->objects, &out);
+    (void)wire_pack_text(&out, "gossip");
+    (void)node_member_status(n, &out);
     node_pack_counters(n, &out);
     if (out.err != 0) {
         node_reply_error(n, s->client, ERR_NO_MEMORY, NULL);

@@ -205,6 +205,12 @@ START_TEST(a_node_that_stops_is_dead_for_the_others_and_alive_when_it_is_back)
     }
     ck_assert(node_peer_fit(r->nodes[0].node, 3));
     ck_assert(node_peer_sure(r->nodes[0].node, 3));
+    struct wire_node status;
+    uint64_t sent = 0;
+    ck_assert_int_eq(rig_call(r, 1, "status", "", &status), 0);
+    ck_assert_int_eq(
+        wire_node_u64(wire_node_find(wire_node_find(status, "gossip"), "packets_out"), &sent), 0);
+    ck_assert_uint_gt(sent, 0);
     rig_stop(r, 3);
     ck_assert(becomes(r, 1, 3, GOSSIP_DEAD, 20000000));
     ck_assert(becomes(r, 2, 3, GOSSIP_DEAD, 20000000));
