@@ -75,6 +75,7 @@ struct gossip_rules {
     uint64_t reap_us;          /* dead or left members outside the roster are kept so long */
     uint32_t fanout;           /* members a gossip interval */
     uint32_t relays;           /* of an indirect probe */
+    bool ask_again;            /* on lossy ways a direct probe asks again before its time is over */
     bool neighbour; /* every other probe is of the next member, so that none waits long for one */
     uint32_t retransmit_mult; /* an item is sent mult * ceil(log10(N + 1)) times */
     uint32_t suspicion_mult;  /* memberlist's minimum: mult * max(1, log10 N) * probe_interval */

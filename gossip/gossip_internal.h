@@ -147,6 +147,8 @@ struct gossip_probe {
     uint64_t end_us;
     uint64_t token; /* of the stream probe */
     uint8_t phase;
+    uint8_t asks; /* pings that may follow in the direct phase */
+    bool again;   /* one has followed: the first was lost */
     uint8_t nacks_wanted;
     uint8_t nacks;
     bool scheduled; /* by the probing order: counts for own health and loss */

@@ -10,6 +10,8 @@
  */
 #include "gossip/gossip_internal.h"
 
+#define PROBE_ASKS_MAX 11u
+
 uint32_t gossip_probe_seq(struct gossip *g)
 {
     g->seq++;
@@ -60,6 +62,31 @@ static void probes_wake(struct gossip *g, uint64_t at_us)
     g->probes_us = NUM_MIN(g->probes_us, at_us);
 }
 
+/* Whole ways that lose one in p datagrams each fail a probe of one ping 2/p of the time, and at 20
+ * % loss the relays' ways are no better: every twentieth probe would accuse a member that is well,
+ * and each refutation costs all nodes a rumor. So as many pings go out within the time of the
+ * direct probe as make one in a hundred lose them all, by the own loss of single ones. returns: how
+ * many follow the first. */
+static uint8_t probe_asks(const struct gossip *g)
+{
+    uint64_t lost = g->direct_loss;
+    uint8_t asks = 0;
+    while (g->rules.ask_again && asks < PROBE_ASKS_MAX && lost > 65536u / 100u) {
+        lost = lost * g->direct_loss >> 16;
+        asks++;
+    }
+    return asks;
+}
+
+static void probe_ping(struct gossip *g, const struct gossip_probe *p)
+{
+    struct gossip_out *o = gossip_out_add(g, p->target, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
+    if (o != NULL) {
+        o->seq = p->seq;
+        o->target = p->target;
+    }
+}
+
 void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled)
 {
     if (g->probe_count == GOSSIP_PROBES_MAX) {
@@ -75,17 +102,14 @@ void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled
     *p = (struct gossip_probe){.target = e->id,
                                .seq = gossip_probe_seq(g),
                                .sent_us = g->now_us,
-                               .next_us = g->now_us + g->rules.probe_timeout_us,
                                .end_us = g->now_us + interval,
                                .phase = GOSSIP_PHASE_DIRECT,
+                               .asks = probe_asks(g),
                                .scheduled = scheduled};
+    p->next_us = g->now_us + g->rules.probe_timeout_us / (p->asks + 1u);
     probes_wake(g, p->next_us);
     g->counters.probes++;
-    struct gossip_out *o = gossip_out_add(g, e->id, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
-    if (o != NULL) {
-        o->seq = p->seq;
-        o->target = e->id;
-    }
+    probe_ping(g, p);
 }
 
 static bool probe_spared(struct gossip *g, const struct gossip_entry *e)
@@ -182,9 +206,21 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
         g->counters.stream_probes++;
     }
     struct gossip_entry *e = gossip_entry_of(g, p->target);
-    if (e != NULL) {
+    if (e != NULL && !p->again) {
         gossip_health_direct(g, true);
     }
+}
+
+static void probe_ask_again(struct gossip *g, struct gossip_probe *p)
+{
+    uint64_t over_us = p->sent_us + g->rules.probe_timeout_us;
+    p->asks--;
+    p->next_us = over_us - (over_us - g->now_us) * p->asks / (p->asks + 1u);
+    if (!p->again) {
+        p->again = true;
+        gossip_health_direct(g, true);
+    }
+    probe_ping(g, p);
 }
 
 static void probe_drop(struct gossip *g, struct gossip_probe *p)
@@ -239,6 +275,10 @@ static void relay_run(struct gossip *g, struct gossip_relay *r)
 static void probe_step(struct gossip *g, uint32_t place)
 {
     struct gossip_probe *p = &g->probes[place];
+    if (p->phase == GOSSIP_PHASE_DIRECT && p->asks > 0) {
+        probe_ask_again(g, p);
+        return;
+    }
     if (p->phase == GOSSIP_PHASE_DIRECT && g->now_us < p->end_us) {
         probe_indirect(g, p);
         return;
@@ -295,10 +335,10 @@ static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
         p->streamed = true; /* datagrams may come yet, until the interval ends */
         return;
     }
-    if (own && p->phase == GOSSIP_PHASE_DIRECT) {
+    if (own && p->phase == GOSSIP_PHASE_DIRECT && !p->again) {
         gossip_health_direct(g, false);
     }
-    if (own) {
+    if (own && !p->again) { /* else it is not known which ping was answered (Karn) */
         gossip_probe_rtt(g, e, g->now_us - p->sent_us);
     }
     probe_udp(g, e, false);

@@ -30,6 +30,7 @@ struct gossip_rules gossip_rules_default(void)
     rules.confirmations = 6;
     rules.late_is_own = true;
     rules.neighbour = true;
+    rules.ask_again = true;
     rules.demand = true;
     rules.demand_probers = 12;
     rules.demand_min_us = 1000000;
