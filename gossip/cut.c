@@ -149,6 +149,15 @@ static struct gossip_report *report_of(struct gossip *g, uint32_t subject)
     return NULL;
 }
 
+void gossip_cut_refuted(struct gossip *g, struct gossip_entry *e)
+{
+    struct gossip_report *report = report_of(g, e->id);
+    if (report != NULL && g->now_us - report->called_us >= g->rules.cut_window_us) {
+        report->called_us = g->now_us;
+        gossip_cut_call(g, e);
+    }
+}
+
 void gossip_cut_release(struct gossip *g, struct gossip_entry *e)
 {
     if ((e->flags & GOSSIP_FLAG_CUT) != 0) {
@@ -253,6 +262,14 @@ static bool watch_judged(const struct gossip *g, const struct gossip_watch *w, b
     return *bad || w->sent >= whole || (uint64_t)w->answered * 100u > (100u - most) * whole;
 }
 
+/* returns: whether this node's last word on the subject was an alert, be it from an earlier watch.
+ */
+static bool watch_accused(struct gossip *g, const struct gossip_watch *w)
+{
+    const struct gossip_report *report = report_of(g, w->subject);
+    return report != NULL && (report->bad & w->rings) != 0;
+}
+
 /* returns: whether it goes on. */
 static bool watch_step(struct gossip *g, struct gossip_watch *w)
 {
@@ -262,7 +279,7 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
         return false;
     }
     if (watch_judged(g, w, &bad)) {
-        if (bad || w->bad) {
+        if (bad || w->bad || watch_accused(g, w)) {
             watch_verdict(g, w, bad);
         }
         bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;
@@ -362,6 +379,7 @@ void gossip_cut_decide(struct gossip *g)
         if (report->cut && votes < low) {
             report->cut = false;
             gossip_cut_release(g, gossip_entry_of(g, report->subject));
+            gossip_sync_soon(g); /* its refutations were not heard while it was held */
         }
         between = between || (votes >= low && votes < high && !report->cut);
         faulty += votes >= high;

@@ -247,9 +247,10 @@ struct gossip_watch {
 struct gossip_report {
     uint64_t epoch;
     uint64_t changed_us;
-    uint32_t subject; /* 0: not in use */
-    uint16_t bad;     /* rings whose observers hold it faulty */
-    bool cut;         /* given out */
+    uint64_t called_us; /* when its observers were last asked to look again */
+    uint32_t subject;   /* 0: not in use */
+    uint16_t bad;       /* rings whose observers hold it faulty */
+    bool cut;           /* given out */
     uint32_t rounds[GOSSIP_RINGS_MAX];
     uint16_t rumors[GOSSIP_RINGS_MAX];
 };
@@ -485,6 +486,8 @@ void gossip_health_loss(uint32_t *loss, bool failed);
 void gossip_health_direct(struct gossip *g, bool failed);
 
 /* sync.c */
+/* Tables are compared in a moment. */
+void gossip_sync_soon(struct gossip *g);
 void gossip_sync_tick(struct gossip *g);
 void gossip_sync_hurry(struct gossip *g);
 void gossip_sync_asked(struct gossip *g, uint32_t sender, struct bytes body);
@@ -509,6 +512,8 @@ void gossip_facts_forget(struct gossip *g, uint32_t member);
 /* Something holds e faulty: this node watches it if it is an observer. */
 void gossip_cut_doubt(struct gossip *g, struct gossip_entry *e);
 /* A probe of this node found no way by datagrams: the observers are told. */
+/* Who is held in a cut says that it lives: its observers look again, now and then. */
+void gossip_cut_refuted(struct gossip *g, struct gossip_entry *e);
 void gossip_cut_call(struct gossip *g, struct gossip_entry *e);
 bool gossip_cut_ack(struct gossip *g, uint32_t sender, uint32_t seq);
 void gossip_cut_run(struct gossip *g);

@@ -391,6 +391,9 @@ void gossip_record_take(struct gossip *g, const struct gossip_record *r, uint32_
     }
     if ((e->flags & GOSSIP_FLAG_CUT) != 0 && r->state != GOSSIP_LEFT) {
         if (r->epoch <= e->epoch) {
+            if (gossip_state_lives(r->state) && r->incarnation > e->incarnation) {
+                gossip_cut_refuted(g, e);
+            }
             return;
         }
         gossip_cut_release(g, e);

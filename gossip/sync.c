@@ -149,7 +149,7 @@ static struct gossip_sync *sync_of(struct gossip *g, uint32_t peer, uint32_t id,
     return NULL;
 }
 
-static void sync_soon(struct gossip *g)
+void gossip_sync_soon(struct gossip *g)
 {
     uint64_t wait = rng_between(&g->rng, SYNC_RETRY_US, 3 * SYNC_RETRY_US);
     g->sync_us = NUM_MIN(g->sync_us, g->now_us + wait);
@@ -163,7 +163,7 @@ void gossip_sync_answered(struct gossip *g, uint32_t sender, struct bytes body)
     }
     s->peer = 0;
     if (body.data[4] == GOSSIP_ANSWER_BUSY) {
-        sync_soon(g);
+        gossip_sync_soon(g);
     }
 }
 
@@ -230,7 +230,7 @@ void gossip_sync_ended(struct gossip *g, uint32_t sender, struct bytes body)
     }
     s->answered = true;
     if (body.data[4] != 0) {
-        sync_soon(g); /* there is more */
+        gossip_sync_soon(g); /* there is more */
     }
     if (!s->sending) {
         s->peer = 0;
@@ -248,7 +248,7 @@ void gossip_sync_failed(struct gossip *g, uint64_t token)
         s->peer = 0;
         g->counters.streams_failed++;
         if (place == 1 && !g->rules.sync_whole) {
-            sync_soon(g); /* with another: the first of a start must not fail for minutes */
+            gossip_sync_soon(g); /* with another: the first of a start must not fail for minutes */
         }
     }
 }
