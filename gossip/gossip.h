@@ -76,7 +76,8 @@ struct gossip_rules {
     uint32_t fanout;           /* members a gossip interval */
     uint32_t relays;           /* of an indirect probe */
     bool ask_again;            /* on lossy ways a direct probe asks again before its time is over */
-    bool neighbour; /* every other probe is of the next member, so that none waits long for one */
+    bool neighbour; /* the next member is probed each interval, a random one each second, so that
+                       none waits long for a probe */
     uint32_t retransmit_mult; /* an item is sent mult * ceil(log10(N + 1)) times */
     uint32_t suspicion_mult;  /* memberlist's minimum: mult * max(1, log10 N) * probe_interval */
     uint32_t suspicion_max_mult;

@@ -160,7 +160,9 @@ struct gossip_relay {
     uint32_t origin_seq;
     uint32_t seq;
     uint32_t target;
+    uint64_t next_us;
     uint64_t end_us;
+    uint8_t asks; /* as of a probe */
 };
 
 /* ---- suspicions --------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ static void late_shift_all(struct gossip *g, uint64_t by)
         g->probes[i].end_us += by;
     }
     for (uint32_t i = 0; i < g->relay_count; i++) {
+        g->relays[i].next_us += by;
         g->relays[i].end_us += by;
     }
     for (uint32_t i = 0; i < g->suspicion_fresh; i++) {

@@ -10,7 +10,10 @@
  */
 #include "gossip/gossip_internal.h"
 
-#define PROBE_ASKS_MAX 11u
+#define PROBE_ASKS_MAX 39u
+#define PROBE_SAMPLES_LEAST 8u  /* single pings from which their loss is known */
+#define PROBE_LOST_FIRST 39322u /* assumed until then: three in five */
+#define PROBE_LOST_LEAST 131u   /* one in 500, of 65,536 */
 
 uint32_t gossip_probe_seq(struct gossip *g)
 {
@@ -65,26 +68,33 @@ static void probes_wake(struct gossip *g, uint64_t at_us)
 /* Whole ways that lose one in p datagrams each fail a probe of one ping 2/p of the time, and at 20
  * % loss the relays' ways are no better: every twentieth probe would accuse a member that is well,
  * and each refutation costs all nodes a rumor. So as many pings go out within the time of the
- * direct probe as make one in a hundred lose them all, by the own loss of single ones. returns: how
- * many follow the first. */
+ * direct probe as make one probe in 65,536 lose them all, by the own loss of single ones. returns:
+ * how many follow the first. */
 static uint8_t probe_asks(const struct gossip *g)
 {
-    uint64_t lost = g->direct_loss;
+    uint64_t each = g->direct_count < PROBE_SAMPLES_LEAST ? PROBE_LOST_FIRST : g->direct_loss;
+    uint64_t lost = each;
     uint8_t asks = 0;
-    while (g->rules.ask_again && asks < PROBE_ASKS_MAX && lost > 65536u / 100u) {
-        lost = lost * g->direct_loss >> 16;
+    while (g->rules.ask_again && asks < PROBE_ASKS_MAX && lost > PROBE_LOST_LEAST) {
+        lost = lost * each >> 16;
         asks++;
     }
     return asks;
 }
 
-static void probe_ping(struct gossip *g, const struct gossip_probe *p)
+static void probe_ping(struct gossip *g, uint32_t target, uint32_t seq)
 {
-    struct gossip_out *o = gossip_out_add(g, p->target, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
+    struct gossip_out *o = gossip_out_add(g, target, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
     if (o != NULL) {
-        o->seq = p->seq;
-        o->target = p->target;
+        o->seq = seq;
+        o->target = target;
     }
+}
+
+/* When to ask next, for asks to be spread evenly over the time until over_us. */
+static uint64_t probe_next(const struct gossip *g, uint64_t over_us, uint8_t asks)
+{
+    return over_us - (over_us - g->now_us) * asks / (asks + 1u);
 }
 
 void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled)
@@ -106,16 +116,15 @@ void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled
                                .phase = GOSSIP_PHASE_DIRECT,
                                .asks = probe_asks(g),
                                .scheduled = scheduled};
-    p->next_us = g->now_us + g->rules.probe_timeout_us / (p->asks + 1u);
+    p->next_us = probe_next(g, g->now_us + g->rules.probe_timeout_us, p->asks);
     probes_wake(g, p->next_us);
     g->counters.probes++;
-    probe_ping(g, p);
+    probe_ping(g, p->target, p->seq);
 }
 
-static bool probe_spared(struct gossip *g, const struct gossip_entry *e)
+static bool probe_spared(struct gossip *g, const struct gossip_entry *e, uint64_t fresh_us)
 {
-    bool fresh =
-        e->answered_ms != 0 && gossip_ms(g) - e->answered_ms < g->rules.probe_interval_us / 1000u;
+    bool fresh = e->answered_ms != 0 && gossip_ms(g) - e->answered_ms < fresh_us / 1000u;
     if (g->rules.late_is_own && fresh && gossip_entry_lives(e)) {
         g->counters.probes_spared++;
         return true;
@@ -143,7 +152,8 @@ static bool probe_wanted(const struct gossip *g, const struct gossip_entry *e)
 }
 
 /* Of random probes alone, one a member and interval, a member waits for its next with the tail of
- * an exponential: one in fifty waits four intervals. Its neighbour comes every second one. */
+ * an exponential: one in fifty waits four intervals. So its neighbour comes every time, and a
+ * random member every second time. */
 static struct gossip_entry *probe_neighbour(struct gossip *g)
 {
     for (uint32_t i = 1; i < g->count; i++) {
@@ -155,9 +165,9 @@ static struct gossip_entry *probe_neighbour(struct gossip *g)
     return NULL;
 }
 
-static void probe_unless_spared(struct gossip *g, struct gossip_entry *e)
+static void probe_unless_spared(struct gossip *g, struct gossip_entry *e, uint64_t fresh_us)
 {
-    if (!probe_spared(g, e)) {
+    if (!probe_spared(g, e, fresh_us)) {
         gossip_probe_start(g, e, true);
     }
 }
@@ -165,17 +175,20 @@ static void probe_unless_spared(struct gossip *g, struct gossip_entry *e)
 void gossip_probe_tick(struct gossip *g)
 {
     g->probe_us = g->now_us + g->rules.probe_interval_us * (g->health + 1);
-    if (g->rules.neighbour && g->probe_turn++ % 2 == 0) {
+    if (g->rules.neighbour) {
         struct gossip_entry *next = probe_neighbour(g);
         if (next != NULL) {
-            probe_unless_spared(g, next);
+            /* a short while: what it is spared now comes a whole interval later */
+            probe_unless_spared(g, next, g->rules.probe_interval_us / 8u);
         }
-        return;
+        if (g->probe_turn++ % 2 == 0) {
+            return;
+        }
     }
     for (uint32_t tries = g->count; tries > 0; tries--) {
         struct gossip_entry *e = probe_draw(g);
         if (probe_wanted(g, e)) {
-            probe_unless_spared(g, e);
+            probe_unless_spared(g, e, g->rules.probe_interval_us);
             return;
         }
     }
@@ -213,14 +226,13 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
 
 static void probe_ask_again(struct gossip *g, struct gossip_probe *p)
 {
-    uint64_t over_us = p->sent_us + g->rules.probe_timeout_us;
     p->asks--;
-    p->next_us = over_us - (over_us - g->now_us) * p->asks / (p->asks + 1u);
+    p->next_us = probe_next(g, p->sent_us + g->rules.probe_timeout_us, p->asks);
     if (!p->again) {
         p->again = true;
         gossip_health_direct(g, true);
     }
-    probe_ping(g, p);
+    probe_ping(g, p->target, p->seq);
 }
 
 static void probe_drop(struct gossip *g, struct gossip_probe *p)
@@ -265,6 +277,12 @@ static void probe_streamed(struct gossip *g, const struct gossip_probe *p)
 
 static void relay_run(struct gossip *g, struct gossip_relay *r)
 {
+    if (r->asks > 0 && g->now_us < r->end_us) {
+        r->asks--;
+        r->next_us = probe_next(g, r->end_us, r->asks);
+        probe_ping(g, r->target, r->seq);
+        return;
+    }
     struct gossip_out *o = gossip_out_add(g, r->origin, GOSSIP_TYPE_NACK, GOSSIP_DATAGRAM);
     if (o != NULL) {
         o->seq = r->origin_seq;
@@ -275,7 +293,8 @@ static void relay_run(struct gossip *g, struct gossip_relay *r)
 static void probe_step(struct gossip *g, uint32_t place)
 {
     struct gossip_probe *p = &g->probes[place];
-    if (p->phase == GOSSIP_PHASE_DIRECT && p->asks > 0) {
+    bool in_time = g->now_us < p->sent_us + g->rules.probe_timeout_us;
+    if (p->phase == GOSSIP_PHASE_DIRECT && p->asks > 0 && in_time) {
         probe_ask_again(g, p);
         return;
     }
@@ -300,7 +319,7 @@ void gossip_probe_run(struct gossip *g)
         }
     }
     for (uint32_t i = g->relay_count; i > 0; i--) {
-        if (g->relays[i - 1].end_us <= g->now_us) {
+        if (g->relays[i - 1].next_us <= g->now_us) {
             relay_run(g, &g->relays[i - 1]);
         }
     }
@@ -309,7 +328,7 @@ void gossip_probe_run(struct gossip *g)
         probes_wake(g, g->probes[i].next_us);
     }
     for (uint32_t i = 0; i < g->relay_count; i++) {
-        probes_wake(g, g->relays[i].end_us);
+        probes_wake(g, g->relays[i].next_us);
     }
 }
 
@@ -390,13 +409,11 @@ void gossip_probe_relay(struct gossip *g, uint32_t sender, uint32_t seq, uint32_
                                .origin_seq = seq,
                                .seq = gossip_probe_seq(g),
                                .target = target,
-                               .end_us = g->now_us + g->rules.probe_timeout_us};
-    probes_wake(g, r->end_us);
-    struct gossip_out *o = gossip_out_add(g, target, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
-    if (o != NULL) {
-        o->seq = r->seq;
-        o->target = target;
-    }
+                               .end_us = g->now_us + g->rules.probe_timeout_us,
+                               .asks = probe_asks(g)};
+    r->next_us = probe_next(g, r->end_us, r->asks);
+    probes_wake(g, r->next_us);
+    probe_ping(g, target, r->seq);
 }
 
 void gossip_probe_stream_failed(struct gossip *g, uint64_t token)

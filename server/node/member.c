@@ -279,7 +279,9 @@ void node_member_packet(struct node *n, const struct node_event *ev)
     int err = node_member_unseal(n, GOSSIP_DATAGRAM, ev->data, &opened);
     if (err == ERR_BEHIND) { /* authentic, for an earlier start of this node */
         node_member_send_datagram(n, opened.sender, &ev->from, bytes_of(NULL, 0));
-    } else if (err == 0 && opened.text.size > 0) {
+    } else if (err == 0 && opened.text.size == 0) { /* a greeting: it lives */
+        gossip_evidence(n->member->gossip, opened.sender, GOSSIP_ANSWERED, 0, n->now);
+    } else if (err == 0) {
         (void)gossip_receive(n->member->gossip, GOSSIP_DATAGRAM, opened.sender, opened.epoch,
                              &ev->from, opened.text, n->now);
     }
@@ -303,7 +305,9 @@ void node_member_stream(struct node *n, uint32_t peer, struct bytes data)
             node_send(n, peer, NODE_FRAME_GOSSIP, &frame, NULL);
         }
         buf_release(&frame);
-    } else if (err == 0 && opened.text.size > 0) {
+    } else if (err == 0 && opened.text.size == 0) {
+        gossip_evidence(n->member->gossip, opened.sender, GOSSIP_ANSWERED, 0, n->now);
+    } else if (err == 0) {
         (void)gossip_receive(n->member->gossip, GOSSIP_STREAM, opened.sender, opened.epoch,
                              &nowhere, opened.text, n->now);
     }

@@ -30,7 +30,7 @@ START_TEST(starved_prober_declares_nobody_dead)
         net_run(n, 16000000);
         n->paused[1] = false;
         net_run(n, 1000000);
-        ck_assert_uint_ge(gossip_health(n->nodes[1]), 6);
+        ck_assert_uint_ge(gossip_health(n->nodes[1]), 5); /* two probes a second are answered */
     }
     ck_assert_uint_gt(n->nodes[1]->counters.late_ticks, 5);
     ck_assert_uint_eq(n->nodes[1]->counters.declared_dead, 0);
