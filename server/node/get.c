@@ -355,9 +355,10 @@ static void node_get_direct(struct node_get *g)
                                      .offset = g->at,
                                      .bytes = g->bytes,
                                      .deadline_us = g->deadline_us};
-    bool there =
-        (info->e.durable >> g->place.shard & 1u) != 0 &&
-        (info->shape.scheme.m > 0 ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
+    /* one in doubt is left aside while others may do; if they did not, it is asked all the same */
+    bool choosy = info->shape.scheme.m > 0 && !g->refreshed;
+    bool there = (info->e.durable >> g->place.shard & 1u) != 0 &&
+                 (choosy ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
     if (!there || node_shard_read(o, holder, &r, g, node_get_arrived) != 0) {
         node_get_gather(g);
         return;

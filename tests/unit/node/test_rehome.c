@@ -293,12 +293,26 @@ START_TEST(an_object_removed_while_its_shards_are_made_again_leaves_nothing)
 }
 END_TEST
 
-UNIT_MAIN("rehome", shards_of_a_dead_node_are_made_again_after_the_decision_and_not_before,
-          a_flapping_node_starts_one_repair_in_ten_minutes,
-          a_node_that_comes_back_gives_up_what_lives_elsewhere,
-          what_doubled_up_goes_apart_when_the_node_is_back,
-          shards_without_a_place_are_shown_as_missing_until_their_node_is_back,
-          a_node_that_is_out_still_helps_to_read,
-          a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own,
-          a_put_counts_on_nobody_who_is_out,
-          an_object_removed_while_its_shards_are_made_again_leaves_nothing)
+int main(void)
+{
+    Suite *suite = suite_create("rehome");
+    TCase *tc = tcase_create("rehome");
+    tcase_add_checked_fixture(tc, NULL, tear_down);
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, shards_of_a_dead_node_are_made_again_after_the_decision_and_not_before);
+    tcase_add_test(tc, a_flapping_node_starts_one_repair_in_ten_minutes);
+    tcase_add_test(tc, a_node_that_comes_back_gives_up_what_lives_elsewhere);
+    tcase_add_test(tc, what_doubled_up_goes_apart_when_the_node_is_back);
+    tcase_add_test(tc, shards_without_a_place_are_shown_as_missing_until_their_node_is_back);
+    tcase_add_test(tc, a_node_that_is_out_still_helps_to_read);
+    tcase_add_test(tc, a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own);
+    tcase_add_test(tc, a_put_counts_on_nobody_who_is_out);
+    tcase_add_test(tc, an_object_removed_while_its_shards_are_made_again_leaves_nothing);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
