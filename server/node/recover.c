@@ -140,6 +140,8 @@ static int node_recover_group(struct node *n, struct node_group *g, struct node_
                                    .base_term = w.base_term,
                                    .base_time_us = g->now.log_time_us,
                                    .applied_index = g->now.index,
+                                   .applied_term = g->now.term,
+                                   .applied_time_us = g->now.log_time_us,
                                    .hard_lost = w.hard_lost,
                                    .tail_ambiguous = w.tail_ambiguous};
     memcpy(o.voters, g->voters, g->voters_count * sizeof o.voters[0]);
