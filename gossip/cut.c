@@ -359,8 +359,11 @@ static void cut_give(struct gossip *g, uint32_t *ids, uint32_t count)
     g->cut_count = count;
     g->counters.cuts++;
     for (uint32_t i = 0; i < count; i++) {
+        struct gossip_entry *e = gossip_entry_of(g, ids[i]);
         report_of(g, ids[i])->cut = true;
-        cut_hold(g, gossip_entry_of(g, ids[i]));
+        if (e != gossip_self(g)) { /* who hears of its own cut goes on refuting */
+            cut_hold(g, e);
+        }
     }
 }
 
