@@ -23,23 +23,26 @@
 
 /* First byte of a record's name. Never renumbered: on disk. */
 enum node_key_kind {
-    NODE_KEY_META = 0x01,    /* one: applied index and term, log time, digest, level, voters */
-    NODE_KEY_SESSION = 0x02, /* session u64be */
-    NODE_KEY_REPLY = 0x03,   /* kept free: replies are in their session's record */
-    NODE_KEY_KV = 0x10,      /* space length u16be, space, user key */
-    NODE_KEY_BUCKET = 0x20,  /* bucket name */
-    NODE_KEY_OBJECT = 0x21,  /* bucket length u16be, bucket, object name: current version */
-    NODE_KEY_VERSION = 0x22, /* version (grant u64be, counter u64be): committed or being freed */
-    NODE_KEY_EXTENT = 0x23,  /* version, extent number u32be */
-    NODE_KEY_INTENT = 0x24,  /* version: an upload under way */
-    NODE_KEY_MISSING = 0x25, /* node u32be, version, extent u32be, shard u8: to be repaired */
-    NODE_KEY_FREE = 0x26,    /* log time u64be, version: to be freed then */
-    NODE_KEY_NODE = 0x30,    /* group 0: node id u32be: roster */
-    NODE_KEY_SLOTS = 0x31,   /* group 0: one record, slot ranges to groups */
-    NODE_KEY_PLACE = 0x32,   /* group 0: placement group u32be: ordered node list */
-    NODE_KEY_GRANT = 0x33,   /* group 0: one record, next grant */
-    NODE_KEY_ROSTER = 0x34,  /* group 0: one record, what was decided about each node */
-    NODE_KEY_KEYRING = 0x35, /* group 0: one record, gossip's keys */
+    NODE_KEY_META = 0x01,      /* one: applied index and term, log time, digest, level, voters */
+    NODE_KEY_SESSION = 0x02,   /* session u64be */
+    NODE_KEY_REPLY = 0x03,     /* kept free: replies are in their session's record */
+    NODE_KEY_KV = 0x10,        /* space length u16be, space, user key */
+    NODE_KEY_BUCKET = 0x20,    /* bucket name */
+    NODE_KEY_OBJECT = 0x21,    /* bucket length u16be, bucket, object name: current version */
+    NODE_KEY_VERSION = 0x22,   /* version (grant u64be, counter u64be): committed or being freed */
+    NODE_KEY_EXTENT = 0x23,    /* version, extent number u32be */
+    NODE_KEY_INTENT = 0x24,    /* version: an upload under way */
+    NODE_KEY_MISSING = 0x25,   /* node u32be, version, extent u32be, shard u8: to be repaired */
+    NODE_KEY_FREE = 0x26,      /* log time u64be, version: to be freed then */
+    NODE_KEY_NODE = 0x30,      /* group 0: node id u32be: roster */
+    NODE_KEY_SLOTS = 0x31,     /* group 0: one record, slot ranges to groups */
+    NODE_KEY_PLACE = 0x32,     /* group 0: placement group u32be: ordered node list */
+    NODE_KEY_GRANT = 0x33,     /* group 0: one record, next grant */
+    NODE_KEY_ROSTER = 0x34,    /* group 0: one record, what was decided about each node */
+    NODE_KEY_KEYRING = 0x35,   /* group 0: one record, gossip's keys */
+    NODE_KEY_EV_SELF = 0x50,   /* own group: one, which actor this node is */
+    NODE_KEY_EV_REGION = 0x51, /* own group: region u8 */
+    NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 
@@ -112,6 +115,14 @@ enum {
     NODE_OP_GRANT,          /* group 0: a coordinator's grant */
     NODE_OP_NODE_STATE,     /* group 0: a node is out, or a member again */
     NODE_OP_KEY,            /* group 0: a key of gossip is installed, used or retired */
+    NODE_OP_EPOCHS,         /* group 0: epochs for the actors of a start */
+    NODE_OP_EV_UPDATE = 96, /* own group, all of these: operations on replicated data types */
+    NODE_OP_EV_JOIN,        /* fragments of peers */
+    NODE_OP_EV_START,       /* which actor this start is */
+    NODE_OP_EV_STOP,        /* an orderly end: the actor may go on */
+    NODE_OP_EV_DOUBT,       /* another actor from here on */
+    NODE_OP_EV_LOST,        /* what was held here is gone and comes back from peers */
+    NODE_OP_EV_DROP,        /* removals that every owner has seen go */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -169,6 +180,9 @@ enum {
     NODE_QUERY_MISSING,       /* what is to be repaired at a node */
     NODE_QUERY_DUE,           /* intents and frees whose log time has come */
     NODE_QUERY_CONTROL = 64,  /* group 0: roster, slots, placement */
+    NODE_QUERY_EV_READ = 80,  /* own group, all of these: what lies under a path */
+    NODE_QUERY_EV_NAMES,      /* the record keys under a prefix */
+    NODE_QUERY_EV_PAGE,       /* a page of a region's records */
 };
 
 extern const struct node_query_op node_kv_queries[];
@@ -217,6 +231,10 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_SHARD_CHECK,
        NODE_CALL_REPAIR_HINT,
        NODE_CALL_SHARD_SURPLUS,
+       NODE_CALL_EV_PUSH = 32, /* fragments for an owner */
+       NODE_CALL_EV_CLOCKS,    /* what a node has seen of its regions */
+       NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */
+       NODE_CALL_EV_WRITE,     /* operations for a node that owns the key */
 };
 struct node_method {
     uint8_t method;
