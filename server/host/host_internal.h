@@ -103,7 +103,7 @@ const char *host_stream_name(const struct host_stream *s, char *into, size_t byt
 struct host_done {
     struct node_job *job;
     struct node_wal_batch *batch;
-    int code; /* of the batch */
+    int code; /* of the batch; without one: the log failed by itself */
 };
 
 struct host_threads;

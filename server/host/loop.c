@@ -175,6 +175,12 @@ static void loop_woken(uv_async_t *wake)
     struct host_done *done = NULL;
     unsigned count = h->threads == NULL ? 0 : host_threads_done(h->threads, &done);
     for (unsigned i = 0; i < count; i++) {
+        if (done[i].job == NULL && done[i].batch == NULL) {
+            log_line(h->log, LOG_ERROR, "log_failed", "node=%u code=%s", host_node_id(h),
+                     err_name(done[i].code));
+            host_fail(h, done[i].code);
+            continue;
+        }
         struct node_event ev = {.kind = done[i].job != NULL ? NODE_EV_JOB : NODE_EV_WAL,
                                 .job = done[i].job,
                                 .batch = done[i].batch,

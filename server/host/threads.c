@@ -318,28 +318,41 @@ static void worker_run_shards(struct host_worker *w)
 
 /* ---- write-ahead log ------------------------------------------------------------------------ */
 
-/* Housekeeping of a quiet log. returns: whether more is left. */
-static bool wal_tidy(struct host_worker *w, bool *idle_due)
+/* A log that failed outside of a batch has nobody who waits for it: the host is told by a
+ * completion without a batch. A full disk passes: the next batch will find out. returns: whether it
+ * failed. */
+static bool wal_failed(struct host_worker *w, int code)
 {
-    bool more = false;
+    if (code == 0 || code == ERR_DISK_FULL) {
+        return false;
+    }
+    struct host_done done = {.code = code};
+    threads_give_back(w->pool->all, &done, 1);
+    return true;
+}
+
+/* Housekeeping of a quiet log. returns: 0 with *more telling whether some is left, or an error. */
+static int wal_tidy(struct host_worker *w, bool *idle_due, bool *more)
+{
+    *more = true;
     if (*idle_due) {
         *idle_due = false;
-        (void)store_wal_idle(w->env.wal);
-        return true;
+        return store_wal_idle(w->env.wal);
     }
-    return store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, &more) == 0 && more;
+    return store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, more);
 }
 
 /* A log that is never quiet is tidied between batches. */
-static void wal_tidy_busy(struct host_worker *w, uint64_t *tidied_bytes)
+static int wal_tidy_busy(struct host_worker *w, uint64_t *tidied_bytes)
 {
     struct store_wal_stats stats;
     bool more = false;
     store_wal_stats_get(w->env.wal, &stats);
-    if (stats.bytes - *tidied_bytes >= THREADS_MAINTAIN_EVERY) {
-        *tidied_bytes = stats.bytes;
-        (void)store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, &more);
+    if (stats.bytes - *tidied_bytes < THREADS_MAINTAIN_EVERY) {
+        return 0;
     }
+    *tidied_bytes = stats.bytes;
+    return store_wal_maintain(w->env.wal, THREADS_MAINTAIN_BYTES, &more);
 }
 
 static void worker_run_wal(struct host_worker *w)
@@ -353,7 +366,9 @@ static void worker_run_wal(struct host_worker *w)
     while (!p->stop) {
         if (tidy && !failed && !pool_wait_until(p, 0, THREADS_IDLE_NS)) {
             (void)pthread_mutex_unlock(&p->lock);
-            tidy = wal_tidy(w, &idle_due);
+            int err = wal_tidy(w, &idle_due, &tidy);
+            failed = wal_failed(w, err);
+            tidy = tidy && err == 0;
             (void)pthread_mutex_lock(&p->lock);
             continue;
         }
@@ -369,9 +384,7 @@ static void worker_run_wal(struct host_worker *w)
         failed = failed || code == ERR_IO;
         tidy = true;
         idle_due = true;
-        if (!failed) {
-            wal_tidy_busy(w, &tidied_bytes);
-        }
+        failed = failed || wal_failed(w, wal_tidy_busy(w, &tidied_bytes));
         (void)pthread_mutex_lock(&p->lock);
     }
     (void)pthread_mutex_unlock(&p->lock);
@@ -530,7 +543,7 @@ void host_threads_stop(struct host_threads *t, struct node *n)
     for (unsigned i = 0; i < t->done_count; i++) {
         if (t->done[i].job != NULL) {
             node_job_drop(n, t->done[i].job);
-        } else {
+        } else if (t->done[i].batch != NULL) {
             node_wal_drop(n, t->done[i].batch);
         }
     }
