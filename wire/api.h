@@ -9,6 +9,12 @@
  *   session      [id, seq, ack]  makes a write exactly-once: the same (id, seq) is applied once and
  *                answered the same; ack: replies up to this seq have arrived
  *   level        "linearizable" (default) or "stale", for reads
+ *   token        bin, may be empty: what the caller has seen or written so far (wire/token.h). The
+ *                answer is not older than that, and carries a token of what it has seen: a field
+ *                `token`, with `consistency` beside it
+ *   budget_ms    u64  how long a node may take to get what the token names (500); then it asks
+ *                another that has it, or answers BEHIND
+ *   copies       u64  crdt.update: on how many nodes it is to be durable (2)
  *   principal    str  "root" until users exist
  * Names and values are str or bin alike on the way in and bin on the way out. Fields are only ever
  * added to maps; readers ignore those they do not know. Errors carry hints: NOT_LEADER {leader u32,
@@ -64,7 +70,9 @@
 #define WIRE_METHOD_SESSION_OPEN "session.open"
 #define WIRE_METHOD_SESSION_CLOSE "session.close"
 
-/* --- key and value ---------------------------------------------------------------------------- */
+/* --- key and value ----------------------------------------------------------------------------
+ * With the option token every answer of these is a map and has {token bin, consistency str}; kv.get
+ * of an absent key is {value nil, ...} then. */
 
 /* [space, key, value] -> {revision u64} */
 #define WIRE_METHOD_KV_PUT "kv.put"
@@ -92,6 +100,74 @@
 #define WIRE_EVENT_KV "kv.event"
 
 enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
+
+/* --- eventual mode ----------------------------------------------------------------------------
+ * Replicated data types (crdt/crdt.h): every node takes writes and answers reads during any
+ * partition. A path is [type, field, type, field, type ...]: the type of the key itself, then what
+ * lies in its maps; types and verbs are WIRE_CRDT_ numbers. A session of these is one of the node
+ * that answers, opened there with the group WIRE_GROUP_OWN; a retry goes to the same node. */
+
+/* [space, [operation]] -> {copies u32, changed [bool], token bin}; all of them are applied, or
+ * none. An operation is a map {name, path, verb, value (element, value or field), amount i64, to
+ * u32 (node)}. copies: on how many nodes it is durable. WRONG_TYPE: the name, or a field of the
+ * path, has another type; OVERFLOW, NO_RIGHTS, NOT_EMPTY, TOO_LARGE, BEHIND (token): nothing was
+ * done. UNAVAILABLE: the node has not reached group 0 since its start. WIRE_CRDT_CREATE stands
+ * alone; EXISTS: it was created with another amount */
+#define WIRE_METHOD_CRDT_UPDATE "crdt.update"
+/* [space, name, path (its last type 0: whatever is there), element|nil] ->
+ *   {items [{type, found bool, value, siblings [[value bin, node u32, epoch u64, counter u64,
+ *    time_us u64]], rights [[node, epoch, rights i64]]}], clock [[node, epoch, from, to]],
+ *    time_us u64, node u32, consistency str, token bin}
+ * One item a type. value: of counters i64, flags bool, max and min i64 or nil, hll u64, lww bin or
+ * nil, mv [bin], bounded i64; of sets whether element is in it, or nil; of maps nil. siblings: lww
+ * (the winner first, then what lost within a day) and mv. rights: bounded. */
+#define WIRE_METHOD_CRDT_READ "crdt.read"
+/* [space, name, path, after bin|nil, limit u64 (0: the most)] -> {items, next bin|nil, clock,
+ *   time_us, node, consistency, token}
+ * A page: of a set, items are its elements in byte order; of a map [field bin, type, value], by
+ * length and bytes. next: to be given as after; a page may be empty. */
+#define WIRE_METHOD_CRDT_MEMBERS "crdt.members"
+/* [space, prefix, from_revision u64 (0: from now)] -> {watch u64, revision}, then notifications
+ * WIRE_EVENT_CRDT about keys that changed at this node, by a write here or one that arrived.
+ * Revisions are the node's own. Ended with kv.unwatch */
+#define WIRE_METHOD_CRDT_WATCH "crdt.watch"
+/* notification [watch u64, revision u64, [[type u64, name bin, nil]...]], as WIRE_EVENT_KV: what a
+ * key holds now is asked for. */
+#define WIRE_EVENT_CRDT "crdt.event"
+
+#define WIRE_GROUP_OWN 64u               /* the number of every node's own group */
+#define WIRE_CRDT_OPS_MAX 256u           /* one crdt.update */
+#define WIRE_CRDT_VALUE_BYTES_MAX 32768u /* of a register */
+#define WIRE_CRDT_ELEMENT_BYTES_MAX 512u /* of a set; of a field */
+#define WIRE_CRDT_DEPTH_MAX 8u           /* names in a path */
+#define WIRE_CRDT_BUDGET_MS 500u         /* the default */
+
+enum wire_crdt_type {
+    WIRE_CRDT_G_COUNTER = 1,
+    WIRE_CRDT_PN_COUNTER,
+    WIRE_CRDT_COUNTER, /* for maps: removing it is exact */
+    WIRE_CRDT_LWW,
+    WIRE_CRDT_MV,
+    WIRE_CRDT_EW_FLAG,
+    WIRE_CRDT_DW_FLAG,
+    WIRE_CRDT_AW_SET,
+    WIRE_CRDT_RW_SET,
+    WIRE_CRDT_G_SET,
+    WIRE_CRDT_MAX,
+    WIRE_CRDT_MIN,
+    WIRE_CRDT_HLL,
+    WIRE_CRDT_MAP,
+    WIRE_CRDT_BOUNDED,
+};
+enum wire_crdt_verb {
+    WIRE_CRDT_ADD = 1, /* value, or amount */
+    WIRE_CRDT_SET,     /* value, or amount */
+    WIRE_CRDT_REMOVE,  /* value: an element; of a map, a field */
+    WIRE_CRDT_ENABLE,
+    WIRE_CRDT_DISABLE,
+    WIRE_CRDT_TRANSFER,    /* bounded: amount, to */
+    WIRE_CRDT_CREATE = 64, /* bounded: amount, once for the key */
+};
 
 /* --- buckets ---------------------------------------------------------------------------------- */
 
@@ -139,22 +215,32 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 
 /* --- options ---------------------------------------------------------------------------------- */
 
+#define WIRE_OPTION_BUDGET_MS "budget_ms"
+#define WIRE_OPTION_COPIES "copies"
 #define WIRE_OPTION_DEADLINE_MS "deadline_ms"
 #define WIRE_OPTION_SESSION "session"
 #define WIRE_OPTION_LEVEL "level"
 #define WIRE_OPTION_PRINCIPAL "principal"
+#define WIRE_OPTION_TOKEN "token"
 #define WIRE_LEVEL_LINEARIZABLE "linearizable"
 #define WIRE_LEVEL_STALE "stale"
+#define WIRE_CONSISTENCY_EVENTUAL "eventual" /* what the node had */
+#define WIRE_CONSISTENCY_SESSION "session"   /* and not older than the token */
 
 /* --- fields of maps --------------------------------------------------------------------------- */
 
 #define WIRE_FIELD_AFTER "after"
+#define WIRE_FIELD_AMOUNT "amount"
 #define WIRE_FIELD_BUCKETS "buckets"
 #define WIRE_FIELD_CELL_BYTES "cell_bytes"
 #define WIRE_FIELD_CELLS "cells"
+#define WIRE_FIELD_CHANGED "changed"
 #define WIRE_FIELD_CHECKED "checked"
 #define WIRE_FIELD_CLIENT_PORT "client_port"
+#define WIRE_FIELD_CLOCK "clock"
 #define WIRE_FIELD_CLUSTER "cluster"
+#define WIRE_FIELD_CONSISTENCY "consistency"
+#define WIRE_FIELD_COPIES "copies"
 #define WIRE_FIELD_COUNTERS "counters"
 #define WIRE_FIELD_CRC32C "crc32c"
 #define WIRE_FIELD_CREATE_REVISION "create_revision"
@@ -166,6 +252,7 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 #define WIRE_FIELD_ENDPOINT "endpoint"
 #define WIRE_FIELD_EXTENT "extent"
 #define WIRE_FIELD_EXTENTS "extents"
+#define WIRE_FIELD_FOUND "found"
 #define WIRE_FIELD_GROUP "group"
 #define WIRE_FIELD_GROUPS "groups"
 #define WIRE_FIELD_HOLDERS "holders"
@@ -187,22 +274,30 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 #define WIRE_FIELD_NODES "nodes"
 #define WIRE_FIELD_OFFSET "offset"
 #define WIRE_FIELD_PART_BYTES "part_bytes"
+#define WIRE_FIELD_PATH "path"
 #define WIRE_FIELD_PRODUCT "product"
 #define WIRE_FIELD_PROOF "proof"
 #define WIRE_FIELD_RECEIVED "received"
 #define WIRE_FIELD_RETRY_MS "retry_ms"
 #define WIRE_FIELD_REVISION "revision"
+#define WIRE_FIELD_RIGHTS "rights"
 #define WIRE_FIELD_ROOT "root"
 #define WIRE_FIELD_ROOTS "roots"
 #define WIRE_FIELD_SESSION "session"
 #define WIRE_FIELD_SHARDS_MISSING "shards_missing"
+#define WIRE_FIELD_SIBLINGS "siblings"
 #define WIRE_FIELD_SIZE "size"
 #define WIRE_FIELD_SLOTS "slots"
 #define WIRE_FIELD_STATE "state"
 #define WIRE_FIELD_SURVIVES "survives"
+#define WIRE_FIELD_TIME_US "time_us"
+#define WIRE_FIELD_TO "to"
+#define WIRE_FIELD_TOKEN "token"
+#define WIRE_FIELD_TYPE "type"
 #define WIRE_FIELD_UPLOAD "upload"
 #define WIRE_FIELD_UPTIME_US "uptime_us"
 #define WIRE_FIELD_VALUE "value"
+#define WIRE_FIELD_VERB "verb"
 #define WIRE_FIELD_VERSION "version"
 #define WIRE_FIELD_WATCH "watch"
 

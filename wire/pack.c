@@ -168,7 +168,8 @@ int wire_pack_failure(struct buf *out, uint32_t msgid, const struct wire_failure
 int wire_pack_options(struct buf *out, const struct wire_options *o)
 {
     uint32_t count = (uint32_t)o->has_deadline + (uint32_t)o->has_session + (uint32_t)o->stale +
-                     (uint32_t)(o->principal.size > 0);
+                     (uint32_t)(o->principal.size > 0) + (uint32_t)o->has_token +
+                     (uint32_t)o->has_budget + (uint32_t)(o->copies > 0);
     TRY(wire_pack_map(out, count));
     if (o->has_deadline) {
         TRY(wire_pack_text(out, WIRE_OPTION_DEADLINE_MS));
@@ -188,6 +189,18 @@ int wire_pack_options(struct buf *out, const struct wire_options *o)
     if (o->principal.size > 0) {
         TRY(wire_pack_text(out, WIRE_OPTION_PRINCIPAL));
         TRY(wire_pack_str(out, o->principal));
+    }
+    if (o->has_token) {
+        TRY(wire_pack_text(out, WIRE_OPTION_TOKEN));
+        TRY(wire_pack_bin(out, o->token));
+    }
+    if (o->has_budget) {
+        TRY(wire_pack_text(out, WIRE_OPTION_BUDGET_MS));
+        TRY(wire_pack_u64(out, o->budget_ms));
+    }
+    if (o->copies > 0) {
+        TRY(wire_pack_text(out, WIRE_OPTION_COPIES));
+        TRY(wire_pack_u64(out, o->copies));
     }
     return out->err;
 }

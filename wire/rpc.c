@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "wire/api.h"
+#include "wire/token.h"
 
 static int wire_rpc_call_of(struct wire_node root, struct wire_rpc *m)
 {
@@ -162,6 +163,21 @@ static int wire_option_session(const struct wire_rpc *m, struct wire_options *o)
     return o->session_seq > 0 && o->session_ack < o->session_seq ? 0 : ERR_INVALID;
 }
 
+static int wire_options_causal(const struct wire_rpc *m, struct wire_options *o)
+{
+    uint64_t copies = 0;
+    o->has_token = !wire_node_is_nil(wire_node_find(m->options, WIRE_OPTION_TOKEN));
+    TRY(wire_option_bytes(m, WIRE_OPTION_TOKEN, WIRE_TOKEN_BYTES_MAX, &o->token));
+    o->has_budget = !wire_node_is_nil(wire_node_find(m->options, WIRE_OPTION_BUDGET_MS));
+    TRY(wire_option_u64(m, WIRE_OPTION_BUDGET_MS, &o->budget_ms));
+    TRY(wire_option_u64(m, WIRE_OPTION_COPIES, &copies));
+    if (copies > UINT8_MAX) {
+        return ERR_INVALID;
+    }
+    o->copies = (uint32_t)copies;
+    return 0;
+}
+
 static int wire_options_read(const struct wire_rpc *m, struct wire_options *o)
 {
     struct bytes level = bytes_of_text(WIRE_LEVEL_LINEARIZABLE);
@@ -173,7 +189,8 @@ static int wire_options_read(const struct wire_rpc *m, struct wire_options *o)
     if (!o->stale && !bytes_equal(level, bytes_of_text(WIRE_LEVEL_LINEARIZABLE))) {
         return ERR_INVALID;
     }
-    return wire_option_bytes(m, WIRE_OPTION_PRINCIPAL, WIRE_NAME_BYTES_MAX, &o->principal);
+    TRY(wire_option_bytes(m, WIRE_OPTION_PRINCIPAL, WIRE_NAME_BYTES_MAX, &o->principal));
+    return wire_options_causal(m, o);
 }
 
 int wire_options_of(const struct wire_rpc *m, struct wire_options *out)

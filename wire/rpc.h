@@ -79,6 +79,11 @@ struct wire_options {
     uint64_t session_ack;   /* replies up to here have arrived and may be forgotten */
     bool stale;             /* level "stale"; else linearizable */
     struct bytes principal; /* empty: "root" */
+    bool has_token;
+    struct bytes token; /* wire/token.h; may be empty */
+    bool has_budget;
+    uint64_t budget_ms;
+    uint32_t copies; /* 0: not given */
 };
 
 /* returns: 0, m->refusal, ERR_INVALID or ERR_TOO_LARGE; *out is all defaults on failure. */
