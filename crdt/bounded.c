@@ -264,6 +264,26 @@ static int crdt_bounded_fence(struct crdt_making *m)
     return crdt_account_set(m, r, &m->op->dot.actor, found.amount, (uint64_t)left);
 }
 
+int crdt_bounded_place(const struct crdt_op *op, struct buf *key)
+{
+    bool out = op->verb == CRDT_ADD && op->amount < 0;
+    struct crdt_actor to = op->verb == CRDT_ADD ? op->dot.actor : op->to;
+    uint8_t rest[1 + 2 * CRDT_ACTOR_BYTES] = {out ? CRDT_ACCOUNT_USED : CRDT_ACCOUNT_RIGHTS};
+    if (op->verb == CRDT_GRANT) {
+        rest[0] = CRDT_ACCOUNT_GRANT;
+        num_put_u64_be(rest + 1, op->number);
+        return buf_append(key, rest, 9);
+    }
+    if (op->verb == CRDT_FENCE) {
+        rest[0] = CRDT_ACCOUNT_FENCE;
+        crdt_actor_put(rest + 1, op->to);
+        return buf_append(key, rest, 1 + CRDT_ACTOR_BYTES);
+    }
+    crdt_actor_put(rest + 1, op->dot.actor);
+    crdt_actor_put(rest + 1 + CRDT_ACTOR_BYTES, to);
+    return buf_append(key, rest, out ? 1 + CRDT_ACTOR_BYTES : sizeof(rest));
+}
+
 int crdt_make_bounded(struct crdt_making *m)
 {
     bool other =

@@ -186,6 +186,7 @@ int crdt_context_decode(struct crdt_context *c, struct bytes v, const struct crd
 /* ---- States. Records and entries belong to the state; read them with the functions below. */
 
 struct crdt_node;
+struct crdt_entry;
 struct crdt_state {
     struct crdt_context seen;
     struct crdt_node *by_key; /* records */
@@ -276,6 +277,51 @@ int crdt_delta(const struct crdt_state *s, const struct crdt_path *path, const s
 /* Appends the key prefix of all records that crdt_delta reads for its result, but for the check of
  * types, which looks at the first record of each type under each name of the path. */
 int crdt_op_range(const struct crdt_path *path, const struct crdt_op *op, struct buf *prefix);
+
+/* ---- Records one by one, for a store that keeps each on its own: it loads those that an operation
+ * or a join touches, with the context of the whole, and writes back what changed. */
+
+/* returns: 0 if some operation makes such an entry; ERR_PROTOCOL, ERR_TOO_LARGE, ERR_LEVEL. */
+int crdt_entry_check(struct bytes key, struct bytes payload, const struct crdt_limits *limits);
+/* Adds a checked entry as a store has it, whatever the context says: its dot must be in s->seen
+ * before s is joined with another, compared or encoded. returns: 0; ERR_CONFLICT if the dot is live
+ * in s already. */
+int crdt_load(struct crdt_state *s, struct bytes key, struct crdt_dot dot, struct bytes payload);
+/* The key of the one record that the operation puts its entry in or removes from; for a map, of
+ * none: ERR_INVALID. Depends on op->dot.actor for BOUNDED alone. key: appended to. */
+int crdt_op_record(const struct crdt_path *path, const struct crdt_op *op, struct buf *key);
+
+/* One entry; views last until the state changes. */
+struct crdt_view {
+    struct bytes key;
+    struct crdt_dot dot;
+    struct bytes payload;
+    const struct crdt_entry *at; /* the kernel's */
+};
+/* Goes to the first entry of the record of that key. returns: whether there is one. */
+bool crdt_view_record(const struct crdt_state *s, struct bytes key, struct crdt_view *v);
+/* Goes on in the same record, by dot. returns: false after its last. */
+bool crdt_view_next(struct crdt_view *v);
+/* What join(s, delta) takes away from s, by dot. at: zeroed to begin with.
+ * returns: false after the last. */
+struct crdt_replaced {
+    size_t range;
+    struct crdt_view view;
+};
+bool crdt_replaced_next(const struct crdt_state *s, const struct crdt_state *delta,
+                        struct crdt_replaced *at);
+
+/* A key taken apart: the type of its record, and how many bytes come before the type of the key
+ * itself, of the first name on the path, and so on: the places where types are told apart. */
+struct crdt_key_parts {
+    uint8_t type;
+    uint32_t count; /* 1 to CRDT_DEPTH_MAX + 1 */
+    uint32_t at[CRDT_DEPTH_MAX + 1];
+};
+/* returns: 0, ERR_PROTOCOL, ERR_TOO_LARGE, ERR_LEVEL. */
+int crdt_key_parts_of(struct bytes key, struct crdt_key_parts *out);
+/* returns: whether an entry of a record of that type says that the element is not there. */
+bool crdt_entry_says_removed(uint8_t type, struct bytes payload);
 
 /* ---- Values. Each reads the type at the end of path; nothing there reads as the neutral value.
  * Views last until the state changes. */

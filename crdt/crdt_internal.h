@@ -175,6 +175,9 @@ int crdt_make_set(struct crdt_making *m, uint8_t type);
 int crdt_make_hll(struct crdt_making *m);
 int crdt_make_bounded(struct crdt_making *m);
 int crdt_make_remove(struct crdt_making *m);
+/* What the register of an element, and the account of an operation, add to the path's key. */
+uint8_t crdt_hll_place(struct bytes element, uint8_t name[3]); /* returns: the element's rank */
+int crdt_bounded_place(const struct crdt_op *op, struct buf *key);
 
 /* ---- shared with query.c */
 /* A key to look for: a path's, and what the caller appends; not copied. Not to be moved: some parts

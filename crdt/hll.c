@@ -21,20 +21,29 @@ static uint8_t crdt_hll_greatest(const struct crdt_record *r)
     return most;
 }
 
-int crdt_make_hll(struct crdt_making *m)
+uint8_t crdt_hll_place(struct bytes element, uint8_t name[3])
 {
     struct hash_digest d = {0};
-    if (m->op->verb != CRDT_ADD) {
-        return ERR_INVALID;
-    }
-    hash_digest_add(&d, m->op->value, (struct bytes){0});
+    hash_digest_add(&d, element, (struct bytes){0});
     uint64_t at = d.low >> (64 - CRDT_HLL_PRECISION);
     uint64_t rest = d.low << CRDT_HLL_PRECISION;
     uint8_t rank = 1;
     for (; rank < CRDT_HLL_RANK_MAX && (rest >> 63) == 0; rest <<= 1) {
         rank++;
     }
-    uint8_t name[3] = {CRDT_HLL_PRECISION, (uint8_t)(at >> 8), (uint8_t)at};
+    name[0] = CRDT_HLL_PRECISION;
+    name[1] = (uint8_t)(at >> 8);
+    name[2] = (uint8_t)at;
+    return rank;
+}
+
+int crdt_make_hll(struct crdt_making *m)
+{
+    uint8_t name[3];
+    if (m->op->verb != CRDT_ADD) {
+        return ERR_INVALID;
+    }
+    uint8_t rank = crdt_hll_place(m->op->value, name);
     TRY(buf_append(&m->key, name, sizeof(name)));
     const struct crdt_record *r = crdt_making_record(m);
     if (crdt_hll_greatest(r) >= rank) {
