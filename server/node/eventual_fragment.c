@@ -1,0 +1,175 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: fragments, what nodes send each other of a region. A fragment has one encoding,
+ * and everything in it is checked before any of it is used: its records name keys of its region,
+ * and their entries are such as operations make.
+ */
+#include "base/num.h"
+#include "server/node/eventual_internal.h"
+#include "wire/api.h"
+
+#define NODE_EV_FRAGMENT_FORMAT 1u
+#define NODE_EV_FLAGS (NODE_EV_PAGE | NODE_EV_LAST | NODE_EV_RESTORE)
+
+void node_ev_fragment_init(struct node_ev_fragment *f, const struct alloc *alloc)
+{
+    *f = (struct node_ev_fragment){0};
+    crdt_context_init(&f->before, alloc);
+    crdt_context_init(&f->seen, alloc);
+}
+
+void node_ev_fragment_release(struct node_ev_fragment *f)
+{
+    crdt_context_release(&f->before);
+    crdt_context_release(&f->seen);
+}
+
+/* ---- in ------------------------------------------------------------------------------------- */
+
+/* returns: 0 if the key is one that node_ev_key makes and of the region. */
+static int node_ev_key_check(uint8_t region, struct bytes key)
+{
+    struct bytes_reader r = bytes_reader_of(key);
+    size_t high = bytes_take_u8(&r);
+    struct bytes space = bytes_take(&r, high << 8 | bytes_take_u8(&r));
+    struct bytes name = bytes_of(r.at, r.left);
+    bool good = !r.failed && wire_name_check(space) == 0 && wire_name_check(name) == 0;
+    return good && node_ev_region(name) == region ? 0 : ERR_PROTOCOL;
+}
+
+static int node_ev_value_check(struct bytes record_key, struct bytes value)
+{
+    struct crdt_limits limits = crdt_limits_default();
+    struct crdt_key_parts parts;
+    struct node_ev_cursor entries;
+    struct node_ev_cursor removals;
+    struct node_ev_entry e;
+    TRY(crdt_key_parts_of(record_key, &parts));
+    if (value.size == 0 || node_ev_record_begin(value, &entries, &removals) != 0) {
+        return ERR_PROTOCOL;
+    }
+    while (node_ev_record_entry(&entries, &e)) {
+        TRY(crdt_entry_check(record_key, e.payload, &limits));
+    }
+    return 0;
+}
+
+static int node_ev_records_check(const struct node_ev_fragment *f)
+{
+    struct bytes_reader r = bytes_reader_of(f->records);
+    for (uint32_t i = 0; i < f->records_count; i++) {
+        struct bytes key = bytes_take(&r, bytes_take_u16(&r));
+        struct bytes record_key = bytes_take(&r, bytes_take_u16(&r));
+        struct bytes value = bytes_take(&r, bytes_take_u32(&r));
+        if (r.failed) {
+            return ERR_PROTOCOL;
+        }
+        if (4 + key.size + record_key.size > NODE_NAME_BYTES_MAX) {
+            return ERR_TOO_LARGE;
+        }
+        TRY(node_ev_key_check(f->region, key));
+        TRY(node_ev_value_check(record_key, value));
+    }
+    return bytes_reader_ended(&r) ? 0 : ERR_PROTOCOL;
+}
+
+static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader *r)
+{
+    struct crdt_limits limits = crdt_limits_default();
+    f->region = bytes_take_u8(r);
+    f->flags = bytes_take_u8(r);
+    f->time_us = bytes_take_u64(r);
+    struct bytes before = bytes_take(r, bytes_take_u32(r));
+    struct bytes seen = bytes_take(r, bytes_take_u32(r));
+    f->records_count = bytes_take_u32(r);
+    f->records = bytes_of(r->at, r->left);
+    bool page = (f->flags & NODE_EV_PAGE) != 0;
+    if (r->failed || f->region >= NODE_EV_REGIONS || (f->flags & ~NODE_EV_FLAGS) != 0 ||
+        (!page && f->flags != 0)) {
+        return ERR_PROTOCOL;
+    }
+    TRY(crdt_context_decode(&f->before, before, &limits));
+    TRY(crdt_context_decode(&f->seen, seen, &limits));
+    if (page && f->before.count > 0) {
+        return ERR_PROTOCOL;
+    }
+    return node_ev_records_check(f);
+}
+
+int node_ev_fragment_decode(struct node_ev_fragment *f, struct bytes v)
+{
+    struct bytes_reader r = bytes_reader_of(v);
+    ASSERT(f->before.count == 0 && f->seen.count == 0);
+    if (v.size > NODE_EV_FRAGMENT_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    uint8_t format = bytes_take_u8(&r);
+    if (r.failed || format == 0) {
+        return ERR_PROTOCOL;
+    }
+    if (format > NODE_EV_FRAGMENT_FORMAT) {
+        return ERR_LEVEL;
+    }
+    int err = node_ev_fragment_take(f, &r);
+    if (err != 0) {
+        node_ev_fragment_release(f);
+        f->records = (struct bytes){0};
+        f->records_count = 0;
+    }
+    return err;
+}
+
+void node_ev_fragment_begin(const struct node_ev_fragment *f, struct node_ev_fragment_cursor *c)
+{
+    *c = (struct node_ev_fragment_cursor){.r = bytes_reader_of(f->records),
+                                          .left = f->records_count};
+}
+
+bool node_ev_fragment_next(struct node_ev_fragment_cursor *c, struct bytes *key,
+                           struct bytes *record_key, struct bytes *value)
+{
+    if (c->left == 0) {
+        return false;
+    }
+    c->left--;
+    *key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    *record_key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    *value = bytes_take(&c->r, bytes_take_u32(&c->r));
+    ASSERT(!c->r.failed);
+    return true;
+}
+
+/* ---- out ------------------------------------------------------------------------------------ */
+
+/* A context with its length before it. */
+static int node_ev_put_context(const struct crdt_context *c, struct buf *out)
+{
+    size_t at = out->size;
+    TRY(buf_put_u32(out, 0));
+    TRY(crdt_context_encode(c, out));
+    num_put_u32(out->data + at, (uint32_t)(out->size - at - 4));
+    return 0;
+}
+
+int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
+{
+    (void)buf_put_u8(out, NODE_EV_FRAGMENT_FORMAT);
+    (void)buf_put_u8(out, f->region);
+    (void)buf_put_u8(out, f->flags);
+    TRY(buf_put_u64(out, f->time_us));
+    TRY(node_ev_put_context(&f->before, out));
+    TRY(node_ev_put_context(&f->seen, out));
+    return buf_put_u32(out, f->records_count);
+}
+
+int node_ev_fragment_record(struct bytes key, struct bytes record_key, struct bytes value,
+                            struct buf *out)
+{
+    ASSERT(4 + key.size + record_key.size <= NODE_NAME_BYTES_MAX);
+    (void)buf_put_u16(out, (uint16_t)key.size);
+    (void)buf_append(out, key.data, key.size);
+    (void)buf_put_u16(out, (uint16_t)record_key.size);
+    (void)buf_append(out, record_key.data, record_key.size);
+    return buf_put_bytes(out, value);
+}
