@@ -341,6 +341,9 @@ static int kv_watch(const struct hf_cmd *cmd)
 
 /* ---- load ----------------------------------------------------------------------------------- */
 
+/* Each byte of key and value may be written as four. */
+#define KV_LINE_BYTES_MAX (4u * (WIRE_NAME_BYTES_MAX + WIRE_VALUE_BYTES_MAX) + 1u)
+
 struct kv_loading {
     const struct hf_cmd *cmd;
     struct hf_client *client;
@@ -399,32 +402,45 @@ static void kv_load_settle(struct kv_loading *l, unsigned open_max)
     }
 }
 
+/* Reads up to the end of a line, which is left out. returns: 0, ERR_NOT_FOUND at the end of the
+ * input, ERR_TOO_LARGE, ERR_NO_MEMORY, ERR_INVALID if it cannot be read. */
+static int kv_load_take(struct kv_loading *l, FILE *in, struct buf *text)
+{
+    int c = getc_unlocked(in);
+    bool none = c == EOF;
+    buf_clear(text);
+    while (c != EOF && c != '\n') {
+        TRY(buf_put_u8(text, (uint8_t)c));
+        c = getc_unlocked(in);
+    }
+    l->bytes += text->size + (c != EOF);
+    if (ferror(in) != 0) {
+        return ERR_INVALID;
+    }
+    return none ? ERR_NOT_FOUND : 0;
+}
+
 static int kv_load_lines(struct kv_loading *l, FILE *in)
 {
-    char *line = NULL;
-    size_t room = 0;
+    struct alloc heap = alloc_heap();
+    struct buf text;
     uint64_t number = 0;
     int err = 0;
+    buf_init(&text, &heap, KV_LINE_BYTES_MAX);
     while (err == 0 && l->code == 0) {
-        ssize_t got = getline(&line, &room, in);
-        if (got < 0) {
-            break;
-        }
         number++;
-        size_t bytes = (size_t)got - (line[got - 1] == '\n');
-        l->bytes += (uint64_t)got;
+        err = kv_load_take(l, in, &text);
         kv_load_settle(l, HF_WINDOW - 1);
-        err = bytes == 0 ? 0 : kv_load_line(l, bytes_of(line, bytes));
+        if (err == 0 && text.size > 0) {
+            err = kv_load_line(l, buf_view(&text));
+        }
     }
-    if (err == 0 && ferror(in) != 0) {
-        err = ERR_INVALID;
-    }
-    if (err != 0 && l->code == 0) {
+    if (err != 0 && err != ERR_NOT_FOUND && l->code == 0) {
         (void)hf_cmd_fail(l->cmd, err, "line %llu: %s", (unsigned long long)number,
                           err == ERR_INVALID ? "not KEY<TAB>VALUE" : err_text(err));
         l->code = err;
     }
-    free(line);
+    buf_release(&text);
     kv_load_settle(l, 0);
     return l->code;
 }

@@ -185,6 +185,10 @@ for i in $(seq 2500); do printf 'many/%05d\t%s\n' "$i" "$i"; done >"$work/many"
 code 0 kv load "$work/many"
 code 0 kv scan --prefix many/
 same "$work/out" "$work/many"
+# a line without an end is refused before it fills the memory
+(ulimit -v 262144 && head -c 300M /dev/zero | "$holdfast" kv load - >/dev/null 2>"$work/err") &&
+    failed "a line of 300 MiB was taken"
+grep -q '^holdfast: .*line 1: ' "$work/err" || failed "a line of 300 MiB: $(cat "$work/err")"
 
 # --- watch: streams, from a revision on
 revision=$("$holdfast" kv put w/1 one --json | sed -nE 's/.*"revision":([0-9]+).*/\1/p')
@@ -298,6 +302,7 @@ code 0 local start 1 --dir "$dir" --timeout 60
 # --- a paused node is stopped all the same
 pid=$(sed -nE 's/^([0-9]+) .*/\1/p' "$dir/node2/pid")
 kill -STOP "$pid"
+until grep -q '^State:.*stopped' "/proc/$pid/status"; do sleep 0.01; done # it takes its time
 code 0 local status --json --dir "$dir"
 has '^\{"node":2,.*"state":"paused"'
 code 0 local stop 2 --dir "$dir" --timeout 60
