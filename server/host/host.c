@@ -173,8 +173,8 @@ static int host_open_stores(struct host *h, struct err_info *why)
         .batch_bytes_max = (uint32_t)l->wal_batch_bytes,
         .store_id = h->sb.store_id,
         .incarnation = h->sb.incarnation,
-        .groups_max = (uint32_t)l->groups,
-        .entries_max = l->log_entries * (h->identity.groups_count + 1u),
+        .groups_max = (uint32_t)l->groups + 1, /* and the own one */
+        .entries_max = l->log_entries * (h->identity.groups_count + 2u),
     };
     struct store_segments_options segments = {
         .segment_bytes = l->shard_segment_bytes,

@@ -182,7 +182,9 @@ static void node_load_item_done(struct node *n, struct node_load *l, struct node
     struct node_group *g = l->g;
     struct raft_entry now;
     bool same = raft_entry_get(n->raft, g->id, item->index, &now) == 0 && now.term == item->term;
-    if (item->code == ERR_CORRUPT && same) {
+    if (item->code == ERR_CORRUPT && same && node_group_own(g)) {
+        node_fail(n, ERR_CORRUPT, "own_log_damaged"); /* settled by recovery: nobody has a copy */
+    } else if (item->code == ERR_CORRUPT && same) {
         struct raft_event ev = {
             .kind = RAFT_FAULTY, .group = g->id, .index = item->index, .count = 1};
         (void)node_raft(n, &ev);

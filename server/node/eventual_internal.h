@@ -47,10 +47,7 @@
 #include "crdt/crdt.h"
 #include "server/node/service_internal.h"
 
-#define NODE_GROUP_OWN                                                        \
-    WIRE_IDENTITY_GROUPS_MAX /* its id in log and table; never a data group's \
-                              */
-#define NODE_EV_REGIONS 64u  /* never changes: keys are on disk by region */
+#define NODE_EV_REGIONS 64u /* never changes: keys are on disk by region */
 #define NODE_EV_OWNERS_MAX 5u
 #define NODE_EV_OPS_MAX 256u            /* of one write */
 #define NODE_EV_FRAGMENT_MAX (1u << 20) /* encoded; of one message */

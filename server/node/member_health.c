@@ -147,7 +147,7 @@ static void node_fact_applied(struct node *n)
 {
     uint8_t raw[GOSSIP_FACT_BYTES_MAX];
     size_t at = 0;
-    for (unsigned i = 0; i < n->groups_count && i < NODE_FACT_APPLIED_MAX; i++) {
+    for (unsigned i = 0; i < node_groups(n) && i < NODE_FACT_APPLIED_MAX; i++) {
         num_put_u32(raw + at, n->groups[i].id);
         num_put_u64(raw + at + 4, n->groups[i].now.index);
         at += 12;

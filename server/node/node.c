@@ -103,7 +103,9 @@ static bool node_lead_check(struct node *n, struct node_group *g)
     }
     g->led = true;
     node_session_led(n, g);
-    node_objects_led(n->objects, g->id);
+    if (!node_group_own(g)) {
+        node_objects_led(n->objects, g->id);
+    }
     return true;
 }
 
@@ -352,10 +354,14 @@ static int node_group_init(struct node *n, struct node_group *g,
     return node_ring_init(n, g);
 }
 
+#define NODE_GROUPS_MORE 2u /* the own group, and elsewhere */
+
 static int node_groups_init(struct node *n)
 {
     const struct wire_identity *id = &n->identity;
-    n->groups = alloc_get_zeroed(&n->alloc, id->groups_count + 1, sizeof *n->groups);
+    const struct wire_identity_group own = {
+        .id = NODE_GROUP_OWN, .voters_count = 1, .voters = {n->self}};
+    n->groups = alloc_get_zeroed(&n->alloc, id->groups_count + NODE_GROUPS_MORE, sizeof *n->groups);
     if (n->groups == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -366,6 +372,7 @@ static int node_groups_init(struct node *n)
             }
         }
     }
+    TRY(node_group_init(n, &n->groups[n->groups_count++], &own));
     n->elsewhere = &n->groups[n->groups_count];
     TRY(node_group_init(n, n->elsewhere, NULL));
     for (uint32_t i = 0; i < id->nodes_count; i++) {
@@ -520,7 +527,8 @@ void node_free(struct node *n)
     node_free_arrays(n);
     struct alloc alloc = n->alloc;
     if (n->groups != NULL) {
-        alloc_put(&alloc, n->groups, (n->identity.groups_count + 1) * sizeof *n->groups);
+        alloc_put(&alloc, n->groups,
+                  (n->identity.groups_count + NODE_GROUPS_MORE) * sizeof *n->groups);
     }
     alloc_put(&alloc, n, sizeof *n);
 }
@@ -545,7 +553,7 @@ void node_wal_drop(struct node *n, struct node_wal_batch *batch)
 
 unsigned node_groups(const struct node *n)
 {
-    return n->groups_count;
+    return n->groups_count - 1;
 }
 
 void node_group_view_get(const struct node *n, unsigned i, struct node_group_view *out)

@@ -25,8 +25,8 @@
 #include <string.h>
 
 #define NODE_LEVEL 1u /* of entries, records and frames that this code writes and reads */
-#define NODE_GROUPS_MAX WIRE_IDENTITY_GROUPS_MAX
-#define NODE_PREFIX_BYTES 8u     /* group u32be, generation u32be */
+#define NODE_GROUPS_MAX (WIRE_IDENTITY_GROUPS_MAX + 1u) /* the own group among them */
+#define NODE_PREFIX_BYTES 8u                            /* group u32be, generation u32be */
 #define NODE_SESSION_WINDOW 256u /* stored replies of a session: part of the state's format */
 #define NODE_REPLY_STORED_MAX 1024u
 #define NODE_REPLY_BYTES_MAX ((1u << 20) + 4096u)
@@ -245,7 +245,7 @@ struct node {
     struct raft_host *raft;
     struct store_mem *mem;
     unsigned pins;
-    struct node_group *groups;
+    struct node_group *groups; /* the own group is the last */
     unsigned groups_count;
     struct node_group *elsewhere; /* holds what waits for groups without a replica here */
     struct node_group *by_id[NODE_GROUPS_MAX];
@@ -332,6 +332,11 @@ enum {
 static inline struct node_group *node_group_find(const struct node *n, uint32_t id)
 {
     return id < NODE_GROUPS_MAX ? n->by_id[id] : NULL;
+}
+
+static inline bool node_group_own(const struct node_group *g)
+{
+    return g->id == NODE_GROUP_OWN;
 }
 
 /* fx.c */

@@ -335,6 +335,9 @@ void node_propose_serve(struct node *n, struct node_request request, struct byte
     if (err == 0 && n->ops[cmd.op] == NULL) {
         err = ERR_LEVEL;
     }
+    if (err == 0 && group == NODE_GROUP_OWN) {
+        err = ERR_NOT_LEADER; /* nobody else's */
+    }
     if (err == 0 && r.left > n->options.limits.proposal_bytes) {
         err = ERR_TOO_LARGE;
     }

@@ -436,7 +436,7 @@ void node_query_serve(struct node *n, struct node_request request, struct bytes 
     want.stale = bytes_take_u8(&r) != 0;
     want.deadline_us = n->now + NUM_MIN(left_us, (uint64_t)600 * 1000000);
     struct node_request *ctx = r.failed ? NULL : alloc_get(&n->alloc, sizeof *ctx);
-    if (ctx == NULL || node_group_find(n, want.group) == NULL) {
+    if (ctx == NULL || want.group == NODE_GROUP_OWN || node_group_find(n, want.group) == NULL) {
         alloc_put(&n->alloc, ctx, sizeof *ctx);
         node_answer(n, request, ERR_NOT_LEADER, bytes_of(NULL, 0), NULL);
         return;

@@ -110,6 +110,76 @@ static bool node_recover_agrees(struct node_group *g, struct node_env *env,
     return e.term == 0 || e.term == g->now.term;
 }
 
+/* ---- the own group's log -------------------------------------------------------------------- */
+
+/* returns: the first entry after `from` that is not whole; last_index + 1: none. */
+static int node_recover_damaged(struct node_env *env, const struct store_wal_group *w,
+                                uint64_t from, uint64_t *at)
+{
+    uint64_t i = NUM_MAX(from, w->base_index) + 1;
+    for (; i <= w->last_index; i++) {
+        struct store_wal_entry e;
+        int err = store_wal_entry_get(env->wal, w->group, i, &e);
+        if (err != 0 && err != ERR_NOT_FOUND) {
+            return err;
+        }
+        if (err != 0 || e.state != STORE_WAL_OK) {
+            break;
+        }
+    }
+    *at = i;
+    return 0;
+}
+
+static uint64_t node_recover_term(struct node_group *g, struct node_env *env,
+                                  const struct store_wal_group *w)
+{
+    uint64_t term = NUM_MAX(NUM_MAX(w->term, w->base_term), g->now.term);
+    struct store_wal_entry e;
+    for (uint64_t i = w->base_index + 1; i <= w->last_index; i++) {
+        if (store_wal_entry_get(env->wal, w->group, i, &e) == 0) {
+            term = NUM_MAX(term, e.term);
+        }
+    }
+    return term;
+}
+
+/* Nobody else has this log, so what is damaged in it is settled here. From the first entry on that
+ * is not whole and not yet in the state it is cut: what an ambiguous tail held was never
+ * acknowledged, or its disk broke its word; and what comes after a lost entry must not be applied
+ * without it, or its dots would be others than those that peers have seen. Damage before that does
+ * not matter, the log then begins after the state. A lost vote does not matter either: there is
+ * nobody else to vote for. */
+static int node_recover_alone(struct node *n, struct node_group *g, struct node_env *env,
+                              struct store_wal_group *w)
+{
+    uint64_t first = 0;
+    uint64_t cut = 0;
+    uint64_t lsn = 0;
+    unsigned count = 0;
+    struct store_wal_record records[2];
+    w->term = node_recover_term(g, env, w);
+    TRY(node_recover_damaged(env, w, 0, &first));
+    TRY(node_recover_damaged(env, w, g->now.index, &cut));
+    if (cut <= w->last_index || w->tail_ambiguous) {
+        records[count++] =
+            (struct store_wal_record){.kind = STORE_WAL_CUT, .group = g->id, .index = cut};
+        log_line(n->options.log, LOG_WARN, "own_log_cut", "node=%u from=%llu to=%llu", n->self,
+                 (unsigned long long)cut, (unsigned long long)w->last_index);
+        w->last_index = cut - 1;
+    }
+    if (first <= g->now.index && first <= w->last_index) {
+        records[count++] = (struct store_wal_record){
+            .kind = STORE_WAL_BASE, .group = g->id, .index = g->now.index, .term = g->now.term};
+        w->base_index = g->now.index;
+        w->base_term = g->now.term;
+    }
+    w->hard_lost = false;
+    w->tail_ambiguous = false;
+    w->commit = NUM_MIN(w->commit, w->last_index);
+    return count == 0 ? 0 : store_wal_append(env->wal, records, count, &lsn);
+}
+
 static int node_recover_group(struct node *n, struct node_group *g, struct node_env *env,
                               struct err_info *why)
 {
@@ -128,6 +198,9 @@ static int node_recover_group(struct node *n, struct node_group *g, struct node_
                        (unsigned long long)w.base_index, (unsigned long long)g->now.index);
     }
     err = node_recover_agrees(g, env, &w) ? 0 : node_recover_rebase(n, g, env, &w);
+    if (err == 0 && node_group_own(g)) {
+        err = node_recover_alone(n, g, env, &w);
+    }
     if (err != 0) {
         return err_set(why, err, "cannot write the log of group %u", g->id);
     }
@@ -168,7 +241,7 @@ int node_recover(struct node *n, struct node_env *env, struct err_info *why)
     }
     o.heartbeat_us = n->options.heartbeat_us;
     o.election_us = n->options.election_us;
-    o.groups_max = n->identity.groups_count;
+    o.groups_max = n->identity.groups_count + 1;
     o.peers_max = n->identity.nodes_count;
     o.entries_max = (uint32_t)entries;
     o.inflight_messages_max = (uint32_t)l->append_inflight;

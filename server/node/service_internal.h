@@ -19,6 +19,10 @@
 #include "server/node/node.h"
 #include "wire/rpc.h"
 
+/* A group of one voter, this node: what it keeps by itself (eventual_internal.h). No other node
+ * asks it anything or hears of it. */
+#define NODE_GROUP_OWN WIRE_IDENTITY_GROUPS_MAX /* never a group's of the cluster */
+
 /* ---- records -------------------------------------------------------------------------------- */
 
 /* First byte of a record's name. Never renumbered: on disk. */

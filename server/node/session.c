@@ -165,6 +165,9 @@ static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
     num_put_u64(raw + 16, s.acked);
     TRY(node_sm_add(sm, node_session_name(sm->index, name), bytes_of(raw, sizeof raw)));
     sm->g->now.sessions++;
+    if (sm->g->led && sm->g->expire.at_us == 0) {
+        node_session_led(sm->n, sm->g);
+    }
     return buf_put_u64(reply, sm->index);
 }
 
@@ -337,7 +340,7 @@ static void node_expire_ask(struct node *n, struct node_group *g, uint64_t first
 static void node_expire_fire(struct node *n, struct node_timer *t)
 {
     struct node_group *g = t->ctx;
-    if (!g->led) {
+    if (!g->led || (node_group_own(g) && g->now.sessions == 0)) {
         return;
     }
     struct raft_status s;
@@ -354,11 +357,19 @@ static void node_expire_fire(struct node *n, struct node_timer *t)
     node_timer_set(n, &g->expire, n->now + pause);
 }
 
+/* The own group has no timer while it has no session: what is idle costs nothing. */
 void node_session_led(struct node *n, struct node_group *g)
 {
     g->expire.ctx = g;
     g->expire.fire = node_expire_fire;
-    node_timer_set(n, &g->expire, n->now + NODE_EXPIRE_EVERY_US);
+    if (!node_group_own(g) || g->now.sessions > 0) {
+        node_timer_set(n, &g->expire, n->now + NODE_EXPIRE_EVERY_US);
+    }
+}
+
+static bool node_session_group(const struct node *n, uint32_t group)
+{
+    return group == NODE_GROUP_OWN || wire_identity_group_of(&n->identity, group) != NULL;
 }
 
 /* ---- session.open, session.close ------------------------------------------------------------ */
@@ -393,7 +404,7 @@ static void node_open_serve(struct node *n, struct node_client client, const str
     int err = wire_params_check(req, 1, 1);
     err = err != 0 ? err : wire_param_u32(req, 0, &group);
     struct node_group *g = node_group_find(n, group);
-    if (err == 0 && wire_identity_group_of(&n->identity, group) == NULL) {
+    if (err == 0 && !node_session_group(n, group)) {
         err = ERR_NOT_FOUND;
     }
     if (err == 0 && g != NULL && g->now.sessions >= n->options.limits.sessions) {
@@ -434,7 +445,7 @@ static void node_close_serve(struct node *n, struct node_client client, const st
     int err = wire_params_check(req, 2, 2);
     err = err != 0 ? err : wire_param_u32(req, 0, &group);
     err = err != 0 ? err : wire_param_u64(req, 1, &session);
-    if (err == 0 && wire_identity_group_of(&n->identity, group) == NULL) {
+    if (err == 0 && !node_session_group(n, group)) {
         err = ERR_NOT_FOUND;
     }
     struct node_open *o = err == 0 ? alloc_get(&n->alloc, sizeof *o) : NULL;

@@ -237,7 +237,7 @@ void node_snapshot_serve_open(struct node *n, struct node_request request, struc
     uint32_t group = body.size == 4 ? num_get_u32(body.data) : UINT32_MAX;
     const struct node_group *g = node_group_find(n, group);
     struct node_snapshot *s = NULL;
-    if (g != NULL && !g->broken && !g->fenced && g->role == RAFT_LEADER) {
+    if (g != NULL && !node_group_own(g) && !g->broken && !g->fenced && g->role == RAFT_LEADER) {
         s = node_snapshot_open(n, group, request.peer);
     }
     if (s == NULL) {

@@ -223,8 +223,8 @@ static void node_status_reply(struct node *n, struct node_status *s)
     node_pack_u64(&out, WIRE_FIELD_UPTIME_US, n->now - n->started);
     node_pack_nodes(n, &out);
     (void)wire_pack_text(&out, WIRE_FIELD_GROUPS);
-    (void)wire_pack_array(&out, n->groups_count);
-    for (unsigned i = 0; i < n->groups_count; i++) {
+    (void)wire_pack_array(&out, node_groups(n));
+    for (unsigned i = 0; i < node_groups(n); i++) {
         node_pack_status_group(n, &n->groups[i], &out);
     }
     (void)wire_pack_text(&out, WIRE_FIELD_BUCKETS);

@@ -349,7 +349,7 @@ static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *
         .batch_bytes_max = (uint32_t)NUM_MIN(100u << 10, s->options.wal_segment_bytes / 4),
         .store_id = n->id,
         .incarnation = 1,
-        .groups_max = SIM_GROUPS_MAX + 1,
+        .groups_max = SIM_GROUPS_MAX + 2, /* group 0 and the own one */
         .entries_max = 1u << 16};
     memcpy(wal.cluster, s->identity.cluster, sizeof(wal.cluster));
     n->wal = NULL;
