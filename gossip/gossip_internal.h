@@ -486,6 +486,8 @@ bool gossip_health_may_declare(const struct gossip *g);
 uint32_t gossip_health_sure(const struct gossip *g, const struct gossip_entry *e);
 void gossip_health_loss(uint32_t *loss, bool failed);
 void gossip_health_direct(struct gossip *g, bool failed);
+/* returns: the share of single pings that are lost, as far as it is known; of 65,536. */
+uint32_t gossip_health_direct_loss(const struct gossip *g);
 
 /* sync.c */
 /* Tables are compared in a moment. */

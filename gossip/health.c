@@ -6,9 +6,11 @@
  */
 #include "gossip/gossip_internal.h"
 
-#define HEALTH_LOSS_LEAST 66u   /* one in a thousand, of 65,536 */
-#define HEALTH_LOSS_MOST 32768u /* one in two */
-#define HEALTH_ALONE_FROM 5u    /* members from which silence of all is held for the own fault */
+#define HEALTH_LOSS_LEAST 66u    /* one in a thousand, of 65,536 */
+#define HEALTH_LOSS_MOST 32768u  /* one in two */
+#define HEALTH_PRIOR_LOSS 39322u /* of single pings, before any was counted: three in five */
+#define HEALTH_PRIOR_COUNT 16u   /* pings that this assumption weighs as much as */
+#define HEALTH_ALONE_FROM 5u     /* members from which silence of all is held for the own fault */
 
 void gossip_health_add(struct gossip *g, int delta)
 {
@@ -107,6 +109,16 @@ void gossip_health_direct(struct gossip *g, bool failed)
     g->direct_count += g->direct_count < 64u;
     g->direct_loss =
         (uint32_t)(((uint64_t)g->direct_loss * (g->direct_count - 1u) + sample) / g->direct_count);
+}
+
+/* The mean that a beta prior gives: a node that starts, or has counted few, takes its ways for bad
+ * ones until enough pings were answered. To ask a few times too often costs little; to hold a
+ * member faulty that is well costs everybody. */
+uint32_t gossip_health_direct_loss(const struct gossip *g)
+{
+    uint64_t sum = (uint64_t)g->direct_loss * g->direct_count +
+                   (uint64_t)HEALTH_PRIOR_LOSS * HEALTH_PRIOR_COUNT;
+    return (uint32_t)(sum / (g->direct_count + HEALTH_PRIOR_COUNT));
 }
 
 /* Probes that fail independently with probability p look like n failures with probability p^n:

@@ -11,9 +11,7 @@
 #include "gossip/gossip_internal.h"
 
 #define PROBE_ASKS_MAX 39u
-#define PROBE_SAMPLES_LEAST 8u  /* single pings from which their loss is known */
-#define PROBE_LOST_FIRST 39322u /* assumed until then: three in five */
-#define PROBE_LOST_LEAST 131u   /* one in 500, of 65,536 */
+#define PROBE_LOST_LEAST 1u /* one in 8,192, of 65,536 */
 
 uint32_t gossip_probe_seq(struct gossip *g)
 {
@@ -68,11 +66,13 @@ static void probes_wake(struct gossip *g, uint64_t at_us)
 /* Whole ways that lose one in p datagrams each fail a probe of one ping 2/p of the time, and at 20
  * % loss the relays' ways are no better: every twentieth probe would accuse a member that is well,
  * and each refutation costs all nodes a rumor. So as many pings go out within the time of the
- * direct probe as make one probe in 65,536 lose them all, by the own loss of single ones. returns:
- * how many follow the first. */
+ * direct probe as make one probe in 8,192 lose them all, by the own loss of single ones; the first
+ * answer ends them, so that a wider margin costs nothing but where nobody answers.
+ *
+ * returns: how many follow the first. */
 static uint8_t probe_asks(const struct gossip *g)
 {
-    uint64_t each = g->direct_count < PROBE_SAMPLES_LEAST ? PROBE_LOST_FIRST : g->direct_loss;
+    uint64_t each = gossip_health_direct_loss(g);
     uint64_t lost = each;
     uint8_t asks = 0;
     while (g->rules.ask_again && asks < PROBE_ASKS_MAX && lost > PROBE_LOST_LEAST) {
@@ -201,7 +201,8 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
     uint32_t found =
         want == 0 ? 0 : gossip_members_random(g, GOSSIP_CHOOSE_ALIVE, p->target, want, relays);
     p->phase = GOSSIP_PHASE_INDIRECT;
-    p->next_us = p->end_us;
+    p->asks = probe_asks(g);
+    p->next_us = probe_next(g, p->end_us, p->asks);
     p->nacks_wanted = (uint8_t)found;
     for (uint32_t i = 0; i < found; i++) {
         struct gossip_out *o = gossip_out_add(g, relays[i], GOSSIP_TYPE_RELAY, GOSSIP_DATAGRAM);
@@ -222,16 +223,19 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
     if (e != NULL && !p->again) {
         gossip_health_direct(g, true);
     }
+    if (e != NULL) {
+        gossip_cut_call(g, e);
+    }
 }
 
-static void probe_ask_again(struct gossip *g, struct gossip_probe *p)
+static void probe_ask_again(struct gossip *g, struct gossip_probe *p, uint64_t over_us)
 {
     p->asks--;
-    p->next_us = probe_next(g, p->sent_us + g->rules.probe_timeout_us, p->asks);
-    if (!p->again) {
-        p->again = true;
+    p->next_us = probe_next(g, over_us, p->asks);
+    if (!p->again && p->phase == GOSSIP_PHASE_DIRECT) {
         gossip_health_direct(g, true);
     }
+    p->again = true;
     probe_ping(g, p->target, p->seq);
 }
 
@@ -293,9 +297,10 @@ static void relay_run(struct gossip *g, struct gossip_relay *r)
 static void probe_step(struct gossip *g, uint32_t place)
 {
     struct gossip_probe *p = &g->probes[place];
-    bool in_time = g->now_us < p->sent_us + g->rules.probe_timeout_us;
-    if (p->phase == GOSSIP_PHASE_DIRECT && p->asks > 0 && in_time) {
-        probe_ask_again(g, p);
+    uint64_t over_us =
+        p->phase == GOSSIP_PHASE_DIRECT ? p->sent_us + g->rules.probe_timeout_us : p->end_us;
+    if (p->asks > 0 && g->now_us < over_us) {
+        probe_ask_again(g, p, over_us);
         return;
     }
     if (p->phase == GOSSIP_PHASE_DIRECT && g->now_us < p->end_us) {
