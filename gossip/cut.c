@@ -236,6 +236,16 @@ static void report_word(struct gossip *g, const struct gossip_entry *e, unsigned
     }
 }
 
+/* An alert that stands is told again only so often that it does not grow old: each telling is a
+ * rumor to everybody, and a member that is starved for long is judged faulty every few seconds.
+ * returns: whether this node's own alert on this ring is young enough. */
+static bool watch_told(const struct gossip *g, const struct gossip_report *report, unsigned ring)
+{
+    uint64_t most_ms = CUT_WINDOWS_KEPT * g->rules.cut_window_us / 2000u;
+    return report != NULL && (report->bad & (1u << ring)) != 0 &&
+           gossip_ms(g) - report->rounds[ring] < most_ms;
+}
+
 static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
 {
     const struct gossip_entry *e = gossip_entry_of(g, w->subject);
@@ -243,10 +253,10 @@ static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
     if (e == NULL || (bad && (early || g->direct_loss > 32768u))) {
         return;
     }
-    uint32_t round = gossip_ms(g);
+    const struct gossip_report *report = report_of(g, w->subject);
     for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
-        if ((w->rings & (1u << ring)) != 0) {
-            report_word(g, e, ring, round, bad);
+        if ((w->rings & (1u << ring)) != 0 && !(bad && watch_told(g, report, ring))) {
+            report_word(g, e, ring, gossip_ms(g), bad);
         }
     }
 }
@@ -255,19 +265,23 @@ static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
 static bool watch_judged(const struct gossip *g, const struct gossip_watch *w, bool *bad)
 {
     uint64_t whole = NUM_MAX(g->rules.cut_window_us / g->rules.probe_interval_us, 5u);
-    uint64_t own_loss = ((uint64_t)g->direct_loss * 100u) >> 16;
+    uint64_t own_loss = ((uint64_t)gossip_health_direct_loss(g) * 100u) >> 16;
     uint64_t most = NUM_MIN(NUM_MAX(CUT_MISSING_PERCENT, own_loss + CUT_LOSS_PERCENT), 90u);
     uint64_t missing = w->sent - w->answered;
     *bad = missing * 100u >= most * whole;
     return *bad || w->sent >= whole || (uint64_t)w->answered * 100u > (100u - most) * whole;
 }
 
-/* returns: whether this node's last word on the subject was an alert, be it from an earlier watch.
- */
-static bool watch_accused(struct gossip *g, const struct gossip_watch *w)
+/* returns: whether this node alerted others of the subject not long ago. Who missed that it took
+ * this back goes on to hold the cut and calls the observers: they say it again. */
+static bool watch_spoke(struct gossip *g, const struct gossip_watch *w)
 {
     const struct gossip_report *report = report_of(g, w->subject);
-    return report != NULL && (report->bad & w->rings) != 0;
+    bool spoke = false;
+    for (unsigned ring = 0; report != NULL && ring < GOSSIP_RINGS_MAX; ring++) {
+        spoke = spoke || ((w->rings & (1u << ring)) != 0 && report->rounds[ring] != 0);
+    }
+    return spoke;
 }
 
 /* returns: whether it goes on. */
@@ -279,7 +293,7 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
         return false;
     }
     if (watch_judged(g, w, &bad)) {
-        if (bad || w->bad || watch_accused(g, w)) {
+        if (bad || w->bad || watch_spoke(g, w)) {
             watch_verdict(g, w, bad);
         }
         bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;

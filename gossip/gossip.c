@@ -109,8 +109,11 @@ int gossip_new(struct gossip **out, const struct gossip_options *options,
     g->now_us = now_us;
     rng_init(&g->rng, settled.seed ^ hash_mix(settled.self));
     g->bucket_bits = gossip_bits(&settled);
-    /* small ones hold cuts' alerts beside every member */
-    g->rumors.cap = NUM_MIN(NUM_MAX(2 * settled.members_max, 64u), GOSSIP_RUMORS_MAX);
+    /* small ones hold the alerts of all observers beside every member: half of them may be cut off
+     * at once, and come back at once */
+    g->rumors.cap = settled.members_max < GOSSIP_RUMORS_MAX / 8u
+                        ? NUM_MAX(8u * settled.members_max, 64u)
+                        : GOSSIP_RUMORS_MAX;
     g->suspicion_cap = NUM_MIN(settled.members_max, GOSSIP_SUSPICIONS_MAX);
     int err = gossip_memory(g);
     if (err == 0) {

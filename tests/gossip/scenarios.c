@@ -70,8 +70,16 @@ static bool gsim_prober(struct gsim *s, struct gsim_options *o, struct gsim_aren
     gsim_run(s, 60 * (uint64_t)GSIM_S);
     struct gossip_counters before, after;
     gossip_counters_get(s->nodes[0].core, &before);
-    uint32_t health = gossip_health(s->nodes[0].core);
-    gsim_run(s, 180 * (uint64_t)GSIM_S);
+    uint32_t health = o->rules.health_max;
+    for (unsigned part = 0; part < 4; part++) { /* an answer lowers it, so it is not still */
+        uint32_t most = 0;
+        for (unsigned i = 0; i < 30; i++) {
+            gsim_run(s, gsim_time(s) + GSIM_S);
+            uint32_t now = gossip_health(s->nodes[0].core);
+            most = now > most ? now : most;
+        }
+        health = most < health ? most : health;
+    }
     gossip_counters_get(s->nodes[0].core, &after);
     uint64_t probes = after.probes + after.probes_spared - before.probes - before.probes_spared;
     (void)printf("prober: health %u, %llu probes in 120 s\n", health, (unsigned long long)probes);

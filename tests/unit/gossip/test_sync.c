@@ -267,6 +267,69 @@ START_TEST(member_that_loses_most_it_sends_is_cut_and_comes_back)
 }
 END_TEST
 
+static struct gossip_report *report_at(struct net *n, uint32_t at, uint32_t subject)
+{
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX; i++) {
+        if (n->nodes[at]->reports[i].subject == subject) {
+            return &n->nodes[at]->reports[i];
+        }
+    }
+    return NULL;
+}
+
+static void deafen(struct net *n, uint32_t deaf, bool cut)
+{
+    for (uint32_t id = 1; id <= n->count; id++) {
+        n->cut[id][deaf] = cut;
+    }
+}
+
+START_TEST(alert_that_stands_is_told_again_only_before_it_grows_old)
+{
+    struct net *n = net_new(16, gossip_rules_default(), 8);
+    net_run(n, 5000000);
+    deafen(n, 7, true);
+    net_run(n, 30000000);
+    uint32_t rounds[GOSSIP_RINGS_MAX] = {0};
+    unsigned told = 0;
+    for (unsigned i = 0; i < 1800; i++) {
+        net_run(n, 100000);
+        const struct gossip_report *report = report_at(n, 1, 7);
+        ck_assert_ptr_nonnull(report);
+        ck_assert(report->cut);
+        for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
+            told += report->rounds[ring] != rounds[ring];
+            rounds[ring] = report->rounds[ring];
+        }
+    }
+    /* ten rings, three minutes, at most every half minute, and those of the start */
+    ck_assert_uint_le(told, 10 * 6 + 10);
+    net_free(n);
+}
+END_TEST
+
+START_TEST(observers_say_again_what_a_node_missed_that_they_took_back)
+{
+    struct net *n = net_new(16, gossip_rules_default(), 9);
+    net_run(n, 5000000);
+    deafen(n, 7, true);
+    net_run(n, 30000000);
+    ck_assert(report_at(n, 1, 7)->cut);
+    uint16_t bad = report_at(n, 1, 7)->bad;
+    deafen(n, 7, false);
+    for (unsigned i = 0; i < 5000 && net_state(n, 2, 7) != GOSSIP_ALIVE; i++) {
+        net_run(n, 10000);
+        report_at(n, 1, 7)->bad = bad; /* it misses what is said now */
+    }
+    ck_assert_int_eq(net_state(n, 2, 7), GOSSIP_ALIVE);
+    ck_assert_int_eq(net_state(n, 1, 7), GOSSIP_DEAD);
+    net_run(n, 25000000); /* an alert grows old in 60 s */
+    ck_assert_int_eq(net_state(n, 1, 7), GOSSIP_ALIVE);
+    ck_assert(net_agrees(n));
+    net_free(n);
+}
+END_TEST
+
 START_TEST(observers_are_distinct_and_the_same_everywhere)
 {
     struct net *n = net_new(6, gossip_rules_default(), 1);
@@ -294,4 +357,6 @@ UNIT_MAIN("gossip_sync", halves_of_a_partition_become_one_view_again,
           restarted_members_facts_replace_those_of_before, full_queue_drops_what_was_sent_most,
           member_that_hears_nothing_is_cut_and_nobody_else,
           member_that_loses_most_it_sends_is_cut_and_comes_back,
+          alert_that_stands_is_told_again_only_before_it_grows_old,
+          observers_say_again_what_a_node_missed_that_they_took_back,
           observers_are_distinct_and_the_same_everywhere)
