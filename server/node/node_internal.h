@@ -228,6 +228,7 @@ struct node_snapshots;
 struct node_member;
 struct node_control;
 struct node_watches;
+struct node_eventual;
 
 struct node {
     struct alloc alloc;
@@ -317,6 +318,7 @@ struct node {
     struct node_snapshots *snapshots;
     struct node_watches *watches;
     struct node_objects *objects;
+    struct node_eventual *eventual;
     struct node_counters counters;
 };
 

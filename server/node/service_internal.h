@@ -187,6 +187,8 @@ enum {
     NODE_QUERY_EV_READ = 80,  /* own group, all of these: what lies under a path */
     NODE_QUERY_EV_NAMES,      /* the record keys under a prefix */
     NODE_QUERY_EV_PAGE,       /* a page of a region's records */
+    NODE_QUERY_EV_SUMS,       /* sums of a region's records */
+    NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
 };
 
 extern const struct node_query_op node_kv_queries[];
@@ -239,6 +241,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_EV_CLOCKS,    /* what a node has seen of its regions */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */
        NODE_CALL_EV_WRITE,     /* operations for a node that owns the key */
+       NODE_CALL_EV_SUMS,      /* sums of a region's records by bucket */
 };
 struct node_method {
     uint8_t method;

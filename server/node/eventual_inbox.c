@@ -1,0 +1,324 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Joins what peers push. A fragment is joined where everything is that its sender had seen before
+ * (crdt_may_join), together with others that wait if they need each other. What is missing mostly
+ * is on its way from a third node, so a fragment waits a little; after that the region is fetched
+ * as records from the sender, and the sender is told so.
+ *
+ *   WAITS -> PROPOSED -> JOINED     -> the push is answered once all of its fragments are
+ *   WAITS -> BEHIND                    one or the other
+ */
+#include "server/node/eventual_peers_internal.h"
+
+#define NODE_EV_WAITING_MAX (NODE_EV_OWNERS_MAX * 4u) /* of one region */
+
+struct node_ev_join {
+    struct node *n;
+    uint64_t from[WIRE_IDENTITY_NODES_MAX]; /* by peer: request whose fragments are in it */
+    uint64_t regions[WIRE_IDENTITY_NODES_MAX];
+    struct buf body;
+};
+
+static void node_ev_inbox_reset(struct node *n, struct node_ev_inbox *in)
+{
+    for (unsigned i = 0; i < in->count; i++) {
+        node_ev_fragment_release(&in->items[i].f);
+    }
+    alloc_put(node_alloc(n), in->items, in->count * sizeof *in->items);
+    in->items = NULL;
+    in->count = 0;
+    in->busy = false;
+    buf_clear(&in->body);
+}
+
+void node_ev_inbox_clear(struct node *n, struct node_ev_peer *p)
+{
+    node_ev_inbox_reset(n, &p->in);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void node_ev_inbox_answer(struct node *n, struct node_ev_peer *p)
+{
+    struct buf out;
+    buf_init(&out, node_alloc(n), n->options.limits.peer_body_bytes);
+    for (unsigned i = 0; i < p->in.count; i++) {
+        const struct node_ev_item *item = &p->in.items[i];
+        (void)buf_put_u8(&out, item->f.region);
+        (void)buf_put_u8(&out, item->state == NODE_EV_ITEM_BEHIND);
+        (void)node_ev_context_put(&out, node_ev_seen(n, item->f.region));
+    }
+    node_answer(n, p->in.request, out.err, out.err != 0 ? bytes_of(NULL, 0) : buf_view(&out), NULL);
+    buf_release(&out);
+    node_ev_inbox_reset(n, &p->in);
+}
+
+static void node_ev_inbox_check(struct node *n, struct node_ev_peer *p)
+{
+    for (unsigned i = 0; i < p->in.count; i++) {
+        if (p->in.items[i].state < NODE_EV_ITEM_JOINED) {
+            return;
+        }
+    }
+    if (p->in.busy) {
+        node_ev_inbox_answer(n, p);
+    }
+}
+
+/* ---- proposing ------------------------------------------------------------------------------ */
+
+static void node_ev_joined(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_ev_join *j = ctx;
+    struct node_eventual *ev = node_ev_of(n);
+    (void)reply;
+    for (unsigned i = 0; i < ev->peers_count && !n->closing; i++) {
+        struct node_ev_inbox *in = &ev->peers[i].in;
+        if (j->regions[i] == 0 || !in->busy || in->request.id != j->from[i]) {
+            continue;
+        }
+        for (unsigned k = 0; k < in->count; k++) {
+            if (in->items[k].state == NODE_EV_ITEM_PROPOSED &&
+                (j->regions[i] >> in->items[k].f.region & 1u) != 0) {
+                in->items[k].state = code == 0 ? NODE_EV_ITEM_JOINED : NODE_EV_ITEM_BEHIND;
+                ev->counters.joined += code == 0;
+            }
+        }
+        node_ev_inbox_check(n, &ev->peers[i]);
+    }
+    if (code != 0 && !n->closing) {
+        log_line(node_log(n), LOG_WARN, "eventual_join_refused", "node=%u code=%s", node_self(n),
+                 err_name(code));
+    }
+    buf_release(&j->body);
+    alloc_put(node_alloc(n), j, sizeof *j);
+    if (!n->closing) {
+        node_ev_run_soon(n);
+    }
+}
+
+static struct node_ev_join *node_ev_join_new(struct node *n)
+{
+    struct node_ev_join *j = alloc_get_zeroed(node_alloc(n), 1, sizeof *j);
+    if (j != NULL) {
+        j->n = n;
+        buf_init(&j->body, node_alloc(n), n->options.limits.proposal_bytes);
+    }
+    return j;
+}
+
+/* j is taken. */
+static void node_ev_join_go(struct node *n, struct node_ev_join *j)
+{
+    const struct node_cmd cmd = {.op = NODE_OP_EV_JOIN, .body = buf_view(&j->body)};
+    node_propose(n, NODE_GROUP_OWN, &cmd, node_now(n) + NODE_EV_CALL_US, j, node_ev_joined);
+}
+
+/* The order of joining was judged here, for all that go in together, so the fragment asks for
+ * nothing more. returns: 0, or ERR_TOO_LARGE or ERR_NO_MEMORY and nothing was added. */
+static int node_ev_join_add(struct node *n, struct node_ev_join *j, unsigned peer,
+                            struct node_ev_item *item)
+{
+    struct node_ev_fragment bare = item->f;
+    size_t at = j->body.size;
+    crdt_context_init(&bare.before, node_alloc(n));
+    (void)buf_put_u32(&j->body, 0);
+    (void)node_ev_fragment_head(&bare, &j->body);
+    (void)buf_append(&j->body, item->f.records.data, item->f.records.size);
+    if (j->body.err != 0) {
+        int err = j->body.err;
+        j->body.err = 0;
+        j->body.size = at;
+        return err;
+    }
+    num_put_u32(j->body.data + at, (uint32_t)(j->body.size - at - sizeof(uint32_t)));
+    j->from[peer] = node_ev_of(n)->peers[peer].in.request.id;
+    j->regions[peer] |= UINT64_C(1) << item->f.region;
+    item->state = NODE_EV_ITEM_PROPOSED;
+    return 0;
+}
+
+static void node_ev_inbox_propose(struct node *n, struct node_ev_join **j, unsigned peer,
+                                  struct node_ev_item *item)
+{
+    for (unsigned tries = 0; tries < 2; tries++) {
+        if (*j == NULL) {
+            *j = node_ev_join_new(n);
+        }
+        if (*j == NULL || node_ev_join_add(n, *j, peer, item) == 0) {
+            return; /* without memory it waits, and is behind in the end */
+        }
+        if ((*j)->body.size == 0) {
+            item->state = NODE_EV_ITEM_BEHIND;
+            return;
+        }
+        node_ev_join_go(n, *j);
+        *j = NULL;
+    }
+}
+
+/* ---- choosing ------------------------------------------------------------------------------- */
+
+static void node_ev_item_behind(struct node *n, struct node_ev_peer *p, struct node_ev_item *item)
+{
+    uint8_t region = item->f.region;
+    item->state = NODE_EV_ITEM_BEHIND;
+    p->pull_now |= UINT64_C(1) << region;
+    node_ev_judge(n, p, region);
+}
+
+/* The fragments of one region, of all peers. */
+struct node_ev_waiting {
+    struct node_ev_wanting held[NODE_EV_WAITING_MAX];
+    struct node_ev_item *items[NODE_EV_WAITING_MAX];
+    unsigned peers[NODE_EV_WAITING_MAX];
+    unsigned count;
+};
+
+static void node_ev_waiting_gather(struct node *n, uint8_t region, struct node_ev_waiting *w)
+{
+    struct node_eventual *ev = node_ev_of(n);
+    w->count = 0;
+    for (unsigned i = 0; i < ev->peers_count; i++) {
+        struct node_ev_inbox *in = &ev->peers[i].in;
+        for (unsigned k = 0; k < in->count && w->count < NODE_EV_WAITING_MAX; k++) {
+            struct node_ev_item *item = &in->items[k];
+            if (item->f.region == region && item->state == NODE_EV_ITEM_WAITS) {
+                w->held[w->count] =
+                    (struct node_ev_wanting){.before = &item->f.before, .seen = &item->f.seen};
+                w->items[w->count] = item;
+                w->peers[w->count++] = i;
+            }
+        }
+    }
+}
+
+static void node_ev_inbox_region(struct node *n, uint8_t region, struct node_ev_join **j)
+{
+    struct node_eventual *ev = node_ev_of(n);
+    struct node_ev_waiting w;
+    bool pulling = (ev->pulling >> region & 1u) != 0;
+    node_ev_waiting_gather(n, region, &w);
+    if (w.count == 0 || (!pulling && node_ev_joinable(node_ev_seen(n, region), w.held, w.count,
+                                                      node_alloc(n)) != 0)) {
+        return;
+    }
+    for (unsigned i = 0; i < w.count; i++) {
+        struct node_ev_peer *p = &ev->peers[w.peers[i]];
+        if (!pulling && w.held[i].take) {
+            node_ev_inbox_propose(n, j, w.peers[i], w.items[i]);
+        } else if (node_now(n) >= p->in.until_us) {
+            node_ev_item_behind(n, p, w.items[i]);
+        }
+    }
+}
+
+/* returns: bitmap of regions that something waits in. */
+static uint64_t node_ev_inbox_regions(const struct node_eventual *ev, uint64_t *until_us)
+{
+    uint64_t regions = 0;
+    *until_us = UINT64_MAX;
+    for (unsigned i = 0; i < ev->peers_count; i++) {
+        const struct node_ev_inbox *in = &ev->peers[i].in;
+        for (unsigned k = 0; k < in->count; k++) {
+            if (in->items[k].state == NODE_EV_ITEM_WAITS) {
+                regions |= UINT64_C(1) << in->items[k].f.region;
+                *until_us = NUM_MIN(*until_us, in->until_us);
+            }
+        }
+    }
+    return regions;
+}
+
+void node_ev_inbox_run(struct node *n)
+{
+    struct node_eventual *ev = node_ev_of(n);
+    struct node_ev_join *j = NULL;
+    uint64_t until = 0;
+    uint64_t regions = node_ev_inbox_regions(ev, &until);
+    for (unsigned r = 0; r < NODE_EV_REGIONS && regions != 0; r++) {
+        if ((regions >> r & 1u) != 0) {
+            node_ev_inbox_region(n, (uint8_t)r, &j);
+        }
+    }
+    if (j != NULL) {
+        node_ev_join_go(n, j);
+    }
+    for (unsigned i = 0; i < ev->peers_count && regions != 0; i++) {
+        node_ev_inbox_check(n, &ev->peers[i]);
+    }
+    if (node_ev_inbox_regions(ev, &until) != 0) {
+        node_timer_set(n, &ev->hold, NUM_MAX(until, node_now(n) + 1));
+    }
+}
+
+/* ---- arrival -------------------------------------------------------------------------------- */
+
+/* returns: 0, or an error of what came, and nothing of it counts. */
+static int node_ev_inbox_read(struct node *n, struct node_ev_inbox *in, struct bytes body)
+{
+    struct bytes_reader count = bytes_reader_of(body);
+    unsigned items = 0;
+    while (count.left > 0 && !count.failed && items <= NODE_EV_REGIONS) {
+        (void)bytes_take_bytes(&count, n->options.limits.proposal_bytes);
+        items++;
+    }
+    if (count.failed || items == 0 || items > NODE_EV_REGIONS) {
+        return ERR_PROTOCOL;
+    }
+    TRY(buf_append(&in->body, body.data, body.size));
+    in->items = alloc_get_zeroed(node_alloc(n), items, sizeof *in->items);
+    if (in->items == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    in->count = items;
+    struct bytes_reader r = bytes_reader_of(buf_view(&in->body));
+    int err = 0;
+    for (unsigned i = 0; i < items; i++) { /* all, so that all can be released */
+        struct node_ev_item *item = &in->items[i];
+        struct bytes raw = bytes_take_bytes(&r, n->options.limits.proposal_bytes);
+        node_ev_fragment_init(&item->f, node_alloc(n));
+        err = err != 0 ? err : node_ev_fragment_decode(&item->f, raw);
+        if (err == 0 && (item->f.flags != 0 || item->f.region >= NODE_EV_REGIONS)) {
+            err = ERR_PROTOCOL;
+        }
+    }
+    return err;
+}
+
+/* The sender has seen all this, and now it is not behind for what this node has of it. */
+static void node_ev_inbox_learn(struct node *n, struct node_ev_peer *p)
+{
+    for (unsigned i = 0; i < p->in.count; i++) {
+        const struct node_ev_fragment *f = &p->in.items[i].f;
+        node_ev_learn(n, p, f->region, &f->before);
+        node_ev_learn(n, p, f->region, &f->seen);
+    }
+}
+
+void node_ev_push_serve(struct node *n, struct node_request request, struct bytes body)
+{
+    struct node_ev_peer *p = node_ev_peer_of(n, request.peer);
+    if (p == NULL || !node_ev_ready(n)) {
+        node_answer(n, request, p == NULL ? ERR_INVALID : ERR_UNAVAILABLE, bytes_of(NULL, 0), NULL);
+        return;
+    }
+    if (p->in.busy) { /* of an earlier connection, and still being joined */
+        node_answer(n, request, ERR_BUSY, bytes_of(NULL, 0), NULL);
+        return;
+    }
+    int err = node_ev_inbox_read(n, &p->in, body);
+    if (err != 0) {
+        node_ev_inbox_reset(n, &p->in);
+        node_answer(n, request, err, bytes_of(NULL, 0), NULL);
+        return;
+    }
+    p->in.busy = true;
+    p->in.request = request;
+    p->in.until_us = node_now(n) + NODE_EV_HOLD_US;
+    node_ev_of(n)->active = true;
+    node_ev_inbox_learn(n, p);
+    node_ev_run_soon(n);
+    node_ev_tick_soon(n);
+}
