@@ -300,6 +300,8 @@ struct crdt_view {
 };
 /* Goes to the first entry of the record of that key. returns: whether there is one. */
 bool crdt_view_record(const struct crdt_state *s, struct bytes key, struct crdt_view *v);
+/* Goes to the entry of the least dot. returns: whether there is one. */
+bool crdt_view_first(const struct crdt_state *s, struct crdt_view *v);
 /* Goes on in the same record, by dot. returns: false after its last. */
 bool crdt_view_next(struct crdt_view *v);
 /* What join(s, delta) takes away from s, by dot. at: zeroed to begin with.
@@ -320,8 +322,6 @@ struct crdt_key_parts {
 };
 /* returns: 0, ERR_PROTOCOL, ERR_TOO_LARGE, ERR_LEVEL. */
 int crdt_key_parts_of(struct bytes key, struct crdt_key_parts *out);
-/* returns: whether an entry of a record of that type says that the element is not there. */
-bool crdt_entry_says_removed(uint8_t type, struct bytes payload);
 
 /* ---- Values. Each reads the type at the end of path; nothing there reads as the neutral value.
  * Views last until the state changes. */

@@ -54,6 +54,11 @@ bool crdt_view_record(const struct crdt_state *s, struct bytes key, struct crdt_
     return r != NULL && crdt_view_of(crdt_entry_first(r), v);
 }
 
+bool crdt_view_first(const struct crdt_state *s, struct crdt_view *v)
+{
+    return crdt_view_of((const struct crdt_entry *)crdt_tree_first(s->by_dot), v);
+}
+
 bool crdt_view_next(struct crdt_view *v)
 {
     return crdt_view_of(crdt_entry_next(v->at), v);
@@ -93,9 +98,4 @@ int crdt_key_parts_of(struct bytes key, struct crdt_key_parts *out)
         out->at[i] = (uint32_t)(key.size - r.left);
     }
     return 0;
-}
-
-bool crdt_entry_says_removed(uint8_t type, struct bytes payload)
-{
-    return type == CRDT_RW_SET && payload.size == 1 && payload.data[0] == 0;
 }

@@ -158,6 +158,9 @@ struct node_ev_op {
  * map's field, anything on a bounded counter. The caller has these named first, by
  * NODE_QUERY_EV_NAMES, and lets one such operation a key be under way at a time. */
 bool node_ev_op_needs_hints(const struct node_ev_op *op);
+/* Appends to hints the account that an operation on a bounded counter writes, which is not there
+ * before the first; of other types nothing. self: who this node is. */
+int node_ev_op_accounts(const struct node_ev_op *op, struct crdt_actor self, struct buf *hints);
 /* Appends the body. returns: 0, ERR_INVALID, ERR_TOO_LARGE, ERR_BAD_NAME. */
 int node_ev_update_encode(const struct node_ev_op *ops, unsigned count, uint64_t wall_us,
                           struct buf *out);

@@ -5,7 +5,7 @@
  * of their regions. Bytes only: what is done with them is in eventual_write.c and eventual_join.c.
  */
 #include "base/num.h"
-#include "server/node/eventual_internal.h"
+#include "server/node/eventual_ops_internal.h"
 #include "wire/api.h"
 
 #define NODE_EV_FORMAT 1u
@@ -212,6 +212,28 @@ int node_ev_record_begin(struct bytes raw, struct node_ev_cursor *entries,
     *entries = (struct node_ev_cursor){.r = entries_at, .left = live};
     *removals = (struct node_ev_cursor){.r = removals_at, .left = gone};
     return 0;
+}
+
+bool node_ev_record_raw(struct node_ev_cursor *entries, struct node_ev_entry *out,
+                        struct bytes *raw)
+{
+    const uint8_t *from = entries->r.at;
+    bool more = node_ev_record_entry(entries, out);
+    *raw = bytes_of(from, (size_t)(entries->r.at - from));
+    return more;
+}
+
+int node_ev_dot_put(struct buf *out, struct crdt_dot dot)
+{
+    (void)buf_put_u32(out, dot.actor.node);
+    (void)buf_put_u64(out, dot.actor.epoch);
+    return buf_put_u64(out, dot.counter);
+}
+
+int node_ev_entry_put(struct buf *out, struct crdt_dot dot, struct bytes payload)
+{
+    TRY(node_ev_dot_put(out, dot));
+    return buf_put_bytes(out, payload);
 }
 
 int node_ev_record_load(struct crdt_state *s, struct bytes record_key, struct bytes raw)

@@ -215,6 +215,7 @@ struct node_counters {
     uint64_t snapshots_installed;
     uint64_t forwards;
     uint64_t dropped_messages;
+    uint64_t ev_conflicts; /* dots with two meanings */
 };
 
 struct node_fx_ring {

@@ -47,6 +47,7 @@ enum node_key_kind {
     NODE_KEY_EV_SELF = 0x50,   /* own group: one, which actor this node is */
     NODE_KEY_EV_REGION = 0x51, /* own group: region u8 */
     NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */
+    NODE_KEY_EV_TYPES = 0x53,  /* own group: as EV_RECORD, the record key cut before a type */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 

@@ -1,0 +1,103 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: a set of names, each numbered by when it came, found by hash.
+ */
+#include "base/hash.h"
+#include "base/num.h"
+#include "server/node/eventual_ops_internal.h"
+
+#define NODE_EV_NAMES_FIRST 8u
+
+void node_ev_names_init(struct node_ev_names *names, const struct alloc *alloc)
+{
+    *names = (struct node_ev_names){0};
+    buf_init(&names->bytes, alloc, NODE_EV_NAMES_BYTES_MAX);
+}
+
+void node_ev_names_release(struct node_ev_names *names)
+{
+    const struct alloc *alloc = &names->bytes.alloc;
+    alloc_put(alloc, names->items, names->cap * sizeof *names->items);
+    alloc_put(alloc, names->slots, 2 * (size_t)names->cap * sizeof *names->slots);
+    buf_release(&names->bytes);
+    names->items = NULL;
+    names->slots = NULL;
+    names->count = 0;
+    names->cap = 0;
+}
+
+static void node_ev_names_link(struct node_ev_names *names, uint32_t i)
+{
+    uint32_t slot = (uint32_t)names->items[i].hash & names->mask;
+    while (names->slots[slot] != 0) {
+        slot = (slot + 1) & names->mask;
+    }
+    names->slots[slot] = i + 1;
+}
+
+/* Twice as many slots as names: a search soon comes to a free one. */
+static int node_ev_names_grow(struct node_ev_names *names)
+{
+    const struct alloc *alloc = &names->bytes.alloc;
+    uint32_t cap = NUM_MAX(names->cap * 2, NODE_EV_NAMES_FIRST);
+    struct node_ev_name *items = alloc_get_zeroed(alloc, cap, sizeof *items);
+    uint32_t *slots = alloc_get_zeroed(alloc, 2 * (size_t)cap, sizeof *slots);
+    if (items == NULL || slots == NULL) {
+        alloc_put(alloc, items, cap * sizeof *items);
+        alloc_put(alloc, slots, 2 * (size_t)cap * sizeof *slots);
+        return ERR_NO_MEMORY;
+    }
+    if (names->count > 0) {
+        memcpy(items, names->items, names->count * sizeof *items);
+    }
+    alloc_put(alloc, names->items, names->cap * sizeof *items);
+    alloc_put(alloc, names->slots, 2 * (size_t)names->cap * sizeof *slots);
+    names->items = items;
+    names->slots = slots;
+    names->cap = cap;
+    names->mask = 2 * cap - 1;
+    for (uint32_t i = 0; i < names->count; i++) {
+        node_ev_names_link(names, i);
+    }
+    return 0;
+}
+
+struct bytes node_ev_names_at(const struct node_ev_names *names, uint32_t i)
+{
+    ASSERT(i < names->count);
+    return bytes_of(names->bytes.data + names->items[i].at, names->items[i].size);
+}
+
+uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name)
+{
+    uint64_t hash = hash_of(name, 0);
+    if (names->count == 0) {
+        return NODE_EV_NAME_NONE;
+    }
+    for (uint32_t slot = (uint32_t)hash & names->mask; names->slots[slot] != 0;
+         slot = (slot + 1) & names->mask) {
+        uint32_t i = names->slots[slot] - 1;
+        if (names->items[i].hash == hash && bytes_equal(node_ev_names_at(names, i), name)) {
+            return i;
+        }
+    }
+    return NODE_EV_NAME_NONE;
+}
+
+int node_ev_names_add(struct node_ev_names *names, struct bytes name)
+{
+    if (node_ev_names_find(names, name) != NODE_EV_NAME_NONE) {
+        return 0;
+    }
+    if (names->count == names->cap) {
+        TRY(node_ev_names_grow(names));
+    }
+    size_t at = names->bytes.size;
+    TRY(buf_append(&names->bytes, name.data, name.size));
+    names->items[names->count] =
+        (struct node_ev_name){hash_of(name, 0), (uint32_t)at, (uint32_t)name.size};
+    node_ev_names_link(names, names->count);
+    names->count++;
+    return 0;
+}

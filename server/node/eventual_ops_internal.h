@@ -1,0 +1,160 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the operations of eventual mode's own group share. They work on a store that is given to
+ * them: the state of the group in a node (eventual_write.c), a plain table in tests.
+ *
+ * Types. Which types of value lie at a key and at each name under it cannot be told from the few
+ * records that an operation reads, so it is kept: EV_TYPES counts, for each place where a type
+ * stands in record keys, the records with live entries by that type. It follows from the records,
+ * does not travel, and is changed with them by these operations alone.
+ *
+ * threads: the loop thread.
+ */
+#ifndef HOLDFAST_SERVER_NODE_EVENTUAL_OPS_INTERNAL_H
+#define HOLDFAST_SERVER_NODE_EVENTUAL_OPS_INTERNAL_H
+
+#include "server/node/eventual_internal.h"
+
+/* Names of all records of one command: fits node_keys with their lengths. */
+#define NODE_EV_NAMES_BYTES_MAX (7u << 19)
+/* A body of fragments so short cannot name more: each record has at most ten names. */
+#define NODE_EV_JOIN_SMALL_BYTES (256u << 10)
+/* A register's value, and a record that an operation may still add to without replacing anything:
+ * what several nodes had room for at the same time must fit a fragment. */
+#define NODE_EV_VALUE_BYTES_MAX (32u << 10)
+#define NODE_EV_RECORD_BYTES_MAX (256u << 10)
+#define NODE_EV_RECORD_BYTES_MIN 9u /* of an EV_RECORD: no entries, no removals */
+/* How far ahead of this node's clock another's may be and still push this node's times forward. */
+#define NODE_EV_DRIFT_US (24u * 3600u * UINT64_C(1000000))
+
+/* ---- the store ------------------------------------------------------------------------------ */
+
+struct node_ev_store {
+    void *ctx;
+    const struct alloc *alloc;
+    uint32_t self;
+    uint64_t log_time_us;
+    /* value: a view valid until the next call. returns: 0 or ERR_NOT_FOUND. */
+    int (*get)(void *ctx, struct bytes name, struct bytes *value);
+    int (*put)(void *ctx, struct bytes name, struct bytes value); /* 0 or ERR_NO_MEMORY */
+    int (*del)(void *ctx, struct bytes name);
+    /* The region as it is; a view until changed. */
+    const struct node_ev_region *(*region)(void *ctx, uint8_t region);
+    /* The region's record was put. */
+    void (*changed)(void *ctx, uint8_t region, struct bytes raw);
+    void (*note)(void *ctx, uint8_t region, bool local, struct bytes fragment);
+    /* One dot with two meanings was found: two nodes were one actor. */
+    void (*conflict)(void *ctx, struct crdt_dot dot);
+    void (*doubt)(void *ctx, const char *why);
+};
+
+/* ---- names (eventual_names.c): each once, numbered in the order they came ------------------- */
+
+struct node_ev_name {
+    uint64_t hash;
+    uint32_t at;
+    uint32_t size;
+};
+struct node_ev_names {
+    struct buf bytes;
+    struct node_ev_name *items;
+    uint32_t count;
+    uint32_t cap;
+    uint32_t *slots; /* number + 1 by hash; 0: free */
+    uint32_t mask;
+};
+#define NODE_EV_NAME_NONE UINT32_MAX
+void node_ev_names_init(struct node_ev_names *names, const struct alloc *alloc);
+void node_ev_names_release(struct node_ev_names *names);
+/* returns: 0, ERR_NO_MEMORY, ERR_TOO_LARGE. */
+int node_ev_names_add(struct node_ev_names *names, struct bytes name);
+/* returns: its number or NODE_EV_NAME_NONE. */
+uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name);
+struct bytes node_ev_names_at(const struct node_ev_names *names, uint32_t i); /* until the next add
+                                                                               */
+
+/* ---- types (eventual_types.c) --------------------------------------------------------------- */
+
+/* The counts of one EV_TYPES record. */
+struct node_ev_counts {
+    uint64_t of[CRDT_TYPES + 1]; /* by type */
+    bool loaded;
+    bool changed;
+};
+/* Those of a command. names: of EV_TYPES records. */
+struct node_ev_types {
+    struct node_ev_names names;
+    struct node_ev_counts *items;
+    uint32_t cap;
+};
+void node_ev_types_init(struct node_ev_types *t, const struct alloc *alloc);
+void node_ev_types_release(struct node_ev_types *t);
+/* The name of the place where the type of a record's key, or of a name on its path, stands: cut:
+ * how many bytes of the record key come before it. into: NODE_NAME_BYTES_MAX. returns: empty if the
+ * name is too large. */
+struct bytes node_ev_types_name(uint8_t region, struct bytes key, struct bytes cut, uint8_t *into);
+/* Names the places of a record. returns: 0, ERR_NO_MEMORY, ERR_TOO_LARGE, ERR_INVALID. */
+int node_ev_types_add(struct node_ev_types *t, struct bytes record_name);
+/* What lies at the place of that name, read if it was not yet; *out until the next call.
+ * returns: 0, ERR_NO_MEMORY, ERR_CORRUPT. */
+int node_ev_types_get(struct node_ev_types *t, const struct node_ev_store *store, struct bytes name,
+                      struct node_ev_counts **out);
+/* A record came to have live entries, or lost its last. */
+int node_ev_types_change(struct node_ev_types *t, const struct node_ev_store *store,
+                         struct bytes record_name, bool live);
+int node_ev_types_write(struct node_ev_types *t, const struct node_ev_store *store);
+
+/* ---- bodies (eventual_body.c) --------------------------------------------------------------- */
+
+struct node_ev_parsed {
+    struct bytes space;
+    struct bytes name;
+    struct crdt_path path;
+    struct crdt_op op;
+    struct bytes hints;
+    uint32_t hints_count;
+};
+struct node_ev_body {
+    uint64_t wall_us;
+    uint32_t left;
+    struct bytes_reader r;
+};
+int node_ev_body_begin(struct bytes body, struct node_ev_body *b);
+/* returns: 0, ERR_INVALID; ERR_NOT_FOUND after the last. */
+int node_ev_body_next(struct node_ev_body *b, struct node_ev_parsed *out);
+bool node_ev_hint_next(struct bytes_reader *hints, struct bytes *record_key);
+
+/* What a command names: its records, the places of types in them, its regions as bits. Refused
+ * with ERR_TOO_LARGE where it is more than NODE_EV_NAMES_BYTES_MAX together. */
+struct node_ev_scope {
+    struct node_ev_names records;
+    struct node_ev_types types;
+    uint64_t regions;
+};
+void node_ev_scope_init(struct node_ev_scope *s, const struct alloc *alloc);
+void node_ev_scope_release(struct node_ev_scope *s);
+/* returns: 0 or what the command is refused with. */
+int node_ev_update_scope(struct bytes body, struct node_ev_scope *s);
+int node_ev_join_scope(struct bytes body, struct node_ev_scope *s);
+int node_ev_drop_scope(struct bytes body, struct node_ev_scope *s);
+
+/* The start of this node's actor. returns: false: no actor. */
+bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
+
+/* ---- operations (eventual_update.c, eventual_join.c) ---------------------------------------- */
+
+/* As node_op's apply. */
+int node_ev_update(const struct node_ev_store *store, struct bytes body, struct buf *reply);
+int node_ev_join(const struct node_ev_store *store, struct bytes body, struct buf *reply);
+int node_ev_drop(const struct node_ev_store *store, struct bytes body, struct buf *reply);
+
+/* ---- small things ---------------------------------------------------------------------------- */
+
+int node_ev_dot_put(struct buf *out, struct crdt_dot dot);
+int node_ev_entry_put(struct buf *out, struct crdt_dot dot, struct bytes payload);
+/* The next entry with the bytes it is stored as. returns: false after the last. */
+bool node_ev_record_raw(struct node_ev_cursor *entries, struct node_ev_entry *out,
+                        struct bytes *raw);
+
+#endif

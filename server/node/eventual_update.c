@@ -1,0 +1,621 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: operations made here. All of a command are made, one after the other, on states
+ * that hold the few records they touch and the context of the whole region; then everything is
+ * encoded; then it is written. Whatever is refused is refused before anything was.
+ *
+ * Dots. An operation that changes something takes the actor's next dot in the region: one above the
+ * last in the region's context, which holds all of them. One that changes nothing takes none, so an
+ * actor's counters have no gaps.
+ *
+ * Time. An operation's time is the later of this node's clock and one above the latest time seen in
+ * the region: what is written after something was seen counts as later than it, although clocks
+ * differ, and although what was seen is gone by now. A clock that is far ahead (NODE_EV_DRIFT_US)
+ * does not count for that, neither another node's nor this one's own of former times. Its values
+ * win in their registers as long as nobody has seen them, and lose against whoever writes having
+ * seen them, for the kernel takes one above the observed winner.
+ */
+#include "base/num.h"
+#include "server/node/eventual_ops_internal.h"
+#include "store/kv.h"
+
+/* A removal's dot, for a record; chained from the record's newest to its oldest. */
+struct node_ev_gone {
+    struct crdt_dot dot;
+    uint32_t before; /* number + 1 of the one before */
+};
+/* A record of the command, by its number in the scope. */
+struct node_ev_touch {
+    uint32_t key;  /* number of the state that it is in */
+    uint32_t gone; /* number + 1 of its newest removal */
+    uint32_t gone_count;
+    uint32_t operation; /* number + 1 of the last that changed it */
+    uint64_t bytes;     /* about what it takes */
+    bool loaded;
+    bool live;
+    size_t value_at; /* of what is to be written */
+    size_t value_bytes;
+};
+struct node_ev_made_key {
+    struct bytes space;
+    struct bytes name;
+    uint32_t region; /* number in regions */
+    struct crdt_state s;
+};
+struct node_ev_made_region {
+    uint8_t region;
+    const struct node_ev_region *old;
+    struct node_ev_region now;
+    struct crdt_context seen; /* of the deltas */
+    uint64_t last;            /* counter */
+    struct buf fragment;
+};
+struct node_ev_making {
+    const struct node_ev_store *store;
+    struct crdt_limits limits;
+    struct crdt_actor actor;
+    uint64_t wall_us;
+    uint32_t operations;
+    struct node_ev_scope scope;
+    struct node_ev_touch *touches; /* by scope.records */
+    struct node_ev_made_key *keys;
+    uint32_t keys_count;
+    struct node_ev_made_region *regions;
+    uint32_t regions_count;
+    struct node_ev_gone *gone;
+    uint32_t gone_count;
+    uint32_t gone_cap;
+    uint32_t *hit; /* records that the operation under way changes; as many as touches */
+    uint32_t hit_count;
+    struct buf key;    /* of the operation under way: space and name */
+    struct buf name;   /* of a record */
+    struct buf values; /* to be written */
+    struct buf value;  /* of a fragment's record */
+};
+
+/* ---- what a command works on ---------------------------------------------------------------- */
+
+static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_store *store,
+                               struct bytes body)
+{
+    struct node_ev_body b;
+    *m = (struct node_ev_making){.store = store, .limits = crdt_limits_default()};
+    m->limits.value_bytes_max = NODE_EV_VALUE_BYTES_MAX;
+    node_ev_scope_init(&m->scope, store->alloc);
+    buf_init(&m->key, store->alloc, NODE_NAME_BYTES_MAX);
+    buf_init(&m->name, store->alloc, NODE_EV_FRAGMENT_MAX);
+    buf_init(&m->values, store->alloc, SIZE_MAX / 2);
+    buf_init(&m->value, store->alloc, NODE_EV_FRAGMENT_MAX);
+    TRY(node_ev_body_begin(body, &b));
+    m->operations = b.left;
+    m->wall_us = b.wall_us;
+    TRY(node_ev_update_scope(body, &m->scope));
+    if (!node_ev_self_actor(store, &m->actor)) {
+        return ERR_UNAVAILABLE;
+    }
+    uint32_t records = NUM_MAX(m->scope.records.count, 1);
+    m->touches = alloc_get_zeroed(store->alloc, records, sizeof *m->touches);
+    m->hit = alloc_get_zeroed(store->alloc, records, sizeof *m->hit);
+    m->keys = alloc_get_zeroed(store->alloc, m->operations, sizeof *m->keys);
+    m->regions = alloc_get_zeroed(store->alloc, m->operations, sizeof *m->regions);
+    if (m->touches == NULL || m->hit == NULL || m->keys == NULL || m->regions == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    return 0;
+}
+
+static void node_ev_making_release(struct node_ev_making *m)
+{
+    const struct alloc *alloc = m->store->alloc;
+    uint32_t records = NUM_MAX(m->scope.records.count, 1);
+    for (uint32_t i = 0; i < m->keys_count; i++) {
+        crdt_state_release(&m->keys[i].s);
+    }
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        crdt_context_release(&m->regions[i].now.seen);
+        crdt_context_release(&m->regions[i].seen);
+        buf_release(&m->regions[i].fragment);
+    }
+    alloc_put(alloc, m->touches, records * sizeof *m->touches);
+    alloc_put(alloc, m->hit, records * sizeof *m->hit);
+    alloc_put(alloc, m->keys, m->operations * sizeof *m->keys);
+    alloc_put(alloc, m->regions, m->operations * sizeof *m->regions);
+    alloc_put(alloc, m->gone, m->gone_cap * sizeof *m->gone);
+    buf_release(&m->key);
+    buf_release(&m->name);
+    buf_release(&m->values);
+    buf_release(&m->value);
+    node_ev_scope_release(&m->scope);
+}
+
+/* returns: the region's number, or an error below 0. */
+static int node_ev_making_region(struct node_ev_making *m, uint8_t region, uint32_t *number)
+{
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        if (m->regions[i].region == region) {
+            *number = i;
+            return 0;
+        }
+    }
+    struct node_ev_made_region *r = &m->regions[m->regions_count];
+    r->region = region;
+    r->old = m->store->region(m->store->ctx, region);
+    r->now.time_us = r->old->time_us;
+    r->now.digest = r->old->digest;
+    crdt_context_init(&r->now.seen, m->store->alloc);
+    crdt_context_init(&r->seen, m->store->alloc);
+    buf_init(&r->fragment, m->store->alloc, NODE_EV_FRAGMENT_MAX);
+    *number = m->regions_count++;
+    return crdt_context_join(&r->now.seen, &r->old->seen);
+}
+
+static int node_ev_making_key(struct node_ev_making *m, const struct node_ev_parsed *op,
+                              uint32_t *number)
+{
+    for (uint32_t i = 0; i < m->keys_count; i++) {
+        if (bytes_equal(m->keys[i].name, op->name) && bytes_equal(m->keys[i].space, op->space)) {
+            *number = i;
+            return 0;
+        }
+    }
+    struct node_ev_made_key *k = &m->keys[m->keys_count];
+    TRY(node_ev_making_region(m, node_ev_region(op->name), &k->region));
+    k->space = op->space;
+    k->name = op->name;
+    crdt_state_init(&k->s, m->store->alloc);
+    *number = m->keys_count++;
+    return 0;
+}
+
+/* returns: the record's number in the scope, or NODE_EV_NAME_NONE if the command did not name it.
+ */
+static uint32_t node_ev_making_touch(struct node_ev_making *m, uint32_t key,
+                                     struct bytes record_key)
+{
+    uint8_t region = m->regions[m->keys[key].region].region;
+    buf_clear(&m->name);
+    if (node_ev_record_name(region, buf_view(&m->key), record_key, &m->name) != 0) {
+        return NODE_EV_NAME_NONE;
+    }
+    return node_ev_names_find(&m->scope.records, buf_view(&m->name));
+}
+
+/* A dot of this node's actor that the region's context does not hold was made by somebody else. */
+static int node_ev_making_trust(struct node_ev_making *m, const struct node_ev_made_key *k,
+                                struct bytes record_key)
+{
+    struct crdt_view v;
+    uint64_t last = crdt_context_last(&m->regions[k->region].now.seen, m->actor);
+    for (bool more = crdt_view_record(&k->s, record_key, &v); more; more = crdt_view_next(&v)) {
+        if (crdt_actor_compare(v.dot.actor, m->actor) == 0 && v.dot.counter > last) {
+            m->store->doubt(m->store->ctx, "a record holds dots that were not made here");
+            return ERR_UNAVAILABLE;
+        }
+    }
+    return 0;
+}
+
+static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct bytes record_key)
+{
+    struct node_ev_made_key *k = &m->keys[key];
+    struct crdt_view v;
+    struct bytes raw;
+    uint32_t i = node_ev_making_touch(m, key, record_key);
+    ASSERT(i != NODE_EV_NAME_NONE);
+    struct node_ev_touch *t = &m->touches[i];
+    if (t->loaded) {
+        return 0;
+    }
+    t->loaded = true;
+    t->key = key;
+    if (m->store->get(m->store->ctx, buf_view(&m->name), &raw) != 0) {
+        return 0;
+    }
+    t->bytes = raw.size;
+    TRY(node_ev_record_load(&k->s, record_key, raw));
+    t->live = crdt_view_record(&k->s, record_key, &v);
+    return node_ev_making_trust(m, k, record_key);
+}
+
+static int node_ev_making_load_all(struct node_ev_making *m, uint32_t key,
+                                   const struct node_ev_parsed *op)
+{
+    struct bytes_reader hints = bytes_reader_of(op->hints);
+    struct bytes record_key;
+    uint8_t type = op->path.types[op->path.count];
+    if (type != CRDT_MAP && type != CRDT_BOUNDED) {
+        buf_clear(&m->value);
+        TRY(crdt_op_record(&op->path, &op->op, &m->value));
+        TRY(node_ev_making_load(m, key, buf_view(&m->value)));
+    }
+    while (node_ev_hint_next(&hints, &record_key)) {
+        TRY(node_ev_making_load(m, key, record_key));
+    }
+    return 0;
+}
+
+/* ---- one operation -------------------------------------------------------------------------- */
+
+/* Refuses a path whose names have other types, and a key that has no room for one record more:
+ * *full. */
+static int node_ev_making_types(struct node_ev_making *m, uint32_t key,
+                                const struct node_ev_parsed *op, bool *full)
+{
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    uint8_t region = m->regions[m->keys[key].region].region;
+    struct node_ev_counts *c;
+    size_t at = 0;
+    buf_clear(&m->value);
+    TRY(crdt_op_range(&op->path, &op->op, &m->value));
+    for (uint32_t i = 0; i <= op->path.count; i++) {
+        struct bytes cut = bytes_of(m->value.data, at);
+        struct bytes name = node_ev_types_name(region, buf_view(&m->key), cut, raw);
+        uint8_t type = op->path.types[i];
+        bool other = false;
+        TRY(node_ev_types_get(&m->scope.types, m->store, name, &c));
+        for (uint8_t one = 1; one <= CRDT_TYPES; one++) {
+            other = other || c->of[one] > 0;
+        }
+        if (other && (type > CRDT_TYPES || c->of[type] == 0)) {
+            return ERR_WRONG_TYPE;
+        }
+        *full = i > 0 ? *full : type <= CRDT_TYPES && c->of[type] >= m->limits.elements_max;
+        at += i < op->path.count ? 3 + op->path.names[i].size : 0;
+    }
+    return 0;
+}
+
+static int node_ev_making_gone(struct node_ev_making *m, struct node_ev_touch *t,
+                               struct crdt_dot dot)
+{
+    if (m->gone_count == m->gone_cap) {
+        uint32_t cap = NUM_MAX(m->gone_cap * 2, 16);
+        struct node_ev_gone *grown = alloc_get_zeroed(m->store->alloc, cap, sizeof *grown);
+        if (grown == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        if (m->gone_count > 0) {
+            memcpy(grown, m->gone, m->gone_count * sizeof *grown);
+        }
+        alloc_put(m->store->alloc, m->gone, m->gone_cap * sizeof *grown);
+        m->gone = grown;
+        m->gone_cap = cap;
+    }
+    m->gone[m->gone_count++] = (struct node_ev_gone){dot, t->gone};
+    t->gone = m->gone_count;
+    t->gone_count++;
+    return 0;
+}
+
+/* Notes that the operation changes a record. *first: it had not yet. */
+static int node_ev_making_hit(struct node_ev_making *m, uint32_t key, struct bytes record_key,
+                              uint32_t operation, struct node_ev_touch **out, bool *first)
+{
+    uint32_t i = node_ev_making_touch(m, key, record_key);
+    if (i == NODE_EV_NAME_NONE || !m->touches[i].loaded) {
+        return ERR_UNAVAILABLE; /* accounts of another actor than this one were named */
+    }
+    *out = &m->touches[i];
+    *first = (*out)->operation != operation + 1;
+    if (*first) {
+        (*out)->operation = operation + 1;
+        m->hit[m->hit_count++] = i;
+    }
+    return 0;
+}
+
+/* What the delta changes: the record of its entry, and those it takes entries from, which get its
+ * dot as a removal unless its entry is there. */
+static int node_ev_making_effect(struct node_ev_making *m, uint32_t key, uint32_t operation,
+                                 const struct crdt_state *delta, struct crdt_dot dot)
+{
+    struct node_ev_touch *t = NULL;
+    struct crdt_replaced gone = {0};
+    struct crdt_view entry;
+    bool first;
+    bool in_place = false;
+    bool puts = crdt_view_first(delta, &entry);
+    m->hit_count = 0;
+    if (puts) {
+        TRY(node_ev_making_hit(m, key, entry.key, operation, &t, &first));
+        t->bytes += entry.payload.size + 24;
+    }
+    while (crdt_replaced_next(&m->keys[key].s, delta, &gone)) {
+        struct node_ev_touch *from;
+        TRY(node_ev_making_hit(m, key, gone.view.key, operation, &from, &first));
+        in_place = in_place || from == t;
+        if (first) {
+            TRY(node_ev_making_gone(m, from, dot));
+        }
+    }
+    return puts && !in_place && t->bytes > NODE_EV_RECORD_BYTES_MAX ? ERR_TOO_LARGE : 0;
+}
+
+/* Joins the delta into what the command has so far. */
+static int node_ev_making_take(struct node_ev_making *m, uint32_t key, uint32_t operation,
+                               const struct crdt_state *delta, const struct crdt_op *op)
+{
+    struct node_ev_made_key *k = &m->keys[key];
+    struct node_ev_made_region *r = &m->regions[k->region];
+    struct crdt_view v;
+    TRY(node_ev_making_effect(m, key, operation, delta, op->dot));
+    TRY(crdt_join(&k->s, delta));
+    TRY(crdt_context_join(&r->seen, &delta->seen));
+    r->now.time_us = op->time_us;
+    r->last = op->dot.counter;
+    for (uint32_t i = 0; i < m->hit_count; i++) {
+        struct node_ev_touch *t = &m->touches[m->hit[i]];
+        struct bytes name = node_ev_names_at(&m->scope.records, m->hit[i]);
+        struct bytes record_key =
+            bytes_of(name.data + 4 + m->key.size, name.size - 4 - m->key.size);
+        bool live = crdt_view_record(&k->s, record_key, &v);
+        if (live != t->live) {
+            t->live = live;
+            TRY(node_ev_types_change(&m->scope.types, m->store, name, live));
+        }
+    }
+    return 0;
+}
+
+static uint64_t node_ev_making_time(const struct node_ev_making *m, uint64_t seen_us)
+{
+    uint64_t most;
+    bool far = num_add_u64(m->wall_us, NODE_EV_DRIFT_US, &most) && seen_us > most;
+    return far || seen_us == UINT64_MAX ? m->wall_us : NUM_MAX(m->wall_us, seen_us + 1);
+}
+
+static int node_ev_making_delta(struct node_ev_making *m, uint32_t key, uint32_t operation,
+                                struct node_ev_parsed *op, bool *changed)
+{
+    struct node_ev_made_region *r = &m->regions[m->keys[key].region];
+    struct crdt_state *s = &m->keys[key].s;
+    struct crdt_state delta;
+    uint64_t last = crdt_context_last(&r->now.seen, m->actor);
+    bool full = false;
+    if (last == UINT64_MAX) {
+        return ERR_OVERFLOW;
+    }
+    op->op.dot = (struct crdt_dot){m->actor, last + 1};
+    op->op.time_us = node_ev_making_time(m, r->now.time_us);
+    TRY(node_ev_making_types(m, key, op, &full));
+    crdt_state_init(&delta, m->store->alloc);
+    s->seen = r->now.seen; /* lent: a state of these records that has seen all of the region */
+    int err = crdt_delta(s, &op->path, &op->op, &m->limits, &delta);
+    if (err == 0 && full && delta.entries > 0 && delta.seen.count == 1 &&
+        delta.seen.ranges[0].from == delta.seen.ranges[0].to) {
+        err = ERR_TOO_LARGE;
+    }
+    *changed = err == 0 && delta.seen.count > 0;
+    if (*changed) {
+        err = node_ev_making_take(m, key, operation, &delta, &op->op);
+    }
+    r->now.seen = s->seen;
+    crdt_context_init(&s->seen, m->store->alloc);
+    crdt_state_release(&delta);
+    return err;
+}
+
+static int node_ev_making_op(struct node_ev_making *m, uint32_t operation,
+                             struct node_ev_parsed *op, bool *changed)
+{
+    uint32_t key;
+    buf_clear(&m->key);
+    TRY(node_ev_key(op->space, op->name, &m->key));
+    TRY(node_ev_making_key(m, op, &key));
+    TRY(node_ev_making_load_all(m, key, op));
+    return node_ev_making_delta(m, key, operation, op, changed);
+}
+
+/* ---- what is written ------------------------------------------------------------------------ */
+
+/* The record's entries, their number first, and the digest of what changed. kept: NULL, or only
+ * those whose dots are in it, without the digest. */
+static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, struct bytes old,
+                                  const struct crdt_context *kept, struct buf *out)
+{
+    const struct node_ev_made_key *k = &m->keys[m->touches[touch].key];
+    struct hash_digest *digest = &m->regions[k->region].now.digest;
+    struct bytes name = node_ev_names_at(&m->scope.records, touch);
+    size_t head = 4 + 2 + k->space.size + k->name.size;
+    struct node_ev_cursor entries;
+    struct node_ev_cursor removals;
+    struct node_ev_entry e;
+    struct bytes raw;
+    struct crdt_view v;
+    uint32_t count = 0;
+    size_t count_at = out->size;
+    TRY(node_ev_record_begin(old, &entries, &removals));
+    TRY(buf_put_u32(out, 0));
+    bool was = kept == NULL && node_ev_record_raw(&entries, &e, &raw);
+    bool is = crdt_view_record(&k->s, bytes_of(name.data + head, name.size - head), &v);
+    while (was || is) {
+        int order = !was ? 1 : !is ? -1 : crdt_dot_compare(e.dot, v.dot);
+        if (order < 0) {
+            hash_digest_sub(digest, name, raw);
+        } else if (kept == NULL || crdt_context_has(kept, v.dot)) {
+            size_t at = out->size;
+            TRY(node_ev_entry_put(out, v.dot, v.payload));
+            count++;
+            if (order > 0 && kept == NULL) {
+                hash_digest_add(digest, name, bytes_of(out->data + at, out->size - at));
+            }
+        }
+        is = order >= 0 ? crdt_view_next(&v) : is;
+        was = order <= 0 ? node_ev_record_raw(&entries, &e, &raw) : was;
+    }
+    num_put_u32(out->data + count_at, count);
+    return 0;
+}
+
+/* The dots of removals, old and new, their number first. New ones of a record are the actor's and
+ * rise; they are chained backwards. */
+static int node_ev_making_removals(struct node_ev_making *m, uint32_t touch, struct bytes old,
+                                   struct buf *out)
+{
+    const struct node_ev_touch *t = &m->touches[touch];
+    struct node_ev_cursor entries;
+    struct node_ev_cursor removals;
+    struct crdt_dot dot;
+    TRY(node_ev_record_begin(old, &entries, &removals));
+    uint32_t total = removals.left + t->gone_count;
+    TRY(buf_put_u32(out, total));
+    bool more = node_ev_record_removal(&removals, &dot);
+    while (more && crdt_actor_compare(dot.actor, m->actor) <= 0) {
+        TRY(node_ev_dot_put(out, dot));
+        more = node_ev_record_removal(&removals, &dot);
+    }
+    size_t at = out->size;
+    for (uint32_t n = 0; n < t->gone_count; n++) {
+        TRY(node_ev_dot_put(out, (struct crdt_dot){.actor = m->actor}));
+    }
+    uint32_t i = t->gone_count;
+    for (uint32_t g = t->gone; g != 0; g = m->gone[g - 1].before) {
+        num_put_u64(out->data + at + 20 * (size_t)--i + 12, m->gone[g - 1].dot.counter);
+    }
+    while (more) {
+        TRY(node_ev_dot_put(out, dot));
+        more = node_ev_record_removal(&removals, &dot);
+    }
+    return 0;
+}
+
+static int node_ev_making_record(struct node_ev_making *m, uint32_t touch)
+{
+    struct node_ev_touch *t = &m->touches[touch];
+    const struct node_ev_made_key *k = &m->keys[t->key];
+    struct node_ev_made_region *r = &m->regions[k->region];
+    struct bytes name = node_ev_names_at(&m->scope.records, touch);
+    size_t head = 4 + 2 + k->space.size + k->name.size;
+    struct bytes old = {0};
+    (void)m->store->get(m->store->ctx, name, &old);
+    t->value_at = m->values.size;
+    TRY(buf_put_u8(&m->values, 1));
+    TRY(node_ev_making_entries(m, touch, old, NULL, &m->values));
+    TRY(node_ev_making_removals(m, touch, old, &m->values));
+    t->value_bytes = m->values.size - t->value_at;
+    ASSERT(t->value_bytes >
+           NODE_EV_RECORD_BYTES_MIN); /* what was touched has an entry or a removal */
+    if (t->value_bytes > STORE_KV_VALUE_BYTES_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    buf_clear(&m->value);
+    TRY(buf_put_u8(&m->value, 1));
+    TRY(node_ev_making_entries(m, touch, bytes_of(NULL, 0), &r->seen, &m->value));
+    TRY(node_ev_making_removals(m, touch, bytes_of(NULL, 0), &m->value));
+    return node_ev_fragment_record(bytes_of(name.data + 4, head - 4),
+                                   bytes_of(name.data + head, name.size - head),
+                                   buf_view(&m->value), &r->fragment);
+}
+
+/* The fragments' heads. */
+static int node_ev_making_heads(struct node_ev_making *m)
+{
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        struct node_ev_made_region *r = &m->regions[i];
+        if (r->last == 0) {
+            continue;
+        }
+        struct node_ev_fragment f = {.region = r->region, .time_us = r->now.time_us};
+        f.before = r->old->seen;
+        f.seen = r->seen;
+        for (uint32_t t = 0; t < m->scope.records.count; t++) {
+            bool here = m->touches[t].operation != 0 && m->keys[m->touches[t].key].region == i;
+            f.records_count += here;
+        }
+        TRY(node_ev_fragment_head(&f, &r->fragment));
+    }
+    return 0;
+}
+
+static int node_ev_making_encode(struct node_ev_making *m)
+{
+    TRY(node_ev_making_heads(m));
+    for (uint32_t i = 0; i < m->scope.records.count; i++) {
+        if (m->touches[i].operation != 0) {
+            TRY(node_ev_making_record(m, i));
+        }
+    }
+    return 0;
+}
+
+/* From here on nothing is refused. */
+static int node_ev_making_write(struct node_ev_making *m)
+{
+    const struct node_ev_store *store = m->store;
+    for (uint32_t i = 0; i < m->scope.records.count; i++) {
+        const struct node_ev_touch *t = &m->touches[i];
+        struct bytes name = node_ev_names_at(&m->scope.records, i);
+        if (t->operation != 0) {
+            struct bytes value = bytes_of(m->values.data + t->value_at, t->value_bytes);
+            TRY(store->put(store->ctx, name, value));
+        }
+    }
+    TRY(node_ev_types_write(&m->scope.types, store));
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        struct node_ev_made_region *r = &m->regions[i];
+        uint8_t name[2];
+        if (r->last == 0) {
+            continue;
+        }
+        node_ev_region_name(r->region, name);
+        buf_clear(&m->value);
+        TRY(node_ev_region_encode(&r->now, &m->value));
+        TRY(store->put(store->ctx, bytes_of(name, 2), buf_view(&m->value)));
+        store->changed(store->ctx, r->region, buf_view(&m->value));
+        store->note(store->ctx, r->region, true, buf_view(&r->fragment));
+    }
+    return 0;
+}
+
+static int node_ev_making_reply(const struct node_ev_making *m, struct buf *reply)
+{
+    uint16_t regions = 0;
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        regions = (uint16_t)(regions + (m->regions[i].last != 0));
+    }
+    (void)buf_put_u16(reply, regions);
+    for (uint32_t i = 0; i < m->regions_count; i++) {
+        if (m->regions[i].last != 0) {
+            (void)buf_put_u8(reply, m->regions[i].region);
+            (void)node_ev_dot_put(reply, (struct crdt_dot){m->actor, m->regions[i].last});
+        }
+    }
+    return reply->err;
+}
+
+/* *at: the operation that was refused. */
+static int node_ev_making_run(struct node_ev_making *m, struct bytes body, struct buf *reply,
+                              uint16_t *at)
+{
+    struct node_ev_body b;
+    struct node_ev_parsed op;
+    bool changed = false;
+    TRY(node_ev_body_begin(body, &b));
+    (void)buf_put_u16(reply, (uint16_t)m->operations);
+    for (uint32_t i = 0; i < m->operations; i++) {
+        *at = (uint16_t)i;
+        TRY(node_ev_body_next(&b, &op));
+        TRY(node_ev_making_op(m, i, &op, &changed));
+        TRY(buf_put_u8(reply, changed));
+    }
+    TRY(node_ev_making_encode(m));
+    TRY(node_ev_making_reply(m, reply));
+    return node_ev_making_write(m);
+}
+
+int node_ev_update(const struct node_ev_store *store, struct bytes body, struct buf *reply)
+{
+    struct node_ev_making m;
+    int err = node_ev_making_init(&m, store, body);
+    uint16_t at = 0;
+    if (err == 0) {
+        err = node_ev_making_run(&m, body, reply, &at);
+    }
+    if (err != 0) {
+        buf_clear(reply);
+        (void)buf_put_u16(reply, at);
+    }
+    node_ev_making_release(&m);
+    return err;
+}

@@ -1,0 +1,161 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: its operations as commands of the own group. What they do is in
+ * eventual_update.c, eventual_join.c and eventual_drop.c; here they get the group's state to work
+ * on, and the records they name are fetched before.
+ */
+#include "server/node/eventual_ops_internal.h"
+#include "server/node/node_internal.h"
+
+/* ---- the state as a store ------------------------------------------------------------------- */
+
+static int node_ev_sm_get(void *ctx, struct bytes name, struct bytes *value)
+{
+    return node_sm_get(ctx, name, value);
+}
+
+static int node_ev_sm_put(void *ctx, struct bytes name, struct bytes value)
+{
+    return node_sm_put(ctx, name, value);
+}
+
+static int node_ev_sm_del(void *ctx, struct bytes name)
+{
+    return node_sm_del(ctx, name);
+}
+
+static const struct node_ev_region *node_ev_sm_region(void *ctx, uint8_t region)
+{
+    const struct node_sm *sm = ctx;
+    return node_ev_region_get(sm->n, region);
+}
+
+static void node_ev_sm_changed(void *ctx, uint8_t region, struct bytes raw)
+{
+    const struct node_sm *sm = ctx;
+    node_ev_region_changed(sm->n, region, raw);
+}
+
+static void node_ev_sm_note(void *ctx, uint8_t region, bool local, struct bytes fragment)
+{
+    const struct node_sm *sm = ctx;
+    node_ev_note(sm->n, region, local, fragment);
+}
+
+static void node_ev_sm_conflict(void *ctx, struct crdt_dot dot)
+{
+    const struct node_sm *sm = ctx;
+    struct node *n = sm->n;
+    n->counters.ev_conflicts++;
+    log_line(n->options.log, LOG_ERROR, "dot_made_twice",
+             "node=%u actor=%u epoch=%llu counter=%llu", n->self, dot.actor.node,
+             (unsigned long long)dot.actor.epoch, (unsigned long long)dot.counter);
+}
+
+static void node_ev_sm_doubt(void *ctx, const char *why)
+{
+    const struct node_sm *sm = ctx;
+    node_ev_doubt(sm->n, why);
+}
+
+static struct node_ev_store node_ev_store_of(struct node_sm *sm)
+{
+    return (struct node_ev_store){
+        .ctx = sm,
+        .alloc = &sm->n->alloc,
+        .self = sm->n->self,
+        .log_time_us = sm->time_us,
+        .get = node_ev_sm_get,
+        .put = node_ev_sm_put,
+        .del = node_ev_sm_del,
+        .region = node_ev_sm_region,
+        .changed = node_ev_sm_changed,
+        .note = node_ev_sm_note,
+        .conflict = node_ev_sm_conflict,
+        .doubt = node_ev_sm_doubt,
+    };
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+static int node_ev_scope_names(const struct node_ev_names *names, struct node_keys *out)
+{
+    for (uint32_t i = 0; i < names->count; i++) {
+        TRY(node_keys_add(out, node_ev_names_at(names, i)));
+    }
+    return 0;
+}
+
+static int node_ev_scope_keys(const struct node_ev_scope *s, struct node_keys *out)
+{
+    const uint8_t self = NODE_KEY_EV_SELF;
+    uint8_t name[2];
+    TRY(node_keys_add(out, bytes_of(&self, 1)));
+    for (uint8_t i = 0; i < NODE_EV_REGIONS; i++) {
+        node_ev_region_name(i, name);
+        if ((s->regions >> i & 1) != 0) {
+            TRY(node_keys_add(out, bytes_of(name, sizeof name)));
+        }
+    }
+    TRY(node_ev_scope_names(&s->records, out));
+    return node_ev_scope_names(&s->types.names, out);
+}
+
+/* returns: whether the command came to the group it is for. */
+static bool node_ev_own(const struct node_sm *sm)
+{
+    return node_sm_group(sm) == NODE_GROUP_OWN;
+}
+
+typedef int node_ev_scope_fn(struct bytes body, struct node_ev_scope *s);
+
+static int node_ev_keys(const struct node_cmd *cmd, struct node_keys *out, node_ev_scope_fn *fn)
+{
+    struct node_ev_scope scope;
+    node_ev_scope_init(&scope, &out->names.alloc);
+    int err = fn(cmd->body, &scope);
+    err = err == 0 ? node_ev_scope_keys(&scope, out) : err;
+    node_ev_scope_release(&scope);
+    return err;
+}
+
+static int node_ev_update_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    return node_ev_keys(cmd, out, node_ev_update_scope);
+}
+
+static int node_ev_update_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    return node_ev_own(sm) ? node_ev_update(&store, cmd->body, reply) : ERR_INVALID;
+}
+
+static int node_ev_join_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    return node_ev_keys(cmd, out, node_ev_join_scope);
+}
+
+static int node_ev_join_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    return node_ev_own(sm) ? node_ev_join(&store, cmd->body, reply) : ERR_INVALID;
+}
+
+static int node_ev_drop_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    return node_ev_keys(cmd, out, node_ev_drop_scope);
+}
+
+static int node_ev_drop_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    return node_ev_own(sm) ? node_ev_drop(&store, cmd->body, reply) : ERR_INVALID;
+}
+
+const struct node_op node_ev_ops[] = {
+    {NODE_OP_EV_UPDATE, "ev_update", node_ev_update_keys, node_ev_update_apply},
+    {NODE_OP_EV_JOIN, "ev_join", node_ev_join_keys, node_ev_join_apply},
+    {NODE_OP_EV_DROP, "ev_drop", node_ev_drop_keys, node_ev_drop_apply},
+    {0, NULL, NULL, NULL},
+};

@@ -1,0 +1,725 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: what its operations do to records, one behaviour a test.
+ */
+#include "base/num.h"
+#include "tests/unit/node/ev_rig.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#define NOW UINT64_C(1700000000000000)
+#define SECOND UINT64_C(1000000)
+
+static struct ev_replica *a;
+static struct ev_replica *b;
+static struct ev_replica *c;
+static struct crdt_state s;
+static struct crdt_path path;
+
+static void set_up(void)
+{
+    struct alloc heap = alloc_heap();
+    a = ev_new(1, 10);
+    b = ev_new(2, 20);
+    c = ev_new(3, 30);
+    a->store.log_time_us = NOW;
+    b->store.log_time_us = NOW;
+    c->store.log_time_us = NOW;
+    crdt_state_init(&s, &heap);
+}
+
+static void tear_down(void)
+{
+    uint8_t region = node_ev_region(bytes_of_text("k"));
+    ev_check(a, region);
+    ev_check(b, region);
+    ev_check(c, region);
+    ev_free(a);
+    ev_free(b);
+    ev_free(c);
+    crdt_state_release(&s);
+}
+
+/* An operation on the key "k", whose type is root. */
+static struct node_ev_op op_of(enum crdt_type root, enum crdt_verb verb)
+{
+    struct node_ev_op op = {.space = bytes_of_text("default"), .name = bytes_of_text("k")};
+    crdt_path_init(&op.path, root);
+    op.op.verb = verb;
+    return op;
+}
+
+/* The same on the field f of that type of the map "k". */
+static struct node_ev_op field_of(const char *f, enum crdt_type type, enum crdt_verb verb)
+{
+    struct node_ev_op op = op_of(CRDT_MAP, verb);
+    ck_assert_int_eq(crdt_path_push(&op.path, bytes_of_text(f), type), 0);
+    return op;
+}
+
+static int add(struct ev_replica *r, enum crdt_type type, const char *value, int64_t amount)
+{
+    struct node_ev_op op = op_of(type, CRDT_ADD);
+    op.op.value = bytes_of_text(value);
+    op.op.amount = amount;
+    return ev_update(r, &op, 1, NOW);
+}
+
+static int take(struct ev_replica *r, enum crdt_type type, const char *value)
+{
+    struct node_ev_op op = op_of(type, CRDT_REMOVE);
+    op.op.value = bytes_of_text(value);
+    return ev_update(r, &op, 1, NOW);
+}
+
+static int set_at(struct ev_replica *r, enum crdt_type type, const char *value, uint64_t wall_us)
+{
+    struct node_ev_op op = op_of(type, CRDT_SET);
+    op.op.value = bytes_of_text(value);
+    return ev_update(r, &op, 1, wall_us);
+}
+
+static int send(struct ev_replica *to, struct bytes fragment)
+{
+    return ev_join(to, &fragment, 1);
+}
+
+static const struct crdt_state *read_of(const struct ev_replica *r, enum crdt_type root)
+{
+    crdt_state_clear(&s);
+    ev_read(r, "k", &s);
+    crdt_path_init(&path, root);
+    return &s;
+}
+
+static int64_t counter_of(const struct ev_replica *r, enum crdt_type type)
+{
+    return crdt_counter(read_of(r, type), &path);
+}
+
+static bool has(const struct ev_replica *r, enum crdt_type type, const char *element)
+{
+    return crdt_set_has(read_of(r, type), &path, bytes_of_text(element));
+}
+
+static bool reads(const struct ev_replica *r, const char *value)
+{
+    struct crdt_sibling top[1];
+    size_t count = crdt_siblings(read_of(r, CRDT_LWW), &path, top, 1);
+    return count > 0 && bytes_equal(top[0].value, bytes_of_text(value));
+}
+
+static uint8_t region(void)
+{
+    return node_ev_region(bytes_of_text("k"));
+}
+
+static const struct crdt_context *seen(const struct ev_replica *r)
+{
+    return &r->regions[region()].seen;
+}
+
+/* ---- updates -------------------------------------------------------------------------------- */
+
+START_TEST(an_increment_is_read_here_and_where_its_fragment_is_joined)
+{
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 5), 0);
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", -7), 0);
+    ck_assert_int_eq(counter_of(a, CRDT_PN_COUNTER), -2);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[0].fragment)), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[1].fragment)), 0);
+    ck_assert_int_eq(counter_of(b, CRDT_PN_COUNTER), -2);
+    ck_assert(ev_same(a, b, true));
+    ck_assert(a->notes[0].local && !b->notes[0].local);
+}
+END_TEST
+
+START_TEST(the_reply_says_what_changed_and_the_last_dot_of_each_region)
+{
+    struct node_ev_op ops[3] = {op_of(CRDT_AW_SET, CRDT_ADD), op_of(CRDT_AW_SET, CRDT_REMOVE),
+                                op_of(CRDT_AW_SET, CRDT_ADD)};
+    ops[0].op.value = bytes_of_text("x");
+    ops[1].op.value = bytes_of_text("not there");
+    ops[2].name = bytes_of_text("other");
+    ck_assert_int_eq(ev_update(a, ops, 3, NOW), 0);
+    struct bytes_reader r = bytes_reader_of(buf_view(&a->reply));
+    ck_assert_uint_eq(bytes_take_u16(&r), 3);
+    ck_assert_uint_eq(bytes_take_u8(&r), 1);
+    ck_assert_uint_eq(bytes_take_u8(&r), 0);
+    ck_assert_uint_eq(bytes_take_u8(&r), 1);
+    ck_assert_uint_eq(bytes_take_u16(&r), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t of = bytes_take_u8(&r);
+        ck_assert(of == region() || of == node_ev_region(bytes_of_text("other")));
+        ck_assert_uint_eq(bytes_take_u32(&r), 1);
+        ck_assert_uint_eq(bytes_take_u64(&r), 10);
+        ck_assert_uint_eq(bytes_take_u64(&r), 1);
+    }
+    ck_assert(bytes_reader_ended(&r));
+}
+END_TEST
+
+START_TEST(a_command_of_which_one_operation_fails_changes_nothing)
+{
+    struct node_ev_op ops[2] = {op_of(CRDT_G_COUNTER, CRDT_ADD), op_of(CRDT_G_COUNTER, CRDT_ADD)};
+    ops[0].op.amount = 1;
+    ops[1].op.amount = -1;
+    ck_assert_int_eq(ev_update(a, ops, 2, NOW), ERR_INVALID);
+    ck_assert_uint_eq(a->reply.size, 2);
+    ck_assert_uint_eq(num_get_u16(a->reply.data), 1); /* which one */
+    ck_assert_int_eq(counter_of(a, CRDT_G_COUNTER), 0);
+    ck_assert_uint_eq(a->notes_count, 0);
+}
+END_TEST
+
+START_TEST(a_node_without_an_actor_makes_no_dot)
+{
+    ev_epoch(a, 0);
+    ck_assert_int_eq(add(a, CRDT_G_COUNTER, "", 1), ERR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(an_operation_that_changes_nothing_uses_no_dot) /* scenario C8 */
+{
+    ck_assert_int_eq(add(a, CRDT_G_SET, "x", 0), 0);
+    unsigned puts = a->puts;
+    ck_assert_uint_gt(puts, 0);
+    ck_assert_int_eq(add(a, CRDT_G_SET, "x", 0), 0);
+    ck_assert_uint_eq(a->puts, 0);
+    ck_assert_uint_eq(a->notes_count, 1);
+    ck_assert_int_eq(add(a, CRDT_G_SET, "y", 0), 0);
+    ck_assert_uint_eq(seen(a)->count, 1);
+    ck_assert_uint_eq(seen(a)->ranges[0].to, 2);
+}
+END_TEST
+
+START_TEST(a_name_keeps_its_type_whatever_else_lies_beside_it)
+{
+    struct node_ev_op op = field_of("f", CRDT_AW_SET, CRDT_ADD);
+    op.op.value = bytes_of_text("x");
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(add(a, CRDT_G_COUNTER, "", 1), ERR_WRONG_TYPE);
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), ERR_WRONG_TYPE);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0); /* the last element: any type may come */
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
+    op = field_of("f", CRDT_G_COUNTER, CRDT_ADD);
+    op.op.amount = 1;
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), ERR_WRONG_TYPE);
+    op = field_of("g", CRDT_G_COUNTER, CRDT_ADD);
+    op.op.amount = 1;
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
+}
+END_TEST
+
+START_TEST(one_name_made_with_two_types_at_once_keeps_both) /* scenario C33 */
+{
+    struct node_ev_op at_a = field_of("f", CRDT_AW_SET, CRDT_ADD);
+    struct node_ev_op at_b = field_of("f", CRDT_PN_COUNTER, CRDT_ADD);
+    at_a.op.value = bytes_of_text("x");
+    at_b.op.amount = 3;
+    ck_assert_int_eq(ev_update(a, &at_a, 1, NOW), 0);
+    ck_assert_int_eq(ev_update(b, &at_b, 1, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(a, buf_view(&b->notes[0].fragment)), 0);
+    ck_assert(ev_same(a, b, true));
+    struct crdt_field field = {0};
+    ck_assert(crdt_map_next(read_of(a, CRDT_MAP), &path, &field) && field.type == CRDT_PN_COUNTER);
+    ck_assert(crdt_map_next(&s, &path, &field) && field.type == CRDT_AW_SET);
+    ck_assert_int_eq(ev_update(a, &at_b, 1, NOW), 0); /* both may be written to */
+    ck_assert_int_eq(ev_update(a, &at_a, 1, NOW), 0);
+    at_a = field_of("f", CRDT_MV, CRDT_SET);
+    ck_assert_int_eq(ev_update(a, &at_a, 1, NOW), ERR_WRONG_TYPE);
+}
+END_TEST
+
+START_TEST(a_counter_at_its_limit_refuses_before_anything_changes) /* scenario C29 */
+{
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", INT64_MAX), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 1), ERR_OVERFLOW);
+    ck_assert_int_eq(add(b, CRDT_PN_COUNTER, "", 1), ERR_OVERFLOW);
+    ck_assert_int_eq(counter_of(a, CRDT_PN_COUNTER), INT64_MAX);
+    ck_assert_uint_eq(a->notes_count, 1);
+}
+END_TEST
+
+START_TEST(names_values_and_contexts_have_limits)
+{
+    static char big[NODE_EV_VALUE_BYTES_MAX + 2];
+    struct node_ev_op op = op_of(CRDT_MV, CRDT_SET);
+    memset(big, 'v', sizeof big - 1);
+    ck_assert_int_eq(set_at(a, CRDT_MV, big, NOW), ERR_TOO_LARGE);
+    big[NODE_EV_VALUE_BYTES_MAX] = 0;
+    ck_assert_int_eq(set_at(a, CRDT_MV, big, NOW), 0);
+    big[1090] = 0;
+    op = op_of(CRDT_AW_SET, CRDT_ADD);
+    op.name = bytes_of_text("{k}set");
+    op.op.value = bytes_of_text(big);
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), ERR_TOO_LARGE);
+    op.op.value.size = 1081; /* kind, region, lengths, "default", name and type are 20 */
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), ERR_TOO_LARGE);
+    op.op.value.size = 1080;
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
+    struct node_ev_region *r = &a->regions[region()];
+    for (uint32_t i = 0; i < 4096; i++) {
+        ck_assert_int_eq(crdt_context_add(&r->seen, (struct crdt_range){{7, i + 1}, 1, 1}), 0);
+    }
+    ev_epoch(a, 11); /* one actor more than fit */
+    ck_assert_int_eq(add(a, CRDT_MV, "", 0), ERR_INVALID);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "v", NOW), ERR_TOO_LARGE);
+}
+END_TEST
+
+START_TEST(a_counter_of_single_additions_is_full_before_it_fits_no_fragment)
+{
+    uint64_t many = 0;
+    struct node_ev_op ops[NODE_EV_OPS_MAX];
+    int err = 0;
+    while (err == 0) {
+        for (unsigned i = 0; i < NODE_EV_OPS_MAX; i++) {
+            ops[i] = op_of(CRDT_COUNTER, CRDT_ADD);
+            ops[i].op.amount = 1;
+        }
+        err = ev_update(a, ops, NODE_EV_OPS_MAX, NOW);
+        many += err == 0 ? NODE_EV_OPS_MAX : 0;
+    }
+    ck_assert_int_eq(err, ERR_TOO_LARGE);
+    ck_assert_uint_gt(many, 8000);
+    ck_assert_int_eq(counter_of(a, CRDT_COUNTER), (int64_t)many);
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    ck_assert_int_eq(counter_of(b, CRDT_COUNTER), (int64_t)many);
+}
+END_TEST
+
+START_TEST(an_element_costs_the_same_whatever_the_size_of_its_set) /* scenario C36 */
+{
+    char name[32];
+    unsigned gets = 0;
+    unsigned puts = 0;
+    for (unsigned i = 0; i < 10000; i += 100) {
+        struct node_ev_op ops[100];
+        char names[100][16];
+        for (unsigned j = 0; j < 100; j++) {
+            (void)snprintf(names[j], sizeof names[j], "member:%u", i + j);
+            ops[j] = op_of(CRDT_AW_SET, CRDT_ADD);
+            ops[j].op.value = bytes_of_text(names[j]);
+        }
+        ck_assert_int_eq(ev_update(a, ops, 100, NOW), 0);
+        (void)snprintf(name, sizeof name, "single:%u", i);
+        ck_assert_int_eq(add(a, CRDT_AW_SET, name, 0), 0);
+        ck_assert(i == 0 || (a->gets == gets && a->puts == puts));
+        ck_assert_uint_lt(ev_last(a).size, 200);
+        gets = a->gets;
+        puts = a->puts;
+    }
+    ck_assert_uint_le(gets, 6);
+    ck_assert_uint_le(puts, 3);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "member:5000"), 0);
+    ck_assert(a->gets <= 6 && a->puts <= 3 && ev_last(a).size < 200);
+}
+END_TEST
+
+/* ---- clocks --------------------------------------------------------------------------------- */
+
+START_TEST(a_later_write_wins_whatever_the_clocks_of_the_nodes_say) /* scenario C12 */
+{
+    ck_assert_int_eq(set_at(a, CRDT_LWW, "first", NOW + 60 * SECOND), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(set_at(b, CRDT_LWW, "second", NOW - 60 * SECOND), 0);
+    ck_assert(reads(b, "second"));
+    ck_assert_int_eq(send(a, ev_last(b)), 0);
+    ck_assert(reads(a, "second"));
+    /* also where the first is gone, and another node still has a value of its time */
+    struct node_ev_op field = field_of("f", CRDT_LWW, CRDT_SET);
+    field.name = bytes_of_text("{k}map");
+    field.op.value = bytes_of_text("v");
+    ck_assert_int_eq(ev_update(a, &field, 1, NOW + 60 * SECOND), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    struct node_ev_op gone = op_of(CRDT_MAP, CRDT_REMOVE);
+    gone.name = field.name;
+    gone.op.value = bytes_of_text("f");
+    ck_assert_int_eq(ev_update(b, &gone, 1, NOW - 60 * SECOND), 0);
+    ck_assert_int_eq(ev_update(b, &field, 1, NOW - 60 * SECOND), 0);
+    ck_assert_uint_gt(b->regions[region()].time_us, NOW + 60 * SECOND);
+}
+END_TEST
+
+START_TEST(a_clock_ten_years_ahead_drags_no_other_and_blocks_no_write) /* scenario C13 */
+{
+    uint64_t far = NOW + UINT64_C(10) * 365 * 24 * 3600 * SECOND;
+    ck_assert_int_eq(set_at(a, CRDT_LWW, "future", far), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_uint_le(b->regions[region()].time_us, NOW + NODE_EV_DRIFT_US);
+    struct node_ev_op other = op_of(CRDT_LWW, CRDT_SET);
+    other.name = bytes_of_text("{k}other");
+    ck_assert_int_eq(ev_update(b, &other, 1, NOW), 0);
+    ck_assert_uint_eq(b->regions[region()].time_us, NOW); /* as it would have been without it */
+    ck_assert_int_eq(set_at(b, CRDT_LWW, "now", NOW), 0); /* who has seen it may replace it */
+    ck_assert(reads(b, "now"));
+    ck_assert_int_eq(send(a, buf_view(&b->notes[1].fragment)), 0);
+    ck_assert_int_eq(send(a, buf_view(&b->notes[2].fragment)), 0);
+    ck_assert(reads(a, "now"));
+    /* the clock is set right: the node's other keys get times of now again */
+    ck_assert_int_eq(ev_update(a, &other, 1, NOW + SECOND), 0);
+    ck_assert_uint_le(a->regions[region()].time_us, NOW + 2 * SECOND);
+}
+END_TEST
+
+START_TEST(equal_times_have_one_winner_everywhere) /* scenario C11 */
+{
+    ck_assert_int_eq(set_at(a, CRDT_LWW, "from a", NOW), 0);
+    ck_assert_int_eq(set_at(b, CRDT_LWW, "from b", NOW), 0);
+    struct bytes first = ev_last(a);
+    struct bytes second = ev_last(b);
+    ck_assert_int_eq(send(c, second), 0);
+    ck_assert_int_eq(send(c, first), 0);
+    ck_assert_int_eq(send(a, second), 0);
+    ck_assert_int_eq(send(b, first), 0);
+    ck_assert(ev_same(a, b, true) && ev_same(a, c, true));
+    ck_assert(reads(a, "from b") && reads(b, "from b") && reads(c, "from b"));
+}
+END_TEST
+
+/* ---- joins ---------------------------------------------------------------------------------- */
+
+START_TEST(removals_at_two_nodes_leave_the_same_everywhere) /* scenario C10 */
+{
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(take(b, CRDT_AW_SET, "x"), 0);
+    struct bytes from_a = ev_last(a);
+    struct bytes from_b = ev_last(b);
+    ck_assert_int_eq(send(c, from_a), 0);
+    ck_assert_int_eq(send(c, from_b), 0);
+    ck_assert_int_eq(send(a, from_b), 0);
+    ck_assert_int_eq(send(b, from_a), 0);
+    ck_assert(!has(a, CRDT_AW_SET, "x"));
+    ck_assert(ev_same(a, b, true) && ev_same(a, c, true));
+}
+END_TEST
+
+START_TEST(a_fragment_before_its_predecessor_is_refused_whole) /* scenario C22 */
+{
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "y", 0), 0);
+    struct bytes both[2] = {buf_view(&a->notes[1].fragment), buf_view(&a->notes[0].fragment)};
+    ck_assert_int_eq(ev_join(b, both, 1), ERR_BEHIND);
+    ck_assert_int_eq(ev_join(b, both, 2), ERR_BEHIND);
+    ck_assert(!has(b, CRDT_AW_SET, "x") && seen(b)->count == 0);
+    struct bytes right[2] = {both[1], both[0]};
+    ck_assert_int_eq(ev_join(b, right, 2), 0);
+    ck_assert(ev_same(a, b, true));
+}
+END_TEST
+
+START_TEST(a_fragment_that_comes_again_changes_nothing) /* scenarios C23, C35 */
+{
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    unsigned notes = b->notes_count;
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_uint_eq(b->puts, 0);
+    ck_assert_int_eq(take(b, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0); /* late: it was removed since */
+    ck_assert(!has(b, CRDT_AW_SET, "x"));
+    ck_assert_uint_eq(b->notes_count, notes + 1);
+}
+END_TEST
+
+START_TEST(a_removal_after_an_addition_in_one_command_leaves_nothing) /* scenario C24 */
+{
+    struct node_ev_op ops[2] = {op_of(CRDT_AW_SET, CRDT_ADD), op_of(CRDT_AW_SET, CRDT_REMOVE)};
+    ops[0].op.value = bytes_of_text("x");
+    ops[1].op.value = bytes_of_text("x");
+    ck_assert_int_eq(ev_update(a, ops, 2, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert(!has(a, CRDT_AW_SET, "x") && !has(b, CRDT_AW_SET, "x"));
+    ck_assert(ev_same(a, b, true));
+    struct node_ev_op turned[2] = {ops[1], ops[0]};
+    ck_assert_int_eq(ev_update(a, turned, 2, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert(has(a, CRDT_AW_SET, "x") && has(b, CRDT_AW_SET, "x"));
+}
+END_TEST
+
+START_TEST(a_removal_carries_what_it_removes_and_waits_for_nobody) /* scenario C18 */
+{
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(take(b, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(send(c, ev_last(b)), ERR_BEHIND); /* c has seen nothing of a */
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(ev_pages(c, b, &how), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0); /* the addition, late */
+    ck_assert(!has(c, CRDT_AW_SET, "x"));
+    ck_assert(ev_same(b, c, true));
+}
+END_TEST
+
+START_TEST(a_field_removed_takes_the_removals_inside_it_along) /* scenario C19 */
+{
+    struct node_ev_op put = field_of("f", CRDT_AW_SET, CRDT_ADD);
+    struct node_ev_op out = field_of("f", CRDT_AW_SET, CRDT_REMOVE);
+    struct node_ev_op gone = op_of(CRDT_MAP, CRDT_REMOVE);
+    put.op.value = bytes_of_text("x");
+    out.op.value = bytes_of_text("x");
+    gone.op.value = bytes_of_text("f");
+    ck_assert_int_eq(ev_update(a, &put, 1, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(ev_update(b, &out, 1, NOW), 0); /* at b the element, at a the field */
+    ck_assert_int_eq(ev_update(a, &gone, 1, NOW), 0);
+    ck_assert_int_eq(send(c, buf_view(&a->notes[0].fragment)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert_int_eq(send(c, ev_last(b)), 0);
+    ck_assert_uint_eq(read_of(c, CRDT_MAP)->entries, 0);
+    ck_assert_int_eq(send(c, buf_view(&a->notes[0].fragment)), 0);
+    ck_assert_uint_eq(read_of(c, CRDT_MAP)->entries, 0);
+}
+END_TEST
+
+START_TEST(a_counter_removed_while_it_counts_keeps_what_was_not_seen) /* scenario C20 */
+{
+    struct node_ev_op count = field_of("f", CRDT_COUNTER, CRDT_ADD);
+    struct node_ev_op gone = op_of(CRDT_MAP, CRDT_REMOVE);
+    count.op.amount = 5;
+    gone.op.value = bytes_of_text("f");
+    ck_assert_int_eq(ev_update(a, &count, 1, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    count.op.amount = 3;
+    ck_assert_int_eq(ev_update(a, &count, 1, NOW), 0);
+    ck_assert_int_eq(ev_update(b, &gone, 1, NOW), 0);
+    struct bytes more = ev_last(a);
+    ck_assert_int_eq(send(a, ev_last(b)), 0);
+    ck_assert_int_eq(send(b, more), 0);
+    ck_assert(ev_same(a, b, true));
+    (void)read_of(a, CRDT_MAP);
+    ck_assert_int_eq(crdt_path_push(&path, bytes_of_text("f"), CRDT_COUNTER), 0);
+    ck_assert_int_eq(crdt_counter(&s, &path), 3);
+}
+END_TEST
+
+START_TEST(a_counter_that_was_removed_starts_at_nothing) /* scenario C21 */
+{
+    struct node_ev_op count = field_of("f", CRDT_PN_COUNTER, CRDT_ADD);
+    struct node_ev_op gone = op_of(CRDT_MAP, CRDT_REMOVE);
+    count.op.amount = 100;
+    gone.op.value = bytes_of_text("f");
+    ck_assert_int_eq(ev_update(a, &count, 1, NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(ev_update(a, &gone, 1, NOW), 0);
+    count.op.amount = 2;
+    ck_assert_int_eq(ev_update(a, &count, 1, NOW), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[1].fragment)), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[2].fragment)), 0);
+    (void)read_of(b, CRDT_MAP);
+    ck_assert_int_eq(crdt_path_push(&path, bytes_of_text("f"), CRDT_PN_COUNTER), 0);
+    ck_assert_int_eq(crdt_counter(&s, &path), 2);
+    ck_assert(ev_same(a, b, true));
+}
+END_TEST
+
+/* ---- removals and pages --------------------------------------------------------------------- */
+
+START_TEST(pages_show_removals_until_everybody_has_seen_them) /* scenario C4 */
+{
+    struct ev_pages how = {.region = region(), .parts = 2, .all_parts = 2};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_uint_eq(ev_drop(a, region(), seen(c)), 0); /* c has not seen it: it stays */
+    ck_assert_int_eq(ev_pages(c, a, &how), 0);
+    ck_assert(!has(c, CRDT_AW_SET, "x"));
+    ck_assert_uint_eq(ev_drop(a, region(), seen(c)), 1);
+    ck_assert_uint_eq(ev_drop(b, region(), seen(c)), 1);
+    ck_assert_int_eq(add(b, CRDT_AW_SET, "x", 0), 0); /* made again */
+    ck_assert_int_eq(ev_pages(b, c, &how), 0);        /* by a node that still has the removal */
+    ck_assert(has(b, CRDT_AW_SET, "x"));
+    ck_assert_int_eq(send(c, ev_last(b)), 0);
+    ck_assert_int_eq(send(a, ev_last(b)), 0);
+    ck_assert(has(c, CRDT_AW_SET, "x") && has(a, CRDT_AW_SET, "x"));
+    ck_assert_uint_eq(ev_drop(c, region(), seen(c)), 1);
+    ck_assert(ev_same(a, b, true) && ev_same(a, c, true));
+}
+END_TEST
+
+START_TEST(a_removal_that_was_dropped_here_does_not_come_back)
+{
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
+    struct bytes both[2] = {buf_view(&a->notes[0].fragment), buf_view(&a->notes[1].fragment)};
+    ck_assert_int_eq(ev_join(b, both, 2), 0);
+    ck_assert_uint_eq(ev_drop(a, region(), seen(b)), 1);
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1, .all = true};
+    ck_assert_int_eq(ev_pages(a, b, &how), 0);
+    ck_assert_uint_eq(a->puts, 0);
+}
+END_TEST
+
+START_TEST(pages_without_the_last_add_nothing_to_the_context)
+{
+    struct ev_pages some = {.region = region(), .parts = 1, .all_parts = 2};
+    struct ev_pages whole = {.region = region(), .parts = 2, .all_parts = 2};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "y", 0), 0);
+    ck_assert_int_eq(ev_pages(b, a, &some), 0);
+    ck_assert_uint_eq(seen(b)->count, 0);
+    ck_assert_int_eq(ev_pages(b, a, &whole), 0);
+    ck_assert(ev_same(a, b, true) && crdt_context_equal(seen(a), seen(b)));
+}
+END_TEST
+
+START_TEST(what_a_sender_has_not_seen_itself_is_not_taken_from_it)
+{
+    struct ev_pages some = {.region = region(), .parts = 2, .all_parts = 3};
+    struct ev_pages all = {.region = region(), .parts = 1, .all_parts = 1, .all = true};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(ev_pages(b, a, &some), 0); /* b is in the middle of catching up */
+    ck_assert_int_eq(add(b, CRDT_AW_SET, "z", 0), 0);
+    ck_assert_int_eq(ev_pages(c, b, &all), 0);
+    ck_assert(has(c, CRDT_AW_SET, "z") && !has(c, CRDT_AW_SET, "x"));
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert(has(c, CRDT_AW_SET, "x"));
+}
+END_TEST
+
+START_TEST(records_that_were_lost_come_back_although_they_were_seen)
+{
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1, .all = true};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    struct node_ev_types types;
+    struct hash_digest none = {0};
+    node_ev_types_init(&types, b->store.alloc);
+    for (uint32_t i = 0; i < b->names.count; i++) {
+        uint8_t kind = node_ev_names_at(&b->names, i).data[0];
+        b->rows[i].present =
+            b->rows[i].present && kind != NODE_KEY_EV_RECORD && kind != NODE_KEY_EV_TYPES;
+    }
+    b->regions[region()].digest = none;
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    ck_assert(!has(b, CRDT_AW_SET, "x"));
+    how.flags = NODE_EV_RESTORE;
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    ck_assert(has(b, CRDT_AW_SET, "x") && ev_same(a, b, true));
+    node_ev_types_release(&types);
+}
+END_TEST
+
+/* ---- two nodes, one actor ------------------------------------------------------------------- */
+
+START_TEST(a_dot_made_twice_is_told_and_the_greater_payload_stays) /* scenario C17 */
+{
+    struct ev_replica *twin = ev_new(1, 10);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "one", NOW), 0);
+    ck_assert_int_eq(set_at(twin, CRDT_MV, "two", NOW), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(b, ev_last(twin)), 0);
+    ck_assert_int_eq(send(c, ev_last(twin)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert_uint_eq(b->conflicts, 1);
+    ck_assert_uint_eq(c->conflicts, 1);
+    ck_assert(ev_same(b, c, true));
+    ck_assert_uint_eq(b->doubts, 0);
+    ck_assert_int_eq(send(a, ev_last(twin)), 0); /* its own dot */
+    ck_assert_uint_eq(a->doubts, 1);
+    ck_assert(ev_same(a, b, true));
+    ev_free(twin);
+}
+END_TEST
+
+START_TEST(own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new) /* scenario C1 */
+{
+    struct ev_replica *restored = ev_new(1, 10); /* an older copy of a, with its epoch */
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 1), 0);
+        ck_assert_int_eq(send(b, ev_last(a)), 0);
+    }
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(ev_pages(restored, b, &how), ERR_UNAVAILABLE);
+    ck_assert_uint_eq(restored->doubts, 1);
+    ev_epoch(restored, 11);
+    ck_assert_int_eq(ev_pages(restored, b, &how), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(add(restored, CRDT_PN_COUNTER, "", 1), 0);
+        ck_assert_int_eq(send(b, ev_last(restored)), 0);
+    }
+    ck_assert_int_eq(counter_of(b, CRDT_PN_COUNTER), 10);
+    ck_assert(ev_same(b, restored, true));
+    ev_free(restored);
+}
+END_TEST
+
+START_TEST(a_bounded_counter_is_held_to_the_rights_of_this_node)
+{
+    ck_assert_int_eq(add(a, CRDT_BOUNDED, "", 10), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(add(b, CRDT_BOUNDED, "", -1), ERR_NO_RIGHTS);
+    struct node_ev_op give = op_of(CRDT_BOUNDED, CRDT_TRANSFER);
+    give.op.amount = 4;
+    give.op.to = (struct crdt_actor){2, 20};
+    ck_assert_int_eq(ev_update(a, &give, 1, NOW), 0);
+    ck_assert_int_eq(add(a, CRDT_BOUNDED, "", -7), ERR_NO_RIGHTS);
+    ck_assert_int_eq(add(a, CRDT_BOUNDED, "", -6), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[1].fragment)), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[2].fragment)), 0);
+    ck_assert_int_eq(add(b, CRDT_BOUNDED, "", -4), 0);
+    ck_assert_int_eq(counter_of(b, CRDT_BOUNDED), 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        an_increment_is_read_here_and_where_its_fragment_is_joined,
+        the_reply_says_what_changed_and_the_last_dot_of_each_region,
+        a_command_of_which_one_operation_fails_changes_nothing,
+        a_node_without_an_actor_makes_no_dot,
+        an_operation_that_changes_nothing_uses_no_dot,
+        a_name_keeps_its_type_whatever_else_lies_beside_it,
+        one_name_made_with_two_types_at_once_keeps_both,
+        a_counter_at_its_limit_refuses_before_anything_changes,
+        names_values_and_contexts_have_limits,
+        a_counter_of_single_additions_is_full_before_it_fits_no_fragment,
+        an_element_costs_the_same_whatever_the_size_of_its_set,
+        a_later_write_wins_whatever_the_clocks_of_the_nodes_say,
+        a_clock_ten_years_ahead_drags_no_other_and_blocks_no_write,
+        equal_times_have_one_winner_everywhere,
+        removals_at_two_nodes_leave_the_same_everywhere,
+        a_fragment_before_its_predecessor_is_refused_whole,
+        a_fragment_that_comes_again_changes_nothing,
+        a_removal_after_an_addition_in_one_command_leaves_nothing,
+        a_removal_carries_what_it_removes_and_waits_for_nobody,
+        a_field_removed_takes_the_removals_inside_it_along,
+        a_counter_removed_while_it_counts_keeps_what_was_not_seen,
+        a_counter_that_was_removed_starts_at_nothing,
+        pages_show_removals_until_everybody_has_seen_them,
+        a_removal_that_was_dropped_here_does_not_come_back,
+        pages_without_the_last_add_nothing_to_the_context,
+        what_a_sender_has_not_seen_itself_is_not_taken_from_it,
+        records_that_were_lost_come_back_although_they_were_seen,
+        a_dot_made_twice_is_told_and_the_greater_payload_stays,
+        own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new,
+        a_bounded_counter_is_held_to_the_rights_of_this_node,
+        NULL,
+    };
+    Suite *suite = suite_create("ev_ops");
+    TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 120);
+    tcase_add_checked_fixture(all, set_up, tear_down);
+    for (const TTest *const *t = tests; *t != NULL; t++) {
+        tcase_add_test(all, *t);
+    }
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
