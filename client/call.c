@@ -40,6 +40,7 @@ int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_
     call->spec = *spec;
     call->node = HF_NOWHERE;
     call->avoid = HF_NOWHERE;
+    call->home = HF_NOWHERE;
     call->turn = (uint32_t)rng_below(&c->rng, HF_NODES_MAX);
     uint64_t timeout_ms = spec->timeout_ms != 0 ? spec->timeout_ms : c->timeout_ms;
     call->deadline_ms = hf_now_ms(c) + timeout_ms;
@@ -55,9 +56,13 @@ int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_
     return 0;
 }
 
-static struct hf_session *call_session(struct hf_call *call)
+struct hf_session *hf_call_session(struct hf_call *call)
 {
     struct hf_client *c = call->client;
+    if (call->spec.route == HF_BY_NODE) {
+        ASSERT(call->home != HF_NOWHERE);
+        return &c->homes[call->home];
+    }
     return &c->sessions[hf_group_of(c, call->group) - c->groups];
 }
 
@@ -67,7 +72,7 @@ static void call_leave_session(struct hf_call *call)
     if (call->session == 0) {
         return;
     }
-    struct hf_session *s = call_session(call);
+    struct hf_session *s = hf_call_session(call);
     if (s->state == HF_SESSION_OPEN && s->id == call->session) {
         hf_session_end(s, call->seq);
         hf_calls_wake(call->client);
@@ -167,8 +172,8 @@ static bool call_may_repeat(const struct hf_call *call)
 static bool call_may_doubt(const struct hf_call *call)
 {
     const struct hf_call_spec *spec = &call->spec;
-    return spec->route != HF_ANY && spec->pin == HF_NOWHERE && spec->prefer == 0 && !spec->stale &&
-           !call->writing && call_may_repeat(call);
+    return spec->route != HF_ANY && spec->route != HF_BY_NODE && spec->pin == HF_NOWHERE &&
+           spec->prefer == 0 && !spec->stale && !call->writing && call_may_repeat(call);
 }
 
 /* ---- an attempt ----------------------------------------------------------------------------- */
@@ -180,14 +185,14 @@ static bool call_find_group(struct hf_call *call)
     if (call->spec.route == HF_ANY) {
         return false;
     }
-    if (!c->map_known) {
+    if (!c->map_known) { /* BY_NODE: so that all nodes are known */
         hf_map_ask(c);
         if (c->map_asked) {
             call_park(call);
             return true;
         }
     }
-    if (call->session == 0) {
+    if (call->session == 0 && call->spec.route != HF_BY_NODE) {
         call->group =
             call->spec.route == HF_BY_GROUP ? call->spec.where : hf_group_for(c, call->spec.where);
         if (hf_group_of(c, call->group) == NULL) {
@@ -198,12 +203,22 @@ static bool call_find_group(struct hf_call *call)
     return false;
 }
 
+static void call_nowhere(struct hf_call *call, uint64_t wait_ms);
+
 static bool call_find_session(struct hf_call *call)
 {
     if (call->spec.class != HF_WRITE || call->session != 0) {
         return false;
     }
-    struct hf_session *s = call_session(call);
+    if (call->spec.route == HF_BY_NODE && call->home == HF_NOWHERE) {
+        uint64_t wait_ms = CALL_PAUSE_MS;
+        call->home = hf_node_pick(call->client, call, &wait_ms);
+        if (call->home == HF_NOWHERE) {
+            call_nowhere(call, wait_ms);
+            return true;
+        }
+    }
+    struct hf_session *s = hf_call_session(call);
     if (s->state == HF_SESSION_NONE) {
         int err = hf_session_open(call);
         if (err != 0) {
@@ -294,7 +309,7 @@ int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done)
 static void call_forget_leader(struct hf_call *call)
 {
     struct hf_client *c = call->client;
-    if (call->spec.route == HF_ANY || call->node == HF_NOWHERE) {
+    if (call->spec.route == HF_ANY || call->spec.route == HF_BY_NODE || call->node == HF_NOWHERE) {
         return;
     }
     struct hf_group *g = hf_group_of(c, call->group);
@@ -302,6 +317,26 @@ static void call_forget_leader(struct hf_call *call)
         g->leader = 0;
     }
     hf_map_ask(c);
+}
+
+/* What certainly was not done may be done at another node. */
+static void call_leave_home(struct hf_call *call)
+{
+    if (call->spec.route == HF_BY_NODE && !call->maybe_done && call->home != HF_NOWHERE) {
+        call_leave_session(call);
+        call->home = HF_NOWHERE;
+    }
+}
+
+/* returns: whether the call is passed on from one node to another after this refusal, and each has
+ * given it by now. */
+static bool call_refused_by_all(struct hf_call *call, int code)
+{
+    bool elsewhere = code == ERR_BEHIND || code == ERR_NO_RIGHTS;
+    if (!elsewhere || (call->spec.route != HF_BY_NODE && call->spec.causal == NULL)) {
+        return false;
+    }
+    return ++call->refusals >= call->client->nodes_count || call->maybe_done;
 }
 
 void hf_call_lost(struct hf_call *call, int code, const char *text)
@@ -330,6 +365,7 @@ void hf_call_lost(struct hf_call *call, int code, const char *text)
     }
     call_note(call, sent ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
     call->avoid = call->node;
+    call_leave_home(call);
     call_wait(call, sent ? call_pause(call) : 0);
 }
 
@@ -341,7 +377,11 @@ static void call_refused(struct hf_call *call, const struct wire_error *e)
     bool elsewhere = false;
     call->avoid = call->node;
     switch (e->code) {
-    case ERR_NOT_LEADER: elsewhere = hf_leader_hint(c, call->group, e->hint, call->node); break;
+    case ERR_NOT_LEADER:
+        if (call->spec.route != HF_BY_NODE) {
+            elsewhere = hf_leader_hint(c, call->group, e->hint, call->node);
+        }
+        break;
     case ERR_MOVED:
         if (!call->maybe_done) {
             call_leave_session(call);
@@ -356,6 +396,11 @@ static void call_refused(struct hf_call *call, const struct wire_error *e)
     }
     default: call_forget_leader(call); break;
     }
+    if (call->spec.route == HF_BY_NODE && e->code != ERR_BUSY && !call->maybe_done) {
+        uint64_t leader = hf_field(e->hint, WIRE_FIELD_LEADER);
+        call_leave_home(call);
+        call->home = leader != 0 ? hf_node_by_id(c, (uint32_t)leader) : HF_NOWHERE;
+    }
     if (elsewhere && call->hops < CALL_HOPS_MAX) {
         call->hops++;
         call->avoid = HF_NOWHERE;
@@ -369,7 +414,7 @@ static void call_refused(struct hf_call *call, const struct wire_error *e)
 /* returns: whether the call goes on. */
 static bool call_expired(struct hf_call *call)
 {
-    struct hf_session *s = call_session(call);
+    struct hf_session *s = hf_call_session(call);
     if (s->state == HF_SESSION_OPEN && s->id == call->session) {
         s->state = HF_SESSION_NONE;
     }
@@ -389,6 +434,9 @@ static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
         return false;
     }
     if (outcome == ERR_OUTCOME_RETRY) {
+        if (call_refused_by_all(call, e->code)) {
+            return false;
+        }
         call_refused(call, e);
         return true;
     }
@@ -537,6 +585,23 @@ void hf_calls_run(struct hf_client *c)
     }
     for (call = c->calls; call != NULL && !c->closing; call = call->next) {
         hf_timer_by(c, call_due(call, now));
+    }
+}
+
+void hf_calls_leave_home(struct hf_client *c, uint32_t node, int code, const char *text)
+{
+    uint64_t now = hf_now_ms(c);
+    for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
+        if (call->state == HF_CALL_WAITING && call->parked && call->home == node &&
+            call->session == 0) {
+            call_note(call, code, text);
+            call->home = HF_NOWHERE;
+            call->avoid = node;
+            call->parked = false;
+            call->attempts++;
+            call->wake_ms = now + call_pause(call);
+            hf_timer_by(c, call->wake_ms);
+        }
     }
 }
 

@@ -276,7 +276,12 @@ void hf_answer_done(void *ctx, const struct hf_result *result)
 {
     struct hf_answer *a = ctx;
     free(a->memory);
+    hf_block_put(a->block);
     a->memory = malloc(answer_bytes(result));
+    a->block = result->memory;
+    if (a->block != NULL) {
+        ((struct hf_block *)a->block)->refs++;
+    }
     a->result = *result;
     a->ended = true;
     if (a->memory == NULL) {
@@ -302,5 +307,6 @@ int hf_wait(struct hf_client *c, struct hf_answer *answer)
 void hf_answer_release(struct hf_answer *answer)
 {
     free(answer->memory);
+    hf_block_put(answer->block);
     memset(answer, 0, sizeof(*answer));
 }

@@ -96,6 +96,7 @@ enum hf_route {
     HF_ANY = 0,  /* every node is as good */
     HF_BY_GROUP, /* best the leader of a group */
     HF_BY_SLOT,  /* best the leader of a slot's group */
+    HF_BY_NODE,  /* any, but a write stays with the node whose session it is in */
 };
 
 /* What a call ended with. Nodes and views last for the callback. */
@@ -119,7 +120,10 @@ struct hf_call_spec {
     uint32_t pin;    /* node index, or HF_NOWHERE */
     uint32_t prefer; /* node id tried first, or 0 */
     bool stale;
-    bool no_retry; /* the first failure of any kind is final */
+    bool no_retry;            /* the first failure of any kind is final */
+    struct hf_causal *causal; /* or NULL */
+    uint64_t budget_ms;       /* 0: none is said */
+    uint32_t copies;          /* 0: none is said */
     uint64_t timeout_ms;
     struct bytes body; /* borrowed until the call has ended; sent after head without a copy */
 };
@@ -146,8 +150,10 @@ struct hf_call {
     unsigned hops;  /* hints followed without a pause */
     uint32_t group; /* of this attempt, if it has one */
     uint32_t turn;
-    uint32_t node;  /* of this attempt */
-    uint32_t avoid; /* node index of the last one, or HF_NOWHERE */
+    uint32_t node;     /* of this attempt */
+    uint32_t avoid;    /* node index of the last one, or HF_NOWHERE */
+    uint32_t home;     /* BY_NODE: node index whose session it is in, or goes for; or HF_NOWHERE */
+    unsigned refusals; /* nodes that said they cannot, but another might */
     uint32_t msgid;
     int last; /* of the last attempt */
     char text[HF_TEXT_BYTES];
@@ -171,6 +177,10 @@ void hf_call_lost(struct hf_call *call, int code, const char *text);
 void hf_calls_run(struct hf_client *c);
 /* The map is new: calls that have waited long for a leader that is none any more go on. */
 void hf_calls_leave_old(struct hf_client *c);
+/* The session of a node could not be opened: its calls go elsewhere. */
+void hf_calls_leave_home(struct hf_client *c, uint32_t node, int code, const char *text);
+/* returns: the session that the call's write belongs to. */
+struct hf_session *hf_call_session(struct hf_call *call);
 /* Ends everything, for hf_client_free. */
 void hf_calls_end(struct hf_client *c);
 /* Tells parked calls without a reason of their own why they wait. */
@@ -239,6 +249,7 @@ struct hf_client {
     bool map_asked;
     uint64_t map_at_ms;
     struct hf_session sessions[HF_GROUPS_MAX]; /* by position in groups */
+    struct hf_session homes[HF_NODES_MAX];     /* of nodes' own groups */
     struct hf_call *calls;
     uint32_t calls_count;
     uint32_t next_msgid;
@@ -300,6 +311,9 @@ struct hf_op {
     hf_done_fn *done;
     hf_read_fn *read;
     void *rows; /* of items, buckets or objects */
+    struct hf_block *block;
+    struct hf_causal *causal;
+    struct bytes message; /* that the reply is in */
     struct hf_object_info object;
     char subject[96]; /* what errors name: 'key' */
     uint64_t seen;    /* writes: when repeated */
@@ -308,6 +322,26 @@ struct hf_op *hf_op_new(struct hf_client *c, struct bytes subject, void *ctx, hf
 /* Starts the call of op; on an error op is gone. */
 int hf_op_start(struct hf_op *op, struct hf_call *call, hf_read_fn *read);
 void hf_op_subject(char *into, size_t bytes, struct bytes what);
+
+/* crdt.c: what the views of a result lie in, shared with the answer that keeps it. */
+struct hf_block {
+    unsigned refs;
+    uint8_t *message;
+    size_t message_bytes;
+    void *values;
+    void *siblings;
+    void *rights;
+    void *clock;
+    void *changed;
+};
+void hf_block_put(struct hf_block *b); /* may be NULL */
+
+/* causal.c */
+/* Appends the token. */
+int hf_causal_pack(const struct hf_causal *s, struct buf *out);
+/* Takes the token of an answer, and what it says of its consistency. */
+int hf_causal_take(struct hf_causal *s, struct wire_node result);
+const char *hf_consistency_of(struct wire_node result); /* static text */
 
 /* object.c */
 int hf_object_read_info(struct wire_node n, struct hf_object_info *out);

@@ -14,9 +14,9 @@
 #define ARGS_TIMEOUT_MAX_S 31536000u
 #define ARGS_UNREACHABLE_MS 3000u
 
-static const struct hf_cmd_verb *const args_tables[] = {hf_cmd_kv_verbs, hf_cmd_object_verbs,
-                                                        hf_cmd_cluster_verbs, hf_cmd_member_verbs,
-                                                        hf_cmd_local_verbs};
+static const struct hf_cmd_verb *const args_tables[] = {hf_cmd_kv_verbs,     hf_cmd_crdt_verbs,
+                                                        hf_cmd_object_verbs, hf_cmd_cluster_verbs,
+                                                        hf_cmd_member_verbs, hf_cmd_local_verbs};
 #define ARGS_TABLES (sizeof(args_tables) / sizeof(args_tables[0]))
 
 struct args_option {
@@ -47,6 +47,15 @@ static const struct args_option args_options[] = {
     {"--groups", HF_OPT_GROUPS, "G", "data groups (1)"},
     {"--node", HF_OPT_NODE, "H:C:P", "a node: host, port for clients, port for nodes; repeated"},
     {"--set", HF_OPT_SET, "S.NAME=V", "a setting of every node's configuration; repeated"},
+    {"--token", HF_OPT_TOKEN, "FILE|TEXT",
+     "nothing older than what the session saw; a FILE is kept up to date"},
+    {"--budget", HF_OPT_BUDGET, "SECONDS", "how long a node may take to get there (0.5)"},
+    {"--copies", HF_OPT_COPIES, "N", "wait for N nodes to have it on disk (2)"},
+    {"--type", HF_OPT_TYPE, "TYPE",
+     "what the field holds: register, mvreg, counter, flag, set, max, min, hll"},
+    {"--grow-only", HF_OPT_GROW_ONLY, NULL, "nothing can be taken away again"},
+    {"--remove-wins", HF_OPT_REMOVE_WINS, NULL, "over an addition at the same time"},
+    {"--disable-wins", HF_OPT_DISABLE_WINS, NULL, "over an enabling at the same time"},
 };
 #define ARGS_OPTIONS (sizeof(args_options) / sizeof(args_options[0]))
 
@@ -63,6 +72,18 @@ bool hf_cmd_number(struct bytes text, uint64_t *out)
     }
     *out = value;
     return text.size > 0;
+}
+
+bool hf_cmd_signed(const char *text, int64_t *out)
+{
+    bool minus = text[0] == '-';
+    uint64_t size = 0;
+    if (!hf_cmd_number(bytes_of_text(text + (minus || text[0] == '+')), &size) ||
+        size > (uint64_t)INT64_MAX + minus) {
+        return false;
+    }
+    *out = minus && size > 0 ? -(int64_t)(size - 1) - 1 : (int64_t)size;
+    return true;
 }
 
 static bool args_pair(const char *text, char between, uint64_t *first, uint64_t *second)
@@ -149,6 +170,13 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_BASE_PORT: return args_u32(value, &cmd->base_port) && cmd->base_port > 0;
     case HF_OPT_GROUPS: return args_u32(value, &cmd->groups) && cmd->groups > 0;
     case HF_OPT_NODE: return args_keep(cmd->node, &cmd->node_count, value);
+    case HF_OPT_TOKEN: cmd->token = value; return value[0] != '\0';
+    case HF_OPT_BUDGET: return args_seconds(value, &cmd->budget_ms);
+    case HF_OPT_COPIES: return args_u32(value, &cmd->copies) && cmd->copies > 0 && cmd->copies <= 5;
+    case HF_OPT_TYPE: cmd->type = value; return value[0] != '\0';
+    case HF_OPT_GROW_ONLY:
+    case HF_OPT_REMOVE_WINS:
+    case HF_OPT_DISABLE_WINS: return true;
     case HF_OPT_SET: return args_keep(cmd->set, &cmd->set_count, value);
     default: return false;
     }

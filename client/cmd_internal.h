@@ -27,7 +27,7 @@ enum hf_cmd_exit {
 };
 int hf_cmd_exit_of(int code);
 
-#define HF_CMD_ARGS_MAX 4u
+#define HF_CMD_ARGS_MAX 64u
 #define HF_CMD_NODES_MAX 64u
 
 /* Options, as a set. */
@@ -49,6 +49,13 @@ enum {
     HF_OPT_GROUPS = 1 << 14,
     HF_OPT_NODE = 1 << 15,
     HF_OPT_SET = 1 << 16,
+    HF_OPT_TOKEN = 1 << 17,
+    HF_OPT_COPIES = 1 << 18,
+    HF_OPT_TYPE = 1 << 19,
+    HF_OPT_REMOVE_WINS = 1 << 20,
+    HF_OPT_DISABLE_WINS = 1 << 21,
+    HF_OPT_GROW_ONLY = 1 << 22,
+    HF_OPT_BUDGET = 1 << 23,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 
@@ -77,6 +84,10 @@ struct hf_cmd {
     uint32_t node_count;
     const char *set[HF_CMD_NODES_MAX];
     uint32_t set_count;
+    const char *token;
+    uint32_t copies;
+    const char *type;
+    uint64_t budget_ms;
     const char *arg[HF_CMD_ARGS_MAX];
     uint32_t args;
 };
@@ -94,6 +105,7 @@ struct hf_cmd_verb {
 };
 /* Each ended by a row without a noun. */
 extern const struct hf_cmd_verb hf_cmd_kv_verbs[];
+extern const struct hf_cmd_verb hf_cmd_crdt_verbs[];
 extern const struct hf_cmd_verb hf_cmd_object_verbs[];
 extern const struct hf_cmd_verb hf_cmd_cluster_verbs[];
 extern const struct hf_cmd_verb hf_cmd_member_verbs[];
@@ -105,6 +117,8 @@ const struct hf_cmd_verb *hf_cmd_parse(int argc, char **argv, struct hf_cmd *out
 int hf_cmd_help(const char *noun);
 /* Decimal digits only. returns: false if text is anything else or too large. */
 bool hf_cmd_number(struct bytes text, uint64_t *out);
+/* Decimal digits after a sign, or none. */
+bool hf_cmd_signed(const char *text, int64_t *out);
 /* "3+2". returns: false if it has another form. */
 bool hf_cmd_scheme(const char *text, uint32_t *k, uint32_t *m);
 /* "A-B". */
@@ -116,6 +130,15 @@ bool hf_cmd_range(const char *text, uint64_t *first, uint64_t *last);
 int hf_cmd_client(const struct hf_cmd *cmd, struct hf_client **out);
 /* Waits for what was started with code `started`. returns: 0 or the code; said on stderr. */
 int hf_cmd_wait(const struct hf_cmd *cmd, struct hf_client *c, int started, struct hf_answer *a);
+
+/* --token: a session that goes on from a text, or from a file that is written anew when the command
+ * has ended; *out NULL: none is wanted. returns: 0 or an exit code (said). */
+int hf_cmd_causal(const struct hf_cmd *cmd, struct hf_causal **out);
+/* Ends it. returns: code, or what kept its file from being written. */
+int hf_cmd_causal_end(const struct hf_cmd *cmd, struct hf_causal *s, int code);
+
+/* The verb of its own file. */
+int hf_cmd_crdt_watch(const struct hf_cmd *cmd);
 
 /* --- output ----------------------------------------------------------------------------------- */
 

@@ -36,12 +36,19 @@ static int kv_run(const struct hf_cmd *cmd, const struct hf_kv *kv, kv_start_fn 
     if (code != 0) {
         return code;
     }
-    int err = hf_cmd_wait(cmd, c, start(c, kv, a, hf_answer_done), a);
+    struct hf_kv with = *kv;
+    code = hf_cmd_causal(cmd, &with.causal);
+    if (code != 0) {
+        hf_client_free(c);
+        return code;
+    }
+    int err = hf_cmd_wait(cmd, c, start(c, &with, a, hf_answer_done), a);
     hf_client_free(c);
-    if (err != 0) {
+    code = hf_cmd_causal_end(cmd, with.causal, hf_cmd_exit_of(err));
+    if (code != 0) {
         hf_answer_release(a);
     }
-    return hf_cmd_exit_of(err);
+    return code;
 }
 
 static void kv_print_key(const char *key)
@@ -132,9 +139,13 @@ static int kv_get(const struct hf_cmd *cmd)
         kv_print_key(cmd->arg[0]);
         (void)fputs(",\"value\":", stdout);
         hf_json_string(stdout, r->value);
-        (void)printf(",\"revision\":%llu,\"create_revision\":%llu,\"version\":%llu}\n",
+        (void)printf(",\"revision\":%llu,\"create_revision\":%llu,\"version\":%llu",
                      (unsigned long long)r->revision, (unsigned long long)r->create_revision,
                      (unsigned long long)r->version);
+        if (r->consistency[0] != '\0') {
+            (void)printf(",\"consistency\":\"%s\"", r->consistency);
+        }
+        (void)fputs("}\n", stdout);
     } else {
         (void)fwrite(r->value.data, 1, r->value.size, stdout);
     }
@@ -174,24 +185,12 @@ static int kv_cas(const struct hf_cmd *cmd)
     return code != 0 ? code : kv_say_revision(cmd, &a);
 }
 
-static bool kv_signed(const char *text, int64_t *out)
-{
-    bool minus = text[0] == '-';
-    uint64_t size = 0;
-    if (!hf_cmd_number(bytes_of_text(text + (minus || text[0] == '+')), &size) ||
-        size > (uint64_t)INT64_MAX + minus) {
-        return false;
-    }
-    *out = minus && size > 0 ? -(int64_t)(size - 1) - 1 : (int64_t)size;
-    return true;
-}
-
 static int kv_incr(const struct hf_cmd *cmd)
 {
     struct hf_kv kv = kv_of(cmd);
     struct hf_answer a = {.ended = false};
     kv.by = 1;
-    if (cmd->args > 1 && !kv_signed(cmd->arg[1], &kv.by)) {
+    if (cmd->args > 1 && !hf_cmd_signed(cmd->arg[1], &kv.by)) {
         return hf_cmd_usage("'%s' is no whole number", cmd->arg[1]);
     }
     int code = kv_run(cmd, &kv, hf_kv_incr, &a);
@@ -477,8 +476,9 @@ static int kv_load(const struct hf_cmd *cmd)
     return code;
 }
 
-#define KV_WRITE (HF_OPT_CLUSTER | HF_OPT_SPACE)
-#define KV_READ (HF_OPT_CLUSTER | HF_OPT_SPACE | HF_OPT_STALE)
+#define KV_ALL (HF_OPT_CLUSTER | HF_OPT_SPACE)
+#define KV_WRITE (KV_ALL | HF_OPT_TOKEN)
+#define KV_READ (KV_WRITE | HF_OPT_STALE)
 
 const struct hf_cmd_verb hf_cmd_kv_verbs[] = {
     {"kv", "put", KV_WRITE, 1, 2, "KEY [VALUE|-]", "sets a key; without VALUE, or -: from stdin",
@@ -489,11 +489,12 @@ const struct hf_cmd_verb hf_cmd_kv_verbs[] = {
     {"kv", "cas", KV_WRITE | HF_OPT_ABSENT, 2, 3, "KEY OLD NEW | KEY --absent NEW",
      "sets a key only if it has the value OLD, or is absent; else exit 1", kv_cas},
     {"kv", "incr", KV_WRITE, 1, 2, "KEY [BY]", "adds to a decimal number and prints it", kv_incr},
-    {"kv", "scan", KV_READ | HF_OPT_PREFIX | HF_OPT_LIMIT, 0, 0, "[--prefix P] [--limit N]",
+    {"kv", "scan", KV_ALL | HF_OPT_STALE | HF_OPT_PREFIX | HF_OPT_LIMIT, 0, 0,
+     "[--prefix P] [--limit N]",
      "KEY<TAB>VALUE lines in byte order, with \\t \\n \\\\ \\xHH escapes", kv_scan},
-    {"kv", "watch", KV_WRITE | HF_OPT_PREFIX | HF_OPT_FROM | HF_OPT_LIMIT, 0, 0,
+    {"kv", "watch", KV_ALL | HF_OPT_PREFIX | HF_OPT_FROM | HF_OPT_LIMIT, 0, 0,
      "[--prefix P] [--from REVISION] [--limit N]", "prints each change as it is made", kv_watch},
-    {"kv", "load", KV_WRITE, 1, 1, "FILE|-", "sets the keys of KEY<TAB>VALUE lines, as scan prints",
+    {"kv", "load", KV_ALL, 1, 1, "FILE|-", "sets the keys of KEY<TAB>VALUE lines, as scan prints",
      kv_load},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -8,6 +8,8 @@
  */
 #include "client/client_internal.h"
 
+#include "wire/token.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,7 +235,7 @@ static void conn_pack(struct conn_write *w, struct hf_call *call)
     struct wire_options options = {.has_deadline = true, .stale = spec->stale};
     options.deadline_ms = call->deadline_ms > now ? call->deadline_ms - now : 1;
     if (call->session != 0) {
-        const struct hf_session *s = &c->sessions[hf_group_of(c, call->group) - c->groups];
+        const struct hf_session *s = hf_call_session(call);
         options.has_session = true;
         options.session_id = call->session;
         options.session_seq = call->seq;
@@ -243,7 +245,19 @@ static void conn_pack(struct conn_write *w, struct hf_call *call)
     (void)buf_append(&w->bytes, call->head.data, call->head.size);
     w->head_bytes = w->bytes.size;
     (void)buf_append(&w->bytes, call->tail.data, call->tail.size);
+    options.copies = spec->copies;
+    options.has_budget = spec->budget_ms != 0;
+    options.budget_ms = spec->budget_ms;
+    struct buf token;
+    buf_init(&token, &c->heap, WIRE_TOKEN_BYTES_MAX);
+    if (spec->causal != NULL) {
+        int err = hf_causal_pack(spec->causal, &token);
+        options.has_token = true;
+        options.token = buf_view(&token);
+        w->bytes.err = w->bytes.err != 0 ? w->bytes.err : err;
+    }
     (void)wire_pack_options(&w->bytes, &options);
+    buf_release(&token);
 }
 
 static int conn_write(struct hf_conn *conn, struct conn_write *w, struct bytes body)

@@ -131,6 +131,9 @@ struct hf_object_info {
     uint32_t survives;
 };
 
+struct hf_crdt_value;
+struct hf_crdt_range;
+
 struct hf_check {
     uint64_t checked;
     uint64_t missing;
@@ -154,6 +157,17 @@ struct hf_result {
     size_t count; /* of items, buckets or objects */
     bool more;
     struct hf_check check;
+    const char *consistency; /* "linearizable", "stale", "eventual", "session"; "": not said */
+    const struct hf_crdt_value *values;
+    const struct hf_crdt_range
+        *clock; /* what the node that answered had seen of the key's region */
+    size_t clock_count;
+    const bool *changed;  /* count of them: whether each operation changed anything */
+    struct hf_bytes next; /* members: to be given as after; empty: the end */
+    uint32_t copies;      /* update: on how many nodes it was durable */
+    uint32_t node;        /* whose state it is */
+    uint64_t time_us;     /* of the latest write in it */
+    void *memory;         /* private */
 };
 typedef void hf_done_fn(void *ctx, const struct hf_result *result);
 
@@ -163,6 +177,7 @@ struct hf_answer {
     struct hf_result result;
     char text[HF_TEXT_BYTES];
     void *memory; /* private */
+    void *block;  /* private */
 };
 /* A hf_done_fn; ctx: the answer. */
 HF_EXPORT void hf_answer_done(void *ctx, const struct hf_result *result);
@@ -171,6 +186,20 @@ HF_EXPORT void hf_answer_done(void *ctx, const struct hf_result *result);
 HF_EXPORT int hf_wait(struct hf_client *c, struct hf_answer *answer);
 /* Ends its views; it can be used again. */
 HF_EXPORT void hf_answer_release(struct hf_answer *answer);
+
+/* --- sessions ---------------------------------------------------------------------------------
+ * What was written and read so far. Operations that are given the same hf_causal see nothing older
+ * than what those before them wrote or read, on strong and on eventual keys alike and whatever node
+ * answers; where that cannot be had in time they end with BEHIND. As text it goes to another
+ * program, which goes on from there. It outlives the operations that use it. */
+struct hf_causal;
+HF_EXPORT int hf_causal_new(struct hf_causal **out);
+HF_EXPORT void hf_causal_free(struct hf_causal *s);
+/* Adds what a text of hf_causal_text says. returns: 0, CORRUPT, PROTOCOL, LEVEL (it is none, or of
+ * a later version), TOO_LARGE, NO_MEMORY. */
+HF_EXPORT int hf_causal_join(struct hf_causal *s, const char *text);
+/* returns: its text, "" before the first answer, until the next call; NULL without memory. */
+HF_EXPORT const char *hf_causal_text(struct hf_causal *s);
 
 /* --- key and value ---------------------------------------------------------------------------- */
 
@@ -189,6 +218,7 @@ struct hf_kv {
     uint64_t from_revision;   /* watch: 0: from now */
     bool stale;               /* get, scan: any replica may answer, perhaps with the past */
     uint64_t timeout_ms;      /* 0: the client's */
+    struct hf_causal *causal; /* or NULL: -> consistency */
 };
 
 /* key, value -> revision */
@@ -222,6 +252,158 @@ typedef void hf_watch_fn(void *ctx, const struct hf_event *event);
 HF_EXPORT int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx,
                            hf_watch_fn *changed, struct hf_watch **out);
 HF_EXPORT void hf_watch_free(struct hf_watch *w);
+
+/* --- eventual mode ----------------------------------------------------------------------------
+ * Replicated data types: every node that can be reached takes writes and answers reads, also while
+ * the network is cut; what was written on both sides is joined when it heals.
+ *
+ *   struct hf_crdt_op op = {.name = hf_text("visits"), .verb = HF_CRDT_ADD, .amount = 1};
+ *   hf_crdt_path_init(&op.path, HF_CRDT_PN_COUNTER);
+ *   struct hf_crdt crdt = {.ops = &op, .ops_count = 1};
+ *   err = hf_crdt_update(client, &crdt, &answer, hf_answer_done);
+ *
+ * A type is fixed when something is first written under a name; keys that were made with two types
+ * at the same time keep both. */
+
+#define HF_CRDT_DEPTH_MAX 8u
+#define HF_CRDT_OPS_MAX 256u
+
+enum hf_crdt_type {
+    HF_CRDT_ANY = 0, /* read: whatever is there */
+    HF_CRDT_G_COUNTER = 1,
+    HF_CRDT_PN_COUNTER,
+    HF_CRDT_COUNTER, /* one entry an addition: removing it from a map is exact */
+    HF_CRDT_LWW,
+    HF_CRDT_MV,
+    HF_CRDT_EW_FLAG,
+    HF_CRDT_DW_FLAG,
+    HF_CRDT_AW_SET,
+    HF_CRDT_RW_SET,
+    HF_CRDT_G_SET,
+    HF_CRDT_MAX,
+    HF_CRDT_MIN,
+    HF_CRDT_HLL,
+    HF_CRDT_MAP,
+    HF_CRDT_BOUNDED,
+};
+enum hf_crdt_verb {
+    HF_CRDT_ADD = 1, /* counters, bounded: amount; sets, hll: value */
+    HF_CRDT_SET,     /* registers: value; max, min: amount */
+    HF_CRDT_REMOVE,  /* sets: value; maps: the field in value, of every type */
+    HF_CRDT_ENABLE,  /* flags */
+    HF_CRDT_DISABLE,
+    HF_CRDT_TRANSFER, /* bounded: amount of the rights of the node that is asked go to node `to` */
+    HF_CRDT_CREATE = 64, /* bounded: amount, once for the key, by consensus; else EXISTS */
+};
+
+/* Where in a key: its type, then from map to field. */
+struct hf_crdt_path {
+    uint32_t count; /* of names */
+    uint8_t types[HF_CRDT_DEPTH_MAX + 1];
+    struct hf_bytes names[HF_CRDT_DEPTH_MAX];
+};
+static inline void hf_crdt_path_init(struct hf_crdt_path *p, enum hf_crdt_type type)
+{
+    memset(p, 0, sizeof(*p));
+    p->types[0] = (uint8_t)type;
+}
+/* Goes from a map into its field. returns: false if it is no map, or deep enough. */
+static inline bool hf_crdt_path_push(struct hf_crdt_path *p, struct hf_bytes name,
+                                     enum hf_crdt_type type)
+{
+    if (p->types[p->count] != HF_CRDT_MAP || p->count == HF_CRDT_DEPTH_MAX) {
+        return false;
+    }
+    p->names[p->count] = name;
+    p->types[++p->count] = (uint8_t)type;
+    return true;
+}
+
+struct hf_crdt_op {
+    struct hf_bytes name;
+    struct hf_crdt_path path;
+    enum hf_crdt_verb verb;
+    struct hf_bytes value;
+    int64_t amount;
+    uint32_t to;
+};
+
+struct hf_crdt_sibling {
+    struct hf_bytes value;
+    uint32_t node; /* which operation: actor and counter */
+    uint64_t epoch;
+    uint64_t counter;
+    uint64_t time_us; /* LWW */
+};
+struct hf_crdt_rights {
+    uint32_t node;
+    uint64_t epoch;
+    int64_t rights;
+};
+struct hf_crdt_range {
+    uint32_t node;
+    uint64_t epoch;
+    uint64_t from; /* both included */
+    uint64_t to;
+};
+enum hf_crdt_kind {
+    HF_CRDT_NOTHING = 0,
+    HF_CRDT_NUMBER,
+    HF_CRDT_COUNT,
+    HF_CRDT_BOOL,
+    HF_CRDT_BYTES
+};
+/* What a path holds, or one member. */
+struct hf_crdt_value {
+    uint8_t type;
+    bool found;
+    struct hf_bytes name; /* members: the element or the field */
+    enum hf_crdt_kind kind;
+    int64_t number;                         /* NUMBER: counters, bounded, max, min */
+    uint64_t count;                         /* COUNT: hll */
+    bool flag;                              /* BOOL: flags; sets: whether element is in it */
+    struct hf_bytes bytes;                  /* BYTES: LWW; MV if there is one value */
+    const struct hf_crdt_sibling *siblings; /* read: LWW, the winner first; MV */
+    size_t siblings_count;
+    const struct hf_crdt_rights *rights; /* read: bounded: who may take away how much */
+    size_t rights_count;
+};
+
+/* What the operations below take; each reads the fields it names. Borrowed for the call. */
+struct hf_crdt {
+    struct hf_bytes space; /* empty: "default" */
+    struct hf_bytes name;
+    struct hf_crdt_path path; /* read: its last type may be HF_CRDT_ANY */
+    bool has_element;         /* read: of a set, whether element is in it */
+    struct hf_bytes element;
+    struct hf_bytes after;        /* members: next of the page before; empty: from the start */
+    uint64_t limit;               /* members: of one page; 0: the most */
+    struct hf_bytes prefix;       /* watch */
+    uint64_t from_revision;       /* watch: 0: from now */
+    const struct hf_crdt_op *ops; /* update */
+    size_t ops_count;
+    uint32_t copies;          /* update: wait for so many nodes to have it; 0: 2 */
+    uint64_t budget_ms;       /* how long a node may take to get what causal names; 0: 500 */
+    struct hf_causal *causal; /* or NULL */
+    uint64_t timeout_ms;      /* 0: the client's */
+};
+
+/* ops -> changed, count, copies. All are applied, or none. It is applied once, at one node: a
+ * repetition goes to the same node, and TIMEOUT or CONNECTION says that this node is gone and the
+ * outcome unknown. */
+HF_EXPORT int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                             hf_done_fn *done);
+/* name, path, element -> found; values (one a type), count, clock, node, time_us, consistency */
+HF_EXPORT int hf_crdt_read(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                           hf_done_fn *done);
+/* name, path, after, limit -> values, count, next, clock, node, time_us, consistency */
+HF_EXPORT int hf_crdt_members(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                              hf_done_fn *done);
+/* As hf_watch_new, of the names with the prefix that change at one node; events have no value. When
+ * the connection is lost, it begins anew from now, perhaps at another node: a change meanwhile is
+ * told by an event without a key. */
+HF_EXPORT int hf_crdt_watch_new(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                                hf_watch_fn *changed, struct hf_watch **out);
 
 /* --- buckets and objects ---------------------------------------------------------------------- */
 

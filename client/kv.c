@@ -33,6 +33,7 @@ struct hf_op *hf_op_new(struct hf_client *c, struct bytes subject, void *ctx, hf
 static void op_release(struct hf_op *op)
 {
     free(op->rows);
+    hf_block_put(op->block);
     free(op);
 }
 
@@ -41,8 +42,16 @@ static void op_done(void *ctx, const struct hf_reply *reply)
     struct hf_op *op = ctx;
     struct hf_result result = {.code = reply->code, .text = ""};
     char text[HF_TEXT_BYTES];
+    result.consistency = "";
     if (reply->code == 0) {
+        op->message = reply->message;
+        result.consistency = hf_consistency_of(reply->result);
         result.code = op->read != NULL ? op->read(op, reply->result, &result) : 0;
+        result.memory = op->block;
+    }
+    if (reply->code == 0 && op->causal != NULL) {
+        int err = hf_causal_take(op->causal, reply->result);
+        result.code = result.code != 0 ? result.code : err;
     }
     if (result.code != 0) {
         const char *why =
@@ -120,6 +129,7 @@ static int kv_begin(struct hf_client *c, const struct hf_kv *kv, const struct kv
         .pin = HF_NOWHERE,
         .stale = kv->stale && start->class == HF_READ,
         .timeout_ms = kv->timeout_ms,
+        .causal = kv->causal,
     };
     TRY(kv_check(kv, start));
     TRY(hf_call_new(c, &spec, out));
@@ -144,6 +154,7 @@ static int kv_start(struct hf_client *c, struct hf_call *call, const struct kv_e
         hf_call_drop(call);
         return ERR_NO_MEMORY;
     }
+    op->causal = call->spec.causal;
     return hf_op_start(op, call, end->read);
 }
 
@@ -167,10 +178,12 @@ int hf_kv_put(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_done_fn
 static int kv_read_get(struct hf_op *op, struct wire_node n, struct hf_result *out)
 {
     (void)op;
-    if (wire_node_is_nil(n)) {
+    struct bytes value;
+    bool absent = wire_node_kind(n) == WIRE_MAP && hf_field(n, WIRE_FIELD_VERSION) == 0 &&
+                  wire_node_is_nil(wire_node_find(n, WIRE_FIELD_VALUE));
+    if (wire_node_is_nil(n) || absent) {
         return 0;
     }
-    struct bytes value;
     if (wire_node_bytes(wire_node_find(n, WIRE_FIELD_VALUE), HF_MESSAGE_BYTES_MAX, &value) != 0) {
         return ERR_PROTOCOL;
     }

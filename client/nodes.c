@@ -363,7 +363,13 @@ uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_
         *wait_ms = at > now ? at - now : 1;
         return nodes_usable(c, call->spec.pin, now) ? call->spec.pin : HF_NOWHERE;
     }
-    const struct hf_group *g = call->spec.route != HF_ANY ? hf_group_of(c, call->group) : NULL;
+    if (call->home != HF_NOWHERE) { /* as if pinned */
+        uint64_t at = c->nodes[call->home].retry_at_ms;
+        *wait_ms = at > now ? at - now : 1;
+        return nodes_usable(c, call->home, now) ? call->home : HF_NOWHERE;
+    }
+    bool grouped = call->spec.route == HF_BY_GROUP || call->spec.route == HF_BY_SLOT;
+    const struct hf_group *g = grouped ? hf_group_of(c, call->group) : NULL;
     uint32_t meant = nodes_meant(c, call, g);
     if (meant != HF_NOWHERE && nodes_usable(c, meant, now)) {
         return meant;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SESSION_HOME_MS 2000u /* a node that does not answer so long is left for another */
 _Static_assert(HF_WINDOW == 64, "the window is the bits of ended");
 
 bool hf_session_take(struct hf_session *s, uint64_t *seq)
@@ -36,6 +37,7 @@ void hf_session_end(struct hf_session *s, uint64_t seq)
 struct session_open {
     struct hf_client *client;
     uint32_t group;
+    uint32_t home; /* or HF_NOWHERE */
 };
 
 /* Calls that wait for the session share its fate; none of them has been sent. */
@@ -53,13 +55,19 @@ static void session_refuse(struct hf_client *c, uint32_t group, const struct hf_
     hf_timer_by(c, hf_now_ms(c));
 }
 
+static struct hf_session *session_at(struct hf_client *c, uint32_t group, uint32_t home)
+{
+    return home != HF_NOWHERE ? &c->homes[home] : &c->sessions[hf_group_of(c, group) - c->groups];
+}
+
 static void session_opened(void *ctx, const struct hf_reply *reply)
 {
     struct session_open *open = ctx;
     struct hf_client *c = open->client;
     uint32_t group = open->group;
+    uint32_t home = open->home;
     free(open);
-    struct hf_session *s = &c->sessions[hf_group_of(c, group) - c->groups];
+    struct hf_session *s = session_at(c, group, home);
     uint64_t id = reply->code == 0 ? hf_field(reply->result, WIRE_FIELD_SESSION) : 0;
     if (id == 0) {
         struct hf_reply bad = *reply;
@@ -68,7 +76,11 @@ static void session_opened(void *ctx, const struct hf_reply *reply)
             bad.text = err_text(ERR_PROTOCOL);
         }
         s->state = HF_SESSION_NONE;
-        session_refuse(c, group, &bad);
+        if (home != HF_NOWHERE) {
+            hf_calls_leave_home(c, home, bad.code, bad.text);
+        } else {
+            session_refuse(c, group, &bad);
+        }
         return;
     }
     *s = (struct hf_session){.state = HF_SESSION_OPEN, .id = id, .next = 1};
@@ -92,28 +104,34 @@ static struct hf_conn *session_conn(struct hf_client *c, const struct hf_group *
     return any;
 }
 
-/* Nobody waits for the answers: a session that is not closed ends with its time. */
-void hf_sessions_close(struct hf_client *c)
+/* Nobody waits for the answer: a session that is not closed ends with its time. */
+static void session_close(struct hf_client *c, struct hf_session *s, struct hf_conn *conn,
+                          uint32_t group)
 {
     struct buf message;
-    buf_init(&message, &c->heap, 256);
-    for (uint32_t i = 0; i < c->groups_count; i++) {
-        struct hf_session *s = &c->sessions[i];
-        struct hf_conn *conn = s->state == HF_SESSION_OPEN ? session_conn(c, &c->groups[i]) : NULL;
-        if (conn != NULL) {
-            buf_clear(&message);
-            (void)wire_pack_request(&message, c->next_msgid++, WIRE_METHOD_SESSION_CLOSE, 3);
-            (void)wire_pack_u64(&message, c->groups[i].id);
-            (void)wire_pack_u64(&message, s->id);
-            (void)wire_pack_options(
-                &message, &(struct wire_options){.has_deadline = true, .deadline_ms = 5000});
-            if (message.err == 0) {
-                hf_conn_note(conn, buf_view(&message));
-            }
+    if (s->state == HF_SESSION_OPEN && conn != NULL && conn->open) {
+        buf_init(&message, &c->heap, 256);
+        (void)wire_pack_request(&message, c->next_msgid++, WIRE_METHOD_SESSION_CLOSE, 3);
+        (void)wire_pack_u64(&message, group);
+        (void)wire_pack_u64(&message, s->id);
+        (void)wire_pack_options(&message,
+                                &(struct wire_options){.has_deadline = true, .deadline_ms = 5000});
+        if (message.err == 0) {
+            hf_conn_note(conn, buf_view(&message));
         }
-        s->state = HF_SESSION_NONE;
+        buf_release(&message);
     }
-    buf_release(&message);
+    s->state = HF_SESSION_NONE;
+}
+
+void hf_sessions_close(struct hf_client *c)
+{
+    for (uint32_t i = 0; i < c->groups_count; i++) {
+        session_close(c, &c->sessions[i], session_conn(c, &c->groups[i]), c->groups[i].id);
+    }
+    for (uint32_t i = 0; i < c->nodes_count; i++) {
+        session_close(c, &c->homes[i], c->nodes[i].conn, WIRE_GROUP_OWN);
+    }
 }
 
 int hf_session_open(struct hf_call *waiting)
@@ -130,19 +148,28 @@ int hf_session_open(struct hf_call *waiting)
         .timeout_ms = waiting->deadline_ms > now ? waiting->deadline_ms - now : 1,
     };
     struct hf_call *call = NULL;
+    struct hf_session *s = hf_call_session(waiting);
     struct session_open *open = malloc(sizeof(*open));
     if (open == NULL) {
         return ERR_NO_MEMORY;
     }
-    *open = (struct session_open){.client = c, .group = waiting->group};
+    *open = (struct session_open){.client = c, .group = waiting->group, .home = HF_NOWHERE};
+    if (waiting->spec.route == HF_BY_NODE) {
+        open->group = WIRE_GROUP_OWN;
+        open->home = waiting->home;
+        spec.route = HF_ANY;
+        spec.pin = waiting->home;
+        spec.no_retry = true; /* another node may do */
+        spec.timeout_ms = NUM_MIN(spec.timeout_ms, (uint64_t)SESSION_HOME_MS);
+    }
     int err = hf_call_new(c, &spec, &call);
     if (err == 0) {
-        (void)wire_pack_u64(&call->head, waiting->group);
-        c->sessions[hf_group_of(c, waiting->group) - c->groups].state = HF_SESSION_OPENING;
+        (void)wire_pack_u64(&call->head, open->group);
+        s->state = HF_SESSION_OPENING;
         err = hf_call_start(call, open, session_opened);
     }
     if (err != 0) {
-        c->sessions[hf_group_of(c, waiting->group) - c->groups].state = HF_SESSION_NONE;
+        s->state = HF_SESSION_NONE;
         free(open);
     }
     return err;

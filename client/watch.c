@@ -19,6 +19,8 @@ struct hf_watch {
     struct buf prefix;
     uint64_t next_revision; /* 0: from now */
     uint64_t timeout_ms;
+    bool eventual;
+    bool begun;    /* once before */
     uint32_t node; /* where it lives, or HF_NOWHERE while it is begun */
     uint64_t id;
     bool freed; /* by the caller, inside a callback */
@@ -68,6 +70,13 @@ static void watch_end(struct hf_watch *w, int code, const char *text)
 
 static int watch_begin(struct hf_watch *w);
 
+/* Revisions are those of one node: after a break nobody knows what was missed. */
+static bool watch_tell_break(struct hf_watch *w)
+{
+    const struct hf_event event = {.text = ""};
+    return watch_tell(w, &event);
+}
+
 static void watch_begun(void *ctx, const struct hf_reply *reply)
 {
     struct hf_watch *w = ctx;
@@ -76,20 +85,25 @@ static void watch_begun(void *ctx, const struct hf_reply *reply)
         watch_end(w, reply->code, reply->text);
         return;
     }
+    bool again = w->eventual && w->begun;
+    w->begun = true;
     w->node = reply->node;
     w->id = hf_field(reply->result, WIRE_FIELD_WATCH);
     if (w->next_revision == 0) {
         w->next_revision = hf_field(reply->result, WIRE_FIELD_REVISION) + 1;
+    }
+    if (again && !watch_tell_break(w)) {
+        watch_release(w);
     }
 }
 
 static int watch_begin(struct hf_watch *w)
 {
     struct hf_call_spec spec = {
-        .method = WIRE_METHOD_KV_WATCH,
+        .method = w->eventual ? WIRE_METHOD_CRDT_WATCH : WIRE_METHOD_KV_WATCH,
         .class = HF_READ,
         .params = 3,
-        .route = HF_BY_SLOT,
+        .route = w->eventual ? HF_BY_NODE : HF_BY_SLOT,
         .where = wire_slot_of(buf_view(&w->space)),
         .pin = HF_NOWHERE,
         .timeout_ms = w->timeout_ms,
@@ -106,12 +120,21 @@ static int watch_begin(struct hf_watch *w)
     return err;
 }
 
-int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_watch_fn *changed,
-                 struct hf_watch **out)
+/* What both kinds of watches begin with. */
+struct watch_want {
+    struct bytes space;
+    struct bytes prefix;
+    uint64_t from_revision;
+    uint64_t timeout_ms;
+    bool eventual;
+    void *ctx;
+    hf_watch_fn *changed;
+};
+
+static int watch_new(struct hf_client *c, const struct watch_want *want, struct hf_watch **out)
 {
-    struct bytes space = kv->space.size > 0 ? hf_in(kv->space) : bytes_of_text(WIRE_SPACE_DEFAULT);
-    TRY(wire_name_check(space));
-    if (kv->prefix.size > WIRE_NAME_BYTES_MAX) {
+    TRY(wire_name_check(want->space));
+    if (want->prefix.size > WIRE_NAME_BYTES_MAX) {
         return ERR_TOO_LARGE;
     }
     struct hf_watch *w = calloc(1, sizeof(*w));
@@ -119,14 +142,15 @@ int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_watc
         return ERR_NO_MEMORY;
     }
     w->client = c;
-    w->ctx = ctx;
-    w->changed = changed;
-    w->next_revision = kv->from_revision;
-    w->timeout_ms = kv->timeout_ms;
+    w->ctx = want->ctx;
+    w->changed = want->changed;
+    w->eventual = want->eventual;
+    w->next_revision = want->from_revision;
+    w->timeout_ms = want->timeout_ms;
     buf_init(&w->space, &c->heap, WIRE_NAME_BYTES_MAX);
     buf_init(&w->prefix, &c->heap, WIRE_NAME_BYTES_MAX);
-    (void)buf_append(&w->space, space.data, space.size);
-    (void)buf_append(&w->prefix, kv->prefix.data, kv->prefix.size);
+    (void)buf_append(&w->space, want->space.data, want->space.size);
+    (void)buf_append(&w->prefix, want->prefix.data, want->prefix.size);
     w->next = c->watches;
     if (c->watches != NULL) {
         c->watches->prev = w;
@@ -142,6 +166,33 @@ int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_watc
     }
     *out = w;
     return 0;
+}
+
+int hf_watch_new(struct hf_client *c, const struct hf_kv *kv, void *ctx, hf_watch_fn *changed,
+                 struct hf_watch **out)
+{
+    const struct watch_want want = {.space = kv->space.size > 0 ? hf_in(kv->space)
+                                                                : bytes_of_text(WIRE_SPACE_DEFAULT),
+                                    .prefix = hf_in(kv->prefix),
+                                    .from_revision = kv->from_revision,
+                                    .timeout_ms = kv->timeout_ms,
+                                    .ctx = ctx,
+                                    .changed = changed};
+    return watch_new(c, &want, out);
+}
+
+int hf_crdt_watch_new(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                      hf_watch_fn *changed, struct hf_watch **out)
+{
+    const struct watch_want want = {
+        .space = crdt->space.size > 0 ? hf_in(crdt->space) : bytes_of_text(WIRE_SPACE_DEFAULT),
+        .prefix = hf_in(crdt->prefix),
+        .from_revision = crdt->from_revision,
+        .timeout_ms = crdt->timeout_ms,
+        .eventual = true,
+        .ctx = ctx,
+        .changed = changed};
+    return watch_new(c, &want, out);
 }
 
 /* Tells the node; nobody waits for the answer. */
@@ -183,6 +234,9 @@ void hf_watch_free(struct hf_watch *w)
 
 static void watch_again(struct hf_watch *w)
 {
+    if (w->eventual) {
+        w->next_revision = 0; /* another node counts otherwise */
+    }
     int err = watch_begin(w);
     if (err != 0) {
         watch_end(w, err, err_text(err));
@@ -223,7 +277,8 @@ void hf_watch_message(struct hf_conn *conn, const struct wire_rpc *m)
 {
     uint64_t id = 0;
     uint64_t revision = 0;
-    if (!wire_rpc_is(m, WIRE_EVENT_KV) || wire_node_u64(wire_node_at(m->params, 0), &id) != 0 ||
+    if (!(wire_rpc_is(m, WIRE_EVENT_KV) || wire_rpc_is(m, WIRE_EVENT_CRDT)) ||
+        wire_node_u64(wire_node_at(m->params, 0), &id) != 0 ||
         wire_node_u64(wire_node_at(m->params, 1), &revision) != 0) {
         return; /* of a later version */
     }

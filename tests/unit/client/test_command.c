@@ -188,6 +188,53 @@ START_TEST(words_are_nouns_verbs_and_options)
 }
 END_TEST
 
+static int run_words(char **words, int count)
+{
+    struct hf_cmd cmd;
+    int code = -1;
+    const struct hf_cmd_verb *verb = hf_cmd_parse(count, words, &cmd, &code);
+    return verb == NULL ? code : verb->run(&cmd);
+}
+
+/* scenarios C38 and C44: a list type and a schema are refused on the command line */
+START_TEST(there_is_no_list_type_and_no_schema)
+{
+    char *list[] = {"holdfast", "crdt", "list", "insert", "essay", "0", "word"};
+    char *schema[] = {"holdfast", "crdt", "table", "add-column", "t", "c"};
+    char *type[] = {"holdfast", "crdt", "map", "set", "k", "f", "v", "--type", "list"};
+    ck_assert_int_eq(run_words(list, 7), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(schema, 6), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(type, 9), HF_EXIT_USAGE);
+}
+END_TEST
+
+START_TEST(types_of_data_stand_as_verbs)
+{
+    char *words[] = {"holdfast", "crdt",    "set",      "add",           "k",        "a",
+                     "b",        "--token", "file.tok", "--remove-wins", "--copies", "3"};
+    struct hf_cmd cmd;
+    int code = 0;
+    ck_assert_ptr_nonnull(hf_cmd_parse(12, words, &cmd, &code));
+    ck_assert_str_eq(cmd.verb, "set");
+    ck_assert_uint_eq(cmd.args, 4);
+    ck_assert_str_eq(cmd.token, "file.tok");
+    ck_assert_uint_eq(cmd.copies, 3);
+    ck_assert_uint_ne(cmd.given & HF_OPT_REMOVE_WINS, 0);
+    char *number[] = {"holdfast", "crdt", "counter", "add", "k", "much"};
+    char *action[] = {"holdfast", "crdt", "counter", "multiply", "k", "3"};
+    char *deep[] = {"holdfast", "crdt", "map", "set", "k", "a.b.c.d.e.f.g.h.i", "v"};
+    char *empty[] = {"holdfast", "crdt", "map", "set", "k", "a..b", "v"};
+    char *flag[] = {"holdfast", "crdt", "map", "set", "k", "a", "maybe", "--type", "flag"};
+    char *copies[] = {"holdfast", "crdt", "counter", "add", "k", "--copies", "9"};
+    ck_assert_int_eq(run_words(number, 6), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(action, 6), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(deep, 7), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(empty, 7), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(flag, 9), HF_EXIT_USAGE);
+    ck_assert_int_eq(run_words(copies, 7), HF_EXIT_USAGE);
+}
+END_TEST
+
 START_TEST(ranges_beyond_the_end_are_refused)
 {
     uint64_t from = 0;
@@ -306,6 +353,7 @@ UNIT_MAIN("client_command", exit_codes_are_the_contract, every_byte_survives_its
           broken_escapes_are_refused, json_strings_are_text_or_base64,
           only_well_formed_utf8_is_text, messagepack_becomes_json,
           numbers_schemes_and_ranges_are_read_strictly, words_are_nouns_verbs_and_options,
+          there_is_no_list_type_and_no_schema, types_of_data_stand_as_verbs,
           ranges_beyond_the_end_are_refused, pieces_cover_a_range_exactly,
           a_stream_in_any_pieces_has_the_same_root, a_window_moves_when_its_oldest_write_ends,
           endpoints_are_hosts_with_ports, a_reused_pid_is_not_taken_for_the_process)

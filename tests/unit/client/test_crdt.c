@@ -1,0 +1,346 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Replicated data types at the client: where a write stays, what a token carries, what is read.
+ */
+#include "../unit.h"
+#include "fake.h"
+
+#include "base/err.h"
+#include "wire/token.h"
+
+#include <string.h>
+
+struct seen {
+    unsigned count;
+    unsigned node[64];
+    uint64_t session[64];
+    uint64_t sequence[64];
+    bool had_token[64];
+    uint64_t index[64]; /* of group 1, in the token */
+    uint64_t budget_ms;
+    uint32_t copies;
+    int code; /* what refuses() answers */
+};
+
+static struct fake fake;
+static struct seen seen;
+
+static void note(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct wire_options o;
+    struct wire_token t;
+    struct alloc heap = alloc_heap();
+    ck_assert_int_eq(wire_options_of(m, &o), 0);
+    ck_assert_uint_lt(seen.count, 64);
+    wire_token_init(&t, &heap);
+    ck_assert_int_eq(wire_token_decode(&t, o.token), 0);
+    seen.node[seen.count] = conn->node;
+    seen.session[seen.count] = o.session_id;
+    seen.sequence[seen.count] = o.session_seq;
+    seen.had_token[seen.count] = o.has_token;
+    seen.index[seen.count] = wire_token_index(&t, 1);
+    seen.budget_ms = o.has_budget ? o.budget_ms : 0;
+    seen.copies = o.copies;
+    seen.count++;
+    wire_token_release(&t);
+}
+
+/* The two pairs that every answer ends with. */
+static void pack_causal(struct buf *out, uint64_t index)
+{
+    struct alloc heap = alloc_heap();
+    struct wire_token t;
+    struct buf raw;
+    wire_token_init(&t, &heap);
+    buf_init(&raw, &heap, 4096);
+    ck_assert_int_eq(wire_token_add_group(&t, 1, index), 0);
+    ck_assert_int_eq(wire_token_encode(&t, &raw), 0);
+    (void)wire_pack_text(out, WIRE_FIELD_CONSISTENCY);
+    (void)wire_pack_text(out, WIRE_CONSISTENCY_SESSION);
+    (void)wire_pack_text(out, WIRE_FIELD_TOKEN);
+    (void)wire_pack_bin(out, buf_view(&raw));
+    buf_release(&raw);
+    wire_token_release(&t);
+}
+
+static void say_written(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_map(out, 4);
+    (void)wire_pack_text(out, WIRE_FIELD_COPIES);
+    (void)wire_pack_u64(out, 2);
+    (void)wire_pack_text(out, WIRE_FIELD_CHANGED);
+    (void)wire_pack_array(out, 1);
+    (void)wire_pack_bool(out, true);
+    pack_causal(out, 10 * seen.count);
+    fake_end(conn, out);
+}
+
+static void begin(unsigned nodes, fake_fn *serve)
+{
+    memset(&seen, 0, sizeof(seen));
+    fake_open(&fake, nodes, serve);
+}
+
+static int add_with(struct hf_answer *a, const struct hf_crdt *with)
+{
+    struct hf_crdt_op op = {.name = hf_text("visits"), .verb = HF_CRDT_ADD, .amount = 1};
+    struct hf_crdt crdt = *with;
+    hf_crdt_path_init(&op.path, HF_CRDT_PN_COUNTER);
+    crdt.ops = &op;
+    crdt.ops_count = 1;
+    memset(a, 0, sizeof(*a));
+    ck_assert_int_eq(hf_crdt_update(fake.client, &crdt, a, hf_answer_done), 0);
+    return fake_wait(&fake, a);
+}
+
+static int add(struct hf_answer *a)
+{
+    return add_with(a, &(struct hf_crdt){.copies = 3, .budget_ms = 70});
+}
+
+static void drops_first(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    if (seen.count == 1) {
+        fake_drop(conn); /* it may have been applied */
+    } else {
+        say_written(conn, m);
+    }
+}
+
+/* scenario C28 */
+START_TEST(a_lost_increment_is_repeated_at_its_node_under_its_sequence)
+{
+    struct hf_answer a;
+    begin(3, drops_first);
+    ck_assert_int_eq(add(&a), 0);
+    ck_assert_uint_eq(seen.count, 2);
+    ck_assert_uint_eq(seen.node[0], seen.node[1]);
+    ck_assert_uint_ne(seen.session[0], 0);
+    ck_assert_uint_eq(seen.session[0], seen.session[1]);
+    ck_assert_uint_eq(seen.sequence[0], seen.sequence[1]);
+    ck_assert_uint_eq(seen.copies, 3);
+    ck_assert_uint_eq(seen.budget_ms, 70);
+    ck_assert_uint_eq(a.result.copies, 2);
+    ck_assert_uint_eq(a.result.count, 1);
+    ck_assert(a.result.changed[0]);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+static void dies_first(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    note(conn, m);
+    fake_stop_node(f, conn->node);
+}
+
+START_TEST(an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else)
+{
+    struct hf_answer a;
+    begin(3, dies_first);
+    int code = add_with(&a, &(struct hf_crdt){.timeout_ms = 300});
+    ck_assert_int_eq(hf_outcome_of(code), HF_UNKNOWN);
+    ck_assert_uint_eq(seen.count, 1);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+static void writes(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    say_written(conn, m);
+}
+
+START_TEST(an_increment_that_was_not_sent_goes_to_another_node)
+{
+    for (unsigned left = 0; left < 3; left++) {
+        struct hf_answer a;
+        begin(3, writes);
+        fake_stop_node(&fake, (left + 1) % 3);
+        fake_stop_node(&fake, (left + 2) % 3);
+        ck_assert_int_eq(add(&a), 0);
+        ck_assert_uint_eq(seen.count, 1);
+        ck_assert_uint_eq(seen.node[0], left);
+        hf_answer_release(&a);
+        fake_close(&fake);
+    }
+}
+END_TEST
+
+static void refuses(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    fake_say_error(conn, m, seen.code);
+}
+
+START_TEST(what_one_node_has_no_rights_to_is_asked_of_each_other_once)
+{
+    static const int codes[] = {ERR_NO_RIGHTS, ERR_BEHIND};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct hf_answer a;
+        begin(3, refuses);
+        seen.code = codes[i];
+        ck_assert_int_eq(add(&a), codes[i]);
+        ck_assert_int_eq(hf_outcome_of(codes[i]), HF_RETRY);
+        ck_assert_uint_eq(seen.count, 3);
+        hf_answer_release(&a);
+        fake_close(&fake);
+    }
+}
+END_TEST
+
+static void only_third_owns(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct wire_hint hint = {.name = WIRE_FIELD_LEADER, .number = 3};
+    (void)f;
+    note(conn, m);
+    if (conn->node == 2) {
+        say_written(conn, m);
+    } else {
+        fake_say_failure(conn, m, &(struct wire_failure){ERR_NOT_LEADER, NULL, &hint, 1});
+    }
+}
+
+START_TEST(a_write_goes_to_the_owner_that_a_node_names)
+{
+    struct hf_answer a;
+    begin(3, only_third_owns);
+    ck_assert_int_eq(add(&a), 0);
+    ck_assert_uint_le(seen.count, 2);
+    ck_assert_uint_eq(seen.node[seen.count - 1], 2);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+/* scenario C39, at the client */
+START_TEST(a_token_goes_from_an_answer_to_the_next_request_and_to_the_next_program)
+{
+    struct hf_causal *s = NULL;
+    struct hf_causal *later = NULL;
+    struct hf_answer a;
+    begin(1, writes);
+    ck_assert_int_eq(hf_causal_new(&s), 0);
+    ck_assert_str_eq(hf_causal_text(s), "");
+    const struct hf_crdt with = {.causal = s};
+    ck_assert_int_eq(add_with(&a, &with), 0);
+    ck_assert_str_eq(a.result.consistency, "session");
+    hf_answer_release(&a);
+    ck_assert_int_eq(add_with(&a, &with), 0);
+    hf_answer_release(&a);
+    ck_assert(seen.had_token[0] && seen.had_token[1]);
+    ck_assert_uint_eq(seen.index[0], 0);
+    ck_assert_uint_eq(seen.index[1], 10);
+    ck_assert_int_eq(hf_causal_new(&later), 0);
+    ck_assert_int_eq(hf_causal_join(later, hf_causal_text(s)), 0);
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.causal = later}), 0);
+    ck_assert_uint_eq(seen.index[2], 20);
+    hf_answer_release(&a);
+    ck_assert_int_eq(hf_causal_join(later, "no token"), ERR_PROTOCOL);
+    ck_assert_int_eq(hf_causal_join(later, "AAAAAAAAAAAAAAAA"), ERR_CORRUPT);
+    hf_causal_free(s);
+    hf_causal_free(later);
+    fake_close(&fake);
+}
+END_TEST
+
+static void pack_sibling(struct buf *out, const char *value, uint64_t counter)
+{
+    (void)wire_pack_array(out, 5);
+    (void)wire_pack_bin(out, bytes_of_text(value));
+    (void)wire_pack_u64(out, 2);
+    (void)wire_pack_u64(out, 7);
+    (void)wire_pack_u64(out, counter);
+    (void)wire_pack_u64(out, 1000 + counter);
+}
+
+static void reads(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_map(out, 6);
+    (void)wire_pack_text(out, WIRE_FIELD_ITEMS);
+    (void)wire_pack_array(out, 2);
+    (void)wire_pack_map(out, 3);
+    (void)wire_pack_text(out, WIRE_FIELD_TYPE);
+    (void)wire_pack_u64(out, WIRE_CRDT_PN_COUNTER);
+    (void)wire_pack_text(out, WIRE_FIELD_FOUND);
+    (void)wire_pack_bool(out, true);
+    (void)wire_pack_text(out, WIRE_FIELD_VALUE);
+    (void)wire_pack_i64(out, -5);
+    (void)wire_pack_map(out, 4);
+    (void)wire_pack_text(out, WIRE_FIELD_TYPE);
+    (void)wire_pack_u64(out, WIRE_CRDT_LWW);
+    (void)wire_pack_text(out, WIRE_FIELD_FOUND);
+    (void)wire_pack_bool(out, true);
+    (void)wire_pack_text(out, WIRE_FIELD_VALUE);
+    (void)wire_pack_bin(out, bytes_of_text("won"));
+    (void)wire_pack_text(out, WIRE_FIELD_SIBLINGS);
+    (void)wire_pack_array(out, 2);
+    pack_sibling(out, "won", 9);
+    pack_sibling(out, "lost", 8);
+    (void)wire_pack_text(out, WIRE_FIELD_CLOCK);
+    (void)wire_pack_array(out, 1);
+    (void)wire_pack_array(out, 4);
+    for (unsigned i = 1; i <= 4; i++) {
+        (void)wire_pack_u64(out, i);
+    }
+    (void)wire_pack_text(out, WIRE_FIELD_NODE);
+    (void)wire_pack_u64(out, 3);
+    (void)wire_pack_text(out, WIRE_FIELD_TIME_US);
+    (void)wire_pack_u64(out, 77);
+    pack_causal(out, 4);
+    fake_end(conn, out);
+}
+
+/* scenario C33, at the client: both types of a name are shown */
+START_TEST(values_siblings_and_clock_outlive_the_answer_in_which_they_came)
+{
+    struct hf_crdt crdt = {.name = hf_text("k")};
+    struct hf_answer a = {.ended = false};
+    begin(1, reads);
+    hf_crdt_path_init(&crdt.path, HF_CRDT_ANY);
+    ck_assert_int_eq(hf_crdt_read(fake.client, &crdt, &a, hf_answer_done), 0);
+    ck_assert_int_eq(fake_wait(&fake, &a), 0);
+    fake_close(&fake); /* the message is gone */
+    const struct hf_crdt_value *v = a.result.values;
+    ck_assert_uint_eq(a.result.count, 2);
+    ck_assert(a.result.found);
+    ck_assert_uint_eq(v[0].type, HF_CRDT_PN_COUNTER);
+    ck_assert_int_eq(v[0].kind, HF_CRDT_NUMBER);
+    ck_assert_int_eq(v[0].number, -5);
+    ck_assert_uint_eq(v[0].siblings_count, 0);
+    ck_assert_uint_eq(v[1].type, HF_CRDT_LWW);
+    ck_assert_int_eq(v[1].kind, HF_CRDT_BYTES);
+    ck_assert_mem_eq(v[1].bytes.data, "won", 3);
+    ck_assert_uint_eq(v[1].siblings_count, 2);
+    ck_assert_uint_eq(v[1].siblings[1].value.size, 4);
+    ck_assert_mem_eq(v[1].siblings[1].value.data, "lost", 4);
+    ck_assert_uint_eq(v[1].siblings[1].node, 2);
+    ck_assert_uint_eq(v[1].siblings[1].epoch, 7);
+    ck_assert_uint_eq(v[1].siblings[1].counter, 8);
+    ck_assert_uint_eq(v[1].siblings[1].time_us, 1008);
+    ck_assert_uint_eq(a.result.clock_count, 1);
+    ck_assert_uint_eq(a.result.clock[0].to, 4);
+    ck_assert_uint_eq(a.result.node, 3);
+    ck_assert_uint_eq(a.result.time_us, 77);
+    ck_assert_str_eq(a.result.consistency, "session");
+    hf_answer_release(&a);
+}
+END_TEST
+
+UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequence,
+          an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
+          an_increment_that_was_not_sent_goes_to_another_node,
+          what_one_node_has_no_rights_to_is_asked_of_each_other_once,
+          a_write_goes_to_the_owner_that_a_node_names,
+          a_token_goes_from_an_answer_to_the_next_request_and_to_the_next_program,
+          values_siblings_and_clock_outlive_the_answer_in_which_they_came)
