@@ -199,8 +199,10 @@ static struct gossip_report *report_new(struct gossip *g, const struct gossip_en
 {
     for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX; i++) {
         if (g->reports[i].subject == 0) {
-            g->reports[i] = (struct gossip_report){
-                .subject = e->id, .epoch = e->epoch, .changed_us = g->now_us};
+            g->reports[i] = (struct gossip_report){.subject = e->id,
+                                                   .epoch = e->epoch,
+                                                   .since_ms = gossip_ms(g),
+                                                   .changed_us = g->now_us};
             g->report_count++;
             return &g->reports[i];
         }
@@ -236,17 +238,23 @@ static void report_word(struct gossip *g, const struct gossip_entry *e, unsigned
     }
 }
 
-/* An alert that stands is told again only so often that it does not grow old: each telling is a
- * rumor to everybody, and a member that is starved for long is judged faulty every few seconds.
+/* An alert that stands is told again soon, for who missed it, and then ever less often, so that it
+ * just does not grow old: each telling is a rumor to everybody, and a member that is starved for
+ * long is judged faulty every few seconds.
  * returns: whether this node's own alert on this ring is young enough. */
 static bool watch_told(const struct gossip *g, const struct gossip_report *report, unsigned ring)
 {
+    if (report == NULL || (report->bad & (1u << ring)) == 0) {
+        return false;
+    }
     uint64_t most_ms = CUT_WINDOWS_KEPT * g->rules.cut_window_us / 2000u;
-    return report != NULL && (report->bad & (1u << ring)) != 0 &&
-           gossip_ms(g) - report->rounds[ring] < most_ms;
+    uint32_t now_ms = gossip_ms(g);
+    most_ms = NUM_MIN(most_ms, (now_ms - report->since_ms) / 2u);
+    return now_ms - report->rounds[ring] < most_ms;
 }
 
-static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
+/* last: of this watch; the others' last alerts begin the next one. */
+static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad, bool last)
 {
     const struct gossip_entry *e = gossip_entry_of(g, w->subject);
     bool early = g->direct_count < CUT_SAMPLES_LEAST;
@@ -255,7 +263,8 @@ static void watch_verdict(struct gossip *g, struct gossip_watch *w, bool bad)
     }
     const struct gossip_report *report = report_of(g, w->subject);
     for (unsigned ring = 0; ring < GOSSIP_RINGS_MAX; ring++) {
-        if ((w->rings & (1u << ring)) != 0 && !(bad && watch_told(g, report, ring))) {
+        bool told = bad && !last && watch_told(g, report, ring);
+        if ((w->rings & (1u << ring)) != 0 && !told) {
             report_word(g, e, ring, gossip_ms(g), bad);
         }
     }
@@ -293,10 +302,10 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
         return false;
     }
     if (watch_judged(g, w, &bad)) {
-        if (bad || w->bad || watch_spoke(g, w)) {
-            watch_verdict(g, w, bad);
-        }
         bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;
+        if (bad || w->bad || watch_spoke(g, w)) {
+            watch_verdict(g, w, bad, long_enough);
+        }
         bool dead = e->state == GOSSIP_DEAD && (e->flags & GOSSIP_FLAG_CUT) == 0;
         if (!bad || dead || long_enough) {
             return false;
@@ -372,6 +381,7 @@ static void cut_give(struct gossip *g, uint32_t *ids, uint32_t count)
     memcpy(g->cut, ids, sizeof(*ids) * count);
     g->cut_count = count;
     g->counters.cuts++;
+    gossip_sync_soon(g); /* the faulty have accused others: who missed a refutation has it now */
     for (uint32_t i = 0; i < count; i++) {
         struct gossip_entry *e = gossip_entry_of(g, ids[i]);
         report_of(g, ids[i])->cut = true;

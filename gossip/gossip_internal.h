@@ -253,6 +253,7 @@ struct gossip_report {
     uint32_t subject;   /* 0: not in use */
     uint16_t bad;       /* rings whose observers hold it faulty */
     bool cut;           /* given out */
+    uint32_t since_ms;
     uint32_t rounds[GOSSIP_RINGS_MAX];
     uint16_t rumors[GOSSIP_RINGS_MAX];
 };

@@ -131,7 +131,8 @@ struct gsim_node {
 
 struct gsim_totals {
     uint64_t events, packets, bytes, streams, stream_bytes; /* sent, sealed */
-    uint64_t lost, overrun, replayed, refused;
+    uint64_t lost, overrun, replayed;
+    uint64_t refused;        /* of those replayed */
     uint64_t false_deaths;   /* healthy members declared dead, at healthy members */
     uint64_t false_unwell;   /* the same at nodes that are not healthy */
     uint64_t false_suspects; /* suspicions of healthy members, at healthy members */

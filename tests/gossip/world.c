@@ -166,7 +166,7 @@ static void gsim_hand_over(struct gsim *s, struct gsim_packet *p)
         (void)gossip_receive(n->core, (enum gossip_channel)p->channel, sender, epoch, &from, data,
                              s->now_us);
     } else if (!opened) {
-        s->totals.refused++;
+        s->totals.refused += p->replayed ? 1u : 0u;
     }
     gsim_packet_put(&s->queue, p);
 }
