@@ -124,6 +124,23 @@ static int node_ev_merge_record(struct node_ev_parts *p, const struct crdt_conte
     return 0;
 }
 
+/* What must have been seen before the later ones is what this one brings, or must have been seen
+ * before this one: also what it replaces, for that is no dot of the interval. */
+static int node_ev_merge_before(struct node_ev_fragment *all, const struct node_ev_fragment *f)
+{
+    struct crdt_context rest;
+    crdt_context_init(&rest, &all->before.alloc);
+    int err = node_ev_minus(&all->before, &f->seen, &rest);
+    err = err != 0 ? err : crdt_context_join(&rest, &f->before);
+    if (err != 0) {
+        crdt_context_release(&rest);
+        return err;
+    }
+    crdt_context_release(&all->before);
+    all->before = rest;
+    return 0;
+}
+
 /* all: what the fragments after this one bring; becomes what they bring from this one on. */
 static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *all,
                              struct bytes fragment)
@@ -142,8 +159,8 @@ static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *a
     while (err == 0 && node_ev_fragment_next(&c, &part.key, &part.record_key, &raw)) {
         err = node_ev_merge_record(p, &all->seen, part, raw);
     }
+    err = err != 0 ? err : node_ev_merge_before(all, &f);
     err = err != 0 ? err : crdt_context_join(&all->seen, &f.seen);
-    err = err != 0 ? err : crdt_context_join(&all->before, &f.before);
     node_ev_fragment_release(&f);
     return err;
 }
@@ -218,28 +235,19 @@ static size_t node_ev_parts_record_end(const struct node_ev_parts *p, size_t at)
 static int node_ev_merge_write(struct node_ev_parts *p, struct node_ev_fragment *all,
                                struct buf *out)
 {
-    struct crdt_context before;
     struct buf value;
-    crdt_context_init(&before, &p->alloc);
     buf_init(&value, &p->alloc, STORE_KV_VALUE_BYTES_MAX);
     node_ev_parts_sort(p);
     all->records_count = 0;
     for (size_t at = 0; at < p->count; at = node_ev_parts_record_end(p, at)) {
         all->records_count++;
     }
-    int err = node_ev_minus(&all->before, &all->seen, &before);
-    if (err == 0) {
-        struct crdt_context whole = all->before;
-        all->before = before;
-        before = whole;
-        err = node_ev_fragment_head(all, out);
-    }
+    int err = node_ev_fragment_head(all, out);
     for (size_t at = 0; at < p->count && err == 0;) {
         size_t end = node_ev_parts_record_end(p, at);
         err = node_ev_merge_put(p, at, end, &value, out);
         at = end;
     }
-    crdt_context_release(&before);
     buf_release(&value);
     return err;
 }
