@@ -287,6 +287,12 @@ int crdt_entry_check(struct bytes key, struct bytes payload, const struct crdt_l
  * before s is joined with another, compared or encoded. returns: 0; ERR_CONFLICT if the dot is live
  * in s already. */
 int crdt_load(struct crdt_state *s, struct bytes key, struct crdt_dot dot, struct bytes payload);
+/* As crdt_delta, of a state that holds only the records in the operation's range: whether the names
+ * of the path have its types is for the caller to know, and limits->elements_max counts what is
+ * there. */
+int crdt_delta_part(const struct crdt_state *s, const struct crdt_path *path,
+                    const struct crdt_op *op, const struct crdt_limits *limits,
+                    struct crdt_state *out);
 /* The key of the one record that the operation puts its entry in or removes from; for a map, of
  * none: ERR_INVALID. Depends on op->dot.actor for BOUNDED alone. key: appended to. */
 int crdt_op_record(const struct crdt_path *path, const struct crdt_op *op, struct buf *key);

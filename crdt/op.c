@@ -98,10 +98,7 @@ static int crdt_delta_check(const struct crdt_state *s, const struct crdt_path *
         return ERR_INVALID;
     }
     TRY(crdt_path_check(path, limits));
-    if (op->dot.counter <= crdt_context_last(&s->seen, op->dot.actor)) {
-        return ERR_CONFLICT;
-    }
-    return crdt_path_types(s, path);
+    return op->dot.counter <= crdt_context_last(&s->seen, op->dot.actor) ? ERR_CONFLICT : 0;
 }
 
 /* A delta that adds to the state must find room; one that takes away always does. */
@@ -122,6 +119,15 @@ static int crdt_delta_room(const struct crdt_state *s, const struct crdt_state *
 
 int crdt_delta(const struct crdt_state *s, const struct crdt_path *path, const struct crdt_op *op,
                const struct crdt_limits *limits, struct crdt_state *out)
+{
+    TRY(crdt_delta_check(s, path, op, limits));
+    TRY(crdt_path_types(s, path));
+    return crdt_delta_part(s, path, op, limits, out);
+}
+
+int crdt_delta_part(const struct crdt_state *s, const struct crdt_path *path,
+                    const struct crdt_op *op, const struct crdt_limits *limits,
+                    struct crdt_state *out)
 {
     struct crdt_making m = {.s = s, .op = op, .limits = limits, .out = out};
     ASSERT(crdt_state_empty(out));

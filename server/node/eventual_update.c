@@ -32,6 +32,7 @@ struct node_ev_touch {
     uint32_t gone_count;
     uint32_t operation; /* number + 1 of the last that changed it */
     uint64_t bytes;     /* about what it takes */
+    uint32_t hidden;    /* entries that were not seen yet */
     bool loaded;
     bool live;
     size_t value_at; /* of what is to be written */
@@ -181,25 +182,33 @@ static uint32_t node_ev_making_touch(struct node_ev_making *m, uint32_t key,
     return node_ev_names_find(&m->scope.records, buf_view(&m->name));
 }
 
-/* A dot of this node's actor that the region's context does not hold was made by somebody else. */
-static int node_ev_making_trust(struct node_ev_making *m, const struct node_ev_made_key *k,
-                                struct bytes record_key)
+/* Takes the entries that were seen. One that was not came with a page of a region that is still
+ * being fetched: what it replaced is not all known here, so nothing may rest on it yet; it stays as
+ * it is. If it is of this node's actor, somebody else made it. */
+static int node_ev_making_entry(struct node_ev_making *m, uint32_t key, struct node_ev_touch *t,
+                                struct bytes record_key, const struct node_ev_entry *e)
 {
-    struct crdt_view v;
-    uint64_t last = crdt_context_last(&m->regions[k->region].now.seen, m->actor);
-    for (bool more = crdt_view_record(&k->s, record_key, &v); more; more = crdt_view_next(&v)) {
-        if (crdt_actor_compare(v.dot.actor, m->actor) == 0 && v.dot.counter > last) {
+    struct node_ev_made_key *k = &m->keys[key];
+    if (!crdt_context_has(&m->regions[k->region].old->seen, e->dot)) {
+        if (crdt_actor_compare(e->dot.actor, m->actor) == 0) {
             m->store->doubt(m->store->ctx, "a record holds dots that were not made here");
             return ERR_UNAVAILABLE;
         }
+        t->hidden++;
+        return 0;
     }
-    return 0;
+    if (crdt_entry_check(record_key, e->payload, &m->limits) == ERR_PROTOCOL) {
+        return ERR_CORRUPT;
+    }
+    int err = crdt_load(&k->s, record_key, e->dot, e->payload);
+    return err == ERR_CONFLICT ? 0 : err; /* a dot with two meanings: the first one counts */
 }
 
 static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct bytes record_key)
 {
-    struct node_ev_made_key *k = &m->keys[key];
-    struct crdt_view v;
+    struct node_ev_cursor entries;
+    struct node_ev_cursor removals;
+    struct node_ev_entry e;
     struct bytes raw;
     uint32_t i = node_ev_making_touch(m, key, record_key);
     ASSERT(i != NODE_EV_NAME_NONE);
@@ -213,9 +222,12 @@ static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct by
         return 0;
     }
     t->bytes = raw.size;
-    TRY(node_ev_record_load(&k->s, record_key, raw));
-    t->live = crdt_view_record(&k->s, record_key, &v);
-    return node_ev_making_trust(m, k, record_key);
+    TRY(node_ev_record_begin(raw, &entries, &removals));
+    t->live = entries.left > 0;
+    while (node_ev_record_entry(&entries, &e)) {
+        TRY(node_ev_making_entry(m, key, t, record_key, &e));
+    }
+    return 0;
 }
 
 static int node_ev_making_load_all(struct node_ev_making *m, uint32_t key,
@@ -349,7 +361,7 @@ static int node_ev_making_take(struct node_ev_making *m, uint32_t key, uint32_t 
         struct bytes name = node_ev_names_at(&m->scope.records, m->hit[i]);
         struct bytes record_key =
             bytes_of(name.data + 4 + m->key.size, name.size - 4 - m->key.size);
-        bool live = crdt_view_record(&k->s, record_key, &v);
+        bool live = t->hidden > 0 || crdt_view_record(&k->s, record_key, &v);
         if (live != t->live) {
             t->live = live;
             TRY(node_ev_types_change(&m->scope.types, m->store, name, live));
@@ -381,7 +393,7 @@ static int node_ev_making_delta(struct node_ev_making *m, uint32_t key, uint32_t
     TRY(node_ev_making_types(m, key, op, &full));
     crdt_state_init(&delta, m->store->alloc);
     s->seen = r->now.seen; /* lent: a state of these records that has seen all of the region */
-    int err = crdt_delta(s, &op->path, &op->op, &m->limits, &delta);
+    int err = crdt_delta_part(s, &op->path, &op->op, &m->limits, &delta);
     if (err == 0 && full && delta.entries > 0 && delta.seen.count == 1 &&
         delta.seen.ranges[0].from == delta.seen.ranges[0].to) {
         err = ERR_TOO_LARGE;
@@ -416,6 +428,7 @@ static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, stru
 {
     const struct node_ev_made_key *k = &m->keys[m->touches[touch].key];
     struct hash_digest *digest = &m->regions[k->region].now.digest;
+    const struct crdt_context *observed = &m->regions[k->region].old->seen;
     struct bytes name = node_ev_names_at(&m->scope.records, touch);
     size_t head = 4 + 2 + k->space.size + k->name.size;
     struct node_ev_cursor entries;
@@ -431,7 +444,10 @@ static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, stru
     bool is = crdt_view_record(&k->s, bytes_of(name.data + head, name.size - head), &v);
     while (was || is) {
         int order = !was ? 1 : !is ? -1 : crdt_dot_compare(e.dot, v.dot);
-        if (order < 0) {
+        if (order < 0 && !crdt_context_has(observed, e.dot)) {
+            TRY(buf_append(out, raw.data, raw.size));
+            count++;
+        } else if (order < 0) {
             hash_digest_sub(digest, name, raw);
         } else if (kept == NULL || crdt_context_has(kept, v.dot)) {
             size_t at = out->size;

@@ -4,6 +4,7 @@
  * Eventual mode: what its operations do to records, one behaviour a test.
  */
 #include "base/num.h"
+#include "server/node/eventual_peers_internal.h"
 #include "tests/unit/node/ev_rig.h"
 #include "tests/unit/unit.h"
 
@@ -575,6 +576,51 @@ START_TEST(pages_without_the_last_add_nothing_to_the_context)
 }
 END_TEST
 
+START_TEST(an_operation_does_not_rest_on_what_half_a_page_brought)
+{
+    struct ev_pages some = {.region = region(), .parts = 1, .all_parts = 2};
+    struct ev_pages whole = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(set_at(c, CRDT_MV, "first", NOW), 0);
+    ck_assert_int_eq(send(a, ev_last(c)), 0);
+    ck_assert_int_eq(send(b, ev_last(c)), 0);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "second", NOW), 0);
+    ck_assert_int_eq(ev_pages(b, a, &some), 0);
+    some.parts = 2;
+    some.all_parts = 3; /* whichever part the record is in */
+    ck_assert_int_eq(ev_pages(b, a, &some), 0);
+    ck_assert_int_eq(set_at(b, CRDT_MV, "third", NOW), 0);
+    struct bytes third = ev_last(b);
+    ck_assert_int_eq(send(c, third), 0);
+    ck_assert_int_eq(ev_pages(c, a, &whole), 0);
+    ck_assert_int_eq(ev_pages(b, a, &whole), 0);
+    ck_assert_int_eq(send(a, third), 0);
+    ck_assert_uint_eq(read_of(a, CRDT_MV)->entries, 2); /* second and third, at the same time */
+    ck_assert(ev_same(a, b, true) && ev_same(a, c, true));
+}
+END_TEST
+
+START_TEST(a_merged_interval_asks_for_what_its_first_replaced) /* scenario C22 */
+{
+    struct alloc heap = alloc_heap();
+    struct buf merged;
+    buf_init(&merged, &heap, NODE_EV_FRAGMENT_MAX);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "first", NOW), 0);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "second", NOW), 0);
+    ck_assert_int_eq(set_at(a, CRDT_MV, "third", NOW), 0);
+    struct bytes last = ev_last(a);
+    ck_assert_int_eq(node_ev_merge(&last, 1, &heap, &merged), 0);
+    ck_assert_int_eq(send(b, buf_view(&a->notes[0].fragment)), 0);
+    ck_assert_int_eq(send(b, buf_view(&merged)), ERR_BEHIND);
+    struct bytes both[2] = {buf_view(&a->notes[1].fragment), last};
+    buf_clear(&merged);
+    ck_assert_int_eq(node_ev_merge(both, 2, &heap, &merged), 0);
+    ck_assert_int_eq(send(c, buf_view(&merged)), ERR_BEHIND);
+    ck_assert_int_eq(send(b, buf_view(&merged)), 0);
+    ck_assert(ev_same(a, b, true));
+    buf_release(&merged);
+}
+END_TEST
+
 START_TEST(what_a_sender_has_not_seen_itself_is_not_taken_from_it)
 {
     struct ev_pages some = {.region = region(), .parts = 2, .all_parts = 3};
@@ -702,6 +748,8 @@ int main(void)
         pages_show_removals_until_everybody_has_seen_them,
         a_removal_that_was_dropped_here_does_not_come_back,
         pages_without_the_last_add_nothing_to_the_context,
+        an_operation_does_not_rest_on_what_half_a_page_brought,
+        a_merged_interval_asks_for_what_its_first_replaced,
         what_a_sender_has_not_seen_itself_is_not_taken_from_it,
         records_that_were_lost_come_back_although_they_were_seen,
         a_dot_made_twice_is_told_and_the_greater_payload_stays,
