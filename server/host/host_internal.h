@@ -30,7 +30,8 @@
 #define HOST_STEPS_MAX 512u /* events of clients before their effects are carried out */
 #define HOST_IOV_MAX 96u
 #define HOST_PREFIX_BYTES WIRE_FRAME_HEADER_BYTES
-#define HOST_JOBS_MAX 64u /* posted at once */
+#define HOST_JOBS_MAX 64u      /* posted at once */
+#define HOST_LEAVE_US 1000000u /* an orderly end takes at most */
 #define HOST_SWEEP_US 50000u
 #define HOST_DONE_MAX 16u /* completions given back at once by one thread */
 
@@ -235,6 +236,7 @@ struct host {
     uv_async_t wake;
     uv_timer_t tick;
     uv_timer_t sweep;
+    uv_timer_t patience; /* how long an orderly end is waited for */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_signal_t signals[2];
@@ -242,6 +244,7 @@ struct host {
     bool signals_open;
     bool dirty;     /* the node has been stepped since the last pump */
     unsigned steps; /* by clients since effects were last carried out */
+    bool leaving;   /* the node has been told that the process ends */
     bool ending;
     int code;
     uint64_t wall_us;

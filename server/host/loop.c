@@ -54,13 +54,29 @@ void host_fail(struct host *h, int code)
     uv_stop(&h->loop);
 }
 
+static void loop_impatient(uv_timer_t *timer)
+{
+    struct host *h = timer->data;
+    uv_stop(&h->loop);
+}
+
+/* The node ends what it must before the process does; asked again, or when that takes too long, it
+ * is not waited for: then the next start does as after a crash. */
+static void loop_leave(struct host *h)
+{
+    struct node_event ev = {.kind = NODE_EV_LEAVE};
+    h->leaving = true;
+    host_step(h, &ev);
+    (void)uv_timer_start(&h->patience, loop_impatient, HOST_LEAVE_US / 1000, 0);
+}
+
 static void loop_asked_to_stop(struct host *h)
 {
     (void)pthread_mutex_lock(&h->lock);
     bool stop = h->stop_asked;
     (void)pthread_mutex_unlock(&h->lock);
-    if (stop) {
-        uv_stop(&h->loop);
+    if (stop && !h->leaving) {
+        loop_leave(h);
     }
 }
 
@@ -68,7 +84,11 @@ static void loop_signal(uv_signal_t *signal, int number)
 {
     struct host *h = signal->data;
     log_line(h->log, LOG_INFO, "stopping", "signal=%d", number);
-    uv_stop(&h->loop);
+    if (h->leaving) {
+        uv_stop(&h->loop);
+    } else {
+        loop_leave(h);
+    }
 }
 
 /* ---- effects -------------------------------------------------------------------------------- */
@@ -107,6 +127,7 @@ static void pump_carry(struct host *h, struct pump_jobs *jobs, struct node_fx *f
         }
         host_fail(h, fx->code != 0 ? fx->code : ERR_IO);
         break;
+    case NODE_FX_LEFT: uv_stop(&h->loop); break;
     default: ASSERT(fx->kind == NODE_FX_WAL);
     }
 }
@@ -218,6 +239,7 @@ int host_loop_init(struct host *h, struct err_info *why)
     h->wake.data = h;
     h->tick.data = h;
     h->sweep.data = h;
+    h->patience.data = h;
     h->prepare.data = h;
     h->check.data = h;
     err = uv_async_init(&h->loop, &h->wake, loop_woken);
@@ -226,6 +248,7 @@ int host_loop_init(struct host *h, struct err_info *why)
     }
     (void)uv_timer_init(&h->loop, &h->tick);
     (void)uv_timer_init(&h->loop, &h->sweep);
+    (void)uv_timer_init(&h->loop, &h->patience);
     (void)uv_prepare_init(&h->loop, &h->prepare);
     (void)uv_check_init(&h->loop, &h->check);
     return 0;

@@ -11,9 +11,11 @@
  *   GRANT   one                        next grant u64
  *   ROSTER  one                        what was decided about each node: roster.c
  *   KEYRING one                        gossip's keys: keyring.c
+ *   EPOCHS  id u32be                   epochs of its actors: eventual_epochs.c
  */
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
+#include "server/node/eventual_self_internal.h"
 
 #define NODE_REFRESH_US 5000000u /* between questions to group 0 from where it is not */
 
@@ -116,6 +118,8 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
         node_roster_note(n, value);
     } else if (name.data[0] == NODE_KEY_KEYRING) {
         node_keyring_note(n, value);
+    } else if (name.data[0] == NODE_KEY_EPOCHS) {
+        node_ev_epochs_note(n, number, value);
     } else if (name.data[0] == NODE_KEY_PLACE && number < n->identity.placement_groups &&
                value.size == c->nodes_count * sizeof(uint32_t)) {
         for (uint32_t i = 0; i < c->nodes_count; i++) {
@@ -346,6 +350,7 @@ const struct node_op node_control_ops[] = {
     {NODE_OP_GRANT, "grant", node_grant_keys, node_grant_apply},
     {NODE_OP_KEY, "key", node_keyring_keys, node_keyring_apply},
     {NODE_OP_NODE_STATE, "node_state", node_roster_state_keys, node_roster_state_apply},
+    {NODE_OP_EPOCHS, "epochs", node_ev_epochs_keys, node_ev_epochs_apply},
     {0, NULL, NULL, NULL},
 };
 
@@ -358,7 +363,7 @@ static int node_control_want(struct bytes body, struct node_keys *keys, struct n
     (void)keys;
     range->from = bytes_of(from, 1);
     range->to = bytes_of(to, 1);
-    range->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
+    range->rows_max = 2 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     range->bytes_max = 4u << 20;
     return 0;
 }
@@ -401,6 +406,8 @@ static void node_boot_done(struct node *n, void *ctx, int code, struct bytes rep
     } else {
         n->control->booted = true;
         node_member_start(n);
+        node_ev_self_wake(n);
+        node_ev_start(n);
     }
 }
 

@@ -30,6 +30,7 @@ struct node_control_peer {
     uint64_t changed_us; /* log time of the last decision; 0: none yet */
     uint64_t out_us;     /* of the last one to be out */
     uint64_t capacity_bytes;
+    uint64_t epochs_next; /* epochs below it have been granted to its actors, from 1 */
     uint8_t public_key[WIRE_IDENTITY_KEY_BYTES];
 };
 

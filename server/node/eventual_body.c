@@ -331,5 +331,7 @@ bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *ac
     (void)bytes_take_u64(&r); /* nonce */
     actor->node = store->self;
     actor->epoch = bytes_take_u64(&r);
-    return !r.failed && format == 1 && actor->epoch > 0;
+    (void)bytes_take(&r, 16); /* the rest of its block */
+    bool clean = bytes_take_u8(&r) != 0;
+    return !r.failed && format == 1 && actor->epoch > 0 && !clean; /* clean: it has ended */
 }

@@ -185,6 +185,9 @@ void node_ev_write(struct node *n, const struct node_cmd *cmd, unsigned copies, 
  * epoch, the next of the block. */
 /* returns: whether this start may make dots; *actor is who it is. */
 bool node_ev_actor(const struct node *n, struct crdt_actor *actor);
+/* returns: whether group 0 ever granted this actor its epoch, as far as this node has heard. Of
+ * another node's it may have heard late. */
+bool node_ev_granted(const struct node *n, struct crdt_actor actor);
 /* What was read of own dots cannot be trusted, or somebody else has used them. */
 void node_ev_doubt(struct node *n, const char *why);
 
@@ -203,7 +206,8 @@ const struct node_ev_region *node_ev_region_get(const struct node *n, uint8_t re
  * *self: whether this node is one. */
 unsigned node_ev_owners(const struct node *n, uint8_t region, uint32_t *owners, bool *self);
 /* Calls done, once, when the region's context has everything of `wanted` here (0), or at
- * deadline_us (ERR_BEHIND). */
+ * deadline_us (ERR_BEHIND); ERR_INVALID as soon as group 0 says that it never granted an epoch that
+ * is wanted: what is waited for is of a history that was undone. */
 void node_ev_wait(struct node *n, uint8_t region, const struct crdt_context *wanted,
                   uint64_t deadline_us, void *ctx, node_done_fn *done);
 

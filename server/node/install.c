@@ -231,7 +231,7 @@ static void node_install_read_control(struct node *n, struct node_group *g)
     (void)buf_append(&f->from, key.data, key.size);
     key = node_key_of(g, bytes_of(end, 1), raw);
     (void)buf_append(&f->to, key.data, key.size);
-    f->rows_max = WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
+    f->rows_max = 2 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     f->bytes_max = 4u << 20;
     f->ended = node_install_control;
     if (node_fetch_start(f) != 0) {

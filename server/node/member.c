@@ -9,6 +9,7 @@
  * What gossip finds are opinions. They choose where new things go, make consensus look around
  * sooner, and after a long while become proposals (member_decide.c); they change no membership.
  */
+#include "server/node/eventual_self_internal.h"
 #include "server/node/member_internal.h"
 
 #define NODE_MEMBER_TOLD_US 60000000u /* bad packets: one line a minute at most */
@@ -414,8 +415,17 @@ static void node_member_act(struct node *n, const struct gossip_action *a)
         break;
     case GOSSIP_CUT: node_member_cut(n, a); break;
     case GOSSIP_FACT: break;
-    case GOSSIP_LEFT_DONE: break;
+    case GOSSIP_LEFT_DONE: node_ev_left(n); break;
     }
+}
+
+bool node_member_leave(struct node *n)
+{
+    if (n->member->gossip == NULL) {
+        return false;
+    }
+    gossip_leave(n->member->gossip, n->now);
+    return true;
 }
 
 #define NODE_MEMBER_ACTIONS_MAX 4096u /* a turn: the rest goes in the next */

@@ -5,6 +5,7 @@
  * part decides for itself; the order between them is here.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_self_internal.h"
 #include "server/node/query_internal.h"
 
 #include <stdio.h>
@@ -103,7 +104,9 @@ static bool node_lead_check(struct node *n, struct node_group *g)
     }
     g->led = true;
     node_session_led(n, g);
-    if (!node_group_own(g)) {
+    if (node_group_own(g)) {
+        node_ev_self_wake(n);
+    } else {
         node_objects_led(n->objects, g->id);
     }
     return true;
@@ -219,6 +222,7 @@ static void node_on_peer_change(struct node *n, uint32_t id, bool up)
     log_line(n->options.log, LOG_INFO, up ? "peer_up" : "peer_down", "node=%u peer=%u", n->self,
              id);
     node_member_connection(n, id, up);
+    node_ev_peer(n, id, up);
     if (up) {
         node_control_peer_up(n, id);
         node_objects_peer_up(n->objects, id);
@@ -263,6 +267,7 @@ void node_step(struct node *n, const struct node_event *ev)
     case NODE_EV_JOB: node_on_job(n, ev->job); break;
     case NODE_EV_GOSSIP: node_member_packet(n, ev); break;
     case NODE_EV_REFUSED: node_control_refused(n, ev->peer); break;
+    case NODE_EV_LEAVE: node_ev_leave(n); break;
     }
     if (!n->failed && n->now >= raft_deadline(n->raft)) {
         struct raft_event tick = {.kind = RAFT_TICK};
@@ -311,12 +316,15 @@ static void node_tables(struct node *n)
     node_table_ops(n, node_kv_ops);
     node_table_ops(n, node_object_ops);
     node_table_ops(n, node_control_ops);
+    node_table_ops(n, node_ev_self_ops);
+    node_table_ops(n, node_ev_ops);
     node_table_queries(n, node_session_queries);
     node_table_queries(n, node_kv_queries);
     node_table_queries(n, node_object_queries);
     node_table_queries(n, node_control_queries);
     node_table_methods(n, node_core_methods);
     node_table_methods(n, node_object_methods);
+    node_table_methods(n, node_ev_methods);
     n->pools[NODE_POOL_PENDING].bytes = node_pending_bytes();
     n->pools[NODE_POOL_ASK].bytes = sizeof(struct node_ask);
     n->pools[NODE_POOL_ROUND].bytes = node_round_bytes();
@@ -408,6 +416,9 @@ static int node_memory_init(struct node *n)
     TRY(node_control_init(n));
     TRY(node_snapshots_init(n));
     TRY(node_watch_init(n));
+    TRY(node_ev_self_init(n));
+    TRY(node_ev_regions_init(n));
+    TRY(node_ev_init(n));
     return node_api_init(n);
 }
 
@@ -512,6 +523,9 @@ void node_free(struct node *n)
     }
     node_api_release(n);
     node_watch_release(n);
+    node_ev_release(n);
+    node_ev_regions_release(n);
+    node_ev_self_release(n);
     node_snapshots_release(n);
     node_control_release(n);
     node_member_release(n);

@@ -126,6 +126,8 @@ enum node_event_kind {
     NODE_EV_JOB,       /* job */
     NODE_EV_GOSSIP,    /* from, data: a datagram, whoever sent it */
     NODE_EV_REFUSED,   /* peer: it says that this node is fenced. It may err, or lie */
+    NODE_EV_LEAVE,     /* the process is about to end: NODE_FX_LEFT follows, and need not be
+                          waited for longer than a second */
 };
 
 struct node_event {
@@ -159,6 +161,7 @@ enum node_fx_kind {
     NODE_FX_STOP,   /* code: the process must end (disk failed, fenced, divergence); logged */
     NODE_FX_GOSSIP, /* peer, address, head: a datagram. May be lost. An address of zeros: that of
                        the roster */
+    NODE_FX_LEFT,   /* after NODE_EV_LEAVE: the next start can go on where this one ends */
 };
 
 struct node_fx {

@@ -230,6 +230,8 @@ struct node_member;
 struct node_control;
 struct node_watches;
 struct node_eventual;
+struct node_ev_self;
+struct node_ev_regions;
 
 struct node {
     struct alloc alloc;
@@ -320,6 +322,8 @@ struct node {
     struct node_watches *watches;
     struct node_objects *objects;
     struct node_eventual *eventual;
+    struct node_ev_self *ev_self;
+    struct node_ev_regions *ev_regions;
     struct node_counters counters;
 };
 
@@ -553,6 +557,8 @@ void node_member_answered(struct node *n, uint32_t peer);
 void node_member_connection(struct node *n, uint32_t peer, bool up);
 void node_member_turn(struct node *n);
 uint64_t node_member_deadline(const struct node *n);
+/* Tells the others that this node goes. returns: whether node_ev_left will be called, later. */
+bool node_member_leave(struct node *n);
 /* Appends one MessagePack map: gossip's counters. */
 int node_member_status(struct node *n, struct buf *out);
 /* member_health.c */

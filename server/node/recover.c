@@ -5,6 +5,7 @@
  * record's; the log goes on from there. A snapshot that was installed when the log had not yet
  * heard of it is told to the log now.
  */
+#include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
 #include <stdio.h>
@@ -28,6 +29,32 @@ static int node_recover_control(struct node *n, struct node_group *g, const stru
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+/* The actor and the regions, as the own group's state has them. */
+static int node_recover_own(struct node *n, struct node_group *g, const struct store_kv *kv,
+                            struct store_kv_reader *reader)
+{
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    struct bytes key;
+    struct bytes value;
+    struct node_ev_self_record self;
+    node_prefix_put(from, g->id, g->now.generation);
+    from[NODE_PREFIX_BYTES] = NODE_KEY_EV_SELF;
+    int err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
+    while (err == 0 && bytes_has_prefix(key, bytes_of(from, NODE_PREFIX_BYTES))) {
+        uint8_t kind = key.data[NODE_PREFIX_BYTES];
+        if (kind == NODE_KEY_EV_SELF) {
+            TRY(node_ev_self_decode(value, &self));
+            node_ev_self_changed(n, true, value);
+        } else if (kind == NODE_KEY_EV_REGION && key.size == NODE_PREFIX_BYTES + 2) {
+            TRY(node_ev_region_load(n, key.data[NODE_PREFIX_BYTES + 1], value));
+        } else {
+            break; /* they come first */
+        }
+        err = kv->next(reader, &key, &value);
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
 static int node_recover_meta(struct node *n, struct node_group *g, const struct store_kv *kv)
 {
     struct store_kv_reader *reader = NULL;
@@ -41,6 +68,8 @@ static int node_recover_meta(struct node *n, struct node_group *g, const struct 
         g->flushed = g->now;
         if (err == 0 && g->id == 0) {
             err = node_recover_control(n, g, kv, reader);
+        } else if (err == 0 && node_group_own(g)) {
+            err = node_recover_own(n, g, kv, reader);
         }
     } else if (err == ERR_NOT_FOUND) {
         g->now = (struct node_meta){.generation = 1, .level = NODE_LEVEL};

@@ -44,6 +44,7 @@ enum node_key_kind {
     NODE_KEY_GRANT = 0x33,     /* group 0: one record, next grant */
     NODE_KEY_ROSTER = 0x34,    /* group 0: one record, what was decided about each node */
     NODE_KEY_KEYRING = 0x35,   /* group 0: one record, gossip's keys */
+    NODE_KEY_EPOCHS = 0x36,    /* group 0: node id u32be: epochs granted to its actors */
     NODE_KEY_EV_SELF = 0x50,   /* own group: one, which actor this node is */
     NODE_KEY_EV_REGION = 0x51, /* own group: region u8 */
     NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */

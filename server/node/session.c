@@ -11,6 +11,7 @@
  *
  * A session ends by CLOSE, or by an EXPIRE entry that names a log time: apply reads no clock.
  */
+#include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
 #define NODE_SESSION_TTL_MIN_US 1000000u
@@ -85,7 +86,8 @@ int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct bu
     if (cmd->sequence == 0) {
         return ERR_INVALID;
     }
-    if (node_session_get(sm, cmd->session, &s) != 0) {
+    if (node_session_get(sm, cmd->session, &s) != 0 ||
+        (node_group_own(sm->g) && !node_ev_session_valid(sm->n, cmd->session))) {
         return ERR_SESSION_EXPIRED;
     }
     if (cmd->sequence <= s.acked) {
@@ -142,7 +144,21 @@ int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, s
 
 /* ---- ops ------------------------------------------------------------------------------------ */
 
-/* The session's id is the index of the entry that opens it: never used before. */
+/* The session's id is the index of the entry that opens it: never used before. In the own group,
+ * whose log may lose its end, it begins with the epoch. */
+static int node_open_number(const struct node_sm *sm, uint64_t *session)
+{
+    *session = sm->index;
+    if (node_group_own(sm->g)) {
+        uint64_t epoch = node_ev_self_now(sm->n)->epoch;
+        if (epoch == 0) {
+            return ERR_UNAVAILABLE;
+        }
+        *session |= epoch << NODE_EV_SESSION_BITS;
+    }
+    return 0;
+}
+
 static int node_open_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
     (void)out;
@@ -160,15 +176,17 @@ static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struc
                              .used_us = sm->time_us};
     uint8_t name[9];
     uint8_t raw[NODE_SESSION_HEAD_BYTES];
+    uint64_t session = 0;
+    TRY(node_open_number(sm, &session));
     num_put_u64(raw, s.ttl_us);
     num_put_u64(raw + 8, s.used_us);
     num_put_u64(raw + 16, s.acked);
-    TRY(node_sm_add(sm, node_session_name(sm->index, name), bytes_of(raw, sizeof raw)));
+    TRY(node_sm_add(sm, node_session_name(session, name), bytes_of(raw, sizeof raw)));
     sm->g->now.sessions++;
     if (sm->g->led && sm->g->expire.at_us == 0) {
         node_session_led(sm->n, sm->g);
     }
-    return buf_put_u64(reply, sm->index);
+    return buf_put_u64(reply, session);
 }
 
 /* Body: session u64. It may have ended already: then nothing changes. */
@@ -400,12 +418,16 @@ static void node_open_done(struct node *n, void *ctx, int code, struct bytes rep
 static void node_open_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
 {
     uint32_t group = 0;
+    struct crdt_actor actor;
     struct node_cmd cmd = {.op = NODE_OP_SESSION_OPEN};
     int err = wire_params_check(req, 1, 1);
     err = err != 0 ? err : wire_param_u32(req, 0, &group);
     struct node_group *g = node_group_find(n, group);
     if (err == 0 && !node_session_group(n, group)) {
         err = ERR_NOT_FOUND;
+    }
+    if (err == 0 && group == NODE_GROUP_OWN && !node_ev_actor(n, &actor)) {
+        err = ERR_UNAVAILABLE; /* it would have the epoch of another start */
     }
     if (err == 0 && g != NULL && g->now.sessions >= n->options.limits.sessions) {
         err = ERR_BUSY;

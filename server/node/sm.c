@@ -6,6 +6,7 @@
  * (generation 0) and says which generation counts. Names, not keys, are summed, so replicas with
  * different generations agree.
  */
+#include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
 void node_prefix_put(uint8_t *at, uint32_t group, uint32_t generation)
@@ -119,6 +120,19 @@ int node_sm_get(struct node_sm *sm, struct bytes name, struct bytes *value)
     return 0;
 }
 
+/* What the node keeps in memory of a group follows its state. */
+static void node_sm_tell(struct node_sm *sm, struct bytes name, bool present, struct bytes value)
+{
+    struct node_group *g = sm->g;
+    if (name.data[0] == NODE_KEY_KV) {
+        node_watch_note(sm->n, g, name, present, value, sm->index);
+    } else if (g->id == 0 && name.data[0] >= NODE_KEY_NODE) {
+        node_control_note(sm->n, name, present, value);
+    } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_SELF) {
+        node_ev_self_changed(sm->n, present, value);
+    }
+}
+
 static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, struct bytes value)
 {
     struct node_group *g = sm->g;
@@ -136,11 +150,7 @@ static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, s
     if (present) {
         hash_digest_add(&g->now.digest, name, value);
     }
-    if (name.data[0] == NODE_KEY_KV) {
-        node_watch_note(sm->n, g, name, present, value, sm->index);
-    } else if (g->id == 0 && name.data[0] >= NODE_KEY_NODE) {
-        node_control_note(sm->n, name, present, value);
-    }
+    node_sm_tell(sm, name, present, value);
     return store_mem_put(sm->n->mem, key, present, value);
 }
 

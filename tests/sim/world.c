@@ -201,6 +201,7 @@ static void sim_fx(struct sim *s, struct sim_node *n, struct node_fx *fx)
     case NODE_FX_SEND: sim_net_send(s, n, fx); break;
     case NODE_FX_GOSSIP: sim_net_datagram(s, n, fx); break;
     case NODE_FX_REPLY: sim_fx_reply(s, n, fx); break;
+    case NODE_FX_LEFT: break;
     case NODE_FX_CLOSE: sim_clients_gone(s, (uint32_t)(fx->conn & 0xffff), n->id); break;
     case NODE_FX_STOP:
         n->wal_slow_us = 0;

@@ -177,6 +177,7 @@ void node_step(struct node *n, const struct node_event *ev)
         break;
     case NODE_EV_REFUSED: fake_fx(n, NODE_FX_STOP)->code = ERR_FENCED; break;
     case NODE_EV_GOSSIP: break;
+    case NODE_EV_LEAVE: (void)fake_fx(n, NODE_FX_LEFT); break;
     case NODE_EV_PEER_DOWN: FAKE_COUNT(n->id, peers_down); break;
     case NODE_EV_PEER:
         ASSERT(ev->frame_kind == 7);

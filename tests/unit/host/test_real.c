@@ -185,6 +185,7 @@ START_TEST(a_log_that_fails_while_idle_ends_the_node)
     fixture_begin(&f, 1, "[state]\nflush_interval = 60s\n");
     start(0);
     insist("k", "before", NULL);
+    ck_assert(fixture_await_lines(&f, 0, "event=actor ", 1)); /* no other batch follows */
     atomic_store(&syncs_left, 1);
     (void)call(0, "k", "after", NULL);
     ck_assert(fixture_await_lines(&f, 0, "log_failed", 1));

@@ -87,6 +87,7 @@ static void rig_effect(struct rig *r, unsigned i, struct node_fx *fx)
     case NODE_FX_REPLY: rig_reply(r, i, fx); break;
     case NODE_FX_GOSSIP: rig_datagram(r, i, fx); break;
     case NODE_FX_CLOSE: r->closes++; break;
+    case NODE_FX_LEFT: n->left = true; break;
     case NODE_FX_STOP:
         n->stopped = true;
         n->stop_code = fx->code;

@@ -4,6 +4,7 @@
  * The own group: one voter, no peers to ask, not seen from outside.
  */
 #include "rig.h"
+#include "server/node/eventual_self_internal.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -17,9 +18,22 @@ static uint64_t session_of(struct wire_node result)
     return session;
 }
 
+static bool wait_actor(struct rig *r, unsigned i, struct crdt_actor *actor)
+{
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        if (node_ev_actor(r->nodes[i - 1].node, actor)) {
+            return true;
+        }
+        rig_run(r, 10000);
+    }
+    return false;
+}
+
 static uint64_t open_own(struct rig *r, unsigned i)
 {
     struct wire_node result;
+    struct crdt_actor actor;
+    ck_assert(wait_actor(r, i, &actor));
     ck_assert_int_eq(rig_call(r, i, "session.open", OPEN_OWN, &result), 0);
     return session_of(result);
 }

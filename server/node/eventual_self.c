@@ -1,0 +1,407 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Which actor this node is: the EV_SELF record of the own group, the commands that change it, and
+ * what asks for them. What is in memory follows the applied state, so that a command that is
+ * applied again after a crash finds the actor it found the first time.
+ */
+#include "server/node/control_internal.h"
+#include "server/node/eventual_self_internal.h"
+
+#define NODE_EV_SELF_FORMAT 1u
+#define NODE_EV_START_BYTES 33u
+
+struct node_ev_self {
+    struct node_ev_self_record now;
+    bool asking;      /* a command is out */
+    bool leaving;     /* no more dots in this life */
+    unsigned owing;   /* ends that NODE_FX_LEFT waits for */
+    uint64_t doubted; /* this epoch is to be left */
+    uint64_t first;   /* of a block granted to this start and not yet told; 0: none */
+    uint64_t end;
+    bool goes_on;
+    struct node_timer run;
+};
+
+/* ---- the record ----------------------------------------------------------------------------- */
+
+struct bytes node_ev_self_name(void)
+{
+    static const uint8_t name[1] = {NODE_KEY_EV_SELF};
+    return bytes_of(name, sizeof name);
+}
+
+void node_ev_self_encode(const struct node_ev_self_record *s, uint8_t into[NODE_EV_SELF_BYTES])
+{
+    into[0] = NODE_EV_SELF_FORMAT;
+    num_put_u64(into + 1, s->boot);
+    num_put_u64(into + 9, s->nonce);
+    num_put_u64(into + 17, s->epoch);
+    num_put_u64(into + 25, s->next);
+    num_put_u64(into + 33, s->end);
+    into[41] = s->clean;
+    num_put_u64(into + 42, s->since);
+}
+
+int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
+{
+    struct bytes_reader r = bytes_reader_of(raw);
+    struct node_ev_self_record s = {0};
+    if (raw.size > 0) {
+        uint8_t format = bytes_take_u8(&r);
+        if (format > NODE_EV_SELF_FORMAT) {
+            return ERR_LEVEL;
+        }
+        s.boot = bytes_take_u64(&r);
+        s.nonce = bytes_take_u64(&r);
+        s.epoch = bytes_take_u64(&r);
+        s.next = bytes_take_u64(&r);
+        s.end = bytes_take_u64(&r);
+        s.clean = bytes_take_u8(&r) != 0;
+        s.since = bytes_take_u64(&r);
+        if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
+            return ERR_CORRUPT;
+        }
+    }
+    *out = s;
+    return 0;
+}
+
+/* ---- what is known -------------------------------------------------------------------------- */
+
+const struct node_ev_self_record *node_ev_self_now(const struct node *n)
+{
+    return &n->ev_self->now;
+}
+
+static bool node_ev_self_mine(const struct node *n)
+{
+    const struct node_ev_self_record *now = &n->ev_self->now;
+    return now->boot == n->options.boot && now->nonce == n->options.boot_nonce;
+}
+
+bool node_ev_actor(const struct node *n, struct crdt_actor *actor)
+{
+    const struct node_ev_self *s = n->ev_self;
+    const struct node_group *g = node_group_find(n, NODE_GROUP_OWN);
+    if (!node_ev_self_mine(n) || s->now.epoch == 0 || s->now.clean || s->leaving ||
+        s->doubted == s->now.epoch || g->broken || g->fenced || !g->led) {
+        return false;
+    }
+    *actor = (struct crdt_actor){.node = n->self, .epoch = s->now.epoch};
+    return true;
+}
+
+bool node_ev_session_valid(const struct node *n, uint64_t session)
+{
+    return session >> NODE_EV_SESSION_BITS >= n->ev_self->now.since;
+}
+
+static void node_ev_self_soon(struct node *n)
+{
+    node_timer_set(n, &n->ev_self->run, n->now);
+}
+
+void node_ev_self_changed(struct node *n, bool present, struct bytes raw)
+{
+    struct node_ev_self *s = n->ev_self;
+    int err = node_ev_self_decode(present ? raw : bytes_of(NULL, 0), &s->now);
+    ASSERT(err == 0); /* written by the commands below, or checked by recovery */
+    if (s->now.epoch == 0 && !n->closing) {
+        node_ev_self_soon(n);
+    }
+}
+
+void node_ev_doubt(struct node *n, const char *why)
+{
+    struct node_ev_self *s = n->ev_self;
+    if (!node_ev_self_mine(n) || s->now.epoch == 0 || s->doubted == s->now.epoch) {
+        return; /* there is no epoch to doubt, or it is on its way out */
+    }
+    log_line(n->options.log, LOG_WARN, "epoch_doubted", "node=%u epoch=%llu reason=\"%s\"", n->self,
+             (unsigned long long)s->now.epoch, why);
+    s->doubted = s->now.epoch;
+    node_ev_self_soon(n);
+}
+
+/* ---- commands ------------------------------------------------------------------------------- */
+
+static int node_ev_self_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    (void)cmd;
+    return node_keys_add(out, node_ev_self_name());
+}
+
+static int node_ev_self_load(struct node_sm *sm, struct node_ev_self_record *out)
+{
+    struct bytes raw = {0};
+    if (node_sm_group(sm) != NODE_GROUP_OWN) {
+        return ERR_INVALID;
+    }
+    int err = node_sm_get(sm, node_ev_self_name(), &raw);
+    return err == ERR_NOT_FOUND ? node_ev_self_decode(bytes_of(NULL, 0), out)
+                                : node_ev_self_decode(raw, out);
+}
+
+static int node_ev_self_store(struct node_sm *sm, const struct node_ev_self_record *s)
+{
+    uint8_t raw[NODE_EV_SELF_BYTES];
+    node_ev_self_encode(s, raw);
+    return node_sm_put(sm, node_ev_self_name(), bytes_of(raw, sizeof raw));
+}
+
+/* Body: boot u64, nonce u64, first u64, end u64, goes_on u8. Another block for the start that
+ * already is the actor leaves its epoch as it is. */
+static int node_ev_start_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct bytes_reader r = bytes_reader_of(cmd->body);
+    struct node_ev_self_record s;
+    uint64_t boot = bytes_take_u64(&r);
+    uint64_t nonce = bytes_take_u64(&r);
+    uint64_t first = bytes_take_u64(&r);
+    uint64_t end = bytes_take_u64(&r);
+    bool goes_on = bytes_take_u8(&r) != 0;
+    (void)reply;
+    if (!bytes_reader_ended(&r)) {
+        return ERR_INVALID;
+    }
+    TRY(node_ev_self_load(sm, &s));
+    if (first == 0 || end <= first || first < s.end) {
+        return ERR_INVALID; /* blocks only rise */
+    }
+    bool same = s.boot == boot && s.nonce == nonce;
+    bool keeps = s.epoch != 0 && (same ? !s.clean : goes_on && s.clean);
+    s.boot = boot;
+    s.nonce = nonce;
+    s.epoch = keeps ? s.epoch : first;
+    s.next = keeps ? first : first + 1;
+    s.end = end;
+    s.clean = false;
+    s.since = NUM_MIN(s.since, s.epoch);
+    return node_ev_self_store(sm, &s);
+}
+
+/* Body: boot u64, nonce u64. Only the start that is the actor ends it. */
+static int node_ev_stop_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct bytes_reader r = bytes_reader_of(cmd->body);
+    struct node_ev_self_record s;
+    uint64_t boot = bytes_take_u64(&r);
+    uint64_t nonce = bytes_take_u64(&r);
+    (void)reply;
+    if (!bytes_reader_ended(&r)) {
+        return ERR_INVALID;
+    }
+    TRY(node_ev_self_load(sm, &s));
+    if (s.boot != boot || s.nonce != nonce || s.epoch == 0) {
+        return ERR_CONFLICT;
+    }
+    s.clean = true;
+    return node_ev_self_store(sm, &s);
+}
+
+/* Body: epoch u64. */
+static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_self_record s;
+    (void)reply;
+    if (cmd->body.size != 8) {
+        return ERR_INVALID;
+    }
+    TRY(node_ev_self_load(sm, &s));
+    if (s.epoch == 0 || s.epoch != num_get_u64(cmd->body.data)) {
+        return 0;
+    }
+    s.epoch = s.next < s.end ? s.next++ : 0;
+    s.since = s.epoch != 0 ? s.epoch : UINT64_MAX;
+    s.clean = false;
+    return node_ev_self_store(sm, &s);
+}
+
+const struct node_op node_ev_self_ops[] = {
+    {NODE_OP_EV_START, "ev_start", node_ev_self_keys, node_ev_start_apply},
+    {NODE_OP_EV_STOP, "ev_stop", node_ev_self_keys, node_ev_stop_apply},
+    {NODE_OP_EV_DOUBT, "ev_doubt", node_ev_self_keys, node_ev_doubt_apply},
+    {0, NULL, NULL, NULL},
+};
+
+/* ---- asking for them ------------------------------------------------------------------------ */
+
+static uint64_t node_ev_self_deadline(const struct node *n)
+{
+    return n->now + 10 * n->options.election_us;
+}
+
+static void node_ev_self_again(struct node *n, int code)
+{
+    struct node_ev_self *s = n->ev_self;
+    s->asking = false;
+    node_timer_set(n, &s->run, code == 0 ? n->now : n->now + n->options.election_us);
+}
+
+static void node_ev_epochs_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_ev_self *s = n->ev_self;
+    struct bytes_reader r = bytes_reader_of(reply);
+    (void)ctx;
+    if (n->closing) {
+        return;
+    }
+    if (code == ERR_FENCED) {
+        node_fail(n, code, "another_process_has_started_with_this_identity");
+        return;
+    }
+    if (code == 0) {
+        s->first = bytes_take_u64(&r);
+        s->end = bytes_take_u64(&r);
+        s->goes_on = bytes_take_u8(&r) != 0;
+        code = r.failed ? ERR_PROTOCOL : 0;
+        s->first = r.failed ? 0 : s->first;
+    }
+    node_ev_self_again(n, code);
+}
+
+static void node_ev_epochs_ask(struct node *n)
+{
+    uint8_t body[NODE_EV_EPOCHS_BYTES];
+    node_ev_epochs_encode(n, &n->ev_self->now, body);
+    struct node_cmd cmd = {.op = NODE_OP_EPOCHS, .body = bytes_of(body, sizeof body)};
+    node_propose(n, 0, &cmd, node_ev_self_deadline(n), NULL, node_ev_epochs_done);
+}
+
+/* A block whose command may have been lost is given up: group 0 has enough of them. */
+static void node_ev_start_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_ev_self *s = n->ev_self;
+    struct crdt_actor actor;
+    (void)ctx;
+    (void)reply;
+    if (n->closing) {
+        return;
+    }
+    if (err_outcome_of(code) != ERR_OUTCOME_RETRY) {
+        s->first = 0;
+    }
+    node_ev_self_again(n, code);
+    if (code == 0 && node_ev_actor(n, &actor)) {
+        log_line(n->options.log, LOG_INFO, "actor", "node=%u epoch=%llu", n->self,
+                 (unsigned long long)actor.epoch);
+    }
+}
+
+static void node_ev_start_propose(struct node *n)
+{
+    const struct node_ev_self *s = n->ev_self;
+    uint8_t body[NODE_EV_START_BYTES];
+    num_put_u64(body, n->options.boot);
+    num_put_u64(body + 8, n->options.boot_nonce);
+    num_put_u64(body + 16, s->first);
+    num_put_u64(body + 24, s->end);
+    body[32] = s->goes_on;
+    struct node_cmd cmd = {.op = NODE_OP_EV_START, .body = bytes_of(body, sizeof body)};
+    node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_start_done);
+}
+
+static void node_ev_doubt_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)ctx;
+    (void)reply;
+    if (!n->closing) {
+        node_ev_self_again(n, code);
+    }
+}
+
+static void node_ev_doubt_propose(struct node *n)
+{
+    uint8_t body[8];
+    num_put_u64(body, n->ev_self->doubted);
+    struct node_cmd cmd = {.op = NODE_OP_EV_DOUBT, .body = bytes_of(body, sizeof body)};
+    node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_doubt_done);
+}
+
+/* The one place that decides what is missing next. */
+static void node_ev_self_fire(struct node *n, struct node_timer *t)
+{
+    struct node_ev_self *s = n->ev_self;
+    const struct node_group *g = node_group_find(n, NODE_GROUP_OWN);
+    (void)t;
+    if (s->asking || s->leaving || !n->control->booted || !g->led) {
+        return;
+    }
+    bool mine = node_ev_self_mine(n);
+    s->asking = true;
+    if (mine && s->now.epoch != 0 && s->doubted == s->now.epoch) {
+        node_ev_doubt_propose(n);
+    } else if (mine && s->now.epoch != 0 && s->now.next < s->now.end) {
+        s->asking = false;
+    } else if (s->first == 0) {
+        node_ev_epochs_ask(n);
+    } else {
+        node_ev_start_propose(n);
+    }
+}
+
+void node_ev_self_wake(struct node *n)
+{
+    node_ev_self_soon(n);
+}
+
+int node_ev_self_init(struct node *n)
+{
+    n->ev_self = alloc_get_zeroed(&n->alloc, 1, sizeof *n->ev_self);
+    if (n->ev_self == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    n->ev_self->run.fire = node_ev_self_fire;
+    return 0;
+}
+
+void node_ev_self_release(struct node *n)
+{
+    alloc_put(&n->alloc, n->ev_self, sizeof *n->ev_self);
+    n->ev_self = NULL;
+}
+
+/* ---- an orderly end ------------------------------------------------------------------------- */
+
+/* One thing that the end waits for is done. */
+void node_ev_left(struct node *n)
+{
+    struct node_fx fx = {.kind = NODE_FX_LEFT};
+    ASSERT(n->ev_self->owing > 0);
+    n->ev_self->owing--;
+    if (n->ev_self->owing == 0 && !node_fx_push(n, &fx)) {
+        node_fail(n, ERR_NO_MEMORY, "leave");
+    }
+}
+
+static void node_ev_stop_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)ctx;
+    (void)reply;
+    if (!n->closing) {
+        log_line(n->options.log, LOG_INFO, "actor_ended", "node=%u epoch=%llu clean=%s", n->self,
+                 (unsigned long long)n->ev_self->now.epoch, code == 0 ? "yes" : "no");
+        node_ev_left(n);
+    }
+}
+
+void node_ev_leave(struct node *n)
+{
+    struct crdt_actor actor;
+    uint8_t body[16];
+    if (n->ev_self->leaving) {
+        return;
+    }
+    bool has = node_ev_actor(n, &actor);
+    n->ev_self->leaving = true;
+    n->ev_self->owing = 1 + node_member_leave(n);
+    if (!has) {
+        node_ev_left(n);
+        return;
+    }
+    num_put_u64(body, n->options.boot);
+    num_put_u64(body + 8, n->options.boot_nonce);
+    struct node_cmd cmd = {.op = NODE_OP_EV_STOP, .body = bytes_of(body, sizeof body)};
+    node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_stop_done);
+}

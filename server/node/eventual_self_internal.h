@@ -1,0 +1,75 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Which actor this node is. An actor is (node, epoch); its dots count up, and no dot may ever be
+ * made twice, whatever happens to the disk: a lost sync, an older copy put back, a copy running
+ * beside it, an empty one. So a start makes no dot before group 0 has granted it epochs that nobody
+ * ever had, and the log of the own group says, in the order of the dots themselves, which epoch
+ * they are of. After an orderly end the epoch goes on, if group 0 agrees that no other start was
+ * granted any since: then the log that ends with EV_STOP is the whole history of that epoch.
+ *
+ *   group 0 has recorded this start -> EPOCHS -> EV_START -> actor -> EV_DOUBT -> the next of the
+ *                                                             |       block, or EPOCHS again
+ *                                                             +-----> EV_STOP -> no actor
+ *
+ * threads: the loop thread.
+ */
+#ifndef HOLDFAST_SERVER_NODE_EVENTUAL_SELF_INTERNAL_H
+#define HOLDFAST_SERVER_NODE_EVENTUAL_SELF_INTERNAL_H
+
+#include "server/node/eventual_internal.h"
+#include "server/node/node_internal.h"
+
+#define NODE_EV_BLOCK 16u        /* epochs of one grant */
+#define NODE_EV_SESSION_BITS 40u /* of a session's number below its epoch */
+
+/* EV_SELF as it is stored. */
+struct node_ev_self_record {
+    uint64_t boot; /* the start that makes dots of epoch, or did last */
+    uint64_t nonce;
+    uint64_t epoch; /* 0: none until the next block */
+    uint64_t next;  /* of the block */
+    uint64_t end;
+    bool clean;     /* that start came to an orderly end */
+    uint64_t since; /* sessions opened under an earlier epoch are void: what they remember of
+                       their commands may be less than was done */
+};
+#define NODE_EV_SELF_BYTES 50u
+void node_ev_self_encode(const struct node_ev_self_record *s, uint8_t into[NODE_EV_SELF_BYTES]);
+/* raw empty: no record, all zeros. returns: 0, ERR_LEVEL, ERR_CORRUPT. */
+int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out);
+struct bytes node_ev_self_name(void);
+
+int node_ev_self_init(struct node *n);
+void node_ev_self_release(struct node *n);
+/* Group 0 has recorded this start, or the own group leads now: asks for what is missing. */
+void node_ev_self_wake(struct node *n);
+/* The record is another one now, by apply or at recovery. present false: there is none. */
+void node_ev_self_changed(struct node *n, bool present, struct bytes raw);
+/* An orderly end: no dot is made from here on; NODE_FX_LEFT follows. */
+void node_ev_leave(struct node *n);
+void node_ev_left(struct node *n); /* the other members have been told */
+/* returns: what EV_SELF says at the applied index. */
+const struct node_ev_self_record *node_ev_self_now(const struct node *n);
+/* returns: whether this session of the own group may still answer. */
+bool node_ev_session_valid(const struct node *n, uint64_t session);
+extern const struct node_op node_ev_self_ops[];
+
+/* EPOCHS of group 0 (eventual_epochs.c).
+ * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start whose epoch would go on
+ * (0: none). Reply: first u64, end u64, goes_on u8: no start was granted any after that one. */
+#define NODE_EV_EPOCHS_BYTES 36u
+void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_record *before,
+                           uint8_t into[NODE_EV_EPOCHS_BYTES]);
+int node_ev_epochs_keys(const struct node_cmd *cmd, struct node_keys *out);
+int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
+/* A record of group 0. */
+void node_ev_epochs_note(struct node *n, uint32_t node, struct bytes value);
+
+/* eventual_regions.c */
+int node_ev_regions_init(struct node *n);
+void node_ev_regions_release(struct node *n);
+/* Takes a record as it is read. returns: 0, ERR_CORRUPT, ERR_LEVEL, ERR_NO_MEMORY. */
+int node_ev_region_load(struct node *n, uint8_t region, struct bytes raw);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Who a node is: epochs of its actor, over restarts of all kinds.
+ */
+#include "rig.h"
+#include "server/node/eventual_self_internal.h"
+
+#include <check.h>
+#include <stdio.h>
+
+static bool has_actor(struct rig *r, unsigned i, struct crdt_actor *actor)
+{
+    *actor = (struct crdt_actor){0};
+    return node_ev_actor(r->nodes[i - 1].node, actor);
+}
+
+static uint64_t epoch_of(struct rig *r, unsigned i)
+{
+    struct crdt_actor actor;
+    for (unsigned tries = 0; tries < 2000; tries++) {
+        if (has_actor(r, i, &actor)) {
+            ck_assert_uint_eq(actor.node, i);
+            return actor.epoch;
+        }
+        rig_run(r, 10000);
+    }
+    ck_abort_msg("node %u is no actor", i);
+    return 0;
+}
+
+static void leave(struct rig *r, unsigned i)
+{
+    struct node_event ev = {.kind = NODE_EV_LEAVE, .now_us = r->now, .wall_us = r->now};
+    r->nodes[i - 1].left = false;
+    node_step(r->nodes[i - 1].node, &ev);
+    for (unsigned tries = 0; tries < 500 && !r->nodes[i - 1].left; tries++) {
+        rig_run(r, 10000);
+    }
+    ck_assert(r->nodes[i - 1].left);
+}
+
+static void again(struct rig *r, unsigned i)
+{
+    rig_stop(r, i);
+    rig_start(r, i);
+}
+
+START_TEST(a_start_is_an_actor_once_group_0_has_granted_it_epochs)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor;
+    ck_assert(!has_actor(r, 1, &actor));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_uint_eq(epoch_of(r, i), 1);
+    }
+    const struct node_ev_self_record *s = node_ev_self_now(r->nodes[0].node);
+    ck_assert_uint_eq(s->next, 2);
+    ck_assert_uint_eq(s->end, 1 + NODE_EV_BLOCK);
+    rig_free(r);
+}
+END_TEST
+
+/* scenarios C1, C2, C3: a crash ends an epoch, so what was made of it and is not on disk cannot be
+ * made again. There is no lease of counters whose rest would have to be sealed. */
+START_TEST(a_crash_ends_the_epoch)
+{
+    struct rig *r = rig_new(3);
+    uint64_t before = epoch_of(r, 2);
+    again(r, 2);
+    struct crdt_actor actor;
+    ck_assert(!has_actor(r, 2, &actor));
+    ck_assert_uint_eq(epoch_of(r, 2), before + NODE_EV_BLOCK);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(an_orderly_end_lets_the_epoch_go_on)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor;
+    uint64_t before = epoch_of(r, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        leave(r, 2);
+        ck_assert(!has_actor(r, 2, &actor));
+        again(r, 2);
+        ck_assert_uint_eq(epoch_of(r, 2), before);
+    }
+    again(r, 2);
+    ck_assert_uint_ne(epoch_of(r, 2), before);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(without_group_0_a_start_is_no_actor)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor;
+    uint64_t before = epoch_of(r, 2);
+    leave(r, 2);
+    rig_isolate(r, 2, true);
+    again(r, 2);
+    rig_run(r, 5000000);
+    ck_assert(!has_actor(r, 2, &actor));
+    ck_assert_int_eq(rig_call(r, 2, "session.open", "u:64", NULL), ERR_UNAVAILABLE);
+    rig_isolate(r, 2, false);
+    ck_assert_uint_eq(epoch_of(r, 2), before);
+    rig_free(r);
+}
+END_TEST
+
+/* A start that ends before it was an actor says nothing of the crash before it. */
+START_TEST(an_orderly_end_of_no_actor_hides_no_crash)
+{
+    struct rig *r = rig_new(3);
+    uint64_t before = epoch_of(r, 2);
+    rig_isolate(r, 2, true);
+    again(r, 2); /* after a crash */
+    rig_run(r, 100000);
+    leave(r, 2);
+    again(r, 2);
+    rig_isolate(r, 2, false);
+    ck_assert_uint_ne(epoch_of(r, 2), before);
+    rig_free(r);
+}
+END_TEST
+
+/* scenarios C5, C6: without group 0, from the block; when it is used up, with a new one. */
+START_TEST(a_doubt_takes_the_next_epoch_without_group_0)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor;
+    uint64_t first = epoch_of(r, 3);
+    rig_isolate(r, 3, true);
+    for (uint64_t i = 1; i < NODE_EV_BLOCK; i++) {
+        node_ev_doubt(r->nodes[2].node, "test");
+        node_ev_doubt(r->nodes[2].node, "test again");
+        ck_assert(!has_actor(r, 3, &actor));
+        rig_run(r, 10000);
+        ck_assert(has_actor(r, 3, &actor));
+        ck_assert_uint_eq(actor.epoch, first + i);
+    }
+    node_ev_doubt(r->nodes[2].node, "the last of the block");
+    rig_run(r, 3000000);
+    ck_assert(!has_actor(r, 3, &actor));
+    rig_isolate(r, 3, false);
+    ck_assert_uint_ge(epoch_of(r, 3), first + NODE_EV_BLOCK);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(a_doubt_makes_older_sessions_void)
+{
+    struct rig *r = rig_new(3);
+    struct wire_node result;
+    uint64_t session = 0;
+    (void)epoch_of(r, 1);
+    ck_assert_int_eq(rig_call(r, 1, "session.open", "u:64", &result), 0);
+    ck_assert_int_eq(wire_node_u64(wire_node_find(result, WIRE_FIELD_SESSION), &session), 0);
+    ck_assert_uint_eq(session >> NODE_EV_SESSION_BITS, 1);
+    ck_assert(node_ev_session_valid(r->nodes[0].node, session));
+    again(r, 1);
+    (void)epoch_of(r, 1);
+    ck_assert(node_ev_session_valid(r->nodes[0].node, session));
+    node_ev_doubt(r->nodes[0].node, "test");
+    rig_run(r, 10000);
+    ck_assert(!node_ev_session_valid(r->nodes[0].node, session));
+    rig_free(r);
+}
+END_TEST
+
+/* scenario C40 */
+START_TEST(an_epoch_that_was_never_granted_is_known_as_such)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor = {.node = 2, .epoch = epoch_of(r, 2)};
+    (void)rig_settle(r, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        struct node *n = r->nodes[i].node;
+        ck_assert(node_ev_granted(n, actor));
+        ck_assert(!node_ev_granted(n, (struct crdt_actor){.node = 2, .epoch = 0}));
+        ck_assert(!node_ev_granted(n, (struct crdt_actor){.node = 9, .epoch = 1}));
+        ck_assert(!node_ev_granted(n, (struct crdt_actor){.node = 2, .epoch = 1 + NODE_EV_BLOCK}));
+    }
+    rig_free(r);
+}
+END_TEST
+
+struct ended {
+    int code;
+    unsigned count;
+};
+
+static void ended_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ended *e = ctx;
+    (void)n;
+    (void)reply;
+    e->code = code;
+    e->count++;
+}
+
+/* scenario C40 */
+START_TEST(nobody_waits_for_what_was_never_granted)
+{
+    struct rig *r = rig_new(3);
+    struct ended e = {0};
+    struct crdt_context wanted;
+    (void)epoch_of(r, 1);
+    crdt_context_init(&wanted, &r->heap);
+    const struct crdt_range range = {.actor = {.node = 2, .epoch = 99}, .from = 1, .to = 3};
+    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 60000000, &e, ended_done);
+    ck_assert_uint_eq(e.count, 0);
+    rig_run(r, 1000000);
+    ck_assert_uint_eq(e.count, 1);
+    ck_assert_int_eq(e.code, ERR_INVALID);
+    crdt_context_release(&wanted);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(a_wait_ends_at_its_deadline)
+{
+    struct rig *r = rig_new(3);
+    struct ended e = {0};
+    struct crdt_context wanted;
+    uint64_t epoch = epoch_of(r, 2);
+    crdt_context_init(&wanted, &r->heap);
+    node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 60000000, &e, ended_done);
+    ck_assert_uint_eq(e.count, 0);
+    rig_run(r, 1000);
+    ck_assert_uint_eq(e.count, 1);
+    ck_assert_int_eq(e.code, 0);
+    const struct crdt_range range = {.actor = {.node = 2, .epoch = epoch}, .from = 1, .to = 3};
+    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 2000000, &e, ended_done);
+    rig_run(r, 1900000);
+    ck_assert_uint_eq(e.count, 1);
+    rig_run(r, 200000);
+    ck_assert_uint_eq(e.count, 2);
+    ck_assert_int_eq(e.code, ERR_BEHIND);
+    node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 2000000, &e, ended_done);
+    rig_stop(r, 1);
+    ck_assert_uint_eq(e.count, 3);
+    crdt_context_release(&wanted);
+    rig_free(r);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("ev_self");
+    TCase *t = tcase_create("self");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, a_start_is_an_actor_once_group_0_has_granted_it_epochs);
+    tcase_add_test(t, a_crash_ends_the_epoch);
+    tcase_add_test(t, an_orderly_end_lets_the_epoch_go_on);
+    tcase_add_test(t, without_group_0_a_start_is_no_actor);
+    tcase_add_test(t, an_orderly_end_of_no_actor_hides_no_crash);
+    tcase_add_test(t, a_doubt_takes_the_next_epoch_without_group_0);
+    tcase_add_test(t, a_doubt_makes_older_sessions_void);
+    tcase_add_test(t, an_epoch_that_was_never_granted_is_known_as_such);
+    tcase_add_test(t, nobody_waits_for_what_was_never_granted);
+    tcase_add_test(t, a_wait_ends_at_its_deadline);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
