@@ -43,7 +43,7 @@ void node_ev_judge(struct node *n, struct node_ev_peer *p, uint8_t region)
         return;
     }
     node_ev_list_get(n, region, &list);
-    if (!node_ev_list_owns(&list, node_self(n)) && (ev->pulling & bit) == 0) {
+    if (!node_ev_list_has(&list, node_self(n)) && (ev->pulling & bit) == 0) {
         return; /* it is no concern of this node */
     }
     if (p->lack_us[region] == 0 || crdt_context_leq(&p->lacked[region], node_ev_seen(n, region))) {
@@ -143,7 +143,8 @@ static void node_ev_clocks_row(struct node *n, struct node_ev_peer *p, uint8_t r
     node_ev_compared(n, p, region);
     node_ev_clocks_odd(n, p, region, hash);
     node_ev_list_get(n, region, &list);
-    if (node_ev_list_owns(&list, p->id) && !crdt_context_leq(node_ev_seen(n, region), seen)) {
+    if ((p->telling & bit) == 0 && node_ev_list_has(&list, p->id) &&
+        !crdt_context_leq(node_ev_seen(n, region), seen)) {
         p->tell |= bit;
         p->tell_now |= p->unsure ? bit : 0;
     }
@@ -169,6 +170,7 @@ static void node_ev_clocks_done(struct node *n, void *ctx, int code, struct byte
     uint64_t different = 0;
     p->asked = false;
     if (n->closing || n->failed || code != 0) {
+        p->telling = 0;
         return; /* the clock asks again */
     }
     while (r.left > 0 && !r.failed) {
@@ -192,6 +194,8 @@ static void node_ev_clocks_done(struct node *n, void *ctx, int code, struct byte
     p->unsure = false;
     if (p->tell != 0 || p->ask_again) {
         node_ev_clocks_ask(n, p);
+    } else {
+        p->telling = 0;
     }
     node_ev_run_soon(n);
 }
@@ -220,6 +224,7 @@ void node_ev_clocks_ask(struct node *n, struct node_ev_peer *p)
         }
     }
     if (out.err == 0) {
+        p->telling |= p->tell;
         p->tell = 0;
         p->tell_now = 0;
         p->asked = true;

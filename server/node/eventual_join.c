@@ -9,8 +9,9 @@
  *     an entry here stays unless its dot is in theirs and not in the record that came;
  *     an entry that came is taken unless its dot is in mine and not live here;
  *     a removal that came is taken unless its dot is in mine: then it is here or was dropped.
- * Where the fragment restores what was lost here, mine counts as empty. What came but is not in
- * theirs is passed over: the sender is itself in the middle of catching up.
+ * Where the fragment restores what was lost, both keep what either has; it is passed over unless
+ * both have seen the same, for else other entries are no damage. What came but is not in theirs is
+ * passed over too: the sender is itself in the middle of catching up.
  *
  * A dot that is live with two payloads was made twice: two nodes were one actor. Everywhere the
  * greater payload stays, and it is told; it never stops a node. Dots of this node's own actor that
@@ -187,6 +188,7 @@ static int node_ev_joining_entries(struct node_ev_joining *j, struct node_ev_pai
                                    uint32_t *count)
 {
     size_t at = j->value.size;
+    bool restores = (j->f.flags & NODE_EV_RESTORE) != 0;
     *count = 0;
     TRY(buf_put_u32(&j->value, 0));
     node_ev_pair_own(p);
@@ -196,7 +198,7 @@ static int node_ev_joining_entries(struct node_ev_joining *j, struct node_ev_pai
         int order = !p->has_own ? 1 : !p->has_other ? -1 : crdt_dot_compare(p->a.dot, p->b.dot);
         if (order == 0) {
             kept = node_ev_joining_both(j, p);
-        } else if (order < 0 && !crdt_context_has(&j->f.seen, p->a.dot)) {
+        } else if (order < 0 && (restores || !crdt_context_has(&j->f.seen, p->a.dot))) {
             kept = p->own_raw;
         } else if (order < 0) {
             hash_digest_sub(&j->now.digest, buf_view(&j->name), p->own_raw);
@@ -307,6 +309,9 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw)
     TRY(node_ev_joining_region(j, j->f.region));
     TRY(node_ev_joining_judge(j, &j->now.seen));
     j->news = false;
+    if ((j->f.flags & NODE_EV_RESTORE) != 0 && !crdt_context_equal(&j->f.seen, &j->now.seen)) {
+        return 0;
+    }
     node_ev_fragment_begin(&j->f, &c);
     while (node_ev_fragment_next(&c, &key, &record_key, &value)) {
         TRY(node_ev_joining_record(j, key, record_key, value));

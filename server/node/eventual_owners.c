@@ -41,6 +41,16 @@ bool node_ev_list_owns(const struct node_ev_list *list, uint32_t node)
     return false;
 }
 
+bool node_ev_list_has(const struct node_ev_list *list, uint32_t node)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        if (list->nodes[i] == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- contexts ------------------------------------------------------------------------------- */
 
 /* returns: below 0 if all of a lies before b, above 0 if behind it, 0 if they share a dot. */

@@ -35,6 +35,8 @@ struct node_ev_list {
 void node_ev_list_of(const uint32_t *placed, const bool *out, unsigned count,
                      struct node_ev_list *list);
 bool node_ev_list_owns(const struct node_ev_list *list, uint32_t node);
+/* Also one that was: what it has counts until it has seen everything, so it is told everything. */
+bool node_ev_list_has(const struct node_ev_list *list, uint32_t node);
 
 /* out, empty, becomes the dots that are in both; in a and not in b. */
 int node_ev_meet(const struct crdt_context *a, const struct crdt_context *b,
@@ -138,6 +140,7 @@ struct node_ev_peer {
     uint64_t sent_to;
     uint64_t tell;     /* bitmap of regions: contexts to send with the next comparison */
     uint64_t tell_now; /* and it will not get them in another way */
+    uint64_t telling;  /* told in comparisons that follow each other: not once more */
     uint64_t pull_now; /* regions to be fetched without waiting */
     uint64_t pull_us;  /* not before: the last one failed */
     uint64_t lack_us[NODE_EV_REGIONS]; /* since when `lacked` is missing here; 0: nothing is */

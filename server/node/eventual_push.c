@@ -12,6 +12,9 @@
 #include "server/node/eventual_peers_internal.h"
 
 #define NODE_EV_PUSH_ITEMS 8192u
+#define NODE_EV_PUSH_BYTES                                                 \
+    (NODE_EV_FRAGMENT_MAX / 4u) /* before merging; more waits a round trip \
+                                 */
 
 /* What goes into one push. */
 struct node_ev_batch {
@@ -30,7 +33,7 @@ static bool node_ev_batch_wants(const struct node *n, const struct node_ev_peer 
         struct node_ev_list list;
         *asked |= bit;
         node_ev_list_get(n, region, &list);
-        *owned |= node_ev_list_owns(&list, p->id) ? bit : 0;
+        *owned |= node_ev_list_has(&list, p->id) ? bit : 0;
     }
     return (*owned & bit) != 0;
 }
@@ -40,7 +43,7 @@ static void node_ev_batch_gather(struct node *n, const struct node_ev_peer *p,
                                  struct node_ev_batch *b)
 {
     const struct node_ev_ring *ring = &node_ev_of(n)->ring;
-    uint64_t most = NUM_MIN((uint64_t)NODE_EV_FRAGMENT_MAX, n->options.limits.proposal_bytes / 2);
+    uint64_t most = NUM_MIN((uint64_t)NODE_EV_PUSH_BYTES, n->options.limits.proposal_bytes / 2);
     uint64_t bytes = 0;
     uint64_t owned = 0;
     uint64_t asked = 0;

@@ -90,7 +90,7 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
         node_ev_list_get(n, region, &list);
         ev->compared |= node_ev_list_owns(&list, p->id) ? bit : 0;
         ev->whole &= pull->whole ? ~bit : UINT64_MAX;
-        p->tell |= node_ev_list_owns(&list, p->id) ? bit : 0;
+        p->tell |= node_ev_list_has(&list, p->id) ? bit : 0;
     }
     node_ev_pull_free(pull);
     if (!picked) {

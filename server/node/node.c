@@ -5,6 +5,7 @@
  * part decides for itself; the order between them is here.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/query_internal.h"
 
@@ -322,6 +323,7 @@ static void node_tables(struct node *n)
     node_table_queries(n, node_kv_queries);
     node_table_queries(n, node_object_queries);
     node_table_queries(n, node_control_queries);
+    node_table_queries(n, node_ev_page_queries);
     node_table_methods(n, node_core_methods);
     node_table_methods(n, node_object_methods);
     node_table_methods(n, node_ev_methods);
