@@ -329,6 +329,25 @@ void node_ev_peer(struct node *n, uint32_t peer, bool up)
     node_ev_tick_soon(n);
 }
 
+/* ---- for checkers --------------------------------------------------------------------------- */
+
+_Static_assert(NODE_EVENTUAL_REGIONS == NODE_EV_REGIONS, "one number of regions");
+
+int node_eventual_view(const struct node *n, uint8_t region, struct hash_digest *hash,
+                       struct buf *context)
+{
+    *hash = node_ev_region_hash(node_ev_region_get(n, region));
+    return crdt_context_encode(node_ev_seen(n, region), context);
+}
+
+void node_eventual_owner(const struct node *n, uint8_t region, bool *owns, bool *serves)
+{
+    struct node_ev_list list;
+    node_ev_list_get(n, region, &list);
+    *owns = node_ev_list_owns(&list, node_self(n));
+    *serves = node_ev_serves(n, region);
+}
+
 /* ---- for people ----------------------------------------------------------------------------- */
 
 static unsigned node_ev_behind(const struct node_ev_peer *p)

@@ -220,6 +220,15 @@ void node_group_view_get(const struct node *n, unsigned i, struct node_group_vie
 /* Term and a hash of (type, time, payload if it is in memory) of a log entry; ERR_NOT_FOUND. */
 int node_entry_view(const struct node *n, uint32_t group, uint64_t index, uint64_t *term);
 
+/* A region of eventual mode: the hash that owners compare (equal: same dots, same entries) and its
+ * context, appended as the kernel encodes it. region: below NODE_EVENTUAL_REGIONS.
+ * returns: 0 or ERR_NO_MEMORY. */
+#define NODE_EVENTUAL_REGIONS 64u
+int node_eventual_view(const struct node *n, uint8_t region, struct hash_digest *hash,
+                       struct buf *context);
+/* Whether the node owns the region, and whether it has all that another owner had at its start. */
+void node_eventual_owner(const struct node *n, uint8_t region, bool *owns, bool *serves);
+
 /* Recomputes the digest of a whole group from kv table and memtable, at applied_index. For tests;
  * takes time. */
 int node_state_digest(struct node *n, uint32_t group, struct node_env *env,
