@@ -142,7 +142,19 @@ int node_ev_context_set(struct crdt_context *into, const struct crdt_context *fr
 
 /* ---- what may be joined --------------------------------------------------------------------- */
 
-/* returns: how many of those taken so far want more than is there and what the others bring. */
+/* A fragment brings the dots that were made in it. What it replaced it has seen too, but does not
+ * bring: that must be there, for it may have replaced something in turn. */
+static int node_ev_brings(const struct node_ev_wanting *w, struct crdt_context *all)
+{
+    struct crdt_context made;
+    crdt_context_init(&made, &all->alloc);
+    int err = node_ev_minus(w->seen, w->before, &made);
+    err = err != 0 ? err : crdt_context_join(all, &made);
+    crdt_context_release(&made);
+    return err;
+}
+
+/* refused: how many of those taken so far want more than is there and what the others bring. */
 static int node_ev_joinable_round(const struct crdt_context *have, struct node_ev_wanting *held,
                                   unsigned count, struct crdt_context *all, unsigned *refused)
 {
@@ -150,7 +162,7 @@ static int node_ev_joinable_round(const struct crdt_context *have, struct node_e
     TRY(node_ev_context_set(all, have));
     for (unsigned i = 0; i < count; i++) {
         if (held[i].take) {
-            TRY(crdt_context_join(all, held[i].seen));
+            TRY(node_ev_brings(&held[i], all));
         }
     }
     for (unsigned i = 0; i < count; i++) {

@@ -171,6 +171,23 @@ START_TEST(deltas_that_need_each_other_are_joined_together)
 }
 END_TEST
 
+START_TEST(what_is_replaced_must_be_there)
+{
+    struct wanting w;
+    wanting_init(&w);
+    add(&w.before[0], 1, 1, 1);
+    add(&w.seen[0], 1, 1, 1); /* node 2 replaced the first of node 1 */
+    add(&w.seen[0], 2, 1, 1);
+    ck_assert_int_eq(node_ev_joinable(&w.have, w.held, 1, &heap), 0);
+    ck_assert(!w.held[0].take);
+    add(&w.seen[1], 1, 1, 1); /* it comes from node 1 itself */
+    ck_assert_int_eq(node_ev_joinable(&w.have, w.held, 2, &heap), 0);
+    ck_assert(w.held[0].take);
+    ck_assert(w.held[1].take);
+    wanting_release(&w);
+}
+END_TEST
+
 START_TEST(what_needs_one_that_waits_waits_too)
 {
     struct wanting w;
@@ -459,6 +476,7 @@ int main(void)
                                   what_two_contexts_share_and_do_not_is_exact,
                                   a_delta_before_its_predecessor_waits,
                                   deltas_that_need_each_other_are_joined_together,
+                                  what_is_replaced_must_be_there,
                                   what_needs_one_that_waits_waits_too,
                                   the_ring_keeps_the_newest_within_its_bounds,
                                   a_ring_without_memory_forgets_and_goes_on,
