@@ -5,6 +5,7 @@
  * node), then its method's handler answers it, exactly once. What is no request closes the
  * connection.
  */
+#include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
 #define NODE_CONN_SLOTS 1024u
@@ -205,7 +206,8 @@ static const struct node_api *node_api_in(const struct node_api *rows, const str
 static const struct node_api *node_api_find(const struct wire_rpc *m)
 {
     const struct node_api *const tables[] = {node_kv_api,      node_object_api, node_watch_api,
-                                             node_session_api, node_status_api, node_member_api};
+                                             node_session_api, node_status_api, node_member_api,
+                                             node_ev_api};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         const struct node_api *row = node_api_in(tables[i], m);
         if (row != NULL) {

@@ -5,13 +5,27 @@
  * answer becomes a map. Refusals of form (names, sizes, types) are given here, before anything is
  * replicated.
  */
+#include "server/node/eventual_api_internal.h"
 #include "server/node/node_internal.h"
+
+/* Of a request with a token: what it wants to have been seen, and the question, to be asked again
+ * of the leader if a replica is behind. */
+struct node_kv_session {
+    struct node_ev_causal causal;
+    struct buf body;
+    uint64_t index; /* the answer is not older */
+    uint64_t deadline_us;
+    uint8_t query;
+    bool stale;
+    bool again; /* of the leader */
+};
 
 struct node_kv_call {
     struct node_client client;
     uint32_t group;
     uint32_t name_skip; /* SCAN: bytes of a record's name before the key */
     uint8_t op;
+    struct node_kv_session *session; /* NULL: no token was given */
 };
 _Static_assert(sizeof(struct node_kv_call) <= NODE_API_BYTES, "fits its pool");
 
@@ -21,12 +35,73 @@ static void node_pack_field_u64(struct buf *out, const char *name, uint64_t v)
     (void)wire_pack_u64(out, v);
 }
 
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static void node_kv_session_free(struct node *n, struct node_kv_session *s)
+{
+    if (s != NULL) {
+        node_ev_causal_release(&s->causal);
+        buf_release(&s->body);
+        alloc_put(&n->alloc, s, sizeof *s);
+    }
+}
+
+/* out: NULL if the request has no token. */
+static int node_kv_session_of(struct node *n, const struct wire_rpc *req, uint32_t group,
+                              struct node_kv_session **out)
+{
+    struct wire_options o;
+    *out = NULL;
+    TRY(wire_options_of(req, &o));
+    if (!o.has_token) {
+        return 0;
+    }
+    struct node_kv_session *s = alloc_get_zeroed(&n->alloc, 1, sizeof *s);
+    if (s == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    buf_init(&s->body, &n->alloc, 1u << 16);
+    s->stale = o.stale;
+    s->deadline_us = node_request_deadline(n, req);
+    int err = node_ev_causal_of(n, req, &s->causal);
+    if (err != 0) {
+        node_kv_session_free(n, s);
+        return err;
+    }
+    s->index = wire_token_index(&s->causal.token, group);
+    *out = s;
+    return 0;
+}
+
+/* The pairs that an answer to a request with a token ends with. */
+static void node_kv_pack_session(struct buf *out, const struct node_kv_call *call,
+                                 uint64_t revision)
+{
+    struct node_kv_session *s = call->session;
+    if (s == NULL) {
+        return;
+    }
+    bool replica = s->stale && !s->again;
+    int err = wire_token_add_group(&s->causal.token, call->group, revision);
+    err = err != 0 ? err
+                   : node_ev_pack_causal(out, &s->causal.token,
+                                         !replica       ? WIRE_LEVEL_LINEARIZABLE
+                                         : s->index > 0 ? WIRE_CONSISTENCY_SESSION
+                                                        : WIRE_LEVEL_STALE);
+    if (err != 0 && out->err == 0) {
+        out->err = err;
+    }
+}
+
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static void node_kv_pack_write(struct buf *out, uint8_t op, struct bytes_reader *r)
+static void node_kv_pack_write(struct buf *out, const struct node_kv_call *call,
+                               struct bytes_reader *r)
 {
     uint64_t revision = bytes_take_u64(r);
-    (void)wire_pack_map(out, op == NODE_OP_KV_DELETE || op == NODE_OP_KV_INCR ? 2 : 1);
+    uint8_t op = call->op;
+    uint32_t pairs = op == NODE_OP_KV_DELETE || op == NODE_OP_KV_INCR ? 2 : 1;
+    (void)wire_pack_map(out, pairs + (call->session != NULL ? 2u : 0u));
     node_pack_field_u64(out, WIRE_FIELD_REVISION, revision);
     if (op == NODE_OP_KV_DELETE) {
         (void)wire_pack_text(out, WIRE_FIELD_DELETED);
@@ -35,6 +110,7 @@ static void node_kv_pack_write(struct buf *out, uint8_t op, struct bytes_reader 
         (void)wire_pack_text(out, WIRE_FIELD_VALUE);
         (void)wire_pack_i64(out, (int64_t)bytes_take_u64(r));
     }
+    node_kv_pack_session(out, call, revision);
 }
 
 static struct node_kv_call node_kv_call_end(struct node *n, void *ctx)
@@ -44,6 +120,12 @@ static struct node_kv_call node_kv_call_end(struct node *n, void *ctx)
     return copy;
 }
 
+static void node_kv_fail(struct node *n, const struct node_kv_call *call, int code)
+{
+    node_reply_group_error(n, call->client, code, call->group);
+    node_kv_session_free(n, call->session);
+}
+
 static void node_kv_answer(struct node *n, const struct node_kv_call *call)
 {
     if (n->scratch.err != 0) {
@@ -51,6 +133,7 @@ static void node_kv_answer(struct node *n, const struct node_kv_call *call)
     } else {
         node_reply_ok(n, call->client, buf_view(&n->scratch));
     }
+    node_kv_session_free(n, call->session);
 }
 
 static void node_kv_written(struct node *n, void *ctx, int code, struct bytes reply)
@@ -58,47 +141,101 @@ static void node_kv_written(struct node *n, void *ctx, int code, struct bytes re
     struct node_kv_call call = node_kv_call_end(n, ctx);
     struct bytes_reader r = bytes_reader_of(reply);
     if (code != 0) {
-        node_reply_group_error(n, call.client, code, call.group);
+        node_kv_fail(n, &call, code);
         return;
     }
     buf_clear(&n->scratch);
-    node_kv_pack_write(&n->scratch, call.op, &r);
+    node_kv_pack_write(&n->scratch, &call, &r);
     node_kv_answer(n, &call);
+}
+
+/* A question of a request with a token. A stale one is asked of a replica once it has applied what
+ * the token names; if that takes longer than the budget, or the answer is older, of the leader. */
+static void node_kv_session_ask(struct node *n, struct node_kv_call *call, node_done_fn *done)
+{
+    struct node_kv_session *s = call->session;
+    if (s->stale && !s->again) {
+        uint64_t until_us = NUM_MIN(s->deadline_us, n->now + s->causal.budget_us);
+        node_query_from(n, call->group, s->query, buf_view(&s->body), s->index, until_us, call,
+                        done);
+        return;
+    }
+    node_query(n, call->group, s->query, buf_view(&s->body), false, s->deadline_us, call, done);
+}
+
+/* Judges an answer that begins with its revision. returns: whether it is asked for again. */
+static bool node_kv_session_behind(struct node *n, struct node_kv_call *call, int *code,
+                                   struct bytes reply, node_done_fn *done)
+{
+    struct node_kv_session *s = call->session;
+    struct bytes_reader r = bytes_reader_of(reply);
+    bool older = *code == 0 && bytes_take_u64(&r) < s->index;
+    bool late = *code != 0 && err_outcome_of(*code) != ERR_OUTCOME_REFUSED;
+    if (!older && !(late && s->stale)) {
+        return false;
+    }
+    if (s->stale && !s->again && !n->closing) {
+        s->again = true;
+        s->deadline_us = NUM_MIN(s->deadline_us, n->now + s->causal.budget_us);
+        node_kv_session_ask(n, call, done);
+        return true;
+    }
+    *code = ERR_BEHIND;
+    return false;
+}
+
+static void node_kv_pack_got(struct buf *out, const struct node_kv_call *call, bool found,
+                             const struct node_kv_value *v, uint64_t revision)
+{
+    bool session = call->session != NULL;
+    if (!found && !session) {
+        (void)wire_pack_nil(out);
+        return;
+    }
+    (void)wire_pack_map(out, (found ? 4u : 1u) + (session ? 2u : 0u));
+    (void)wire_pack_text(out, WIRE_FIELD_VALUE);
+    if (found) {
+        (void)wire_pack_bin(out, v->data);
+        node_pack_field_u64(out, WIRE_FIELD_CREATE_REVISION, v->create_revision);
+        node_pack_field_u64(out, WIRE_FIELD_MOD_REVISION, v->mod_revision);
+        node_pack_field_u64(out, WIRE_FIELD_VERSION, v->version);
+    } else {
+        (void)wire_pack_nil(out);
+    }
+    node_kv_pack_session(out, call, revision);
 }
 
 static void node_kv_got(struct node *n, void *ctx, int code, struct bytes reply)
 {
-    struct node_kv_call call = node_kv_call_end(n, ctx);
-    struct node_kv_value v;
-    struct buf *out = &n->scratch;
-    if (code == 0 && reply.size > 0) {
-        code = node_kv_decode(reply, &v);
-    }
-    if (code != 0) {
-        node_reply_group_error(n, call.client, code, call.group);
+    struct node_kv_call *waiting = ctx;
+    if (waiting->session != NULL && node_kv_session_behind(n, waiting, &code, reply, node_kv_got)) {
         return;
     }
-    buf_clear(out);
-    if (reply.size == 0) {
-        (void)wire_pack_nil(out);
-    } else {
-        (void)wire_pack_map(out, 4);
-        (void)wire_pack_text(out, WIRE_FIELD_VALUE);
-        (void)wire_pack_bin(out, v.data);
-        node_pack_field_u64(out, WIRE_FIELD_CREATE_REVISION, v.create_revision);
-        node_pack_field_u64(out, WIRE_FIELD_MOD_REVISION, v.mod_revision);
-        node_pack_field_u64(out, WIRE_FIELD_VERSION, v.version);
+    struct node_kv_call call = node_kv_call_end(n, ctx);
+    struct node_kv_value v = {0};
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint64_t revision = call.session != NULL ? bytes_take_u64(&r) : 0;
+    bool found = r.left > 0;
+    if (code == 0 && found) {
+        code = node_kv_decode(bytes_of(r.at, r.left), &v);
     }
+    if (code != 0) {
+        node_kv_fail(n, &call, code);
+        return;
+    }
+    buf_clear(&n->scratch);
+    node_kv_pack_got(&n->scratch, &call, found, &v, revision);
     node_kv_answer(n, &call);
 }
 
-static int node_kv_pack_scan(struct buf *out, uint32_t skip, struct bytes reply)
+static int node_kv_pack_scan(struct buf *out, const struct node_kv_call *call, struct bytes reply)
 {
+    uint32_t skip = call->name_skip;
     struct bytes_reader r = bytes_reader_of(reply);
     uint64_t revision = bytes_take_u64(&r);
     bool more = bytes_take_u8(&r) != 0;
     uint32_t count = bytes_take_u32(&r);
-    (void)wire_pack_map(out, 3);
+    (void)wire_pack_map(out, call->session != NULL ? 5 : 3);
     (void)wire_pack_text(out, WIRE_FIELD_ITEMS);
     (void)wire_pack_array(out, count);
     for (uint32_t i = 0; i < count && !r.failed; i++) {
@@ -116,18 +253,24 @@ static int node_kv_pack_scan(struct buf *out, uint32_t skip, struct bytes reply)
     (void)wire_pack_text(out, WIRE_FIELD_MORE);
     (void)wire_pack_bool(out, more);
     node_pack_field_u64(out, WIRE_FIELD_REVISION, revision);
+    node_kv_pack_session(out, call, revision);
     return r.failed ? ERR_CORRUPT : 0;
 }
 
 static void node_kv_scanned(struct node *n, void *ctx, int code, struct bytes reply)
 {
+    struct node_kv_call *waiting = ctx;
+    if (waiting->session != NULL &&
+        node_kv_session_behind(n, waiting, &code, reply, node_kv_scanned)) {
+        return;
+    }
     struct node_kv_call call = node_kv_call_end(n, ctx);
     buf_clear(&n->scratch);
     if (code == 0) {
-        code = node_kv_pack_scan(&n->scratch, call.name_skip, reply);
+        code = node_kv_pack_scan(&n->scratch, &call, reply);
     }
     if (code != 0) {
-        node_reply_group_error(n, call.client, code, call.group);
+        node_kv_fail(n, &call, code);
         return;
     }
     node_kv_answer(n, &call);
@@ -146,6 +289,9 @@ static int node_kv_names_of(const struct wire_rpc *req, struct node_kv_names *ou
     TRY(wire_param_bytes(req, 1, WIRE_NAME_BYTES_MAX, &out->key));
     TRY(wire_name_check(out->space));
     TRY(wire_name_check(out->key));
+    if (bytes_has_prefix(out->space, bytes_of(NODE_SPACE_OWN, sizeof NODE_SPACE_OWN - 1))) {
+        return ERR_BAD_NAME;
+    }
     return 3 + out->space.size + out->key.size > NODE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
 }
 
@@ -174,19 +320,25 @@ static void node_kv_write(struct node *n, struct node_client client, const struc
 {
     struct node_cmd cmd = {.op = op};
     struct node_kv_call *call = NULL;
+    struct node_kv_session *session = NULL;
     uint32_t group = 0;
     err = err != 0 ? err : node_request_cmd(req, &cmd);
     err = err != 0 ? err : n->scratch.err;
     if (err == 0) {
         struct bytes_reader r = bytes_reader_of(buf_view(&n->scratch));
         group = node_group_of(n, bytes_take(&r, bytes_take_u16(&r)));
+        err = node_kv_session_of(n, req, group, &session);
+    }
+    if (err == 0) {
         call = node_kv_call_new(n, client, group, op);
         err = call == NULL ? ERR_NO_MEMORY : 0;
     }
     if (err != 0) {
+        node_kv_session_free(n, session);
         node_reply_error(n, client, err, NULL);
         return;
     }
+    call->session = session;
     cmd.body = buf_view(&n->scratch);
     node_propose(n, group, &cmd, node_request_deadline(n, req), call, node_kv_written);
 }
@@ -262,6 +414,19 @@ static void node_kv_incr_serve(struct node *n, struct node_client client,
     node_kv_write(n, client, req, NODE_OP_KV_INCR, err);
 }
 
+static void node_kv_session_begin(struct node *n, struct node_kv_call *call,
+                                  struct node_kv_session *session, struct bytes body,
+                                  node_done_fn *done)
+{
+    call->session = session;
+    if (buf_append(&session->body, body.data, body.size) != 0) {
+        struct node_kv_call copy = node_kv_call_end(n, call);
+        node_kv_fail(n, &copy, ERR_NO_MEMORY);
+        return;
+    }
+    node_kv_session_ask(n, call, done);
+}
+
 static void node_kv_get_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
 {
     struct node_kv_names names;
@@ -274,12 +439,20 @@ static void node_kv_get_serve(struct node *n, struct node_client client, const s
     err = err != 0 ? err : wire_options_of(req, &o);
     err = err != 0 ? err : node_kv_name(names.space, names.key, raw, &name);
     uint32_t group = err == 0 ? node_group_of(n, names.space) : 0;
+    struct node_kv_session *session = NULL;
+    err = err != 0 ? err : node_kv_session_of(n, req, group, &session);
     if (err == 0) {
         call = node_kv_call_new(n, client, group, 0);
         err = call == NULL ? ERR_NO_MEMORY : 0;
     }
     if (err != 0) {
+        node_kv_session_free(n, session);
         node_reply_error(n, client, err, NULL);
+        return;
+    }
+    if (session != NULL) {
+        session->query = NODE_QUERY_KV_GET_AT;
+        node_kv_session_begin(n, call, session, name, node_kv_got);
         return;
     }
     node_query(n, group, NODE_QUERY_KV_GET, name, o.stale, node_request_deadline(n, req), call,
@@ -341,15 +514,23 @@ static void node_kv_scan_serve(struct node *n, struct node_client client,
     int err = wire_options_of(req, &o);
     err = err != 0 ? err : node_kv_scan_body(n, req, &space, &skip);
     uint32_t group = err == 0 ? node_group_of(n, space) : 0;
+    struct node_kv_session *session = NULL;
+    err = err != 0 ? err : node_kv_session_of(n, req, group, &session);
     if (err == 0) {
         call = node_kv_call_new(n, client, group, 0);
         err = call == NULL ? ERR_NO_MEMORY : 0;
     }
     if (err != 0) {
+        node_kv_session_free(n, session);
         node_reply_error(n, client, err, NULL);
         return;
     }
     call->name_skip = skip;
+    if (session != NULL) {
+        session->query = NODE_QUERY_KV_SCAN;
+        node_kv_session_begin(n, call, session, buf_view(&n->scratch), node_kv_scanned);
+        return;
+    }
     node_query(n, group, NODE_QUERY_KV_SCAN, buf_view(&n->scratch), o.stale,
                node_request_deadline(n, req), call, node_kv_scanned);
 }

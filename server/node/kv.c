@@ -230,6 +230,14 @@ static int node_get_answer(const struct node_query_ctx *q, struct bytes body,
     return buf_append(reply, value.data, value.size);
 }
 
+/* GET_AT: the same. Reply: revision u64 it is at, then nothing or the record. */
+static int node_get_at_answer(const struct node_query_ctx *q, struct bytes body,
+                              const struct node_rows *rows, struct buf *reply)
+{
+    (void)buf_put_u64(reply, q->revision);
+    return node_get_answer(q, body, rows, reply);
+}
+
 /* SCAN body: from, to as names (u16 length each), after u8, rows u32, bytes u32.
  * Reply: revision u64, more u8, rows u32, each: name u16, value u32. */
 static int node_scan_want(struct bytes body, struct node_keys *keys, struct node_range *range)
@@ -269,5 +277,6 @@ static int node_scan_answer(const struct node_query_ctx *q, struct bytes body,
 const struct node_query_op node_kv_queries[] = {
     {NODE_QUERY_KV_GET, "kv_get", node_get_want, node_get_answer},
     {NODE_QUERY_KV_SCAN, "kv_scan", node_scan_want, node_scan_answer},
+    {NODE_QUERY_KV_GET_AT, "kv_get_at", node_get_want, node_get_at_answer},
     {0, NULL, NULL, NULL},
 };

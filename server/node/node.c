@@ -6,6 +6,7 @@
  */
 #include "server/node/control_internal.h"
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_api_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/query_internal.h"
 
@@ -324,9 +325,11 @@ static void node_tables(struct node *n)
     node_table_queries(n, node_object_queries);
     node_table_queries(n, node_control_queries);
     node_table_queries(n, node_ev_page_queries);
+    node_table_queries(n, node_ev_read_queries);
     node_table_methods(n, node_core_methods);
     node_table_methods(n, node_object_methods);
     node_table_methods(n, node_ev_methods);
+    node_table_methods(n, node_ev_ask_methods);
     n->pools[NODE_POOL_PENDING].bytes = node_pending_bytes();
     n->pools[NODE_POOL_ASK].bytes = sizeof(struct node_ask);
     n->pools[NODE_POOL_ROUND].bytes = node_round_bytes();
@@ -421,6 +424,7 @@ static int node_memory_init(struct node *n)
     TRY(node_ev_self_init(n));
     TRY(node_ev_regions_init(n));
     TRY(node_ev_init(n));
+    TRY(node_ev_writes_init(n));
     return node_api_init(n);
 }
 
@@ -528,6 +532,7 @@ void node_free(struct node *n)
     node_ev_release(n);
     node_ev_regions_release(n);
     node_ev_self_release(n);
+    node_ev_writes_release(n);
     node_snapshots_release(n);
     node_control_release(n);
     node_member_release(n);

@@ -232,6 +232,7 @@ struct node_watches;
 struct node_eventual;
 struct node_ev_self;
 struct node_ev_regions;
+struct node_ev_writes;
 
 struct node {
     struct alloc alloc;
@@ -324,6 +325,7 @@ struct node {
     struct node_eventual *eventual;
     struct node_ev_self *ev_self;
     struct node_ev_regions *ev_regions;
+    struct node_ev_writes *ev_writes;
     struct node_counters counters;
 };
 
@@ -449,7 +451,8 @@ int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, s
 void node_session_led(struct node *n, struct node_group *g);
 extern const struct node_query_op node_session_queries[];
 extern const struct node_api node_session_api[];
-#define NODE_QUERY_SESSIONS 32 /* sessions from one on, for the leader's look at their end */
+#define NODE_QUERY_SESSIONS 32     /* sessions from one on, for the leader's look at their end */
+#define NODE_QUERY_SESSION_SEEN 33 /* whether a session had a sequence */
 
 /* propose.c */
 size_t node_pending_bytes(void);
@@ -533,6 +536,9 @@ int node_watch_init(struct node *n);
 void node_watch_release(struct node *n);
 void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bool present,
                      struct bytes value, uint64_t revision);
+/* The same for a record of replicated data types: the name of its key is told. */
+void node_watch_note_record(struct node *n, struct node_group *g, struct bytes name,
+                            uint64_t revision);
 void node_watch_turn(struct node *n, struct node_group *g); /* after an apply batch */
 void node_watch_reset(struct node *n, struct node_group *g);
 void node_watch_conn_gone(struct node *n, struct node_conn *c);

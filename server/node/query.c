@@ -109,7 +109,6 @@ static void node_ask_route(struct node *n, struct node_ask *a)
     }
     if (a->stale) {
         a->state = NODE_ASK_READY;
-        a->index = 0;
         node_link_append(&g->reads_ready, &a->link);
     } else if (g->leader == RAFT_NODE_NONE) {
         node_ask_idle(n, a, ERR_NO_LEADER);
@@ -148,6 +147,19 @@ void node_query(struct node *n, uint32_t group, uint8_t op, struct bytes body, b
     struct node_ask want = {.group = group,
                             .op = n->queries[op],
                             .stale = stale_allowed,
+                            .deadline_us = deadline_us,
+                            .ctx = ctx,
+                            .done = done};
+    node_ask_start(n, &want, body);
+}
+
+void node_query_from(struct node *n, uint32_t group, uint8_t op, struct bytes body, uint64_t index,
+                     uint64_t deadline_us, void *ctx, node_done_fn *done)
+{
+    struct node_ask want = {.group = group,
+                            .op = n->queries[op],
+                            .stale = true,
+                            .index = index,
                             .deadline_us = deadline_us,
                             .ctx = ctx,
                             .done = done};

@@ -177,6 +177,7 @@ struct node_query_op {
 enum {
     NODE_QUERY_KV_GET = 1,
     NODE_QUERY_KV_SCAN,
+    NODE_QUERY_KV_GET_AT, /* with the revision of the answer */
     NODE_QUERY_BUCKET_GET = 16,
     NODE_QUERY_BUCKET_LIST,
     NODE_QUERY_OBJECT_STAT,
@@ -191,6 +192,7 @@ enum {
     NODE_QUERY_EV_PAGE,       /* a page of a region's records */
     NODE_QUERY_EV_SUMS,       /* sums of a region's records */
     NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
+    NODE_QUERY_EV_WHO = 88,   /* which actor this node is */
 };
 
 extern const struct node_query_op node_kv_queries[];
@@ -212,6 +214,11 @@ void node_propose(struct node *n, uint32_t group, const struct node_cmd *cmd, ui
 /* Asks a group: here if this node is a replica, else a member. */
 void node_query(struct node *n, uint32_t group, uint8_t op, struct bytes body, bool stale_allowed,
                 uint64_t deadline_us, void *ctx, node_done_fn *done);
+
+/* A stale question whose answer here waits until index is applied; one that is passed on does not,
+ * so the caller compares. */
+void node_query_from(struct node *n, uint32_t group, uint8_t op, struct bytes body, uint64_t index,
+                     uint64_t deadline_us, void *ctx, node_done_fn *done);
 
 /* One request to another node (or this one: then it is handled in place, later) and its answer.
  * head is copied; body (may be NULL) is sent after it without a copy and is referenced until sent.
@@ -244,6 +251,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */
        NODE_CALL_EV_WRITE,     /* operations for a node that owns the key */
        NODE_CALL_EV_SUMS,      /* sums of a region's records by bucket */
+       NODE_CALL_EV_ASK = 40,  /* a question about records of replicated data types */
 };
 struct node_method {
     uint8_t method;

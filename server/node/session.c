@@ -307,8 +307,38 @@ static int node_due_answer(const struct node_query_ctx *q, struct bytes body,
     return reply->err;
 }
 
+/* Body: session u64, sequence u64. Reply: 1 if the session had that sequence, else 0. */
+static int node_seen_want(struct bytes body, struct node_keys *keys, struct node_range *range)
+{
+    uint8_t name[9];
+    (void)range;
+    return body.size != 16 ? ERR_INVALID
+                           : node_keys_add(keys, node_session_name(num_get_u64(body.data), name));
+}
+
+static int node_seen_answer(const struct node_query_ctx *q, struct bytes body,
+                            const struct node_rows *rows, struct buf *reply)
+{
+    uint64_t sequence = num_get_u64(body.data + 8);
+    struct node_kept kept;
+    struct bytes raw;
+    uint8_t name[9];
+    (void)q;
+    if (node_rows_get(rows, node_session_name(num_get_u64(body.data), name), &raw) != 0) {
+        return buf_put_u8(reply, 0);
+    }
+    struct bytes_reader r = bytes_reader_of(raw);
+    (void)bytes_take(&r, 16);
+    bool seen = sequence <= bytes_take_u64(&r);
+    while (!seen && node_kept_next(&r, &kept)) {
+        seen = kept.sequence == sequence;
+    }
+    return buf_put_u8(reply, seen);
+}
+
 const struct node_query_op node_session_queries[] = {
     {NODE_QUERY_SESSIONS, "sessions", node_due_want, node_due_answer},
+    {NODE_QUERY_SESSION_SEEN, "session_seen", node_seen_want, node_seen_answer},
     {0, NULL, NULL, NULL},
 };
 

@@ -130,6 +130,8 @@ static void node_sm_tell(struct node_sm *sm, struct bytes name, bool present, st
         node_control_note(sm->n, name, present, value);
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_SELF) {
         node_ev_self_changed(sm->n, present, value);
+    } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_RECORD) {
+        node_watch_note_record(sm->n, g, name, sm->index);
     }
 }
 

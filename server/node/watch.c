@@ -6,6 +6,7 @@
  * revision misses nothing or hears ERR_COMPACTED. What the host has not written yet bounds how far
  * a watch is ahead of its client: it waits, and ends when the history has moved on past it.
  */
+#include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
 #include <stddef.h>
@@ -39,6 +40,7 @@ struct node_watch {
     struct node_group *g;
     uint64_t sent; /* changes up to this revision have been told */
     uint32_t skip; /* bytes of a name before the key */
+    bool eventual; /* of replicated data types: names alone */
     struct buf prefix;
     struct node_blob *flights[NODE_WATCH_FLIGHTS]; /* with the host */
     unsigned flights_count;
@@ -107,15 +109,11 @@ void node_watch_release(struct node *n)
 }
 
 /* A change that finds no memory ends the history before it: watches hear of it. */
-void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bool present,
-                     struct bytes value, uint64_t revision)
+static void node_history_add(struct node *n, struct node_group *g, struct bytes name, bool present,
+                             struct bytes data, uint64_t revision)
 {
     struct node_history *h = g->history;
-    struct node_kv_value v = {0};
-    if (present && node_kv_decode(value, &v) != 0) {
-        return;
-    }
-    size_t size = sizeof(struct node_change) + name.size + v.data.size;
+    size_t size = sizeof(struct node_change) + name.size + data.size;
     struct node_change *c = alloc_get(&n->alloc, size);
     if (c == NULL) {
         node_watch_reset(n, g);
@@ -125,11 +123,11 @@ void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bo
     *c = (struct node_change){.prev = h->last,
                               .revision = revision,
                               .name_bytes = (uint32_t)name.size,
-                              .value_bytes = (uint32_t)v.data.size,
+                              .value_bytes = (uint32_t)data.size,
                               .present = present};
     memcpy(c->data, name.data, name.size);
-    if (v.data.size > 0) {
-        memcpy(c->data + name.size, v.data.data, v.data.size);
+    if (data.size > 0) {
+        memcpy(c->data + name.size, data.data, data.size);
     }
     if (h->last == NULL) {
         h->first = c;
@@ -140,6 +138,40 @@ void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bo
     h->bytes += size;
     while (h->bytes > n->options.limits.watch_bytes && h->first != h->last) {
         node_history_drop_first(n, h);
+    }
+}
+
+void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bool present,
+                     struct bytes value, uint64_t revision)
+{
+    struct node_kv_value v = {0};
+    if (present && node_kv_decode(value, &v) != 0) {
+        return;
+    }
+    node_history_add(n, g, name, present, v.data, revision);
+}
+
+/* Names as watches know them: the kind, then the key without its region. */
+void node_watch_note_record(struct node *n, struct node_group *g, struct bytes name,
+                            uint64_t revision)
+{
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    const struct node_change *last = g->history->last;
+    struct bytes_reader r = bytes_reader_of(name);
+    (void)bytes_take(&r, 2); /* kind, region */
+    size_t size = (size_t)bytes_take_u8(&r) << 8;
+    size |= bytes_take_u8(&r);
+    struct bytes key = bytes_take(&r, size);
+    if (r.failed || key.size == 0 || key.size >= sizeof raw) {
+        return;
+    }
+    raw[0] = NODE_KEY_EV_RECORD;
+    memcpy(raw + 1, key.data, key.size);
+    struct bytes told = bytes_of(raw, 1 + key.size);
+    /* one that changes many records of a key is told once */
+    if (last == NULL || last->revision != revision ||
+        !bytes_equal(bytes_of(last->data, last->name_bytes), told)) {
+        node_history_add(n, g, told, true, bytes_of(NULL, 0), revision);
     }
 }
 
@@ -182,7 +214,7 @@ static void node_watch_end(struct node *n, struct node_watch *w)
     struct node_conn *c = node_conn_find(n, w->conn);
     struct buf out;
     buf_init(&out, &n->alloc, 4096);
-    (void)wire_pack_notification(&out, WIRE_EVENT_KV, 3);
+    (void)wire_pack_notification(&out, w->eventual ? WIRE_EVENT_CRDT : WIRE_EVENT_KV, 3);
     (void)wire_pack_u64(&out, w->id);
     (void)wire_pack_u64(&out, 0);
     (void)wire_pack_array(&out, 0);
@@ -219,7 +251,7 @@ static void node_watch_pack(struct buf *out, const struct node_watch *w,
     (void)wire_pack_array(out, 3);
     (void)wire_pack_u64(out, c->present ? WIRE_CHANGE_PUT : WIRE_CHANGE_DELETE);
     (void)wire_pack_bin(out, bytes_of(c->data + w->skip, c->name_bytes - w->skip));
-    if (c->present) {
+    if (c->present && !w->eventual) {
         (void)wire_pack_bin(out, bytes_of(c->data + c->name_bytes, c->value_bytes));
     } else {
         (void)wire_pack_nil(out);
@@ -248,7 +280,7 @@ static const struct node_change *node_watch_tell(struct node *n, struct node_wat
     struct buf head;
     struct node_blob *body = items->err == 0 ? node_blob_new(n, items->size) : NULL;
     buf_init(&head, &n->alloc, 4096);
-    (void)wire_pack_notification(&head, WIRE_EVENT_KV, 3);
+    (void)wire_pack_notification(&head, w->eventual ? WIRE_EVENT_CRDT : WIRE_EVENT_KV, 3);
     (void)wire_pack_u64(&head, w->id);
     (void)wire_pack_u64(&head, w->sent);
     (void)wire_pack_array(&head, count);
@@ -334,6 +366,7 @@ static int node_watch_new(struct node *n, struct node_conn *c, struct node_group
     const struct limits *l = &n->options.limits;
     uint64_t sent = want->from == 0 ? g->now.index : want->from - 1;
     TRY(node_kv_name(want->space, want->prefix, raw, &name));
+    raw[0] = g->id == NODE_GROUP_OWN ? NODE_KEY_EV_RECORD : NODE_KEY_KV;
     if (n->watches->count >= l->watches || c->watches_count >= l->connection_watches) {
         return ERR_BUSY;
     }
@@ -354,6 +387,7 @@ static int node_watch_new(struct node *n, struct node_conn *c, struct node_group
     w->g = g;
     w->sent = sent;
     w->skip = (uint32_t)(3 + want->space.size);
+    w->eventual = g->id == NODE_GROUP_OWN;
     node_link_init(&w->link);
     node_link_init(&w->peer);
     node_link_append(&c->watches, &w->link);
@@ -364,13 +398,14 @@ static int node_watch_new(struct node *n, struct node_conn *c, struct node_group
     return 0;
 }
 
-static void node_watch_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
+static void node_watch_begin(struct node *n, struct node_client client, const struct wire_rpc *req,
+                             bool eventual)
 {
     struct node_watch_request want;
     struct node_watch *w = NULL;
     struct node_conn *c = node_conn_find(n, client.conn);
     int err = node_watch_request_of(req, &want);
-    uint32_t group = err == 0 ? node_group_of(n, want.space) : 0;
+    uint32_t group = eventual ? NODE_GROUP_OWN : err == 0 ? node_group_of(n, want.space) : 0;
     struct node_group *g = node_group_find(n, group);
     if (err == 0) {
         err = g == NULL || g->fenced || g->broken ? ERR_NOT_LEADER
@@ -389,6 +424,17 @@ static void node_watch_serve(struct node *n, struct node_client client, const st
     (void)wire_pack_u64(out, g->now.index);
     node_reply_ok(n, client, buf_view(out));
     node_timer_set(n, &g->history->timer, n->now); /* what it resumes from comes after the answer */
+}
+
+static void node_watch_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
+{
+    node_watch_begin(n, client, req, false);
+}
+
+static void node_watch_crdt_serve(struct node *n, struct node_client client,
+                                  const struct wire_rpc *req)
+{
+    node_watch_begin(n, client, req, true);
 }
 
 static void node_unwatch_serve(struct node *n, struct node_client client,
@@ -418,5 +464,6 @@ static void node_unwatch_serve(struct node *n, struct node_client client,
 const struct node_api node_watch_api[] = {
     {WIRE_METHOD_KV_WATCH, node_watch_serve},
     {WIRE_METHOD_KV_UNWATCH, node_unwatch_serve},
+    {WIRE_METHOD_CRDT_WATCH, node_watch_crdt_serve},
     {NULL, NULL},
 };

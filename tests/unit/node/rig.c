@@ -23,7 +23,7 @@ static void rig_step(struct rig *r, unsigned i, struct node_event *ev)
         return;
     }
     ev->now_us = r->now;
-    ev->wall_us = r->now;
+    ev->wall_us = r->now + n->ahead_us;
     node_step(n->node, ev);
 }
 

@@ -37,8 +37,9 @@ struct rig_node {
     uint64_t boot;
     bool stopped; /* asked to be stopped */
     int stop_code;
-    bool left;      /* said that it has left */
-    bool jobs_held; /* jobs wait in the queue */
+    bool left;         /* said that it has left */
+    uint64_t ahead_us; /* of its wall clock */
+    bool jobs_held;    /* jobs wait in the queue */
     bool wal_held;
     struct node_job *jobs[256];
     unsigned jobs_count;

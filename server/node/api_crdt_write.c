@@ -1,0 +1,766 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * crdt.update: a batch on its way to one command of the own group.
+ *
+ *   WAIT    until this node has seen what the token names of the regions written to
+ *   TURN    operations that read all records under a path take turns, a key at a time
+ *   HINTS   the records under the paths of those operations
+ *   GRANT   a bounded counter that is created: its grant, made once by consensus
+ *   WRITE   the command
+ *
+ * What it is refused for before WRITE was not done; in a session that is only said if the session
+ * does not know the sequence, since the attempt before this one may have been applied.
+ */
+#include "server/node/eventual_api_internal.h"
+
+#define EV_HINT_BYTES_MAX (512u << 10)
+#define EV_TURN_US                                                                \
+    (600u * UINT64_C(1000000)) /* a turn ends with the command, not with patience \
+                                */
+#define EV_COPIES 2u
+#define EV_ACCOUNT_BYTES 25u /* what the name of a bounded counter's account ends with, at most */
+#define EV_BOUNDED_SPACE NODE_SPACE_OWN "bounded"
+
+struct ev_write_item {
+    struct bytes key;
+    uint8_t region;
+    bool turns; /* takes turns with others on its key */
+    struct buf hints;
+};
+
+struct ev_write {
+    struct node_link link; /* of those that have their turn, or wait for it */
+    struct node_client client;
+    struct node_ev_causal causal;
+    struct crdt_context wanted;
+    struct node_cmd cmd;
+    struct buf memory; /* of what the operations view */
+    struct node_ev_op *ops;
+    struct ev_write_item *items;
+    unsigned count;
+    unsigned at; /* the operation under way */
+    bool in_turn;
+    bool create;
+    bool settled; /* the session knows the sequence: the answer is in it */
+    unsigned copies;
+    uint32_t node; /* whose records are asked for */
+    uint64_t deadline_us;
+    int refusal;
+    struct buf resume;
+    struct buf body;
+};
+
+struct node_ev_writes {
+    struct node_link turns;   /* have their turn */
+    struct node_link waiting; /* in order of arrival */
+};
+
+int node_ev_writes_init(struct node *n)
+{
+    n->ev_writes = alloc_get_zeroed(&n->alloc, 1, sizeof *n->ev_writes);
+    if (n->ev_writes == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    node_link_init(&n->ev_writes->turns);
+    node_link_init(&n->ev_writes->waiting);
+    return 0;
+}
+
+static void ev_write_free(struct node *n, struct ev_write *w)
+{
+    node_link_remove(&w->link);
+    for (unsigned i = 0; w->items != NULL && i < w->count; i++) {
+        buf_release(&w->items[i].hints);
+    }
+    alloc_put(&n->alloc, w->items, w->count * sizeof *w->items);
+    alloc_put(&n->alloc, w->ops, w->count * sizeof *w->ops);
+    node_ev_causal_release(&w->causal);
+    crdt_context_release(&w->wanted);
+    buf_release(&w->memory);
+    buf_release(&w->resume);
+    buf_release(&w->body);
+    alloc_put(&n->alloc, w, sizeof *w);
+}
+
+void node_ev_writes_release(struct node *n)
+{
+    if (n->ev_writes == NULL) {
+        return;
+    }
+    while (!node_link_empty(&n->ev_writes->waiting)) {
+        ev_write_free(n, (struct ev_write *)(void *)n->ev_writes->waiting.next);
+    }
+    ASSERT(node_link_empty(&n->ev_writes->turns)); /* each had its end when the node closed */
+    alloc_put(&n->alloc, n->ev_writes, sizeof *n->ev_writes);
+    n->ev_writes = NULL;
+}
+
+/* ---- turns ---------------------------------------------------------------------------------- */
+
+static void ev_hints_begin(struct node *n, struct ev_write *w);
+
+static bool ev_turns_meet(const struct ev_write *a, const struct ev_write *b)
+{
+    for (unsigned i = 0; i < a->count; i++) {
+        for (unsigned j = 0; a->items[i].turns && j < b->count; j++) {
+            if (b->items[j].turns && bytes_equal(a->items[i].key, b->items[j].key)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool ev_turn_free(const struct node_link *list, const struct ev_write *w)
+{
+    for (const struct node_link *at = list->next; at != list && at != &w->link; at = at->next) {
+        if (ev_turns_meet((const struct ev_write *)(const void *)at, w)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void ev_turn_take(struct node *n, struct ev_write *w)
+{
+    node_link_remove(&w->link);
+    node_link_append(&n->ev_writes->turns, &w->link);
+    w->in_turn = true;
+    ev_hints_begin(n, w);
+}
+
+/* Gives the turn up; the first of those that waited for it goes on. */
+static void ev_turn_end(struct node *n, struct ev_write *w)
+{
+    struct node_link *waiting = &n->ev_writes->waiting;
+    bool was = w->in_turn;
+    ev_write_free(n, w);
+    struct node_link *at = waiting->next;
+    while (was && !n->closing && at != waiting) {
+        struct ev_write *next = (struct ev_write *)(void *)at;
+        at = at->next;
+        if (ev_turn_free(&n->ev_writes->turns, next) && ev_turn_free(waiting, next)) {
+            ev_turn_take(n, next);
+        }
+    }
+}
+
+static void ev_turn_begin(struct node *n, struct ev_write *w)
+{
+    bool turns = false;
+    for (unsigned i = 0; i < w->count; i++) {
+        turns = turns || w->items[i].turns;
+    }
+    if (!turns) {
+        ev_hints_begin(n, w);
+    } else if (ev_turn_free(&n->ev_writes->turns, w) && ev_turn_free(&n->ev_writes->waiting, w)) {
+        ev_turn_take(n, w);
+    } else {
+        node_link_append(&n->ev_writes->waiting, &w->link);
+    }
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void ev_write_command(struct node *n, struct ev_write *w);
+
+static void ev_write_error(struct node *n, struct ev_write *w, int code)
+{
+    struct wire_hint hint = {.name = WIRE_FIELD_LEADER, .number = w->node};
+    struct wire_failure f = {.code = code, .hints = &hint, .hints_count = 1};
+    if (code == ERR_NOT_LEADER) {
+        node_reply_failure(n, w->client, &f);
+    } else {
+        node_reply_error(n, w->client, code, NULL);
+    }
+    ev_turn_end(n, w);
+}
+
+static void ev_write_known(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    if (code == 0 && reply.size == 1 && reply.data[0] != 0) {
+        w->settled = true;
+        ev_write_command(n, w);
+        return;
+    }
+    ev_write_error(n, w, code == 0 ? w->refusal : ERR_TIMEOUT);
+}
+
+static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
+{
+    uint8_t body[16];
+    if (w->cmd.session == 0 || w->count == 0 || n->closing) {
+        ev_write_error(n, w, code);
+        return;
+    }
+    w->refusal = code;
+    num_put_u64(body, w->cmd.session);
+    num_put_u64(body + 8, w->cmd.sequence);
+    node_query(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body), true,
+               n->now + NODE_EV_BUDGET_US, w, ev_write_known);
+}
+
+static int ev_written_pack(struct buf *out, struct ev_write *w, struct bytes reply)
+{
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint8_t copies = bytes_take_u8(&r);
+    uint32_t count = bytes_take_u16(&r);
+    (void)wire_pack_map(out, 4);
+    (void)wire_pack_text(out, WIRE_FIELD_COPIES);
+    (void)wire_pack_u64(out, copies);
+    (void)wire_pack_text(out, WIRE_FIELD_CHANGED);
+    (void)wire_pack_array(out, count);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)wire_pack_bool(out, bytes_take_u8(&r) != 0);
+    }
+    uint32_t regions = bytes_take_u16(&r);
+    for (uint32_t i = 0; i < regions && !r.failed; i++) {
+        struct wire_token_range range = {.region = bytes_take_u8(&r), .from = 1};
+        range.node = bytes_take_u32(&r);
+        range.epoch = bytes_take_u64(&r);
+        range.to = bytes_take_u64(&r); /* all dots of an actor up to its last are one range */
+        if (range.to > 0) {
+            TRY(wire_token_add_range(&w->causal.token, &range));
+        }
+    }
+    TRY(r.failed ? ERR_PROTOCOL : 0);
+    return node_ev_pack_causal(out, &w->causal.token,
+                               w->causal.session ? WIRE_CONSISTENCY_SESSION
+                                                 : WIRE_CONSISTENCY_EVENTUAL);
+}
+
+static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    struct buf out;
+    if (code != 0) {
+        ev_write_error(n, w, code);
+        return;
+    }
+    buf_init(&out, &n->alloc, 4u << 20);
+    code = ev_written_pack(&out, w, reply);
+    if (code == 0) {
+        node_reply_ok(n, w->client, buf_view(&out));
+    } else {
+        node_reply_error(n, w->client, ERR_DONE, NULL); /* done, but the answer is not to be had */
+    }
+    buf_release(&out);
+    ev_turn_end(n, w);
+}
+
+/* A bounded counter's own account may not be there yet. */
+static int ev_write_hints(struct node *n, struct ev_write *w)
+{
+    struct crdt_actor self = {0};
+    for (unsigned i = 0; i < w->count; i++) {
+        struct node_ev_op *op = &w->ops[i];
+        op->hints = w->items[i].turns ? &w->items[i].hints : NULL;
+        if (op->path.types[op->path.count] != CRDT_BOUNDED) {
+            continue;
+        }
+        if (!node_ev_actor(n, &self)) {
+            return ERR_UNAVAILABLE;
+        }
+        TRY(node_ev_op_accounts(op, self, op->hints));
+    }
+    return 0;
+}
+
+static void ev_write_command(struct node *n, struct ev_write *w)
+{
+    buf_clear(&w->body);
+    int err = w->settled ? 0 : ev_write_hints(n, w);
+    err = err != 0 ? err : node_ev_update_encode(w->ops, w->count, n->wall, &w->body);
+    if (err != 0 && !w->settled) {
+        ev_write_refuse(n, w, err);
+        return;
+    }
+    if (err != 0) {
+        ev_write_error(n, w, ERR_DONE);
+        return;
+    }
+    w->cmd.op = NODE_OP_EV_UPDATE;
+    w->cmd.body = buf_view(&w->body);
+    node_ev_write(n, &w->cmd, w->copies, w->causal.budget_us,
+                  w->in_turn ? n->now + EV_TURN_US : w->deadline_us, w, ev_written);
+}
+
+/* ---- GRANT ---------------------------------------------------------------------------------- */
+
+/* The record that says once for all who got the first rights of a bounded counter: number u64,
+ * node u32, epoch u64, amount i64; a value of a reserved space, under the counter's key and path.
+ */
+#define EV_GRANT_BYTES 28u
+
+static int ev_grant_key(const struct ev_write *w, struct buf *out)
+{
+    TRY(buf_append(out, w->items[0].key.data, w->items[0].key.size));
+    TRY(crdt_op_range(&w->ops[0].path, &w->ops[0].op, out));
+    return out->size > WIRE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
+}
+
+static void ev_grant_read(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    struct crdt_op *op = &w->ops[0].op;
+    struct node_kv_value v;
+    if (code == 0) {
+        code = reply.size == 0 ? ERR_CONFLICT : node_kv_decode(reply, &v);
+    }
+    if (code != 0) {
+        ev_write_refuse(n, w, code);
+        return;
+    }
+    struct bytes_reader r = bytes_reader_of(v.data);
+    op->number = bytes_take_u64(&r);
+    op->to.node = bytes_take_u32(&r);
+    op->to.epoch = bytes_take_u64(&r);
+    int64_t amount = (int64_t)bytes_take_u64(&r);
+    if (!bytes_reader_ended(&r) || amount != op->amount) {
+        ev_write_refuse(n, w, r.failed ? ERR_CORRUPT : ERR_EXISTS);
+        return;
+    }
+    ev_write_command(n, w);
+}
+
+static void ev_granted(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    struct bytes space = bytes_of(EV_BOUNDED_SPACE, sizeof EV_BOUNDED_SPACE - 1);
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    struct bytes name;
+    (void)reply;
+    if (code == 0) {
+        ev_write_command(n, w);
+        return;
+    }
+    buf_clear(&w->body);
+    int err = ev_grant_key(w, &w->body);
+    err = err != 0 ? err : node_kv_name(space, buf_view(&w->body), raw, &name);
+    if (code != ERR_CONFLICT || err != 0) {
+        ev_write_refuse(n, w, code != ERR_CONFLICT ? code : err);
+        return;
+    }
+    node_query(n, node_group_of(n, space), NODE_QUERY_KV_GET, name, false, w->deadline_us, w,
+               ev_grant_read);
+}
+
+static void ev_grant_begin(struct node *n, struct ev_write *w)
+{
+    struct bytes space = bytes_of(EV_BOUNDED_SPACE, sizeof EV_BOUNDED_SPACE - 1);
+    struct crdt_op *op = &w->ops[0].op;
+    struct node_cmd cmd = {.op = NODE_OP_KV_CAS, .principal = w->cmd.principal};
+    struct buf *out = &w->body;
+    struct buf key;
+    if (!node_ev_actor(n, &op->to)) {
+        ev_write_refuse(n, w, ERR_UNAVAILABLE);
+        return;
+    }
+    op->number = 1;
+    buf_init(&key, &n->alloc, 2 * NODE_NAME_BYTES_MAX);
+    int err = ev_grant_key(w, &key);
+    buf_clear(out);
+    (void)buf_put_u16(out, (uint16_t)space.size);
+    (void)buf_append(out, space.data, space.size);
+    (void)buf_put_u16(out, (uint16_t)key.size);
+    (void)buf_append(out, key.data, key.size);
+    (void)buf_put_u8(out, 0); /* absent so far */
+    (void)buf_put_u8(out, 1);
+    (void)buf_put_u32(out, EV_GRANT_BYTES);
+    (void)buf_put_u64(out, op->number);
+    (void)buf_put_u32(out, op->to.node);
+    (void)buf_put_u64(out, op->to.epoch);
+    (void)buf_put_u64(out, (uint64_t)op->amount);
+    buf_release(&key);
+    if (err != 0 || out->err != 0) {
+        ev_write_refuse(n, w, err != 0 ? err : out->err);
+        return;
+    }
+    cmd.body = buf_view(out);
+    node_propose(n, node_group_of(n, space), &cmd, w->deadline_us, w, ev_granted);
+}
+
+/* ---- who gets rights ------------------------------------------------------------------------ */
+
+static void ev_actors_next(struct node *n, struct ev_write *w);
+
+static void ev_actor_told(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    struct bytes_reader r = bytes_reader_of(reply);
+    uint64_t epoch = bytes_take_u64(&r);
+    if (code == 0 && (r.failed || epoch == 0)) {
+        code = ERR_UNAVAILABLE;
+    }
+    if (code != 0) { /* nothing was written */
+        ev_write_refuse(n, w, ERR_UNAVAILABLE);
+        return;
+    }
+    w->ops[w->at++].op.to.epoch = epoch;
+    ev_actors_next(n, w);
+}
+
+/* Rights go to the actor that a node is now, as it says itself. */
+static void ev_actors_next(struct node *n, struct ev_write *w)
+{
+    static const uint8_t none[1] = {0};
+    while (w->at < w->count && w->ops[w->at].op.verb != CRDT_TRANSFER) {
+        w->at++;
+    }
+    if (w->at == w->count) {
+        ev_write_command(n, w);
+        return;
+    }
+    uint32_t node = w->ops[w->at].op.to.node;
+    if (!node_peer_is_up(n, node)) {
+        ev_write_refuse(n, w, ERR_UNAVAILABLE);
+        return;
+    }
+    node_ev_ask(n, node, NODE_QUERY_EV_WHO, bytes_of(none, sizeof none), w->deadline_us, w,
+                ev_actor_told);
+}
+
+/* ---- HINTS ---------------------------------------------------------------------------------- */
+
+static struct node_ev_target ev_target_at(const struct ev_write *w, unsigned i)
+{
+    return (struct node_ev_target){
+        .key = w->items[i].key, .path = w->ops[i].path, .region = w->items[i].region};
+}
+
+static void ev_hints_next(struct node *n, struct ev_write *w);
+
+/* Takes an answer of NAMES apart. names: what follows. */
+static int ev_names_of(struct bytes reply, bool *more, struct bytes *last, struct bytes *names)
+{
+    struct bytes_reader r = bytes_reader_of(reply);
+    *more = bytes_take_u8(&r) != 0;
+    *last = bytes_take(&r, bytes_take_u16(&r));
+    *names = bytes_of(r.at, r.left);
+    return r.failed ? ERR_PROTOCOL : 0;
+}
+
+static void ev_hints_named(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    struct bytes last;
+    struct bytes names;
+    bool more = false;
+    buf_clear(&w->resume);
+    code = code != 0 ? code : ev_names_of(reply, &more, &last, &names);
+    code = code != 0 ? code : buf_append(&w->items[w->at].hints, names.data, names.size);
+    if (code == 0 && more) {
+        code = buf_append(&w->resume, last.data, last.size);
+    }
+    if (code != 0) {
+        ev_write_refuse(n, w, code);
+        return;
+    }
+    w->at += !more;
+    ev_hints_next(n, w);
+}
+
+static void ev_hints_next(struct node *n, struct ev_write *w)
+{
+    while (w->at < w->count && !w->items[w->at].turns) {
+        w->at++;
+    }
+    if (w->at == w->count && w->create) {
+        ev_grant_begin(n, w);
+        return;
+    }
+    if (w->at == w->count) {
+        w->at = 0;
+        ev_actors_next(n, w);
+        return;
+    }
+    struct node_ev_target t = ev_target_at(w, w->at);
+    struct buf prefix;
+    buf_init(&prefix, &n->alloc, 2 * NODE_NAME_BYTES_MAX);
+    int err = crdt_op_range(&t.path, &w->ops[w->at].op, &prefix);
+    err = err != 0
+              ? err
+              : node_ev_prefix_body(&t, buf_view(&prefix), false, buf_view(&w->resume), &w->body);
+    buf_release(&prefix);
+    if (err != 0) {
+        ev_write_refuse(n, w, err);
+        return;
+    }
+    node_ev_ask(n, w->node, NODE_QUERY_EV_NAMES, buf_view(&w->body), w->deadline_us, w,
+                ev_hints_named);
+}
+
+static void ev_hints_begin(struct node *n, struct ev_write *w)
+{
+    w->at = 0;
+    ev_hints_next(n, w);
+}
+
+/* ---- WAIT ----------------------------------------------------------------------------------- */
+
+static void ev_wait_next(struct node *n, struct ev_write *w);
+
+static void ev_waited(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    (void)reply;
+    if (code != 0) {
+        ev_write_refuse(n, w, code);
+        return;
+    }
+    w->at++;
+    ev_wait_next(n, w);
+}
+
+static void ev_wait_next(struct node *n, struct ev_write *w)
+{
+    for (; w->at < w->count && w->causal.token.ranges_count > 0; w->at++) {
+        uint8_t region = w->items[w->at].region;
+        struct alloc alloc = w->wanted.alloc;
+        crdt_context_release(&w->wanted);
+        crdt_context_init(&w->wanted, &alloc);
+        int err = node_ev_causal_context(&w->causal, region, &w->wanted);
+        if (err != 0) {
+            ev_write_refuse(n, w, err);
+            return;
+        }
+        if (!node_ev_causal_met(n, region, &w->wanted)) {
+            node_ev_wait(n, region, &w->wanted,
+                         NUM_MIN(w->deadline_us, n->now + w->causal.budget_us), w, ev_waited);
+            return;
+        }
+    }
+    ev_turn_begin(n, w);
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static int ev_value_check(const struct node_ev_op *op)
+{
+    uint8_t type = op->path.types[op->path.count];
+    switch (type) {
+    case CRDT_AW_SET:
+    case CRDT_RW_SET:
+    case CRDT_G_SET:
+        if (op->op.value.size == 0) {
+            return ERR_INVALID;
+        }
+        return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    case CRDT_MAP: return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    default: return op->op.value.size > WIRE_CRDT_VALUE_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    }
+}
+
+/* One operation, as views into the request. */
+static int ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create)
+{
+    uint64_t verb = 0;
+    struct wire_node to = wire_node_find(item, WIRE_FIELD_TO);
+    struct wire_node amount = wire_node_find(item, WIRE_FIELD_AMOUNT);
+    struct wire_node value = wire_node_find(item, WIRE_FIELD_VALUE);
+    TRY(wire_node_check_map(item, WIRE_OPTIONS_MAX));
+    TRY(wire_node_bytes(wire_node_find(item, WIRE_FIELD_NAME), WIRE_NAME_BYTES_MAX, &op->name));
+    TRY(wire_name_check(op->name));
+    TRY(node_ev_path_of(wire_node_find(item, WIRE_FIELD_PATH), false, &op->path));
+    TRY(wire_node_u64(wire_node_find(item, WIRE_FIELD_VERB), &verb));
+    *create = verb == WIRE_CRDT_CREATE && op->path.types[op->path.count] == CRDT_BOUNDED;
+    if (verb == 0 || (verb > CRDT_TRANSFER && !*create)) {
+        return ERR_INVALID;
+    }
+    op->op.verb = *create ? CRDT_GRANT : (enum crdt_verb)verb;
+    TRY(wire_node_is_nil(to) ? 0 : wire_node_u32(to, &op->op.to.node));
+    TRY(wire_node_is_nil(amount) ? 0 : wire_node_i64(amount, &op->op.amount));
+    TRY(wire_node_is_nil(value) ? 0
+                                : wire_node_bytes(value, WIRE_CRDT_VALUE_BYTES_MAX, &op->op.value));
+    if ((*create && op->op.amount <= 0) || (op->op.verb == CRDT_TRANSFER && op->op.to.node == 0)) {
+        return ERR_INVALID;
+    }
+    return ev_value_check(op);
+}
+
+static size_t ev_op_bytes(const struct node_ev_op *op)
+{
+    size_t bytes = 4 + op->space.size + op->name.size + op->name.size + op->op.value.size;
+    for (uint32_t i = 0; i < op->path.count; i++) {
+        bytes += op->path.names[i].size;
+    }
+    return bytes;
+}
+
+static struct bytes ev_keep(struct buf *memory, struct bytes v)
+{
+    size_t at = memory->size;
+    (void)buf_append(memory, v.data, v.size);
+    return bytes_of(memory->data + at, v.size);
+}
+
+/* Copies what the operations view into memory that was reserved. */
+static int ev_ops_keep(struct ev_write *w, struct bytes principal)
+{
+    size_t bytes = principal.size + w->ops[0].space.size;
+    for (unsigned i = 0; i < w->count; i++) {
+        bytes += ev_op_bytes(&w->ops[i]);
+    }
+    TRY(buf_reserve(&w->memory, bytes));
+    w->cmd.principal = ev_keep(&w->memory, principal);
+    struct bytes space = ev_keep(&w->memory, w->ops[0].space);
+    for (unsigned i = 0; i < w->count; i++) {
+        struct node_ev_op *op = &w->ops[i];
+        struct ev_write_item *item = &w->items[i];
+        size_t at = w->memory.size;
+        TRY(node_ev_key(op->space, op->name, &w->memory));
+        item->key = bytes_of(w->memory.data + at, w->memory.size - at);
+        item->region = node_ev_region(op->name);
+        op->space = space;
+        op->name = ev_keep(&w->memory, op->name);
+        op->op.value = ev_keep(&w->memory, op->op.value);
+        for (uint32_t j = 0; j < op->path.count; j++) {
+            op->path.names[j] = ev_keep(&w->memory, op->path.names[j]);
+        }
+        item->turns = node_ev_op_needs_hints(op);
+    }
+    return w->memory.err;
+}
+
+/* Two operations on one key must agree on its types, and one that reads all under a path is alone
+ * on its key: what the others of the batch change is not there yet when it is made. */
+static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j)
+{
+    const struct crdt_path *a = &w->ops[i].path;
+    const struct crdt_path *b = &w->ops[j].path;
+    if (!bytes_equal(w->items[i].key, w->items[j].key)) {
+        return 0;
+    }
+    if (w->items[i].turns || w->items[j].turns) {
+        return ERR_INVALID;
+    }
+    for (uint32_t level = 0; level <= a->count && level <= b->count; level++) {
+        if (a->types[level] != b->types[level]) {
+            return ERR_WRONG_TYPE;
+        }
+        bool on = level < a->count && level < b->count;
+        if (!on || !bytes_equal(a->names[level], b->names[level])) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* The name of the longest record that an operation makes, or reads in full. */
+static int ev_op_fits(const struct ev_write *w, unsigned i)
+{
+    const struct crdt_path *path = &w->ops[i].path;
+    uint8_t type = path->types[path->count];
+    size_t bytes = 4 + w->items[i].key.size + 1;
+    for (uint32_t j = 0; j < path->count; j++) {
+        bytes += 3 + path->names[j].size;
+    }
+    if (type == CRDT_MAP || type == CRDT_AW_SET || type == CRDT_RW_SET || type == CRDT_G_SET) {
+        bytes += 3 + w->ops[i].op.value.size;
+    }
+    return bytes + EV_ACCOUNT_BYTES > NODE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
+}
+
+static int ev_ops_check(const struct ev_write *w)
+{
+    if (w->create && w->count > 1) {
+        return ERR_INVALID;
+    }
+    for (unsigned i = 0; i < w->count; i++) {
+        TRY(ev_op_fits(w, i));
+        for (unsigned j = 0; j < i; j++) {
+            TRY(ev_ops_agree(w, i, j));
+        }
+    }
+    return 0;
+}
+
+static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
+{
+    struct wire_node list = wire_node_at(req->params, 1);
+    struct bytes space;
+    uint32_t count = wire_node_count(list);
+    TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, &space));
+    TRY(wire_name_check(space));
+    if (wire_node_kind(list) != WIRE_ARRAY || count == 0) {
+        return ERR_INVALID;
+    }
+    if (count > WIRE_CRDT_OPS_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    w->ops = alloc_get_zeroed(&n->alloc, count, sizeof *w->ops);
+    w->items = alloc_get_zeroed(&n->alloc, count, sizeof *w->items);
+    w->count = count;
+    if (w->ops == NULL || w->items == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bool create = false;
+        buf_init(&w->items[i].hints, &n->alloc, EV_HINT_BYTES_MAX);
+        TRY(ev_op_of(wire_node_at(list, i), &w->ops[i], &create));
+        w->ops[i].space = space;
+        w->create = w->create || create;
+    }
+    return 0;
+}
+
+static int ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
+{
+    struct wire_options o;
+    TRY(wire_params_check(req, 2, 2));
+    TRY(wire_options_of(req, &o));
+    TRY(node_request_cmd(req, &w->cmd));
+    TRY(node_ev_causal_of(n, req, &w->causal));
+    w->deadline_us = node_request_deadline(n, req);
+    w->copies = o.copies == 0 ? EV_COPIES : o.copies;
+    TRY(ev_ops_of(n, req, w));
+    TRY(ev_ops_keep(w, w->cmd.principal));
+    return ev_ops_check(w);
+}
+
+/* Records are asked for where the operations will be applied: here, or, if this node owns nothing
+ * of the first key, at an owner. returns: whether an operation that takes turns must go there. */
+static bool ev_write_elsewhere(struct node *n, struct ev_write *w)
+{
+    uint32_t owners[NODE_EV_OWNERS_MAX];
+    bool self = false;
+    bool turns = false;
+    unsigned count = node_ev_owners(n, w->items[0].region, owners, &self);
+    w->node = n->self;
+    for (unsigned i = 0; i < w->count; i++) {
+        turns = turns || w->items[i].turns;
+    }
+    for (unsigned i = 0; i < count && !self && w->node == n->self; i++) {
+        w->node = node_peer_sure(n, owners[i]) ? owners[i] : n->self;
+    }
+    return turns && w->node != n->self;
+}
+
+void node_crdt_update_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
+{
+    struct ev_write *w = alloc_get_zeroed(&n->alloc, 1, sizeof *w);
+    if (w == NULL) {
+        node_reply_error(n, client, ERR_NO_MEMORY, NULL);
+        return;
+    }
+    w->client = client;
+    node_link_init(&w->link);
+    crdt_context_init(&w->wanted, &n->alloc);
+    wire_token_init(&w->causal.token, &n->alloc);
+    buf_init(&w->memory, &n->alloc, 16u << 20);
+    buf_init(&w->resume, &n->alloc, NODE_NAME_BYTES_MAX);
+    buf_init(&w->body, &n->alloc, 16u << 20);
+    int err = ev_write_of(n, req, w);
+    if (err != 0) {
+        node_reply_error(n, client, err, NULL);
+        ev_write_free(n, w);
+        return;
+    }
+    if (ev_write_elsewhere(n, w)) {
+        ev_write_refuse(n, w, ERR_NOT_LEADER);
+        return;
+    }
+    ev_wait_next(n, w);
+}
