@@ -6,6 +6,7 @@
  *   replay KIND CORPUS [ROUNDS]      HOLDFAST_SEED=N replays a run.
  */
 #include "tests/fuzz/fuzz_crdt.h"
+#include "tests/fuzz/fuzz_eventual.h"
 #include "tests/fuzz/fuzz_gossip.h"
 #include "tests/fuzz/fuzz_wire.h"
 
@@ -88,6 +89,7 @@ static const struct kind kinds[] = {
     {"gossip_keyring", fuzz_gossip_keyring, fuzz_gossip_keyring_example, FUZZ_GOSSIP_EXAMPLES},
     {"gossip_receive", fuzz_gossip_receive, fuzz_gossip_receive_example, FUZZ_GOSSIP_EXAMPLES},
     {"crdt", fuzz_crdt, fuzz_crdt_example, FUZZ_CRDT_EXAMPLES},
+    {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
 };
 
 static const struct kind *kind_of(const char *name)

@@ -7,8 +7,6 @@
 
 #include "base/num.h"
 
-#include <check.h>
-
 static struct alloc heap;
 
 /* ---- the store ------------------------------------------------------------------------------ */
@@ -29,8 +27,7 @@ static void ev_named(const struct ev_replica *r, struct bytes name)
         break;
     default: break;
     }
-    ck_assert_msg(named, "a command touches a record of kind %02x that it did not name",
-                  name.data[0]);
+    ASSERT(named);
 }
 
 static int ev_get(void *ctx, struct bytes name, struct bytes *value)
@@ -54,7 +51,7 @@ static int ev_put(void *ctx, struct bytes name, struct bytes value)
     uint32_t i = node_ev_names_find(&r->names, name);
     if (i == NODE_EV_NAME_NONE) {
         i = r->names.count;
-        ck_assert_int_eq(node_ev_names_add(&r->names, name), 0);
+        ASSERT(node_ev_names_add(&r->names, name) == 0);
     }
     if (i >= r->rows_cap) {
         uint32_t cap = NUM_MAX(64, r->rows_cap * 2);
@@ -95,18 +92,18 @@ static void ev_changed(void *ctx, uint8_t region, struct bytes raw)
 {
     struct node_ev_region *r = &((struct ev_replica *)ctx)->regions[region];
     crdt_context_release(&r->seen);
-    ck_assert_int_eq(node_ev_region_decode(raw, r), 0);
+    ASSERT(node_ev_region_decode(raw, r) == 0);
 }
 
 static void ev_noted(void *ctx, uint8_t region, bool local, struct bytes fragment)
 {
     struct ev_replica *r = ctx;
-    ck_assert_uint_lt(r->notes_count, EV_NOTES_MAX);
+    ASSERT(r->notes_count < EV_NOTES_MAX);
     struct ev_note *n = &r->notes[r->notes_count++];
     n->local = local;
     n->region = region;
     buf_init(&n->fragment, &heap, NODE_EV_FRAGMENT_MAX);
-    ck_assert_int_eq(buf_append(&n->fragment, fragment.data, fragment.size), 0);
+    ASSERT(buf_append(&n->fragment, fragment.data, fragment.size) == 0);
 }
 
 static void ev_conflict(void *ctx, struct crdt_dot dot)
@@ -126,7 +123,7 @@ void ev_epoch(struct ev_replica *r, uint64_t epoch)
     uint8_t raw[50] = {1};
     const uint8_t name = NODE_KEY_EV_SELF;
     num_put_u64(raw + 17, epoch);
-    ck_assert_int_eq(ev_put(r, bytes_of(&name, 1), bytes_of(raw, sizeof raw)), 0);
+    ASSERT(ev_put(r, bytes_of(&name, 1), bytes_of(raw, sizeof raw)) == 0);
 }
 
 struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
@@ -179,7 +176,7 @@ void ev_free(struct ev_replica *r)
 
 struct bytes ev_last(const struct ev_replica *r)
 {
-    ck_assert_uint_gt(r->notes_count, 0);
+    ASSERT(r->notes_count > 0);
     return buf_view(&r->notes[r->notes_count - 1].fragment);
 }
 
@@ -214,7 +211,7 @@ static int ev_run(struct ev_replica *r, ev_scope_fn *scope_of, ev_apply_fn *appl
     r->scope = &scope;
     int err = apply(&r->store, buf_view(&r->body), &r->reply);
     r->scope = NULL;
-    ck_assert(err == 0 || r->puts == 0); /* an error changes nothing */
+    ASSERT(err == 0 || r->puts == 0); /* an error changes nothing */
     node_ev_scope_release(&scope);
     return err;
 }
@@ -231,20 +228,20 @@ static void ev_hints(const struct ev_replica *r, const struct node_ev_op *op, st
     const uint8_t self = NODE_KEY_EV_SELF;
     buf_init(&prefix, &heap, 4096);
     buf_init(&want, &heap, 4096);
-    ck_assert_int_eq(crdt_op_range(&op->path, &op->op, &prefix), 0);
-    ck_assert_int_eq(node_ev_key(op->space, op->name, &want), 0);
+    ASSERT(crdt_op_range(&op->path, &op->op, &prefix) == 0);
+    ASSERT(node_ev_key(op->space, op->name, &want) == 0);
     for (uint32_t i = 0; i < r->names.count; i++) {
         if (ev_record_at(r, i, &region, &key, &record_key) && bytes_equal(key, buf_view(&want)) &&
             bytes_has_prefix(record_key, buf_view(&prefix))) {
             (void)buf_put_u16(hints, (uint16_t)record_key.size);
-            ck_assert_int_eq(buf_append(hints, record_key.data, record_key.size), 0);
+            ASSERT(buf_append(hints, record_key.data, record_key.size) == 0);
         }
     }
     struct bytes raw = ev_row(r, bytes_of(&self, 1));
     if (raw.size > 0) {
         epoch = num_get_u64(raw.data + 17);
     }
-    ck_assert_int_eq(node_ev_op_accounts(op, (struct crdt_actor){r->store.self, epoch}, hints), 0);
+    ASSERT(node_ev_op_accounts(op, (struct crdt_actor){r->store.self, epoch}, hints) == 0);
     buf_release(&prefix);
     buf_release(&want);
 }
@@ -273,7 +270,7 @@ int ev_join(struct ev_replica *r, const struct bytes *fragments, unsigned count)
 {
     buf_clear(&r->body);
     for (unsigned i = 0; i < count; i++) {
-        ck_assert_int_eq(buf_put_bytes(&r->body, fragments[i]), 0);
+        ASSERT(buf_put_bytes(&r->body, fragments[i]) == 0);
     }
     return ev_run(r, node_ev_join_scope, node_ev_join);
 }
@@ -287,7 +284,7 @@ unsigned ev_drop(struct ev_replica *r, uint8_t region, const struct crdt_context
     buf_clear(&r->body);
     (void)buf_put_u8(&r->body, region);
     (void)buf_put_u32(&r->body, 0);
-    ck_assert_int_eq(crdt_context_encode(stable, &r->body), 0);
+    ASSERT(crdt_context_encode(stable, &r->body) == 0);
     num_put_u32(r->body.data + 1, (uint32_t)r->body.size - 5);
     size_t at = r->body.size;
     (void)buf_put_u16(&r->body, 0);
@@ -301,9 +298,9 @@ unsigned ev_drop(struct ev_replica *r, uint8_t region, const struct crdt_context
         }
     }
     num_put_u16(r->body.data + at, count);
-    ck_assert_int_eq(r->body.err, 0);
-    ck_assert_int_eq(ev_run(r, node_ev_drop_scope, node_ev_drop), 0);
-    ck_assert_uint_eq(r->reply.size, 4);
+    ASSERT(r->body.err == 0);
+    ASSERT(ev_run(r, node_ev_drop_scope, node_ev_drop) == 0);
+    ASSERT(r->reply.size == 4);
     return num_get_u32(r->reply.data);
 }
 
@@ -317,7 +314,7 @@ static bool ev_news(struct bytes raw, const struct crdt_context *seen)
     struct node_ev_entry e;
     struct crdt_dot dot;
     bool news = false;
-    ck_assert_int_eq(node_ev_record_begin(raw, &entries, &removals), 0);
+    ASSERT(node_ev_record_begin(raw, &entries, &removals) == 0);
     while (node_ev_record_entry(&entries, &e)) {
         news = news || !crdt_context_has(seen, e.dot);
     }
@@ -337,8 +334,8 @@ static uint32_t ev_page_records(const struct ev_replica *to, const struct ev_rep
     for (uint32_t i = part; i < from->names.count; i += how->all_parts) {
         if (ev_record_at(from, i, &region, &key, &record_key) && region == how->region &&
             (how->all || ev_news(buf_view(&from->rows[i].value), &to->regions[region].seen))) {
-            ck_assert_int_eq(
-                node_ev_fragment_record(key, record_key, buf_view(&from->rows[i].value), out), 0);
+            ASSERT(node_ev_fragment_record(key, record_key, buf_view(&from->rows[i].value), out) ==
+                   0);
             count++;
         }
     }
@@ -361,8 +358,8 @@ int ev_pages(struct ev_replica *to, const struct ev_replica *from, const struct 
         f.time_us = from->regions[how->region].time_us;
         f.seen = from->regions[how->region].seen;
         f.records_count = ev_page_records(to, from, how, part, &records);
-        ck_assert_int_eq(node_ev_fragment_head(&f, &page), 0);
-        ck_assert_int_eq(buf_append(&page, records.data, records.size), 0);
+        ASSERT(node_ev_fragment_head(&f, &page) == 0);
+        ASSERT(buf_append(&page, records.data, records.size) == 0);
         struct bytes whole = buf_view(&page);
         err = ev_join(to, &whole, 1);
         buf_release(&records);
@@ -376,7 +373,7 @@ int ev_pages(struct ev_replica *to, const struct ev_replica *from, const struct 
 void ev_key(const char *name, struct buf *key)
 {
     buf_clear(key);
-    ck_assert_int_eq(node_ev_key(bytes_of_text("default"), bytes_of_text(name), key), 0);
+    ASSERT(node_ev_key(bytes_of_text("default"), bytes_of_text(name), key) == 0);
 }
 
 void ev_read(const struct ev_replica *r, const char *name, struct crdt_state *s)
@@ -389,7 +386,7 @@ void ev_read(const struct ev_replica *r, const char *name, struct crdt_state *s)
     ev_key(name, &want);
     for (uint32_t i = 0; i < r->names.count; i++) {
         if (ev_record_at(r, i, &region, &key, &record_key) && bytes_equal(key, buf_view(&want))) {
-            ck_assert_int_eq(node_ev_record_load(s, record_key, buf_view(&r->rows[i].value)), 0);
+            ASSERT(node_ev_record_load(s, record_key, buf_view(&r->rows[i].value)) == 0);
         }
     }
     buf_release(&want);
@@ -399,7 +396,7 @@ void ev_read(const struct ev_replica *r, const char *name, struct crdt_state *s)
 static void ev_count(struct node_ev_types *t, const struct node_ev_store *nothing,
                      struct bytes name)
 {
-    ck_assert_int_eq(node_ev_types_change(t, nothing, name, true), 0);
+    ASSERT(node_ev_types_change(t, nothing, name, true) == 0);
 }
 
 static int ev_get_nothing(void *ctx, struct bytes name, struct bytes *value)
@@ -418,7 +415,7 @@ static int ev_put_expected(void *ctx, struct bytes name, struct bytes value)
 {
     struct ev_tally *t = ctx;
     t->count++;
-    ck_assert(bytes_equal(ev_row(t->r, name), value));
+    ASSERT(bytes_equal(ev_row(t->r, name), value));
     return 0;
 }
 
@@ -442,7 +439,7 @@ void ev_check(const struct ev_replica *r, uint8_t region)
         if (!r->rows[i].present || name.data[0] != NODE_KEY_EV_RECORD || name.data[1] != region) {
             continue;
         }
-        ck_assert_int_eq(node_ev_record_begin(buf_view(&r->rows[i].value), &entries, &removals), 0);
+        ASSERT(node_ev_record_begin(buf_view(&r->rows[i].value), &entries, &removals) == 0);
         if (entries.left > 0) {
             ev_count(&types, &expected, name);
         }
@@ -450,11 +447,11 @@ void ev_check(const struct ev_replica *r, uint8_t region)
             hash_digest_add(&sum, name, raw);
         }
     }
-    ck_assert_int_eq(node_ev_types_write(&types, &expected), 0);
-    ck_assert_uint_eq(tally.count, counts);
+    ASSERT(node_ev_types_write(&types, &expected) == 0);
+    ASSERT(tally.count == counts);
     node_ev_types_release(&types);
     const struct hash_digest *kept = &r->regions[region].digest;
-    ck_assert(sum.low == kept->low && sum.high == kept->high);
+    ASSERT(sum.low == kept->low && sum.high == kept->high);
 }
 
 static bool ev_same_row(struct bytes a, struct bytes b, bool removals)
@@ -467,8 +464,8 @@ static bool ev_same_row(struct bytes a, struct bytes b, bool removals)
     if (removals) {
         return bytes_equal(a, b);
     }
-    ck_assert_int_eq(node_ev_record_begin(a, &x, &gone), 0);
-    ck_assert_int_eq(node_ev_record_begin(b, &y, &gone), 0);
+    ASSERT(node_ev_record_begin(a, &x, &gone) == 0);
+    ASSERT(node_ev_record_begin(b, &y, &gone) == 0);
     bool same = x.left == y.left;
     while (same && node_ev_record_entry(&x, &e) && node_ev_record_entry(&y, &f)) {
         same = crdt_dot_compare(e.dot, f.dot) == 0 && bytes_equal(e.payload, f.payload);
