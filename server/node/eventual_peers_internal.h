@@ -276,6 +276,10 @@ void node_ev_sums_serve(struct node *n, struct node_request request, struct byte
 void node_ev_descent_release(struct node *n);
 /* eventual_sweep.c */
 void node_ev_sweep_run(struct node *n);
+/* EV_PRUNED, region u8: the union of the contexts that DROP was told. */
+int node_ev_pruned_keys(struct bytes body, struct node_keys *out);
+int node_ev_pruned_apply(struct node_sm *sm, struct bytes body);
+int node_ev_pruned_load(struct node *n, uint8_t region, struct bytes raw);
 /* eventual_copies.c */
 void node_ev_copies_run(struct node *n);
 void node_ev_copies_release(struct node *n);

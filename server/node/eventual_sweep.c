@@ -21,6 +21,67 @@ struct node_ev_sweep {
 
 static void node_ev_sweep_ask(struct node_ev_sweep *s);
 
+/* ---- what may be gone ----------------------------------------------------------------------- */
+
+static struct bytes node_ev_pruned_name(uint8_t region, uint8_t into[2])
+{
+    into[0] = NODE_KEY_EV_PRUNED;
+    into[1] = region;
+    return bytes_of(into, 2);
+}
+
+int node_ev_pruned_load(struct node *n, uint8_t region, struct bytes raw)
+{
+    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_context c;
+    if (region >= NODE_EV_REGIONS) {
+        return ERR_CORRUPT;
+    }
+    crdt_context_init(&c, &n->alloc);
+    int err = crdt_context_decode(&c, raw, &limits);
+    err = err != 0 ? err : crdt_context_join(&node_ev_of(n)->pruned[region], &c);
+    crdt_context_release(&c);
+    return err;
+}
+
+int node_ev_pruned_keys(struct bytes body, struct node_keys *out)
+{
+    uint8_t name[2];
+    return body.size == 0 ? ERR_INVALID
+                          : node_keys_add(out, node_ev_pruned_name(body.data[0], name));
+}
+
+/* body: of a DROP that was applied, so it is whole. */
+int node_ev_pruned_apply(struct node_sm *sm, struct bytes body)
+{
+    const struct crdt_limits limits = crdt_limits_default();
+    struct bytes_reader r = bytes_reader_of(body);
+    struct crdt_context all;
+    struct crdt_context c;
+    struct buf raw;
+    struct bytes old = {0};
+    uint8_t name[2];
+    uint8_t region = bytes_take_u8(&r);
+    struct bytes stable = bytes_take(&r, bytes_take_u32(&r));
+    struct bytes at = node_ev_pruned_name(region, name);
+    crdt_context_init(&all, &sm->n->alloc);
+    crdt_context_init(&c, &sm->n->alloc);
+    buf_init(&raw, &sm->n->alloc, STORE_KV_VALUE_BYTES_MAX);
+    int err = node_sm_get(sm, at, &old);
+    err = err == ERR_NOT_FOUND ? 0 : crdt_context_decode(&all, old, &limits);
+    err = err != 0 ? err : crdt_context_decode(&c, stable, &limits);
+    err = err != 0 ? err : crdt_context_join(&all, &c);
+    err = err != 0 ? err : crdt_context_encode(&all, &raw);
+    err = err != 0 ? err : node_sm_put(sm, at, buf_view(&raw));
+    err = err != 0 ? err : node_ev_pruned_load(sm->n, region, buf_view(&raw));
+    crdt_context_release(&all);
+    crdt_context_release(&c);
+    buf_release(&raw);
+    return err;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------- */
+
 static void node_ev_sweep_end(struct node_ev_sweep *s, int code)
 {
     struct node *n = s->n;

@@ -6,7 +6,7 @@
  * on, and the records they name are fetched before.
  */
 #include "server/node/eventual_ops_internal.h"
-#include "server/node/node_internal.h"
+#include "server/node/eventual_peers_internal.h"
 
 /* ---- the state as a store ------------------------------------------------------------------- */
 
@@ -144,13 +144,15 @@ static int node_ev_join_apply(struct node_sm *sm, const struct node_cmd *cmd, st
 
 static int node_ev_drop_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
+    TRY(node_ev_pruned_keys(cmd->body, out));
     return node_ev_keys(cmd, out, node_ev_drop_scope);
 }
 
 static int node_ev_drop_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct node_ev_store store = node_ev_store_of(sm);
-    return node_ev_own(sm) ? node_ev_drop(&store, cmd->body, reply) : ERR_INVALID;
+    TRY(node_ev_own(sm) ? node_ev_drop(&store, cmd->body, reply) : ERR_INVALID);
+    return node_ev_pruned_apply(sm, cmd->body);
 }
 
 const struct node_op node_ev_ops[] = {

@@ -5,6 +5,7 @@
  * record's; the log goes on from there. A snapshot that was installed when the log had not yet
  * heard of it is told to the log now.
  */
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
@@ -50,6 +51,15 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
         } else {
             break; /* they come first */
         }
+        err = kv->next(reader, &key, &value);
+    }
+    from[NODE_PREFIX_BYTES] = NODE_KEY_EV_PRUNED;
+    if (err == 0 || err == ERR_NOT_FOUND) {
+        err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
+    }
+    while (err == 0 && bytes_has_prefix(key, bytes_of(from, sizeof from)) &&
+           key.size == NODE_PREFIX_BYTES + 2) {
+        TRY(node_ev_pruned_load(n, key.data[NODE_PREFIX_BYTES + 1], value));
         err = kv->next(reader, &key, &value);
     }
     return err == ERR_NOT_FOUND ? 0 : err;

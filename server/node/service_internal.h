@@ -49,6 +49,7 @@ enum node_key_kind {
     NODE_KEY_EV_REGION = 0x51, /* own group: region u8 */
     NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */
     NODE_KEY_EV_TYPES = 0x53,  /* own group: as EV_RECORD, the record key cut before a type */
+    NODE_KEY_EV_PRUNED = 0x54, /* own group: region u8: removals in it may be gone */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 

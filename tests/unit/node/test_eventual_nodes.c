@@ -250,6 +250,43 @@ START_TEST(a_removal_stays_until_old_and_new_owners_have_it)
 }
 END_TEST
 
+/* The third node is no owner for a while, so nobody waits for it; when it owns the region again, it
+ * still has what was removed, and nothing but the other's word can tell. */
+START_TEST(who_missed_removals_that_were_dropped_gives_up_what_they_removed)
+{
+    static struct node_ev_list both[NODE_EV_REGIONS];
+    static struct node_ev_list all[NODE_EV_REGIONS];
+    lists_of(both, (const uint32_t[]){1, 2}, 2, 2);
+    lists_of(all, (const uint32_t[]){1, 2, 3}, 3, 3);
+    struct rig *r = begin(3);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_ADD, "stays"), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_isolate(r, 3, true);
+    lists_use(r, both);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_REMOVE, "x"), 0);
+    rig_run(r, 30000000);
+    ck_assert_uint_eq(ev_removals(r, 1, "set"), 0);
+    ck_assert_uint_eq(ev_removals(r, 2, "set"), 0);
+    for (unsigned i = 1; i <= 2; i++) { /* what was dropped is not forgotten with the process */
+        rig_stop(r, i);
+        rig_start(r, i);
+    }
+    lists_use(r, all);
+    ck_assert(ev_has(r, 3, "set", "x"));
+    ck_assert_int_eq(ev_set(r, 3, "set", CRDT_ADD, "own"), 0);
+    rig_isolate(r, 3, false);
+    ck_assert(ev_converge(r, 10000000));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert(!ev_has(r, i, "set", "x"));
+        ck_assert(ev_has(r, i, "set", "stays"));
+        ck_assert(ev_has(r, i, "set", "own"));
+    }
+    ck_assert_uint_gt(ev_node(r, 3)->eventual->counters.pages_whole, 0);
+    rig_free(r);
+}
+END_TEST
+
 /* scenario C14 */
 START_TEST(no_element_is_lost_while_owners_move)
 {
@@ -435,7 +472,9 @@ UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
           counters_are_exact_after_partitions, a_node_that_was_down_for_long_catches_up,
           a_node_does_not_serve_before_it_has_compared, a_removal_stays_until_every_owner_has_it,
-          a_removal_stays_until_old_and_new_owners_have_it, no_element_is_lost_while_owners_move,
+          a_removal_stays_until_old_and_new_owners_have_it,
+          who_missed_removals_that_were_dropped_gives_up_what_they_removed,
+          no_element_is_lost_while_owners_move,
           a_bounded_counter_stays_above_its_bound_in_a_partition, catching_up_costs_what_differs,
           what_was_lost_here_and_there_comes_back_and_nothing_else_travels,
           an_idle_cluster_is_silent)
