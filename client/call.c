@@ -336,7 +336,13 @@ static bool call_refused_by_all(struct hf_call *call, int code)
     if (!elsewhere || (call->spec.route != HF_BY_NODE && call->spec.causal == NULL)) {
         return false;
     }
-    return ++call->refusals >= call->client->nodes_count || call->maybe_done;
+    call->refused[call->node] = true;
+    bool all = true;
+    for (uint32_t i = 0; i < call->client->nodes_count; i++) {
+        const struct hf_node *n = &call->client->nodes[i];
+        all = all && (call->refused[i] || n->down || n->failures > 0);
+    }
+    return all || call->maybe_done;
 }
 
 void hf_call_lost(struct hf_call *call, int code, const char *text)

@@ -224,7 +224,7 @@ int hf_cmd_help(const char *noun)
     for (size_t i = 0; i < ARGS_OPTIONS; i++) {
         const struct args_option *o = &args_options[i];
         if ((options & o->bit) != 0) {
-            (void)printf("  %-11s %-9s %s\n", o->name, o->value != NULL ? o->value : "", o->help);
+            (void)printf("  %-14s %-9s %s\n", o->name, o->value != NULL ? o->value : "", o->help);
         }
     }
     (void)fputs(args_exits, stdout);

@@ -316,6 +316,7 @@ static unsigned nodes_rank(const struct hf_client *c, const struct hf_call *call
 {
     const struct hf_node *n = &c->nodes[node];
     unsigned rank = 0;
+    rank += call->refused[node] ? 32 : 0;
     rank += node == call->avoid ? 16 : 0;
     rank += n->down ? 8 : 0;
     rank += nodes_is_member(c, g, node) ? 0 : 4;

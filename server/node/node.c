@@ -5,8 +5,8 @@
  * part decides for itself; the order between them is here.
  */
 #include "server/node/control_internal.h"
-#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_api_internal.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/query_internal.h"
 

@@ -190,6 +190,9 @@ START_TEST(what_one_node_has_no_rights_to_is_asked_of_each_other_once)
         ck_assert_int_eq(add(&a), codes[i]);
         ck_assert_int_eq(hf_outcome_of(codes[i]), HF_RETRY);
         ck_assert_uint_eq(seen.count, 3);
+        ck_assert_uint_ne(seen.node[0], seen.node[1]);
+        ck_assert_uint_ne(seen.node[0], seen.node[2]);
+        ck_assert_uint_ne(seen.node[1], seen.node[2]);
         hf_answer_release(&a);
         fake_close(&fake);
     }
