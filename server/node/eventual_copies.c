@@ -363,8 +363,10 @@ void node_ev_write_serve(struct node *n, struct node_request request, struct byt
     struct bytes_reader r = bytes_reader_of(body);
     struct node_cmd cmd = {.op = NODE_OP_EV_UPDATE};
     struct node_ev_write_terms terms = {.passed_on = true, .copies = bytes_take_u8(&r)};
-    terms.copies_us = NUM_MIN(bytes_take_u64(&r), (uint64_t)NODE_EV_CALL_US);
-    terms.deadline_us = node_now(n) + NUM_MIN(bytes_take_u64(&r), UINT64_C(600000000));
+    uint64_t copies_us = bytes_take_u64(&r); /* taken once: NUM_MIN looks twice */
+    uint64_t left_us = bytes_take_u64(&r);
+    terms.copies_us = NUM_MIN(copies_us, (uint64_t)NODE_EV_CALL_US);
+    terms.deadline_us = node_now(n) + NUM_MIN(left_us, UINT64_C(600000000));
     cmd.session = bytes_take_u64(&r);
     cmd.sequence = bytes_take_u64(&r);
     cmd.acked = bytes_take_u64(&r);

@@ -213,6 +213,7 @@ struct rig *rig_new(unsigned nodes)
     r->nodes_count = nodes;
     r->now = 1000000;
     r->log_keep = 1000;
+    r->wal_segment_bytes = 4u << 20;
     r->flush_interval_us = 1000000;
     limits_init(&r->limits);
     r->limits.log_entries = 4096;
@@ -248,10 +249,10 @@ static int rig_random(void *ctx, void *into, size_t bytes)
 static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
 {
     struct err_info why = {0};
-    struct store_wal_options wal = {.segment_bytes = 4u << 20,
+    struct store_wal_options wal = {.segment_bytes = r->wal_segment_bytes,
                                     .pool_segments = 2,
                                     .live_segments_max = 8,
-                                    .batch_bytes_max = 3u << 19,
+                                    .batch_bytes_max = NUM_MIN(3u << 19, r->wal_segment_bytes / 4),
                                     .cluster = {1, 2, 3},
                                     .store_id = i,
                                     .incarnation = 1,
@@ -274,7 +275,7 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
                                .alloc = r->heap};
     struct node_options o = {.identity = &n->identity,
                              .boot = ++n->boot,
-                             .boot_nonce = n->boot * 1000 + i,
+                             .boot_nonce = n->boot * 1000 + i + (r->salt << 32),
                              .seed = i * 7919 + n->boot,
                              .limits = r->limits,
                              .flush_interval_us = r->flush_interval_us,

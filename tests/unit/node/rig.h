@@ -64,6 +64,8 @@ struct rig {
     unsigned closes;
     uint32_t next_msgid;
     uint32_t log_keep;
+    uint32_t wal_segment_bytes; /* of nodes that start from now on */
+    uint64_t salt;              /* in the nonces of processes that start from now on */
     uint64_t flush_interval_us;
     uint64_t session_ttl_us;
     uint64_t intent_ttl_us, free_delay_us, put_deadline_us, audit_interval_us; /* 0: default */

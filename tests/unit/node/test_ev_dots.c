@@ -1,0 +1,375 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * No dot is ever made twice (scenarios C1, C2, C3, C5, C7, C17): random lives of a node whose disk
+ * loses what was not synced, loses what was, goes back to an older copy, is empty, or is run by two
+ * processes in turn. Group 0 is on another node. Every dot that a client was told, and every one
+ * that a peer has seen, is made once.
+ */
+#include "rig.h"
+#include "server/node/eventual_self_internal.h"
+#include "tests/sim/model_kv.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STEPS 14u
+#define COPIES 3u
+#define DOTS_MAX 4096u
+#define VICTIM 2u
+
+/* A data directory. */
+struct dir {
+    bool there;
+    struct disk disk;
+    struct mem_disk *mem;
+    struct store_kv kv;
+    struct store_kv seg_kv;
+    uint64_t boot;
+};
+
+struct made {
+    uint8_t region;
+    uint32_t node;
+    uint64_t epoch;
+    uint64_t counter;
+};
+
+struct lives {
+    struct rig *r;
+    struct rng rng;
+    unsigned long long seed;
+    struct dir copies[COPIES];
+    struct made dots[DOTS_MAX];
+    unsigned dots_count;
+    uint64_t boot_highest;
+    unsigned fenced, refused, acked, passed; /* what was met */
+};
+
+static struct lives lives;
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)rng_below(&lives.rng, n);
+}
+
+/* ---- directories ---------------------------------------------------------------------------- */
+
+static void kv_copy(struct store_kv *from, struct store_kv *to)
+{
+    struct store_kv_reader *reader;
+    struct bytes key;
+    struct bytes value;
+    const uint8_t first[1] = {0};
+    ck_assert_int_eq(sim_kv_new(to, 1u << 30, &lives.r->heap), 0);
+    ck_assert_int_eq(from->reader_open(from->ctx, &reader), 0);
+    ck_assert_int_eq(to->begin(to->ctx), 0);
+    int err = from->seek(reader, bytes_of(first, 1), false, &key, &value);
+    while (err == 0) {
+        ck_assert_int_eq(to->put(to->ctx, key, value), 0);
+        err = from->next(reader, &key, &value);
+    }
+    ck_assert_int_eq(err, ERR_NOT_FOUND);
+    ck_assert_int_eq(to->commit(to->ctx), 0);
+    from->reader_close(reader);
+}
+
+static void dir_free(struct dir *d)
+{
+    if (d->there) {
+        d->kv.close(d->kv.ctx);
+        d->seg_kv.close(d->seg_kv.ctx);
+        mem_disk_free(d->mem);
+        d->there = false;
+    }
+}
+
+/* The victim's directory as it is now; the node is not running. */
+static void dir_take(struct dir *d)
+{
+    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
+    dir_free(d);
+    d->mem = mem_disk_copy(n->mem, &d->disk);
+    kv_copy(&n->kv, &d->kv);
+    kv_copy(&n->seg_kv, &d->seg_kv);
+    d->boot = n->boot;
+    d->there = true;
+}
+
+static void dir_swap(struct dir *d)
+{
+    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
+    struct dir now = {true, n->disk, n->mem, n->kv, n->seg_kv, n->boot};
+    n->disk = d->disk;
+    n->mem = d->mem;
+    n->kv = d->kv;
+    n->seg_kv = d->seg_kv;
+    n->boot = d->boot;
+    *d = now;
+}
+
+static void dir_empty(struct dir *d)
+{
+    d->mem = mem_disk_new(&d->disk);
+    ck_assert_int_eq(sim_kv_new(&d->kv, 1u << 30, &lives.r->heap), 0);
+    ck_assert_int_eq(sim_kv_new(&d->seg_kv, 1u << 30, &lives.r->heap), 0);
+    d->boot = lives.boot_highest; /* made again with the bundle of the cluster */
+    d->there = true;
+}
+
+/* ---- writes --------------------------------------------------------------------------------- */
+
+static void made_add(struct made new)
+{
+    for (unsigned i = 0; i < lives.dots_count; i++) {
+        const struct made *m = &lives.dots[i];
+        ck_assert_msg(m->region != new.region || m->node != new.node || m->epoch != new.epoch ||
+                          m->counter != new.counter,
+                      "seed %llu: dot (%u, %llu, %llu) of region %u was made twice", lives.seed,
+                      new.node, (unsigned long long)new.epoch, (unsigned long long)new.counter,
+                      new.region);
+    }
+    ck_assert_uint_lt(lives.dots_count, DOTS_MAX);
+    lives.dots[lives.dots_count++] = new;
+}
+
+static void written(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct bytes_reader r = bytes_reader_of(reply);
+    (void)n;
+    if (ctx != &lives || code != 0) {
+        lives.refused++;
+        return;
+    }
+    lives.acked++;
+    (void)bytes_take_u8(&r); /* copies */
+    (void)bytes_take(&r, bytes_take_u16(&r));
+    ck_assert_uint_eq(bytes_take_u16(&r), 1);
+    struct made m = {.region = bytes_take_u8(&r)};
+    m.node = bytes_take_u32(&r); /* that of the victim, or of the one it passed the write on to */
+    m.epoch = bytes_take_u64(&r);
+    m.counter = bytes_take_u64(&r);
+    ck_assert(!r.failed && (m.node == VICTIM || m.node == 1));
+    lives.passed += m.node == 1;
+    made_add(m);
+}
+
+static void write_one(void)
+{
+    struct rig *r = lives.r;
+    char name[8];
+    struct buf body;
+    struct node_ev_op op = {.space = bytes_of_text("s")};
+    (void)snprintf(name, sizeof name, "n%u", below(3));
+    op.name = bytes_of_text(name);
+    crdt_path_init(&op.path, CRDT_COUNTER);
+    op.op = (struct crdt_op){.verb = CRDT_ADD, .amount = 1};
+    buf_init(&body, &r->heap, 4096);
+    ck_assert_int_eq(node_ev_update_encode(&op, 1, r->now, &body), 0);
+    struct node_cmd cmd = {.op = NODE_OP_EV_UPDATE, .body = buf_view(&body)};
+    node_ev_write(r->nodes[VICTIM - 1].node, &cmd, 1, 10000, r->now + 100000, &lives, written);
+    buf_release(&body);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void stop(void)
+{
+    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
+    if (n->up) {
+        rig_stop(lives.r, VICTIM);
+    }
+    n->wal_held = false;
+    lives.boot_highest = NUM_MAX(lives.boot_highest, n->boot);
+}
+
+/* Starts the victim, again if its boot number is an older start's, and mostly waits until it is an
+ * actor. */
+static void start(void)
+{
+    struct rig *r = lives.r;
+    struct rig_node *n = &r->nodes[VICTIM - 1];
+    struct crdt_actor actor;
+    unsigned patience = below(5) == 0 ? below(20) : 100;
+    r->salt++; /* another process, whatever its boot number */
+    rig_start(r, VICTIM);
+    for (unsigned i = 0; i < patience && !node_ev_actor(n->node, &actor); i++) {
+        rig_run(r, 4000);
+        if (n->stopped) {
+            lives.fenced++;
+            stop();
+            r->salt++;
+            rig_start(r, VICTIM);
+        }
+    }
+}
+
+static void leave(void)
+{
+    struct rig *r = lives.r;
+    struct node_event ev = {.kind = NODE_EV_LEAVE, .now_us = r->now, .wall_us = r->now};
+    node_step(r->nodes[VICTIM - 1].node, &ev);
+    rig_run(r, below(4) * 3000);
+}
+
+/* What was written and not answered: it may be on disk or not. */
+static void torn(void)
+{
+    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
+    n->wal_held = true;
+    write_one();
+    rig_run(lives.r, 2000);
+    if (n->up && n->batch != NULL && below(2) == 0) {
+        ck_assert_int_eq(node_wal_run(n->batch, &n->env), 0);
+    }
+}
+
+static void end_life(void)
+{
+    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
+    unsigned how = below(8);
+    if (how < 3) {
+        leave();
+    } else if (how == 3) {
+        torn();
+    }
+    stop();
+    if (how >= 5) {
+        mem_disk_crash(n->mem, &lives.rng, below(101));
+    }
+}
+
+static void change_disk(void)
+{
+    struct dir *d = &lives.copies[below(COPIES)];
+    switch (below(7)) {
+    case 0:
+    case 1: dir_take(d); break;
+    case 2: /* an older copy is put back */
+        if (d->there) {
+            dir_swap(d);
+            dir_free(d);
+        }
+        break;
+    case 3: /* the copy runs, and perhaps this one again later */
+        if (d->there) {
+            dir_swap(d);
+        }
+        break;
+    case 4: /* synced, and yet gone: the log is an older one */
+        if (d->there && d->boot == lives.r->nodes[VICTIM - 1].boot) {
+            dir_swap(d);
+        }
+        break;
+    case 5:
+        if (below(3) == 0) {
+            dir_free(d);
+            dir_empty(d);
+            dir_swap(d);
+        }
+        break;
+    default: break;
+    }
+}
+
+static void live(void)
+{
+    struct rig *r = lives.r;
+    unsigned writes = below(5);
+    bool apart = below(6) == 0;
+    start();
+    if (apart) {
+        rig_isolate(r, VICTIM, true);
+    }
+    for (unsigned i = 0; i < writes; i++) {
+        write_one();
+        if (below(2) == 0) {
+            rig_run(r, 3000);
+        }
+        if (below(8) == 0) {
+            node_ev_doubt(r->nodes[VICTIM - 1].node, "test");
+        }
+    }
+    rig_run(r, below(3) * 4000);
+    end_life();
+    if (apart) {
+        rig_isolate(r, VICTIM, false);
+    }
+    change_disk();
+}
+
+/* ---- the rig -------------------------------------------------------------------------------- */
+
+/* Two nodes; all groups of the cluster are on the first. */
+static void begin(void)
+{
+    struct rig *r = rig_new(2);
+    lives.r = r;
+    for (unsigned i = 1; i <= 2; i++) {
+        rig_stop(r, i);
+    }
+    r->wal_segment_bytes = 256u << 10;
+    r->mute = true;
+    r->flush_interval_us = 20000;
+    r->limits.log_entries = 256;
+    r->log_keep = 50;
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig_node *n = &r->nodes[i];
+        struct wire_identity *id = &n->identity;
+        for (unsigned g = 0; g < id->groups_count; g++) {
+            id->groups[g].voters_count = 1;
+            id->groups[g].voters[0] = 1;
+        }
+        struct dir d = {.there = false};
+        dir_empty(&d);
+        mem_disk_free(n->mem);
+        n->kv.close(n->kv.ctx);
+        n->seg_kv.close(n->seg_kv.ctx);
+        n->disk = d.disk;
+        n->mem = d.mem;
+        n->kv = d.kv;
+        n->seg_kv = d.seg_kv;
+    }
+    rig_start(r, 1);
+    rig_run(r, 20000);
+}
+
+static void run(unsigned long long seed)
+{
+    lives.seed = seed;
+    rng_init(&lives.rng, seed);
+    lives.dots_count = 0;
+    for (unsigned i = 0; i < COPIES; i++) {
+        dir_free(&lives.copies[i]);
+    }
+    for (unsigned i = 0; i < STEPS; i++) {
+        live();
+    }
+    ck_assert_msg(lives.r->nodes[0].node->counters.ev_conflicts == 0,
+                  "seed %llu: a peer has seen a dot with two meanings", seed);
+}
+
+START_TEST(no_dot_is_made_twice)
+{
+    const char *given = getenv("HOLDFAST_HISTORIES");
+    unsigned long long seed = unit_seed("ev_dots", 1);
+    unsigned count = given == NULL ? 60 : (unsigned)strtoul(given, NULL, 10);
+    begin();
+    for (unsigned i = 0; i < count; i++) {
+        run(seed + i);
+    }
+    printf("ev_dots: acked=%u passed=%u refused=%u fenced=%u\n", lives.acked, lives.passed,
+           lives.refused, lives.fenced);
+    ck_assert_uint_gt(lives.acked, count * 4);
+    ck_assert_uint_gt(lives.passed, count / 2);
+    ck_assert_uint_gt(lives.refused, count / 8);
+    ck_assert_uint_gt(lives.fenced, count / 4);
+    for (unsigned i = 0; i < COPIES; i++) {
+        dir_free(&lives.copies[i]);
+    }
+    rig_free(lives.r);
+}
+END_TEST
+
+UNIT_MAIN("ev_dots", no_dot_is_made_twice)
