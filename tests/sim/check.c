@@ -92,6 +92,7 @@ void sim_check_synced(struct sim *s, struct sim_node *n)
 void sim_check_restarted(struct sim *s, struct sim_node *n)
 {
     memset(s->check->seen[n->id], 0, sizeof(s->check->seen[n->id]));
+    sim_eventual_restarted(s, n);
     for (uint32_t g = 0; g <= s->options.groups; g++) {
         struct store_wal_group disk;
         uint64_t kept = NUM_MIN(s->check->acked[n->id][g], s->check->groups[g].committed);
@@ -229,6 +230,7 @@ void sim_check_node(struct sim *s, struct sim_node *n)
         }
         *seen = (struct sim_seen){v.commit_index, v.applied_index, v.term, v.is_leader};
     }
+    sim_eventual_node(s, n);
 }
 
 void sim_check_frame(struct sim *s, struct sim_node *n, uint16_t frame_kind, struct bytes body)

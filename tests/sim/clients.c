@@ -359,6 +359,10 @@ static void sim_client_lost(struct sim *s, struct sim_client *c)
 
 void sim_clients_fire(struct sim *s, struct sim_event *ev)
 {
+    if (ev->node >= SIM_UPLOAD_CLIENT) {
+        (ev->node >= SIM_EVENTUAL_CLIENT ? sim_eventual_fire : sim_uploads_fire)(s, ev);
+        return;
+    }
     struct sim_client *c = &s->clients->list[ev->node];
     if (ev->a != c->token) {
         return;
@@ -375,7 +379,9 @@ void sim_clients_fire(struct sim *s, struct sim_event *ev)
 
 void sim_clients_gone(struct sim *s, uint32_t client, uint32_t node)
 {
-    if (client >= SIM_UPLOAD_CLIENT) {
+    if (client >= SIM_EVENTUAL_CLIENT) {
+        sim_eventual_gone(s, client, node);
+    } else if (client >= SIM_UPLOAD_CLIENT) {
         sim_uploads_gone(s, client, node);
     }
     if (client >= s->clients->count) {
@@ -464,6 +470,10 @@ static void sim_client_answered(struct sim *s, struct sim_client *c, struct wire
 
 void sim_clients_reply(struct sim *s, struct sim_event *ev)
 {
+    if (ev->node >= SIM_UPLOAD_CLIENT) {
+        (ev->node >= SIM_EVENTUAL_CLIENT ? sim_eventual_reply : sim_uploads_reply)(s, ev);
+        return;
+    }
     if (ev->node >= s->clients->count) {
         return;
     }

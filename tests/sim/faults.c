@@ -124,6 +124,12 @@ static void sim_faults_disk(struct sim *s, struct sim_node *n)
     }
 }
 
+/* The time that a node writes down jumps by up to a minute (scenario C12). */
+static void sim_faults_clock(struct sim *s, struct sim_node *n)
+{
+    n->wall_offset_us = (int64_t)rng_below(&s->rng, 120 * (uint64_t)SIM_S) - 60 * (int64_t)SIM_S;
+}
+
 static void sim_faults_calm(struct sim *s)
 {
     sim_net_heal(s);
@@ -157,6 +163,9 @@ static void sim_faults_draw(struct sim *s)
         sim_faults_disk(s, n);
     } else {
         sim_faults_calm(s);
+    }
+    if (s->options.eventual && rng_chance(&s->rng, 1, 3)) {
+        sim_faults_clock(s, n);
     }
     sim_faults_next(s);
 }

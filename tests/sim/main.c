@@ -20,6 +20,7 @@ static const char usage[] =
     "  --clients C      key-value clients (default 5)\n"
     "  --ops R          their operations a second, together (default 20)\n"
     "  --ec K+M         object clients with this code too\n"
+    "  --eventual       clients of eventual mode too\n"
     "  --mix            nodes, groups and objects chosen by the seed, as the tests do\n"
     "  --down N         N nodes die soon and stay dead until the end\n"
     "  --out S          nodes that are dead for S seconds are out of the cluster\n"
@@ -35,7 +36,7 @@ struct sim_main {
     bool mix;
     uint64_t events;
     uint64_t trace;
-    uint64_t crashes, partitions, duels, rots, ok, info, objects;
+    uint64_t crashes, partitions, duels, rots, ok, info, objects, updates, reads;
 };
 
 static uint64_t sim_main_number(const char *text, char **end)
@@ -87,6 +88,8 @@ static bool sim_main_args(struct sim_main *m, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--mix") == 0) {
             m->mix = true;
+        } else if (strcmp(argv[i], "--eventual") == 0) {
+            m->options.eventual = true;
         } else if (strcmp(argv[i], "--no-faults") == 0) {
             m->options.faults = false;
         } else if (strcmp(argv[i], "--no-rot") == 0) {
@@ -153,6 +156,8 @@ static bool sim_main_run(struct sim_main *m, uint64_t seed)
     m->ok += s->counters.ops_ok;
     m->info += s->counters.ops_info;
     m->objects += s->counters.objects_ok;
+    m->updates += s->counters.updates_ok;
+    m->reads += s->counters.reads_ok;
     if (!ok) {
         (void)printf("seed %llu failed: %s\n", (unsigned long long)seed, s->failure);
     }
@@ -199,12 +204,13 @@ int main(int argc, char **argv)
     double cpu = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     (void)printf("runs=%llu seconds=%llu events=%llu events_per_cpu_second=%.0f times_real=%.0f "
                  "crashes=%llu partitions=%llu duels=%llu rots=%llu ok=%llu info=%llu objects=%llu "
-                 "trace=%016llx\n",
+                 "updates=%llu reads=%llu trace=%016llx\n",
                  (unsigned long long)runs, (unsigned long long)(runs * m.options.seconds),
                  (unsigned long long)m.events, (double)m.events / cpu,
                  (double)(runs * m.options.seconds) / cpu, (unsigned long long)m.crashes,
                  (unsigned long long)m.partitions, (unsigned long long)m.duels,
                  (unsigned long long)m.rots, (unsigned long long)m.ok, (unsigned long long)m.info,
-                 (unsigned long long)m.objects, (unsigned long long)m.trace);
+                 (unsigned long long)m.objects, (unsigned long long)m.updates,
+                 (unsigned long long)m.reads, (unsigned long long)m.trace);
     return ok ? 0 : 1;
 }

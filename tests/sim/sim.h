@@ -13,6 +13,7 @@
  *   members.c which nodes are out of the cluster
  *   clients.c key-value clients with sessions, retries and a history
  *   uploads.c object clients, and the check that an acknowledged object survives any one node
+ *   eventual.c clients of eventual mode (eventual.h)
  *   check.c   the invariants
  *
  * threads: one.
@@ -41,6 +42,7 @@ struct sim_options {
     bool faults;
     bool rot;      /* bit rot on at most a minority for each entry */
     unsigned k, m; /* k > 0: object clients too */
+    bool eventual; /* clients of eventual mode too */
     uint32_t wal_segment_bytes;
     unsigned down;   /* nodes that die soon and stay dead until the end */
     uint64_t out_us; /* nodes that are dead for so long are out of the cluster; 0: never */
@@ -107,7 +109,8 @@ struct sim_node {
     struct sim_lane lanes[NODE_LANES];
     int64_t clock_offset_us;
     int64_t clock_ppm;
-    uint64_t tick_us; /* time of the tick that is queued; 0: none */
+    int64_t wall_offset_us; /* of the time it writes down, beside its clock */
+    uint64_t tick_us;       /* time of the tick that is queued; 0: none */
     uint64_t idle_us;
     uint64_t wal_slow_us; /* added to each batch */
     bool peer_up[SIM_NODES_MAX + 1];
@@ -128,6 +131,7 @@ struct sim_counters {
     uint64_t crashes, restarts, pauses, partitions, rots, sync_failures, full_disks, duels;
     uint64_t ops_ok, ops_fail, ops_info;
     uint64_t objects_ok, objects_failed, objects_read;
+    uint64_t updates_ok, updates_info, reads_ok; /* of eventual mode */
 };
 
 struct sim_duel {
@@ -149,6 +153,7 @@ struct sim_members {
 
 struct sim_clients;
 struct sim_uploads;
+struct sim_eventual;
 struct sim_check;
 
 struct sim {
@@ -166,6 +171,7 @@ struct sim {
     struct sim_counters counters;
     struct sim_clients *clients;
     struct sim_uploads *uploads;
+    struct sim_eventual *eventual; /* NULL: none */
     struct sim_check *check;
     struct sim_duel duel;
     struct sim_members members;
@@ -257,8 +263,23 @@ bool sim_uploads_idle(const struct sim *s);
 void sim_uploads_again(struct sim *s);
 void sim_uploads_finish(struct sim *s);
 
-#define SIM_BURST_CLIENT 47u  /* hears no answers */
-#define SIM_UPLOAD_CLIENT 48u /* clients from here on are uploads */
+/* eventual.c */
+void sim_eventual_init(struct sim *s);
+void sim_eventual_release(struct sim *s);
+void sim_eventual_fire(struct sim *s, struct sim_event *ev);
+void sim_eventual_reply(struct sim *s, struct sim_event *ev);
+void sim_eventual_gone(struct sim *s, uint32_t client, uint32_t node);
+bool sim_eventual_idle(const struct sim *s);
+void sim_eventual_finish(struct sim *s);
+/* eventual_state.c: after an event at n, and when it has started. */
+void sim_eventual_node(struct sim *s, const struct sim_node *n);
+void sim_eventual_restarted(struct sim *s, const struct sim_node *n);
+/* Whether all owners of every region are equal; a failure if they are not for long. */
+bool sim_eventual_converged(struct sim *s);
+
+#define SIM_BURST_CLIENT 47u    /* hears no answers */
+#define SIM_UPLOAD_CLIENT 48u   /* clients from here on are uploads */
+#define SIM_EVENTUAL_CLIENT 52u /* and from here on those of eventual mode */
 
 /* check.c */
 void sim_check_init(struct sim *s);

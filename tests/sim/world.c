@@ -238,7 +238,7 @@ void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev)
     unsigned count = 0;
     ASSERT(n->up);
     ev->now_us = sim_node_now(s, n);
-    ev->wall_us = ev->now_us + 1700000000u * (uint64_t)SIM_S;
+    ev->wall_us = ev->now_us + 1700000000u * (uint64_t)SIM_S + (uint64_t)n->wall_offset_us;
     node_step(n->node, ev);
     do {
         count = node_poll(n->node, fx, SIM_FX_MAX);
@@ -587,6 +587,7 @@ void sim_init(struct sim *s, const struct sim_options *options)
     }
     sim_clients_init(s);
     sim_uploads_init(s);
+    sim_eventual_init(s);
     for (unsigned i = 1; i <= options->nodes && !s->failed; i++) {
         sim_start(s, &s->nodes[i]);
     }
@@ -611,6 +612,7 @@ void sim_release(struct sim *s)
     free(s->heap);
     sim_clients_release(s);
     sim_uploads_release(s);
+    sim_eventual_release(s);
     sim_check_release(s);
     while (s->free_small != NULL) {
         uint8_t *next;
@@ -682,12 +684,8 @@ static void sim_dispatch(struct sim *s, struct sim_event *ev)
         }
         sim_client_request(s, n, ev);
         return;
-    case SIM_EV_REPLY:
-        (ev->node >= SIM_UPLOAD_CLIENT ? sim_uploads_reply : sim_clients_reply)(s, ev);
-        return;
-    case SIM_EV_CLIENT:
-        (ev->node >= SIM_UPLOAD_CLIENT ? sim_uploads_fire : sim_clients_fire)(s, ev);
-        return;
+    case SIM_EV_REPLY: sim_clients_reply(s, ev); return;
+    case SIM_EV_CLIENT: sim_clients_fire(s, ev); return;
     case SIM_EV_FAULT:
     case SIM_EV_RESTART:
     case SIM_EV_RESUME: sim_faults_fire(s, ev); return;
@@ -756,15 +754,17 @@ void sim_settle(struct sim *s, uint64_t within_us)
     sim_faults_end(s);
     while (!s->failed) {
         sim_pass(s, s->now_us + 200 * SIM_MS);
-        if (sim_clients_idle(s) && sim_uploads_idle(s) && sim_check_converged(s)) {
+        bool equal = sim_eventual_converged(s) && sim_check_converged(s);
+        if (equal && sim_clients_idle(s) && sim_uploads_idle(s) && sim_eventual_idle(s)) {
             return;
         }
         if (s->now_us > bound) {
             sim_fail(s, "liveness", "not settled %llu s after the last fault: %s",
                      (unsigned long long)(within_us / SIM_S),
-                     !sim_clients_idle(s)   ? "a client waits"
-                     : !sim_uploads_idle(s) ? "an upload waits"
-                                            : "replicas differ");
+                     !sim_clients_idle(s)    ? "a client waits"
+                     : !sim_uploads_idle(s)  ? "an upload waits"
+                     : !sim_eventual_idle(s) ? "a client of eventual mode waits"
+                                             : "replicas differ");
             sim_dump(s);
         }
     }
@@ -793,6 +793,7 @@ bool sim_run(struct sim *s)
         sim_check_finish(s);
         sim_clients_finish(s);
         sim_uploads_finish(s);
+        sim_eventual_finish(s);
     }
     return !s->failed;
 }
