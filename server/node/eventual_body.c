@@ -157,7 +157,11 @@ int node_ev_body_next(struct node_ev_body *b, struct node_ev_parsed *out)
     out->op.to.epoch = bytes_take_u64(r);
     out->op.number = bytes_take_u64(r);
     node_ev_take_hints(r, out);
-    return r->failed ? ERR_INVALID : 0;
+    if (r->failed) {
+        return ERR_INVALID;
+    }
+    out->region = node_ev_region(out->name);
+    return 0;
 }
 
 /* ---- what is named -------------------------------------------------------------------------- */
@@ -165,6 +169,8 @@ int node_ev_body_next(struct node_ev_body *b, struct node_ev_parsed *out)
 void node_ev_scope_init(struct node_ev_scope *s, const struct alloc *alloc)
 {
     s->regions = 0;
+    s->bare = false;
+    s->hints = 0;
     node_ev_names_init(&s->records, alloc);
     node_ev_types_init(&s->types, alloc);
 }
@@ -178,10 +184,13 @@ void node_ev_scope_release(struct node_ev_scope *s)
 static int node_ev_scope_record(struct node_ev_scope *s, struct buf *name, uint8_t region,
                                 struct bytes key, struct bytes record_key)
 {
+    uint32_t number;
     buf_clear(name);
     TRY(node_ev_record_name(region, key, record_key, name));
-    TRY(node_ev_names_add(&s->records, buf_view(name)));
-    TRY(node_ev_types_add(&s->types, buf_view(name)));
+    TRY(node_ev_names_add(&s->records, buf_view(name), &number));
+    if (!s->bare) {
+        TRY(node_ev_types_add(&s->types, buf_view(name)));
+    }
     uint64_t all = s->records.bytes.size + s->types.names.bytes.size +
                    2 * ((uint64_t)s->records.count + s->types.names.count);
     return all > NODE_EV_NAMES_BYTES_MAX ? ERR_TOO_LARGE : 0;
@@ -192,14 +201,14 @@ static int node_ev_scope_path(struct node_ev_scope *s, const struct node_ev_pars
                               struct bytes key, struct bytes prefix)
 {
     uint8_t raw[NODE_NAME_BYTES_MAX];
-    uint8_t region = node_ev_region(op->name);
+    uint32_t number;
     size_t at = 0;
-    for (uint32_t i = 0; i <= op->path.count; i++) {
-        struct bytes name = node_ev_types_name(region, key, bytes_of(prefix.data, at), raw);
+    for (uint32_t i = 0; i <= op->path.count && !s->bare; i++) {
+        struct bytes name = node_ev_types_name(op->region, key, bytes_of(prefix.data, at), raw);
         if (name.size == 0) {
             return ERR_TOO_LARGE;
         }
-        TRY(node_ev_names_add(&s->types.names, name));
+        TRY(node_ev_names_add(&s->types.names, name, &number));
         at += i < op->path.count ? 3 + op->path.names[i].size : 0;
     }
     return 0;
@@ -211,10 +220,11 @@ static int node_ev_scope_op(struct node_ev_scope *s, const struct node_ev_parsed
 {
     struct bytes_reader hints = bytes_reader_of(op->hints);
     struct bytes record_key;
-    uint8_t region = node_ev_region(op->name);
+    uint8_t region = op->region;
     buf_clear(&work[0]);
     buf_clear(&work[1]);
     s->regions |= UINT64_C(1) << region;
+    s->hints += op->hints_count;
     TRY(node_ev_key(op->space, op->name, &work[0]));
     TRY(crdt_op_range(&op->path, &op->op, &work[1]));
     TRY(node_ev_scope_path(s, op, buf_view(&work[0]), buf_view(&work[1])));

@@ -372,9 +372,13 @@ static bool node_ev_join_single(struct bytes body)
 int node_ev_join(const struct node_ev_store *store, struct bytes body, struct buf *reply)
 {
     struct node_ev_joining j;
+    struct node_ev_scratch scratch;
+    struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
+    struct node_ev_store own = *store;
     (void)reply;
-    TRY(node_ev_join_check(store, body));
-    node_ev_joining_init(&j, store);
+    own.alloc = &alloc;
+    TRY(node_ev_join_check(&own, body));
+    node_ev_joining_init(&j, &own);
     int err = node_ev_join_single(body) ? 0 : node_ev_joining_judge_all(&j, body);
     err = err == 0 ? node_ev_joining_run(&j, body) : err;
     if (j.twice) {

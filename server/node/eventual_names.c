@@ -1,13 +1,43 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Eventual mode: a set of names, each numbered by when it came, found by hash.
+ * Eventual mode: a set of names, each numbered by when it came, found by hash; and the memory that
+ * one command works in.
  */
 #include "base/hash.h"
 #include "base/num.h"
 #include "server/node/eventual_ops_internal.h"
 
 #define NODE_EV_NAMES_FIRST 8u
+
+static void *node_ev_scratch_get(void *ctx, size_t bytes)
+{
+    struct node_ev_scratch *s = ctx;
+    if (bytes > sizeof s->block - s->used) {
+        return s->under.get(s->under.ctx, bytes);
+    }
+    void *taken = s->block + s->used;
+    s->used = NUM_MIN((size_t)num_round_up(s->used + bytes, 16), sizeof s->block);
+    return taken;
+}
+
+static void node_ev_scratch_put(void *ctx, void *memory, size_t bytes)
+{
+    struct node_ev_scratch *s = ctx;
+    uintptr_t at = (uintptr_t)memory - (uintptr_t)s->block;
+    if (at >= sizeof s->block) {
+        s->under.put(s->under.ctx, memory, bytes);
+    } else if (num_round_up(at + bytes, 16) == s->used) {
+        s->used = at; /* it was the last one */
+    }
+}
+
+struct alloc node_ev_scratch_init(struct node_ev_scratch *s, const struct alloc *under)
+{
+    s->under = *under;
+    s->used = 0;
+    return (struct alloc){.get = node_ev_scratch_get, .put = node_ev_scratch_put, .ctx = s};
+}
 
 void node_ev_names_init(struct node_ev_names *names, const struct alloc *alloc)
 {
@@ -69,9 +99,9 @@ struct bytes node_ev_names_at(const struct node_ev_names *names, uint32_t i)
     return bytes_of(names->bytes.data + names->items[i].at, names->items[i].size);
 }
 
-uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name)
+static uint32_t node_ev_names_seek(const struct node_ev_names *names, struct bytes name,
+                                   uint64_t hash)
 {
-    uint64_t hash = hash_of(name, 0);
     if (names->count == 0) {
         return NODE_EV_NAME_NONE;
     }
@@ -85,9 +115,16 @@ uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name
     return NODE_EV_NAME_NONE;
 }
 
-int node_ev_names_add(struct node_ev_names *names, struct bytes name)
+uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name)
 {
-    if (node_ev_names_find(names, name) != NODE_EV_NAME_NONE) {
+    return node_ev_names_seek(names, name, hash_of(name, 0));
+}
+
+int node_ev_names_add(struct node_ev_names *names, struct bytes name, uint32_t *number)
+{
+    uint64_t hash = hash_of(name, 0);
+    *number = node_ev_names_seek(names, name, hash);
+    if (*number != NODE_EV_NAME_NONE) {
         return 0;
     }
     if (names->count == names->cap) {
@@ -95,9 +132,8 @@ int node_ev_names_add(struct node_ev_names *names, struct bytes name)
     }
     size_t at = names->bytes.size;
     TRY(buf_append(&names->bytes, name.data, name.size));
-    names->items[names->count] =
-        (struct node_ev_name){hash_of(name, 0), (uint32_t)at, (uint32_t)name.size};
+    names->items[names->count] = (struct node_ev_name){hash, (uint32_t)at, (uint32_t)name.size};
     node_ev_names_link(names, names->count);
-    names->count++;
+    *number = names->count++;
     return 0;
 }

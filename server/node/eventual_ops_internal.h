@@ -49,6 +49,18 @@ struct node_ev_store {
     void (*doubt)(void *ctx, const char *why);
 };
 
+/* ---- memory of one command (eventual_names.c) ------------------------------------------------ */
+
+/* Takes from a block first, and gives nothing of it back before the command ends; what does not fit
+ * comes from the allocator under it. Must not move. */
+#define NODE_EV_SCRATCH_BYTES 16384u
+struct node_ev_scratch {
+    struct alloc under;
+    size_t used;
+    _Alignas(16) uint8_t block[NODE_EV_SCRATCH_BYTES];
+};
+struct alloc node_ev_scratch_init(struct node_ev_scratch *s, const struct alloc *under);
+
 /* ---- names (eventual_names.c): each once, numbered in the order they came ------------------- */
 
 struct node_ev_name {
@@ -67,8 +79,8 @@ struct node_ev_names {
 #define NODE_EV_NAME_NONE UINT32_MAX
 void node_ev_names_init(struct node_ev_names *names, const struct alloc *alloc);
 void node_ev_names_release(struct node_ev_names *names);
-/* returns: 0, ERR_NO_MEMORY, ERR_TOO_LARGE. */
-int node_ev_names_add(struct node_ev_names *names, struct bytes name);
+/* returns: 0 and its number, ERR_NO_MEMORY, ERR_TOO_LARGE. */
+int node_ev_names_add(struct node_ev_names *names, struct bytes name, uint32_t *number);
 /* returns: its number or NODE_EV_NAME_NONE. */
 uint32_t node_ev_names_find(const struct node_ev_names *names, struct bytes name);
 struct bytes node_ev_names_at(const struct node_ev_names *names, uint32_t i); /* until the next add
@@ -110,6 +122,7 @@ int node_ev_types_write(struct node_ev_types *t, const struct node_ev_store *sto
 struct node_ev_parsed {
     struct bytes space;
     struct bytes name;
+    uint8_t region;
     struct crdt_path path;
     struct crdt_op op;
     struct bytes hints;
@@ -131,6 +144,8 @@ struct node_ev_scope {
     struct node_ev_names records;
     struct node_ev_types types;
     uint64_t regions;
+    bool bare;      /* set before: places of types are left out */
+    uint64_t hints; /* that were met */
 };
 void node_ev_scope_init(struct node_ev_scope *s, const struct alloc *alloc);
 void node_ev_scope_release(struct node_ev_scope *s);

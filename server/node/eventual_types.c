@@ -45,13 +45,14 @@ int node_ev_types_add(struct node_ev_types *t, struct bytes record_name)
     struct bytes key;
     struct bytes record_key;
     uint8_t region;
+    uint32_t number;
     if (node_ev_record_parts(record_name, &region, &key, &record_key) != 0 ||
         crdt_key_parts_of(record_key, &parts) != 0) {
         return ERR_INVALID;
     }
     for (uint32_t i = 0; i < parts.count; i++) {
         struct bytes cut = bytes_of(record_key.data, parts.at[i]);
-        TRY(node_ev_names_add(&t->names, node_ev_types_name(region, key, cut, raw)));
+        TRY(node_ev_names_add(&t->names, node_ev_types_name(region, key, cut, raw), &number));
     }
     return 0;
 }
@@ -99,9 +100,10 @@ int node_ev_types_get(struct node_ev_types *t, const struct node_ev_store *store
                       struct node_ev_counts **out)
 {
     struct bytes raw;
-    TRY(node_ev_names_add(&t->names, name));
+    uint32_t number;
+    TRY(node_ev_names_add(&t->names, name, &number));
     TRY(node_ev_types_reserve(t));
-    struct node_ev_counts *c = &t->items[node_ev_names_find(&t->names, name)];
+    struct node_ev_counts *c = &t->items[number];
     if (!c->loaded && store->get(store->ctx, name, &raw) == 0) {
         node_ev_types_decode(raw, c);
     }

@@ -77,6 +77,20 @@ struct node_ev_making {
 
 /* ---- what a command works on ---------------------------------------------------------------- */
 
+/* What keys() refused is refused here. Without hints the names of so few operations always fit, and
+ * the places of types are found as they are needed. */
+static int node_ev_making_scope(struct node_ev_making *m, struct bytes body)
+{
+    m->scope.bare = true;
+    TRY(node_ev_update_scope(body, &m->scope));
+    if (m->scope.hints == 0) {
+        return 0;
+    }
+    node_ev_scope_release(&m->scope);
+    node_ev_scope_init(&m->scope, m->store->alloc);
+    return node_ev_update_scope(body, &m->scope);
+}
+
 static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_store *store,
                                struct bytes body)
 {
@@ -91,7 +105,7 @@ static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_st
     TRY(node_ev_body_begin(body, &b));
     m->operations = b.left;
     m->wall_us = b.wall_us;
-    TRY(node_ev_update_scope(body, &m->scope));
+    TRY(node_ev_making_scope(m, body));
     if (!node_ev_self_actor(store, &m->actor)) {
         return ERR_UNAVAILABLE;
     }
@@ -161,7 +175,7 @@ static int node_ev_making_key(struct node_ev_making *m, const struct node_ev_par
         }
     }
     struct node_ev_made_key *k = &m->keys[m->keys_count];
-    TRY(node_ev_making_region(m, node_ev_region(op->name), &k->region));
+    TRY(node_ev_making_region(m, op->region, &k->region));
     k->space = op->space;
     k->name = op->name;
     crdt_state_init(&k->s, m->store->alloc);
@@ -265,6 +279,9 @@ static int node_ev_making_types(struct node_ev_making *m, uint32_t key,
         struct bytes name = node_ev_types_name(region, buf_view(&m->key), cut, raw);
         uint8_t type = op->path.types[i];
         bool other = false;
+        if (name.size == 0) {
+            return ERR_TOO_LARGE;
+        }
         TRY(node_ev_types_get(&m->scope.types, m->store, name, &c));
         for (uint8_t one = 1; one <= CRDT_TYPES; one++) {
             other = other || c->of[one] > 0;
@@ -623,7 +640,11 @@ static int node_ev_making_run(struct node_ev_making *m, struct bytes body, struc
 int node_ev_update(const struct node_ev_store *store, struct bytes body, struct buf *reply)
 {
     struct node_ev_making m;
-    int err = node_ev_making_init(&m, store, body);
+    struct node_ev_scratch scratch;
+    struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
+    struct node_ev_store own = *store;
+    own.alloc = &alloc;
+    int err = node_ev_making_init(&m, &own, body);
     uint16_t at = 0;
     if (err == 0) {
         err = node_ev_making_run(&m, body, reply, &at);

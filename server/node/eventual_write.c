@@ -113,7 +113,9 @@ typedef int node_ev_scope_fn(struct bytes body, struct node_ev_scope *s);
 static int node_ev_keys(const struct node_cmd *cmd, struct node_keys *out, node_ev_scope_fn *fn)
 {
     struct node_ev_scope scope;
-    node_ev_scope_init(&scope, &out->names.alloc);
+    struct node_ev_scratch scratch;
+    struct alloc alloc = node_ev_scratch_init(&scratch, &out->names.alloc);
+    node_ev_scope_init(&scope, &alloc);
     int err = fn(cmd->body, &scope);
     err = err == 0 ? node_ev_scope_keys(&scope, out) : err;
     node_ev_scope_release(&scope);

@@ -658,6 +658,56 @@ START_TEST(records_that_were_lost_come_back_although_they_were_seen)
 }
 END_TEST
 
+START_TEST(a_path_that_fits_no_name_is_refused_also_where_nothing_lies_under_it)
+{
+    static char big[257];
+    struct node_ev_op op = op_of(CRDT_MAP, CRDT_REMOVE);
+    memset(big, 'n', sizeof big - 1);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(crdt_path_push(&op.path, bytes_of_text(big), CRDT_MAP), 0);
+    }
+    op.op.value = bytes_of_text("f");
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), ERR_TOO_LARGE);
+    op.path.count = 3;
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
+}
+END_TEST
+
+START_TEST(every_allocation_of_a_command_may_fail)
+{
+    struct alloc heap = alloc_heap();
+    bool done = false;
+    for (uint64_t at = 1; !done; at++) {
+        struct alloc_budget budget;
+        struct alloc few = alloc_budget_init(&budget, heap, UINT64_MAX);
+        struct ev_replica *r = ev_new(1, 10);
+        struct ev_replica *to = ev_new(2, 10);
+        struct node_ev_op ops[100];
+        char names[100][16];
+        for (unsigned i = 0; i < 100; i++) {
+            (void)snprintf(names[i], sizeof names[i], "{k}:%u", i % 20);
+            ops[i] = field_of(names[i / 20], CRDT_AW_SET, CRDT_ADD);
+            ops[i].name = bytes_of_text(names[i]);
+            ops[i].op.value = bytes_of_text(names[i / 3]);
+        }
+        r->store.alloc = &few;
+        to->store.alloc = &few;
+        budget.fail_at = at;
+        int err = ev_update(r, ops, 100, NOW);
+        ck_assert_uint_eq(budget.used_bytes, 0);
+        if (err == 0) {
+            err = send(to, ev_last(r));
+            ck_assert_uint_eq(budget.used_bytes, 0);
+        }
+        ck_assert(err == 0 || err == ERR_NO_MEMORY);
+        done = err == 0;
+        ck_assert(!done || (at > 20 && ev_same(r, to, true)));
+        ev_free(r);
+        ev_free(to);
+    }
+}
+END_TEST
+
 /* ---- two nodes, one actor ------------------------------------------------------------------- */
 
 START_TEST(a_dot_made_twice_is_told_and_the_greater_payload_stays) /* scenario C17 */
@@ -752,6 +802,8 @@ int main(void)
         a_merged_interval_asks_for_what_its_first_replaced,
         what_a_sender_has_not_seen_itself_is_not_taken_from_it,
         records_that_were_lost_come_back_although_they_were_seen,
+        a_path_that_fits_no_name_is_refused_also_where_nothing_lies_under_it,
+        every_allocation_of_a_command_may_fail,
         a_dot_made_twice_is_told_and_the_greater_payload_stays,
         own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new,
         a_bounded_counter_is_held_to_the_rights_of_this_node,
