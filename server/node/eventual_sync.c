@@ -27,6 +27,7 @@ struct node_ev_pull {
     enum node_ev_mode mode;
     bool begun; /* `first` is set */
     bool more;
+    bool noted; /* what is not told any more by the records is known as such */
     bool ended; /* the last proposal is out */
     struct crdt_context first;
     struct buf picked;
@@ -43,6 +44,7 @@ struct node_ev_pull {
 
 static void node_ev_pull_ask(struct node_ev_pull *pull);
 static void node_ev_pull_clean(struct node_ev_pull *pull);
+static void node_ev_pull_finish(struct node_ev_pull *pull);
 
 /* ---- begin and end -------------------------------------------------------------------------- */
 
@@ -155,6 +157,8 @@ static void node_ev_pull_next(struct node_ev_pull *pull)
         node_ev_pull_clean(pull);
     } else if (pull->more && node_ev_buf_set(&pull->after, pull->last) == 0) {
         node_ev_pull_ask(pull);
+    } else if (!pull->more && pull->whole) {
+        node_ev_pull_finish(pull);
     } else {
         node_ev_pull_end(pull, pull->more ? ERR_NO_MEMORY : 0);
     }
@@ -198,10 +202,10 @@ static int node_ev_put_last(const struct node_ev_pull *pull, struct buf *out)
 }
 
 /* body: released. */
-static void node_ev_pull_propose(struct node_ev_pull *pull, struct buf *body)
+static void node_ev_pull_propose(struct node_ev_pull *pull, uint8_t op, struct buf *body)
 {
     struct node *n = pull->n;
-    const struct node_cmd cmd = {.op = NODE_OP_EV_JOIN, .body = buf_view(body)};
+    const struct node_cmd cmd = {.op = op, .body = buf_view(body)};
     if (body->err != 0) {
         int err = body->err;
         buf_release(body);
@@ -215,6 +219,31 @@ static void node_ev_pull_propose(struct node_ev_pull *pull, struct buf *body)
     }
     node_propose(n, NODE_GROUP_OWN, &cmd, node_now(n) + NODE_EV_CALL_US, pull, node_ev_pull_joined);
     buf_release(body);
+}
+
+/* All is here, but for the removals that the peer has dropped, and this node never got: it must
+ * tell whoever lacks them all there is, as the peer did. Then the peer's context is added. */
+static void node_ev_pull_finish(struct node_ev_pull *pull)
+{
+    struct node *n = pull->n;
+    struct buf body;
+    struct buf seen;
+    buf_init(&body, &n->alloc, n->options.limits.proposal_bytes);
+    if (pull->noted) {
+        pull->ended = true;
+        (void)node_ev_put_last(pull, &body);
+        node_ev_pull_propose(pull, NODE_OP_EV_JOIN, &body);
+        return;
+    }
+    pull->noted = true;
+    buf_init(&seen, &n->alloc, NODE_EV_FRAGMENT_MAX);
+    (void)crdt_context_encode(&pull->first, &seen);
+    (void)buf_put_u8(&body, pull->region);
+    (void)buf_put_bytes(&body, buf_view(&seen));
+    (void)buf_put_u16(&body, 0);
+    body.err = body.err != 0 ? body.err : seen.err;
+    buf_release(&seen);
+    node_ev_pull_propose(pull, NODE_OP_EV_DROP, &body);
 }
 
 /* ---- what is not listed --------------------------------------------------------------------- */
@@ -318,10 +347,6 @@ static int node_ev_pull_cleaning(struct node_ev_pull *pull, struct bytes reply, 
     if (err == 0 && count > 0) {
         err = node_ev_put_fragment(&out, body);
     }
-    if (err == 0 && !page.more && !pull->more) {
-        pull->ended = true;
-        err = node_ev_put_last(pull, body);
-    }
     buf_release(&records);
     node_ev_fragment_release(&own);
     return err;
@@ -341,7 +366,7 @@ static void node_ev_pull_own(struct node *n, void *ctx, int code, struct bytes r
         node_ev_pull_end(pull, code);
         return;
     }
-    node_ev_pull_propose(pull, &body);
+    node_ev_pull_propose(pull, NODE_OP_EV_JOIN, &body);
 }
 
 static void node_ev_pull_clean(struct node_ev_pull *pull)
@@ -433,7 +458,7 @@ static void node_ev_pull_answered(struct node *n, void *ctx, int code, struct by
         node_ev_pull_end(pull, code);
         return;
     }
-    node_ev_pull_propose(pull, &out);
+    node_ev_pull_propose(pull, NODE_OP_EV_JOIN, &out);
 }
 
 static void node_ev_pull_ask(struct node_ev_pull *pull)

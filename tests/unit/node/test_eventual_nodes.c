@@ -287,6 +287,52 @@ START_TEST(who_missed_removals_that_were_dropped_gives_up_what_they_removed)
 }
 END_TEST
 
+/* The fourth node never had the removal either: it was told all there is, and must tell the third
+ * one all there is. */
+START_TEST(who_was_told_all_there_is_tells_all_there_is)
+{
+    static struct node_ev_list first[NODE_EV_REGIONS];
+    static struct node_ev_list both[NODE_EV_REGIONS];
+    static struct node_ev_list next[NODE_EV_REGIONS];
+    static struct node_ev_list last[NODE_EV_REGIONS];
+    lists_of(first, (const uint32_t[]){1, 2, 3}, 3, 3);
+    lists_of(both, (const uint32_t[]){1, 2}, 2, 2);
+    lists_of(next, (const uint32_t[]){1, 2, 4}, 3, 3);
+    lists_of(last, (const uint32_t[]){3, 4}, 2, 2);
+    struct rig *r = begin(4);
+    lists_use(r, first);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_ADD, "stays"), 0);
+    rig_isolate(r, 4, true);
+    rig_run(r, 2000000);
+    ck_assert(ev_has(r, 3, "set", "x"));
+    rig_isolate(r, 3, true);
+    lists_use(r, both);
+    ck_assert_int_eq(ev_set(r, 1, "set", CRDT_REMOVE, "x"), 0);
+    rig_run(r, 30000000);
+    ck_assert_uint_eq(ev_removals(r, 1, "set"), 0);
+    lists_use(r, next);
+    rig_isolate(r, 4, false);
+    rig_link(r, 3, 4, false);
+    rig_run(r, 10000000);
+    ck_assert(ev_has(r, 4, "set", "stays"));
+    ck_assert_uint_gt(ev_node(r, 4)->eventual->counters.pages_whole, 0);
+    rig_isolate(r, 4, true); /* the two who dropped it are not there any more */
+    rig_stop(r, 4);
+    rig_start(r, 4);
+    lists_use(r, last);
+    rig_isolate(r, 4, true);
+    rig_link(r, 3, 4, true);
+    ck_assert(ev_has(r, 3, "set", "x"));
+    rig_run(r, 10000000);
+    for (unsigned i = 3; i <= 4; i++) {
+        ck_assert(!ev_has(r, i, "set", "x"));
+        ck_assert(ev_has(r, i, "set", "stays"));
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* scenario C14 */
 START_TEST(no_element_is_lost_while_owners_move)
 {
@@ -474,7 +520,7 @@ UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_node_does_not_serve_before_it_has_compared, a_removal_stays_until_every_owner_has_it,
           a_removal_stays_until_old_and_new_owners_have_it,
           who_missed_removals_that_were_dropped_gives_up_what_they_removed,
-          no_element_is_lost_while_owners_move,
+          who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
           a_bounded_counter_stays_above_its_bound_in_a_partition, catching_up_costs_what_differs,
           what_was_lost_here_and_there_comes_back_and_nothing_else_travels,
           an_idle_cluster_is_silent)
