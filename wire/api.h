@@ -131,6 +131,11 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  * WIRE_EVENT_CRDT about keys that changed at this node, by a write here or one that arrived.
  * Revisions are the node's own. Ended with kv.unwatch */
 #define WIRE_METHOD_CRDT_WATCH "crdt.watch"
+/* [] -> {epoch, regions (written to), hash (of all regions: equal on nodes that hold the same),
+ * fragments, pushes, pushed_bytes, joined, behind, pages, page_bytes, restored, dropped u64, peers
+ * [{node, waiting, regions_behind, compared}]}: eventual mode as one node sees it; in "status" too
+ */
+#define WIRE_METHOD_CRDT_STATUS "crdt.status"
 /* notification [watch u64, revision u64, [[type u64, name bin, nil]...]], as WIRE_EVENT_KV: what a
  * key holds now is asked for. */
 #define WIRE_EVENT_CRDT "crdt.event"

@@ -373,16 +373,33 @@ static void node_ev_status_peer(struct node *n, const struct node_ev_peer *p, st
     (void)wire_pack_bool(out, p->told);
 }
 
+/* One number over the hashes of all regions: equal on nodes that hold the same of each.
+ * *regions: those that something was ever written to. */
+static uint64_t node_ev_hash_all(const struct node *n, uint64_t *regions)
+{
+    uint64_t hash = 0;
+    for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
+        bool written = node_ev_seen(n, (uint8_t)r)->count > 0;
+        *regions += written;
+        hash = (hash ^ (written ? node_ev_hash(n, (uint8_t)r) : 0)) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
 int node_ev_status(struct node *n, struct buf *out)
 {
     const struct node_eventual *ev = node_ev_of(n);
     const struct node_ev_counters *c = &ev->counters;
     struct crdt_actor actor = {0};
     bool has = node_ev_actor(n, &actor);
+    uint64_t regions = 0;
+    uint64_t hash = node_ev_hash_all(n, &regions);
     const struct {
         const char *name;
         uint64_t value;
     } rows[] = {{"epoch", has ? actor.epoch : 0},
+                {"regions", regions},
+                {"hash", hash},
                 {"fragments", ev->ring.next - ev->ring.first},
                 {"pushes", c->pushes},
                 {"pushed_bytes", c->pushed_bytes},

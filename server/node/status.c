@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * hello, topology and status of the client interface: what one node knows.
+ * hello, topology, status and crdt.status of the client interface: what one node knows.
  */
+#include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
 #include <stdio.h>
@@ -216,7 +217,7 @@ static void node_status_reply(struct node *n, struct node_status *s)
 {
     struct buf out;
     buf_init(&out, &n->alloc, NODE_STATUS_BYTES_MAX);
-    (void)wire_pack_map(&out, 11);
+    (void)wire_pack_map(&out, 12);
     node_pack_u64(&out, WIRE_FIELD_NODE, n->self);
     node_pack_cluster(n, &out);
     node_pack_text(&out, WIRE_FIELD_VERSION, NODE_VERSION);
@@ -238,6 +239,8 @@ static void node_status_reply(struct node *n, struct node_status *s)
     (void)node_objects_status(n->objects, &out);
     (void)wire_pack_text(&out, "gossip");
     (void)node_member_status(n, &out);
+    (void)wire_pack_text(&out, "eventual");
+    (void)node_ev_status(n, &out);
     node_pack_counters(n, &out);
     if (out.err != 0) {
         node_reply_error(n, s->client, ERR_NO_MEMORY, NULL);
@@ -298,9 +301,27 @@ static void node_status_serve(struct node *n, struct node_client client, const s
     node_objects_buckets(n, deadline, s, node_status_buckets);
 }
 
+/* Of what is in memory, so that it may be asked for often. */
+static void node_crdt_status_serve(struct node *n, struct node_client client,
+                                   const struct wire_rpc *req)
+{
+    struct buf *out = &n->scratch;
+    int err = wire_params_check(req, 0, 0);
+    if (err == 0) {
+        buf_clear(out);
+        err = node_ev_status(n, out);
+    }
+    if (err != 0) {
+        node_reply_error(n, client, err, NULL);
+        return;
+    }
+    node_reply_ok(n, client, buf_view(out));
+}
+
 const struct node_api node_status_api[] = {
     {WIRE_METHOD_HELLO, node_hello_serve},
     {WIRE_METHOD_TOPOLOGY, node_topology_serve},
     {WIRE_METHOD_STATUS, node_status_serve},
+    {WIRE_METHOD_CRDT_STATUS, node_crdt_status_serve},
     {NULL, NULL},
 };
