@@ -490,6 +490,9 @@ static void call_out_of_time(struct hf_call *call)
     bool unknown = call->maybe_done || (call->spec.class != HF_READ && call->state == HF_CALL_SENT);
     char text[HF_TEXT_BYTES];
     bool reason = call->text[0] != '\0' && strncmp(call->text, "no answer", 9) != 0;
+    if (call->state == HF_CALL_SENT) {
+        call->client->nodes[call->node].silent = true;
+    }
     (void)snprintf(text, sizeof(text), "no answer in time%s%.200s", reason ? ", at last: " : "",
                    reason ? call->text : "");
     if (!unknown) {
@@ -507,6 +510,7 @@ static void call_pass_by(struct hf_call *call)
     char text[HF_TEXT_BYTES];
     hf_node_name(call->client, call->node, name);
     (void)snprintf(text, sizeof(text), "no answer from '%.200s'", name);
+    call->client->nodes[call->node].silent = true;
     call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
     call_note(call, ERR_CONNECTION, text);
     call->avoid = call->node;

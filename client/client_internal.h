@@ -42,6 +42,7 @@ struct hf_node {
     uint16_t port;
     uint32_t id; /* 0: not known yet */
     bool down;   /* as the others say */
+    bool silent; /* a request to it got no answer in time, and nothing has come since */
     struct hf_conn *conn;
     uint64_t retry_at_ms; /* not connected to before */
     unsigned failures;

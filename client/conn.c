@@ -139,6 +139,7 @@ static int conn_message(struct hf_conn *conn, struct bytes message)
     struct wire_rpc m;
     TRY(wire_decode(conn->decoder, message, &root));
     TRY(wire_rpc_of(root, &m));
+    conn->client->nodes[conn->node].silent = false;
     if (m.type == WIRE_NOTIFICATION) {
         hf_watch_message(conn, &m);
         return 0;
@@ -349,6 +350,7 @@ static void conn_connected(uv_connect_t *req, int status)
     }
     conn->open = true;
     c->nodes[conn->node].failures = 0;
+    c->nodes[conn->node].silent = false;
     c->unreachable_since_ms = 0;
     for (struct hf_call *call = c->calls; call != NULL && !conn->closing; call = call->next) {
         if (call->state == HF_CALL_PLACED && call->node == conn->node) {

@@ -310,7 +310,8 @@ static bool nodes_is_member(const struct hf_client *c, const struct hf_group *g,
 }
 
 /* Best first: members that are up, then anyone but the last one, then anyone. Those to which a
- * connection is open come before those that must be connected to. */
+ * connection is open come before those that must be connected to, but not if they are silent: a
+ * network that is cut, and a process that is stopped, leave connections open. */
 static unsigned nodes_rank(const struct hf_client *c, const struct hf_call *call,
                            const struct hf_group *g, uint32_t node)
 {
@@ -320,7 +321,7 @@ static unsigned nodes_rank(const struct hf_client *c, const struct hf_call *call
     rank += node == call->avoid ? 16 : 0;
     rank += n->down ? 8 : 0;
     rank += nodes_is_member(c, g, node) ? 0 : 4;
-    rank += n->failures > 0 ? 2 : 0;
+    rank += n->failures > 0 || n->silent ? 2 : 0;
     rank += n->conn != NULL && n->conn->open ? 0 : 1;
     return rank;
 }

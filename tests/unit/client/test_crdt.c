@@ -157,6 +157,31 @@ static void writes(struct fake *f, struct fake_conn *conn, const struct wire_rpc
     say_written(conn, m);
 }
 
+static void leaves_first(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    if (seen.node[seen.count - 1] != seen.node[0]) {
+        say_written(conn, m);
+    }
+}
+
+START_TEST(a_node_that_was_silent_is_asked_no_more_while_others_answer)
+{
+    struct hf_answer a;
+    begin(3, leaves_first);
+    int code = add_with(&a, &(struct hf_crdt){.timeout_ms = 100});
+    ck_assert_int_eq(hf_outcome_of(code), HF_UNKNOWN);
+    hf_answer_release(&a);
+    for (unsigned i = 1; i < 20; i++) {
+        ck_assert_int_eq(add(&a), 0);
+        hf_answer_release(&a);
+        ck_assert_uint_ne(seen.node[i], seen.node[0]);
+    }
+    fake_close(&fake);
+}
+END_TEST
+
 START_TEST(an_increment_that_was_not_sent_goes_to_another_node)
 {
     for (unsigned left = 0; left < 3; left++) {
@@ -342,6 +367,7 @@ END_TEST
 
 UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequence,
           an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
+          a_node_that_was_silent_is_asked_no_more_while_others_answer,
           an_increment_that_was_not_sent_goes_to_another_node,
           what_one_node_has_no_rights_to_is_asked_of_each_other_once,
           a_write_goes_to_the_owner_that_a_node_names,
