@@ -137,6 +137,111 @@ START_TEST(counters_are_exact_after_partitions)
 }
 END_TEST
 
+#define CHAOS_OPS 1500u
+
+struct chaos {
+    struct rig *r;
+    struct rng rng;
+    struct ev_done done[CHAOS_OPS];
+    int64_t amounts[CHAOS_OPS]; /* 0: an element of the set */
+    unsigned count;
+    unsigned restarts;
+};
+
+static void chaos_write(struct chaos *c)
+{
+    unsigned i = 1 + (unsigned)rng_below(&c->rng, c->r->nodes_count);
+    struct crdt_actor actor;
+    char element[16];
+    struct crdt_op op = {.verb = CRDT_ADD, .amount = (int64_t)rng_below(&c->rng, 9) - 4};
+    if (!c->r->nodes[i - 1].up || !node_ev_actor(ev_node(c->r, i), &actor) ||
+        c->count == CHAOS_OPS) {
+        return;
+    }
+    c->amounts[c->count] = op.amount;
+    if (op.amount == 0) {
+        snprintf(element, sizeof element, "e%u", c->count);
+        op.value = bytes_of_text(element);
+        ev_begin(c->r, i, "set", CRDT_AW_SET, &op, 2, &c->done[c->count]);
+    } else {
+        ev_begin(c->r, i, "sum", CRDT_PN_COUNTER, &op, 2, &c->done[c->count]);
+    }
+    c->count++;
+}
+
+static void chaos_break(struct chaos *c)
+{
+    unsigned i = 1 + (unsigned)rng_below(&c->rng, c->r->nodes_count);
+    uint64_t what = rng_below(&c->rng, 40);
+    if (what == 0 && c->r->nodes[i - 1].up) {
+        rig_stop(c->r, i);
+        c->restarts++;
+    } else if (what < 4 && !c->r->nodes[i - 1].up) {
+        rig_start(c->r, i);
+    } else if (what < 6) {
+        unsigned other = i % c->r->nodes_count + 1;
+        rig_link(c->r, i, other, rng_chance(&c->rng, 1, 2));
+    } else if (what == 6 && c->r->nodes[i - 1].up) {
+        ev_node(c->r, i)->eventual->ring.bytes_max = 200 + rng_below(&c->rng, 2000);
+    }
+}
+
+static void chaos_end(struct chaos *c)
+{
+    int64_t sum = 0;
+    int64_t doubtful = 0;
+    for (unsigned i = 1; i <= c->r->nodes_count; i++) {
+        if (!c->r->nodes[i - 1].up) {
+            rig_start(c->r, i);
+        }
+    }
+    all_links(c->r, c->r->nodes_count);
+    ck_assert(ev_converge(c->r, 10000000));
+    for (unsigned k = 0; k < c->count; k++) {
+        char element[16];
+        ck_assert(c->done[k].ended);
+        if (c->done[k].code != 0) {
+            doubtful += c->amounts[k] < 0 ? -c->amounts[k] : c->amounts[k];
+        } else if (c->amounts[k] != 0) {
+            sum += c->amounts[k];
+        } else { /* what was acknowledged is everywhere */
+            snprintf(element, sizeof element, "e%u", k);
+            ck_assert(ev_has(c->r, 1 + k % c->r->nodes_count, "set", element));
+        }
+    }
+    int64_t value = ev_count(c->r, 1, "sum");
+    ck_assert_int_ge(value, sum - doubtful);
+    ck_assert_int_le(value, sum + doubtful);
+    for (unsigned i = 1; i <= c->r->nodes_count; i++) {
+        struct hash_digest digest;
+        struct node *n = ev_node(c->r, i);
+        ck_assert_int_eq(ev_count(c->r, i, "sum"), value);
+        ck_assert_int_eq(node_state_digest(n, NODE_GROUP_OWN, &c->r->nodes[i - 1].env, &digest), 0);
+        ck_assert_uint_eq(digest.low, n->by_id[NODE_GROUP_OWN]->now.digest.low);
+    }
+}
+
+/* scenario C27, with nodes that stop and start, short rings and links of every shape */
+START_TEST(nothing_acknowledged_is_lost_through_stops_and_partitions)
+{
+    static struct chaos c;
+    unsigned long long seed = unit_seed("chaos", 17);
+    for (unsigned run = 0; run < 4; run++) {
+        memset(&c, 0, sizeof c);
+        rng_init(&c.rng, seed + run);
+        c.r = begin(3 + run % 3);
+        for (unsigned step = 0; step < 400; step++) {
+            chaos_break(&c);
+            chaos_write(&c);
+            rig_run(c.r, rng_below(&c.rng, 30000));
+        }
+        chaos_end(&c);
+        ck_assert_uint_gt(c.restarts, 0);
+        rig_free(c.r);
+    }
+}
+END_TEST
+
 /* scenario C48 */
 START_TEST(a_node_that_was_down_for_long_catches_up)
 {
@@ -516,8 +621,10 @@ END_TEST
 
 UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
-          counters_are_exact_after_partitions, a_node_that_was_down_for_long_catches_up,
-          a_node_does_not_serve_before_it_has_compared, a_removal_stays_until_every_owner_has_it,
+          counters_are_exact_after_partitions,
+          nothing_acknowledged_is_lost_through_stops_and_partitions,
+          a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
+          a_removal_stays_until_every_owner_has_it,
           a_removal_stays_until_old_and_new_owners_have_it,
           who_missed_removals_that_were_dropped_gives_up_what_they_removed,
           who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
