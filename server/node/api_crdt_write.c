@@ -526,6 +526,7 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
             ev_write_refuse(n, w, err);
             return;
         }
+        w->cmd.here = w->cmd.here || w->wanted.count > 0;
         if (!node_ev_causal_met(n, region, &w->wanted)) {
             node_ev_wait(n, region, &w->wanted,
                          NUM_MIN(w->deadline_us, n->now + w->causal.budget_us), w, ev_waited);

@@ -234,13 +234,15 @@ static void node_ev_write_pass(struct node_ev_write_job *w, uint32_t owner)
 }
 
 /* returns: an owner to pass the write on to; 0: it is to be done here. A write in a session always
- * is: another node knows nothing of the session, or another one by the same number. */
+ * is: another node knows nothing of the session, or another one by the same number. And one that
+ * names what it follows: that was seen here, and maybe not there. */
 static uint32_t node_ev_write_owner(struct node_ev_write_job *w, bool actor)
 {
     struct node *n = w->n;
     struct node_ev_list list;
     node_ev_list_get(n, w->region, &list);
-    if (w->passed_on || w->cmd.session != 0 || (actor && node_ev_list_owns(&list, node_self(n)))) {
+    if (w->passed_on || w->cmd.session != 0 || w->cmd.here ||
+        (actor && node_ev_list_owns(&list, node_self(n)))) {
         return 0;
     }
     for (unsigned i = 0; i < list.owners; i++) {

@@ -83,6 +83,7 @@ struct node_cmd {
     uint64_t acked; /* replies below are no longer needed */
     struct bytes principal;
     struct bytes body; /* the op's own encoding */
+    bool here;         /* node_ev_write: never passed on to another node */
 };
 
 /* One replicated command. Ops are never renumbered: in the log. Decoding failures of a body return
