@@ -169,6 +169,7 @@ struct sim_eventual {
     unsigned regions_count;
     struct crdt_context had[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* what each node had seen */
     uint64_t digest[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS];
+    bool loose[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* it may hold more than it has seen */
     struct sim_crdt_mark *marks;
     uint64_t differ_us; /* since when the regions differ; 0: they do not */
     struct wire_decoder *decoder;

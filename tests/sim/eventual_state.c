@@ -63,9 +63,10 @@ void sim_eventual_restarted(struct sim *s, const struct sim_node *n)
     }
 }
 
-/* One context, one state. Older ones make room. */
-static void sim_crdt_same_state(struct sim *s, const struct sim_node *n, uint8_t region,
-                                const struct node_ev_region *r)
+/* One context, one state. Older ones make room. loose: it may have more than that.
+ * returns: whether it has just that. */
+static bool sim_crdt_same_state(struct sim *s, const struct sim_node *n, uint8_t region,
+                                const struct node_ev_region *r, bool loose)
 {
     uint64_t key = hash_mix(s->options.seed + region);
     for (size_t i = 0; i < r->seen.count; i++) {
@@ -75,12 +76,16 @@ static void sim_crdt_same_state(struct sim *s, const struct sim_node *n, uint8_t
     }
     uint64_t value = hash_mix(r->digest.low) ^ r->digest.high;
     struct sim_crdt_mark *mark = &s->eventual->marks[key % SIM_CRDT_MARKS];
+    if (loose && (mark->key != key || mark->value != value)) {
+        return false;
+    }
     if (mark->node != 0 && mark->key == key && mark->value != value) {
         sim_fail(s, "ev-state",
                  "region %u: node %u and node %u have seen the same and hold different entries",
                  region, mark->node, n->id);
     }
     *mark = (struct sim_crdt_mark){key, value, n->id};
+    return true;
 }
 
 /* No other node has a dot of this one that it does not have itself, unless it makes no more. */
@@ -120,9 +125,12 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
         sim_fail(s, "ev-shrunk", "region %u: node %u has not seen any more what it had seen",
                  e->regions[at], n->id);
     }
+    /* pages of records come before the context that says they were seen */
+    bool *loose = &e->loose[n->id][at];
+    *loose = *loose || crdt_context_equal(had, &r->seen);
     ASSERT(crdt_context_join(had, &r->seen) == 0);
     e->digest[n->id][at] = digest;
-    sim_crdt_same_state(s, n, e->regions[at], r);
+    *loose = !sim_crdt_same_state(s, n, e->regions[at], r, *loose);
     for (unsigned id = 1; id <= s->options.nodes; id++) {
         sim_crdt_own_dots(s, n, &s->nodes[id], at);
         sim_crdt_own_dots(s, &s->nodes[id], n, at);
