@@ -514,6 +514,51 @@ START_TEST(a_bounded_counter_stays_above_its_bound_in_a_partition)
 }
 END_TEST
 
+static unsigned take_all(struct rig *r, unsigned i)
+{
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = -1};
+    unsigned taken = 0;
+    while (taken < 20) {
+        int code = ev_do(r, i, "b", CRDT_BOUNDED, &op);
+        ck_assert(code == 0 || code == ERR_NO_RIGHTS);
+        if (code != 0) {
+            break;
+        }
+        taken++;
+    }
+    return taken;
+}
+
+/* scenario C32 */
+START_TEST(rights_of_a_node_that_died_are_taken_over_once_it_is_fenced)
+{
+    struct rig *r = begin(3);
+    struct crdt_actor third;
+    struct crdt_op op = {.verb = CRDT_ADD, .amount = 10};
+    ck_assert_int_eq(ev_do(r, 1, "b", CRDT_BOUNDED, &op), 0);
+    ck_assert(node_ev_actor(ev_node(r, 3), &third));
+    op = (struct crdt_op){.verb = CRDT_TRANSFER, .amount = 4, .to = third};
+    ck_assert_int_eq(ev_do(r, 1, "b", CRDT_BOUNDED, &op), 0);
+    ck_assert(ev_converge(r, 2000000));
+    op = (struct crdt_op){.verb = CRDT_ADD, .amount = -1};
+    ck_assert_int_eq(ev_do(r, 3, "b", CRDT_BOUNDED, &op), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_stop(r, 3);
+    uint64_t last = crdt_context_last(node_ev_seen(ev_node(r, 1), ev_region("b")), third);
+    ck_assert_uint_gt(last, 0);
+    op = (struct crdt_op){.verb = CRDT_FENCE, .to = third, .number = last};
+    ck_assert_int_eq(ev_do(r, 1, "b", CRDT_BOUNDED, &op), 0);
+    ck_assert_uint_eq(take_all(r, 1), 9); /* its own six, and three that were left there */
+    rig_start(r, 3);                      /* as another actor */
+    ck_assert(ev_ready(r));
+    ck_assert(ev_converge(r, 5000000));
+    ck_assert_uint_eq(take_all(r, 3), 0);
+    ck_assert_uint_eq(take_all(r, 2), 0);
+    ck_assert_int_eq(ev_count(r, 2, "b"), 0);
+    rig_free(r);
+}
+END_TEST
+
 /* ---- how much travels ----------------------------------------------------------------------- */
 
 /* Two nodes apart, one per cent of the keys changed at one of them: nothing of it can be in the
@@ -619,15 +664,14 @@ START_TEST(an_idle_cluster_is_silent)
 }
 END_TEST
 
-UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
-          a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
-          counters_are_exact_after_partitions,
-          nothing_acknowledged_is_lost_through_stops_and_partitions,
-          a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
-          a_removal_stays_until_every_owner_has_it,
-          a_removal_stays_until_old_and_new_owners_have_it,
-          who_missed_removals_that_were_dropped_gives_up_what_they_removed,
-          who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
-          a_bounded_counter_stays_above_its_bound_in_a_partition, catching_up_costs_what_differs,
-          what_was_lost_here_and_there_comes_back_and_nothing_else_travels,
-          an_idle_cluster_is_silent)
+UNIT_MAIN(
+    "eventual_nodes", a_write_comes_to_be_on_every_owner, a_write_alone_says_that_it_is_on_one_node,
+    many_increments_travel_as_few_records, counters_are_exact_after_partitions,
+    nothing_acknowledged_is_lost_through_stops_and_partitions,
+    a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
+    a_removal_stays_until_every_owner_has_it, a_removal_stays_until_old_and_new_owners_have_it,
+    who_missed_removals_that_were_dropped_gives_up_what_they_removed,
+    who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
+    a_bounded_counter_stays_above_its_bound_in_a_partition,
+    rights_of_a_node_that_died_are_taken_over_once_it_is_fenced, catching_up_costs_what_differs,
+    what_was_lost_here_and_there_comes_back_and_nothing_else_travels, an_idle_cluster_is_silent)
