@@ -195,6 +195,8 @@ void node_ev_doubt(struct node *n, const char *why);
  * ---------------------------------------------------------- Called by apply for everything new in
  * a region, with its encoded fragment. local: made here, to be pushed; else it came from a peer. */
 void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragment);
+/* Some of the region was damaged and is gone; its context says so. */
+void node_ev_quarantined(struct node *n, uint8_t region);
 /* The region's record changed; what is in memory follows. */
 void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw);
 

@@ -210,6 +210,19 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
     node_ev_tick_soon(n);
 }
 
+void node_ev_quarantined(struct node *n, uint8_t region)
+{
+    struct node_eventual *ev = node_ev_of(n);
+    for (unsigned i = 0; i < ev->peers_count; i++) {
+        ev->peers[i].pull_now |= UINT64_C(1) << region;
+        ev->peers[i].told = false; /* what they know of this node's context is too much */
+    }
+    ev->compared &= ~(UINT64_C(1) << region);
+    ev->active = true;
+    node_ev_run_soon(n);
+    node_ev_tick_soon(n);
+}
+
 /* ---- begin and end -------------------------------------------------------------------------- */
 
 static void node_ev_push_fire(struct node *n, struct node_timer *t)

@@ -72,4 +72,7 @@ void node_ev_regions_release(struct node *n);
 /* Takes a record as it is read. returns: 0, ERR_CORRUPT, ERR_LEVEL, ERR_NO_MEMORY. */
 int node_ev_region_load(struct node *n, uint8_t region, struct bytes raw);
 
+/* eventual_quarantine.c: records of the own group cannot be read. */
+void node_ev_quarantine(struct node *n, struct node_group *g);
+
 #endif

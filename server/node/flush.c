@@ -156,8 +156,8 @@ static int node_flush_freeze(struct node *n)
 
 void node_flush_turn(struct node *n)
 {
-    if (n->flush_out || (n->flip_wanted && !n->flush_frozen) || n->failed ||
-        n->now < n->flush_retry_us || !node_flush_wanted(n)) {
+    if (n->flush_out || n->quarantine != NULL || (n->flip_wanted && !n->flush_frozen) ||
+        n->failed || n->now < n->flush_retry_us || !node_flush_wanted(n)) {
         return;
     }
     struct node_flush *f = alloc_get_zeroed(&n->alloc, 1, sizeof *f);

@@ -10,6 +10,7 @@
  *
  * Any failure ends it; raft offers again.
  */
+#include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
 #define NODE_CLEAN_ROWS 2048u
@@ -391,6 +392,15 @@ static void node_rebuild_fire(struct node *n, struct node_timer *t)
 
 void node_rebuild(struct node *n, struct node_group *g)
 {
+    if (g->broken) {
+        return; /* a cure is under way */
+    }
+    if (node_group_own(g)) {
+        log_line(n->options.log, LOG_ERROR, "state_corrupt", "node=%u group=%u cure=quarantine",
+                 n->self, g->id);
+        node_ev_quarantine(n, g);
+        return;
+    }
     log_line(n->options.log, LOG_ERROR, "state_corrupt", "node=%u group=%u cure=snapshot", n->self,
              g->id);
     if (g->voters_count == 1) {

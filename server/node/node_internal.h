@@ -232,6 +232,7 @@ struct node_watches;
 struct node_eventual;
 struct node_ev_self;
 struct node_ev_regions;
+struct node_ev_quarantine;
 struct node_ev_writes;
 
 struct node {
@@ -325,6 +326,7 @@ struct node {
     struct node_eventual *eventual;
     struct node_ev_self *ev_self;
     struct node_ev_regions *ev_regions;
+    struct node_ev_quarantine *quarantine; /* under way: nothing is flushed meanwhile */
     struct node_ev_writes *ev_writes;
     struct node_counters counters;
 };

@@ -103,6 +103,10 @@ static void node_ask_call(struct node *n, struct node_ask *a)
 static void node_ask_route(struct node *n, struct node_ask *a)
 {
     struct node_group *g = a->g;
+    if (g != NULL && node_group_own(g) && g->broken) {
+        node_ask_idle(n, a, ERR_CORRUPT);
+        return;
+    }
     if (g == NULL || g->fenced || a->away) {
         node_ask_call(n, a);
         return;
@@ -318,6 +322,9 @@ static void node_ask_fetched(struct node *n, struct node_fetch *f)
         (void)node_fetch_fill(f);
         node_ask_answer(n, a, f);
         node_mem_unpin(n);
+    } else if (code == ERR_CORRUPT && node_group_own(a->g)) {
+        node_rebuild(n, a->g);
+        node_ask_idle(n, a, code); /* asked again when what is damaged has gone */
     } else if (code == ERR_CORRUPT && !a->local_only) {
         log_line(n->options.log, LOG_ERROR, "state_corrupt", "node=%u group=%u", n->self, a->group);
         a->away = true; /* another replica answers */

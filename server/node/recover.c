@@ -41,9 +41,12 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
     node_prefix_put(from, g->id, g->now.generation);
     from[NODE_PREFIX_BYTES] = NODE_KEY_EV_SELF;
     int err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
-    while (err == 0 && bytes_has_prefix(key, bytes_of(from, NODE_PREFIX_BYTES))) {
+    while ((err == 0 || err == ERR_CORRUPT) &&
+           bytes_has_prefix(key, bytes_of(from, NODE_PREFIX_BYTES))) {
         uint8_t kind = key.data[NODE_PREFIX_BYTES];
-        if (kind == NODE_KEY_EV_SELF) {
+        if (err == ERR_CORRUPT) {
+            node_rebuild(n, g); /* soon: until then nothing is applied */
+        } else if (kind == NODE_KEY_EV_SELF) {
             TRY(node_ev_self_decode(value, &self));
             node_ev_self_changed(n, true, value);
         } else if (kind == NODE_KEY_EV_REGION && key.size == NODE_PREFIX_BYTES + 2) {

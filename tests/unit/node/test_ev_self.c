@@ -5,6 +5,7 @@
  */
 #include "rig.h"
 #include "server/node/eventual_self_internal.h"
+#include "tests/sim/model_kv.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -248,6 +249,129 @@ START_TEST(a_wait_ends_at_its_deadline)
 }
 END_TEST
 
+/* ---- damage of the state -------------------------------------------------------------------- */
+
+static void write_to(struct rig *r, unsigned i, const char *name, struct ended *e)
+{
+    struct buf body;
+    struct node_ev_op op = {.space = bytes_of_text("s"), .name = bytes_of_text(name)};
+    crdt_path_init(&op.path, CRDT_COUNTER);
+    op.op = (struct crdt_op){.verb = CRDT_ADD, .amount = 1};
+    buf_init(&body, &r->heap, 4096);
+    ck_assert_int_eq(node_ev_update_encode(&op, 1, r->now, &body), 0);
+    struct node_cmd cmd = {.op = NODE_OP_EV_UPDATE, .body = buf_view(&body)};
+    node_ev_write(r->nodes[i - 1].node, &cmd, 1, 10000, r->now + 5000000, e, ended_done);
+    buf_release(&body);
+}
+
+static bool regions_equal(struct rig *r, uint8_t region)
+{
+    struct hash_digest first = node_ev_region_hash(node_ev_region_get(r->nodes[0].node, region));
+    for (unsigned i = 1; i < r->nodes_count; i++) {
+        struct hash_digest h = node_ev_region_hash(node_ev_region_get(r->nodes[i].node, region));
+        if (h.low != first.low || h.high != first.high) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void await_equal(struct rig *r, uint8_t region)
+{
+    for (unsigned tries = 0; tries < 2000 && !regions_equal(r, region); tries++) {
+        rig_run(r, 10000);
+    }
+    ck_assert(regions_equal(r, region));
+}
+
+static void check_sum(struct rig *r, unsigned i)
+{
+    struct rig_node *n = &r->nodes[i - 1];
+    struct hash_digest sum;
+    const struct hash_digest *kept = &n->node->by_id[NODE_GROUP_OWN]->now.digest;
+    ck_assert_int_eq(node_state_digest(n->node, NODE_GROUP_OWN, &n->env, &sum), 0);
+    ck_assert(sum.low == kept->low && sum.high == kept->high);
+}
+
+/* Damages every record of this kind of the own group; of EV_RECORD all but the first, so that no
+ * start meets one. */
+static unsigned rot(struct rig *r, unsigned i, uint8_t kind)
+{
+    struct store_kv *kv = &r->nodes[i - 1].kv;
+    struct store_kv_reader *reader;
+    struct bytes key;
+    struct bytes value;
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    uint8_t keys[64][64];
+    size_t sizes[64];
+    unsigned count = 0;
+    node_prefix_put(from, NODE_GROUP_OWN, 1);
+    from[NODE_PREFIX_BYTES] = kind;
+    struct bytes all = bytes_of(from, sizeof from);
+    ck_assert_int_eq(kv->reader_open(kv->ctx, &reader), 0);
+    int err = kv->seek(reader, all, false, &key, &value);
+    while (err == 0 && bytes_has_prefix(key, all)) {
+        ck_assert(count < 64 && key.size <= 64);
+        sizes[count] = key.size;
+        memcpy(keys[count++], key.data, key.size);
+        err = kv->next(reader, &key, &value);
+    }
+    kv->reader_close(reader);
+    for (unsigned k = kind == NODE_KEY_EV_RECORD; k < count; k++) {
+        ck_assert_int_eq(sim_kv_rot(kv, bytes_of(keys[k], sizes[k])), 0);
+    }
+    return count;
+}
+
+static const uint8_t rotten[] = {NODE_KEY_EV_RECORD, NODE_KEY_EV_REGION, NODE_KEY_EV_SELF,
+                                 NODE_KEY_EV_TYPES};
+
+/* scenarios C5, C47: what is damaged goes, comes back from peers, and the epoch is another one */
+START_TEST(damaged_records_come_back_and_the_epoch_is_another)
+{
+    struct rig *r = rig_new(3);
+    struct ended e = {0};
+    uint8_t region = node_ev_region(bytes_of_text("n"));
+    for (unsigned i = 1; i <= 3; i++) {
+        (void)epoch_of(r, i);
+        write_to(r, i, "n", &e);
+        rig_run(r, 100000);
+        write_to(r, i, "{n}other", &e);
+        rig_run(r, 100000);
+    }
+    ck_assert_uint_eq(e.count, 6);
+    await_equal(r, region);
+    struct hash_digest before = node_ev_region_get(r->nodes[1].node, region)->digest;
+    rig_run(r, 3000000); /* flushed */
+    rig_stop(r, 2);
+    ck_assert_uint_gt(rot(r, 2, rotten[_i]), rotten[_i] == NODE_KEY_EV_RECORD);
+    rig_start(r, 2);
+    uint64_t epoch = epoch_of(r, 2);
+    struct ended again = {0};
+    write_to(r, 2, "{n}other", &again);
+    for (unsigned tries = 0; tries < 1000 && again.count == 0; tries++) {
+        rig_run(r, 10000);
+    }
+    ck_assert_uint_eq(again.count, 1);
+    ck_assert_int_eq(again.code, 0);
+    ck_assert(!r->nodes[1].stopped);
+    if (rotten[_i] == NODE_KEY_EV_RECORD) { /* found by the write */
+        ck_assert_uint_gt(epoch_of(r, 2), epoch);
+    }
+    await_equal(r, region);
+    check_sum(r, 2);
+    struct hash_digest after = node_ev_region_get(r->nodes[1].node, region)->digest;
+    ck_assert(after.low != before.low); /* one more entry, and none less */
+    rig_run(r, 3000000);
+    rig_stop(r, 2);
+    (void)rot(r, 2, rotten[_i]); /* once more */
+    rig_start(r, 2);
+    (void)epoch_of(r, 2);
+    await_equal(r, region);
+    rig_free(r);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("ev_self");
@@ -263,6 +387,8 @@ static Suite *suite(void)
     tcase_add_test(t, an_epoch_that_was_never_granted_is_known_as_such);
     tcase_add_test(t, nobody_waits_for_what_was_never_granted);
     tcase_add_test(t, a_wait_ends_at_its_deadline);
+    tcase_add_loop_test(t, damaged_records_come_back_and_the_epoch_is_another, 0,
+                        sizeof rotten / sizeof rotten[0]);
     suite_add_tcase(s, t);
     return s;
 }

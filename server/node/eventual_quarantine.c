@@ -1,0 +1,425 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A state of the own group that cannot be read: no leader has a snapshot of it. What is damaged
+ * goes, and with it everything that depends on it; peers bring it back. One transaction:
+ *
+ *   a record        it is deleted. What its entries were is not known, so the region's context
+ *                   becomes the dots of what is still there: to have seen a dot and not to have its
+ *                   entry would mean that it was removed, here and soon everywhere.
+ *   a region        made again from its records in the same way
+ *   EV_TYPES        counted again from the records of the region
+ *   EV_SELF         the next epoch; if it is EV_SELF itself that is damaged, group 0 grants one.
+ *                   Dots may be made again that peers have seen already, so never under the old
+ * one. a session       it has expired
+ *
+ * It waits until all that was applied is in the table, so that nothing is replayed over it.
+ */
+#include "server/node/eventual_ops_internal.h"
+#include "server/node/eventual_self_internal.h"
+
+#define NODE_EV_QUARANTINE_RETRY_US 10000u
+#define NODE_EV_QUARANTINE_RANGES_MAX 4096u /* of a context made again; beyond: all of it goes */
+
+struct node_ev_quarantine {
+    struct node_task task;
+    struct node *n;
+    struct node_group *g;
+    struct node_ev_self_record self;
+    struct node_meta meta;
+    uint64_t wall_us;
+    const struct store_kv *kv;
+    struct store_kv_reader *reader;
+    uint64_t regions;  /* that lost something */
+    uint32_t deleted;  /* records that could not be read */
+    struct buf gone;   /* their whole keys: u16 length, key */
+    struct buf region; /* one after another: number u8, u32 length, EV_REGION */
+    struct node_ev_region now;
+    struct node_ev_types types;
+    struct node_ev_store store;
+};
+
+static struct bytes node_ev_q_name(struct bytes key)
+{
+    return bytes_of(key.data + NODE_PREFIX_BYTES, key.size - NODE_PREFIX_BYTES);
+}
+
+/* ---- the table as a store, for the counts of types ------------------------------------------ */
+
+static int node_ev_q_get(void *ctx, struct bytes name, struct bytes *value)
+{
+    (void)ctx;
+    (void)name;
+    (void)value;
+    return ERR_NOT_FOUND; /* counted from nothing */
+}
+
+static int node_ev_q_put(void *ctx, struct bytes name, struct bytes value)
+{
+    struct node_ev_quarantine *q = ctx;
+    uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    node_prefix_put(key, q->g->id, q->meta.generation);
+    memcpy(key + NODE_PREFIX_BYTES, name.data, name.size);
+    hash_digest_add(&q->meta.digest, name, value);
+    return q->kv->put(q->kv->ctx, bytes_of(key, NODE_PREFIX_BYTES + name.size), value);
+}
+
+static int node_ev_q_del(void *ctx, struct bytes name)
+{
+    (void)ctx;
+    (void)name;
+    return 0;
+}
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
+{
+    struct bytes name = node_ev_q_name(key);
+    bool of_region = name.data[0] == NODE_KEY_EV_REGION || name.data[0] == NODE_KEY_EV_RECORD ||
+                     name.data[0] == NODE_KEY_EV_TYPES;
+    if (of_region && name.size >= 2 && name.data[1] < NODE_EV_REGIONS) {
+        q->regions |= UINT64_C(1) << name.data[1];
+    }
+    (void)buf_put_u16(&q->gone, (uint16_t)key.size);
+    (void)buf_append(&q->gone, key.data, key.size);
+    q->deleted++;
+}
+
+/* Goes over every record of the group. */
+static int node_ev_q_look(struct node_ev_quarantine *q)
+{
+    uint8_t prefix[NODE_PREFIX_BYTES];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(prefix, q->g->id, q->meta.generation);
+    struct bytes all = bytes_of(prefix, sizeof prefix);
+    int err = q->kv->seek(q->reader, all, false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all) &&
+           key.size > NODE_PREFIX_BYTES) {
+        if (err == ERR_CORRUPT) {
+            node_ev_q_lost(q, key);
+        }
+        err = q->kv->next(q->reader, &key, &value);
+    }
+    return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? q->gone.err : err;
+}
+
+/* ---- making again --------------------------------------------------------------------------- */
+
+static int node_ev_q_dot(struct node_ev_quarantine *q, struct crdt_dot dot)
+{
+    const struct crdt_range range = {.actor = dot.actor, .from = dot.counter, .to = dot.counter};
+    return crdt_context_add(&q->now.seen, range);
+}
+
+static int node_ev_q_record(struct node_ev_quarantine *q, struct bytes name, struct bytes value)
+{
+    struct node_ev_cursor entries;
+    struct node_ev_cursor removals;
+    struct node_ev_entry e;
+    struct crdt_dot dot;
+    struct bytes raw;
+    TRY(node_ev_record_begin(value, &entries, &removals));
+    bool live = entries.left > 0;
+    while (node_ev_record_raw(&entries, &e, &raw)) {
+        hash_digest_add(&q->now.digest, name, raw);
+        TRY(node_ev_q_dot(q, e.dot));
+    }
+    while (node_ev_record_removal(&removals, &dot)) {
+        TRY(node_ev_q_dot(q, dot));
+    }
+    return live ? node_ev_types_change(&q->types, &q->store, name, true) : 0;
+}
+
+/* Deletes the counts of types, or with all every record, of a region. */
+static int node_ev_q_clear(struct node_ev_quarantine *q, uint8_t region, uint8_t kind)
+{
+    uint8_t from[NODE_PREFIX_BYTES + 2];
+    uint8_t to[NODE_PREFIX_BYTES + 2];
+    uint64_t deleted = 0;
+    node_prefix_put(from, q->g->id, q->meta.generation);
+    from[NODE_PREFIX_BYTES] = kind;
+    from[NODE_PREFIX_BYTES + 1] = region;
+    memcpy(to, from, sizeof to);
+    to[NODE_PREFIX_BYTES + 1]++;
+    return q->kv->del_range(q->kv->ctx, bytes_of(from, sizeof from), bytes_of(to, sizeof to),
+                            UINT64_MAX, &deleted);
+}
+
+static int node_ev_q_walk(struct node_ev_quarantine *q, uint8_t region)
+{
+    uint8_t prefix[NODE_PREFIX_BYTES + 2];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(prefix, q->g->id, q->meta.generation);
+    prefix[NODE_PREFIX_BYTES] = NODE_KEY_EV_RECORD;
+    prefix[NODE_PREFIX_BYTES + 1] = region;
+    struct bytes all = bytes_of(prefix, sizeof prefix);
+    int err = q->kv->seek(q->reader, all, false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
+        if (err == 0) {
+            TRY(node_ev_q_record(q, node_ev_q_name(key), value));
+        }
+        if (q->now.seen.count > NODE_EV_QUARANTINE_RANGES_MAX) {
+            return ERR_TOO_LARGE;
+        }
+        err = q->kv->next(q->reader, &key, &value);
+    }
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
+}
+
+/* The region's records go too: they were summed. */
+static int node_ev_q_forget(struct node_ev_quarantine *q, uint8_t region)
+{
+    uint8_t prefix[NODE_PREFIX_BYTES + 2];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(prefix, q->g->id, q->meta.generation);
+    prefix[NODE_PREFIX_BYTES] = NODE_KEY_EV_RECORD;
+    prefix[NODE_PREFIX_BYTES + 1] = region;
+    struct bytes all = bytes_of(prefix, sizeof prefix);
+    int err = q->kv->seek(q->reader, all, false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
+        if (err == 0) {
+            hash_digest_sub(&q->meta.digest, node_ev_q_name(key), value);
+        }
+        err = q->kv->next(q->reader, &key, &value);
+    }
+    err = err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
+    return err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_RECORD);
+}
+
+static void node_ev_q_fresh(struct node_ev_quarantine *q)
+{
+    crdt_context_release(&q->now.seen);
+    crdt_context_init(&q->now.seen, q->store.alloc);
+    q->now.digest = (struct hash_digest){0};
+    q->now.time_us = q->wall_us; /* later than what was lost, as far as can be told */
+    node_ev_types_release(&q->types);
+    node_ev_types_init(&q->types, q->store.alloc);
+}
+
+static int node_ev_q_region(struct node_ev_quarantine *q, uint8_t region)
+{
+    uint8_t name[2];
+    struct buf raw;
+    node_ev_q_fresh(q);
+    int err = node_ev_q_walk(q, region);
+    if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds: all of it */
+        node_ev_q_fresh(q);
+        err = node_ev_q_forget(q, region);
+    }
+    err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_TYPES);
+    err = err != 0 ? err : node_ev_types_write(&q->types, &q->store);
+    buf_init(&raw, q->store.alloc, STORE_KV_VALUE_BYTES_MAX);
+    err = err != 0 ? err : node_ev_region_encode(&q->now, &raw);
+    node_ev_region_name(region, name);
+    err = err != 0 ? err : node_ev_q_put(q, bytes_of(name, sizeof name), buf_view(&raw));
+    (void)buf_put_u8(&q->region, region);
+    (void)buf_put_bytes(&q->region, buf_view(&raw));
+    buf_release(&raw);
+    return err != 0 ? err : q->region.err;
+}
+
+static int node_ev_q_delete(struct node_ev_quarantine *q)
+{
+    struct bytes_reader r = bytes_reader_of(buf_view(&q->gone));
+    while (r.left > 0) {
+        TRY(q->kv->del(q->kv->ctx, bytes_take(&r, bytes_take_u16(&r))));
+    }
+    return 0;
+}
+
+static int node_ev_q_self(struct node_ev_quarantine *q)
+{
+    struct node_ev_self_record *s = &q->self;
+    uint8_t raw[NODE_EV_SELF_BYTES];
+    s->epoch = s->next < s->end ? s->next++ : 0;
+    s->since = s->epoch != 0 ? s->epoch : UINT64_MAX;
+    s->clean = false;
+    node_ev_self_encode(s, raw);
+    return node_ev_q_put(q, node_ev_self_name(), bytes_of(raw, sizeof raw));
+}
+
+static int node_ev_q_change(struct node_ev_quarantine *q)
+{
+    TRY(node_ev_q_delete(q));
+    for (uint8_t i = 0; i < NODE_EV_REGIONS; i++) {
+        if ((q->regions >> i & 1u) != 0) {
+            TRY(node_ev_q_region(q, i));
+        }
+    }
+    return node_ev_q_self(q);
+}
+
+/* ---- the sum and META ----------------------------------------------------------------------- */
+
+static int node_ev_q_meta(struct node_ev_quarantine *q)
+{
+    uint8_t key[9];
+    struct buf raw;
+    node_meta_key(q->g->id, key);
+    buf_init(&raw, q->store.alloc, 4096);
+    int err = node_meta_encode(&q->meta, q->g, &raw);
+    err = err != 0 ? err : q->kv->put(q->kv->ctx, bytes_of(key, sizeof key), buf_view(&raw));
+    buf_release(&raw);
+    return err;
+}
+
+/* What is left as it was: added to the digest and counted, before the rest is made again. */
+static int node_ev_q_sum(struct node_ev_quarantine *q)
+{
+    uint8_t prefix[NODE_PREFIX_BYTES];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(prefix, q->g->id, q->meta.generation);
+    struct bytes all = bytes_of(prefix, sizeof prefix);
+    q->meta.digest = (struct hash_digest){0};
+    q->meta.sessions = 0;
+    int err = q->kv->seek(q->reader, all, false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
+        struct bytes name = node_ev_q_name(key);
+        uint8_t kind = name.data[0];
+        bool made = kind == NODE_KEY_EV_SELF ||
+                    ((kind == NODE_KEY_EV_REGION || kind == NODE_KEY_EV_TYPES) && name.size >= 2 &&
+                     (q->regions >> (name.data[1] % NODE_EV_REGIONS) & 1u) != 0);
+        if (err == 0 && !made) {
+            hash_digest_add(&q->meta.digest, name, value);
+            q->meta.sessions += kind == NODE_KEY_SESSION;
+        }
+        err = q->kv->next(q->reader, &key, &value);
+    }
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
+}
+
+static void node_ev_q_run(struct node_task *task, struct node_env *env)
+{
+    struct node_ev_quarantine *q = (struct node_ev_quarantine *)(void *)task;
+    q->kv = env->kv;
+    int err = q->kv->reader_open(q->kv->ctx, &q->reader);
+    if (err != 0) {
+        task->job.code = err;
+        return;
+    }
+    err = node_ev_q_look(q);
+    err = err != 0 ? err : node_ev_q_sum(q);
+    bool begun = err == 0 && (err = q->kv->begin(q->kv->ctx)) == 0;
+    err = err != 0 ? err : node_ev_q_change(q);
+    err = err != 0 ? err : node_ev_q_meta(q);
+    if (begun && err == 0) {
+        err = q->kv->commit(q->kv->ctx);
+    } else if (begun) {
+        q->kv->abort(q->kv->ctx);
+    }
+    q->kv->reader_close(q->reader);
+    task->job.code = err;
+}
+
+/* ---- in the loop ---------------------------------------------------------------------------- */
+
+static void node_ev_q_free(struct node_ev_quarantine *q)
+{
+    struct node *n = q->n;
+    buf_release(&q->gone);
+    buf_release(&q->region);
+    crdt_context_release(&q->now.seen);
+    node_ev_types_release(&q->types);
+    n->quarantine = NULL;
+    alloc_put(&n->alloc, q, sizeof *q);
+}
+
+static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
+{
+    struct node_group *g = q->g;
+    struct bytes_reader r = bytes_reader_of(buf_view(&q->region));
+    uint8_t prefix[NODE_PREFIX_BYTES];
+    uint8_t raw[NODE_EV_SELF_BYTES];
+    node_prefix_put(prefix, g->id, g->now.generation);
+    store_mem_drop(n->mem, bytes_of(prefix, sizeof prefix));
+    g->now = q->meta;
+    g->flushed = q->meta;
+    g->epoch++;
+    n->thaws++;
+    g->broken = false;
+    node_ev_self_encode(&q->self, raw);
+    node_ev_self_changed(n, true, bytes_of(raw, sizeof raw));
+    while (r.left > 0) {
+        uint8_t region = bytes_take_u8(&r);
+        node_ev_region_changed(n, region, bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX));
+        node_ev_quarantined(n, region);
+    }
+    log_line(n->options.log, LOG_WARN, "quarantined",
+             "node=%u records=%u regions=%016llx epoch=%llu", n->self, q->deleted,
+             (unsigned long long)q->regions, (unsigned long long)q->self.epoch);
+    node_retry_soon(n, g);
+}
+
+static void node_ev_q_done(struct node *n, struct node_task *task)
+{
+    struct node_ev_quarantine *q = (struct node_ev_quarantine *)(void *)task;
+    int code = task->job.code;
+    if (!n->closing && code == 0) {
+        node_ev_q_take(n, q);
+    } else if (!n->closing &&
+               (code == ERR_DISK_FULL || err_outcome_of(code) == ERR_OUTCOME_RETRY)) {
+        node_timer_set(n, &q->g->rebuild, n->now + 10 * NODE_EV_QUARANTINE_RETRY_US);
+    } else if (!n->closing) {
+        node_fail(n, code, "quarantine");
+    }
+    node_ev_q_free(q);
+}
+
+static int node_ev_q_start(struct node *n, struct node_group *g)
+{
+    struct node_ev_quarantine *q = alloc_get_zeroed(&n->alloc, 1, sizeof *q);
+    if (q == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    q->n = n;
+    q->g = g;
+    q->self = *node_ev_self_now(n);
+    q->meta = g->now;
+    q->wall_us = n->wall;
+    buf_init(&q->gone, &n->job_alloc, 64u << 20);
+    buf_init(&q->region, &n->job_alloc, 64u << 20);
+    crdt_context_init(&q->now.seen, &n->job_alloc);
+    node_ev_types_init(&q->types, &n->job_alloc);
+    q->store = (struct node_ev_store){.ctx = q,
+                                      .alloc = &n->job_alloc,
+                                      .self = n->self,
+                                      .get = node_ev_q_get,
+                                      .put = node_ev_q_put,
+                                      .del = node_ev_q_del};
+    q->task.run = node_ev_q_run;
+    q->task.done = node_ev_q_done;
+    n->quarantine = q;
+    int err = node_task_start(n, &q->task, NODE_LANE_FLUSH);
+    if (err != 0) {
+        node_ev_q_free(q);
+    }
+    return err;
+}
+
+/* Nothing of the group may be on its way to the table, or from it. */
+static void node_ev_q_fire(struct node *n, struct node_timer *t)
+{
+    struct node_group *g = t->ctx;
+    if (!g->broken || n->quarantine != NULL) {
+        return;
+    }
+    bool quiet = !n->flush_out && !n->flush_frozen && g->apply_state == NODE_APPLY_IDLE &&
+                 g->flushed.index == g->now.index;
+    n->flush_now = !quiet;
+    if (!quiet || node_ev_q_start(n, g) != 0) {
+        node_timer_set(n, t, n->now + NODE_EV_QUARANTINE_RETRY_US);
+    }
+}
+
+void node_ev_quarantine(struct node *n, struct node_group *g)
+{
+    g->broken = true;
+    g->rebuild.ctx = g;
+    g->rebuild.fire = node_ev_q_fire;
+    node_timer_set(n, &g->rebuild, n->now);
+}
