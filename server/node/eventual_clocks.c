@@ -230,7 +230,7 @@ void node_ev_clocks_ask(struct node *n, struct node_ev_peer *p)
         p->asked = true;
         p->ask_again = false;
         node_call(n, p->id, NODE_CALL_EV_CLOCKS, buf_view(&out), NULL,
-                  node_now(n) + NODE_EV_CALL_US, p, node_ev_clocks_done);
+                  node_now(n) + NODE_EV_ANSWER_US, p, node_ev_clocks_done);
     }
     buf_release(&out);
 }

@@ -246,7 +246,7 @@ void node_ev_descend(struct node *n, struct node_ev_peer *p, uint8_t region)
         return;
     }
     node_call(n, p->id, NODE_CALL_EV_SUMS, bytes_of(&region, 1), NULL,
-              node_now(n) + NODE_EV_CALL_US, d, node_ev_descent_summed);
+              node_now(n) + NODE_EV_ANSWER_US, d, node_ev_descent_summed);
 }
 
 /* ---- for peers ------------------------------------------------------------------------------ */

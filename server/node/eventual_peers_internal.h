@@ -98,9 +98,10 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
  */
 
 #define NODE_EV_TICK_US 1000000u
-#define NODE_EV_HOLD_US 200000u  /* a fragment waits so long for what comes from others */
-#define NODE_EV_LACK_US 1000000u /* dots of a peer come by themselves within this */
-#define NODE_EV_CALL_US 3000000u
+#define NODE_EV_HOLD_US 200000u    /* a fragment waits so long for what comes from others */
+#define NODE_EV_LACK_US 1000000u   /* dots of a peer come by themselves within this */
+#define NODE_EV_CALL_US 10000000u  /* commands and questions of the own group */
+#define NODE_EV_ANSWER_US 1500000u /* of peers: what got lost is sent again, and does no harm */
 #define NODE_EV_RETRY_US 100000u
 #define NODE_EV_PULLS_MAX 4u
 #define NODE_EV_PAGE_ROWS 1024u

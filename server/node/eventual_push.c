@@ -168,8 +168,8 @@ void node_ev_push_run(struct node *n, struct node_ev_peer *p)
         p->sent_to = end;
         ev->counters.pushes++;
         ev->counters.pushed_bytes += out.size;
-        node_call(n, p->id, NODE_CALL_EV_PUSH, buf_view(&out), NULL, node_now(n) + NODE_EV_CALL_US,
-                  p, node_ev_push_done);
+        node_call(n, p->id, NODE_CALL_EV_PUSH, buf_view(&out), NULL,
+                  node_now(n) + NODE_EV_ANSWER_US, p, node_ev_push_done);
     } else if (err == ERR_NO_MEMORY) {
         node_timer_set(n, &p->push, node_now(n) + NODE_EV_RETRY_US);
     } else {

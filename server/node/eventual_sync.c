@@ -477,7 +477,7 @@ static void node_ev_pull_ask(struct node_ev_pull *pull)
     err = err != 0 ? err : node_ev_page_ask_encode(&ask, &body);
     if (err == 0) {
         node_call(n, pull->p->id, NODE_CALL_EV_PAGE, buf_view(&body), NULL,
-                  node_now(n) + NODE_EV_CALL_US, pull, node_ev_pull_answered);
+                  node_now(n) + NODE_EV_ANSWER_US, pull, node_ev_pull_answered);
     }
     buf_release(&seen);
     buf_release(&body);
