@@ -252,7 +252,8 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
     struct store_wal_options wal = {.segment_bytes = r->wal_segment_bytes,
                                     .pool_segments = 2,
                                     .live_segments_max = 8,
-                                    .batch_bytes_max = NUM_MIN(3u << 19, r->wal_segment_bytes / 8 * 3),
+                                    .batch_bytes_max =
+                                        NUM_MIN(3u << 19, r->wal_segment_bytes / 8 * 3),
                                     .cluster = {1, 2, 3},
                                     .store_id = i,
                                     .incarnation = 1,
