@@ -137,6 +137,30 @@ START_TEST(counters_are_exact_after_partitions)
 }
 END_TEST
 
+/* scenario C23: nobody sees the connection end, and nothing else asks for what was on it */
+START_TEST(what_was_lost_on_its_way_is_sent_again)
+{
+    struct rig *r = begin(3);
+    ck_assert_int_eq(ev_add(r, 1, "n", 1), 0);
+    ck_assert(ev_converge(r, 2000000));
+    for (unsigned k = 1; k < 3; k++) {
+        r->cut[0][k] = r->cut[k][0] = true;
+    }
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+    struct ev_done done;
+    ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 1, &done);
+    rig_run(r, 20000);
+    ck_assert(done.ended);
+    for (unsigned k = 1; k < 3; k++) {
+        r->cut[0][k] = r->cut[k][0] = false;
+    }
+    ck_assert(!ev_same(r));
+    ck_assert(ev_converge(r, 5000000));
+    ck_assert_int_eq(ev_count(r, 3, "n"), 2);
+    rig_free(r);
+}
+END_TEST
+
 #define CHAOS_OPS 1500u
 
 struct chaos {
