@@ -221,11 +221,23 @@ static int node_ev_joining_entries(struct node_ev_joining *j, struct node_ev_pai
     return 0;
 }
 
+/* Of removals by one actor the newest is enough: who has not seen an older one has not seen it
+ * either. Not before the newer has been seen here, for until then it is not told to anybody.
+ * returns: whether the newer one stands for both. */
+static bool node_ev_joining_covers(const struct node_ev_joining *j, struct crdt_dot older,
+                                   struct crdt_dot newer)
+{
+    return crdt_actor_compare(older.actor, newer.actor) == 0 &&
+           (crdt_context_has(&j->now.seen, newer) ||
+            (node_ev_joining_adds(j) && crdt_context_has(&j->f.seen, newer)));
+}
+
 /* Appends the joined removals, their number first. */
 static int node_ev_joining_removals(struct node_ev_joining *j, struct node_ev_cursor own,
                                     struct node_ev_cursor other, uint32_t *count)
 {
     size_t at = j->value.size;
+    struct crdt_dot last = {0};
     struct crdt_dot a;
     struct crdt_dot b;
     *count = 0;
@@ -235,8 +247,14 @@ static int node_ev_joining_removals(struct node_ev_joining *j, struct node_ev_cu
     while (has_own || has_other) {
         int order = !has_own ? 1 : !has_other ? -1 : crdt_dot_compare(a, b);
         if (order <= 0 || node_ev_joining_takes(j, b)) {
-            TRY(node_ev_dot_put(&j->value, order <= 0 ? a : b));
+            struct crdt_dot dot = order <= 0 ? a : b;
+            if (*count > 0 && node_ev_joining_covers(j, last, dot)) {
+                j->value.size -= NODE_EV_DOT_BYTES;
+                --*count;
+            }
+            TRY(node_ev_dot_put(&j->value, dot));
             j->news = j->news || order > 0;
+            last = dot;
             ++*count;
         }
         has_own = order <= 0 ? node_ev_record_removal(&own, &a) : has_own;

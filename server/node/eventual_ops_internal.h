@@ -24,6 +24,7 @@
  * what several nodes had room for at the same time must fit a fragment. */
 #define NODE_EV_VALUE_BYTES_MAX (32u << 10)
 #define NODE_EV_RECORD_BYTES_MAX (256u << 10)
+#define NODE_EV_DOT_BYTES 20u       /* of a removal */
 #define NODE_EV_RECORD_BYTES_MIN 9u /* of an EV_RECORD: no entries, no removals */
 /* How far ahead of this node's clock another's may be and still push this node's times forward. */
 #define NODE_EV_DRIFT_US (24u * 3600u * UINT64_C(1000000))

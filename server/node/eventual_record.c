@@ -10,7 +10,6 @@
 
 #define NODE_EV_FORMAT 1u
 #define NODE_EV_ENTRY_BYTES 24u /* before the payload */
-#define NODE_EV_DOT_BYTES 20u
 #define NODE_EV_RANGES_MAX \
     (1u << 24) /* of a context on the own disk: what was joined was checked */
 

@@ -20,16 +20,10 @@
 #include "server/node/eventual_ops_internal.h"
 #include "store/kv.h"
 
-/* A removal's dot, for a record; chained from the record's newest to its oldest. */
-struct node_ev_gone {
-    struct crdt_dot dot;
-    uint32_t before; /* number + 1 of the one before */
-};
 /* A record of the command, by its number in the scope. */
 struct node_ev_touch {
-    uint32_t key;  /* number of the state that it is in */
-    uint32_t gone; /* number + 1 of its newest removal */
-    uint32_t gone_count;
+    uint32_t key;       /* number of the state that it is in */
+    uint64_t gone;      /* counter of its newest removal; 0: none */
     uint32_t operation; /* number + 1 of the last that changed it */
     uint64_t bytes;     /* about what it takes */
     uint32_t hidden;    /* entries that were not seen yet */
@@ -64,9 +58,6 @@ struct node_ev_making {
     uint32_t keys_count;
     struct node_ev_made_region *regions;
     uint32_t regions_count;
-    struct node_ev_gone *gone;
-    uint32_t gone_count;
-    uint32_t gone_cap;
     uint32_t *hit; /* records that the operation under way changes; as many as touches */
     uint32_t hit_count;
     struct buf key;    /* of the operation under way: space and name */
@@ -136,7 +127,6 @@ static void node_ev_making_release(struct node_ev_making *m)
     alloc_put(alloc, m->hit, records * sizeof *m->hit);
     alloc_put(alloc, m->keys, m->operations * sizeof *m->keys);
     alloc_put(alloc, m->regions, m->operations * sizeof *m->regions);
-    alloc_put(alloc, m->gone, m->gone_cap * sizeof *m->gone);
     buf_release(&m->key);
     buf_release(&m->name);
     buf_release(&m->values);
@@ -295,28 +285,6 @@ static int node_ev_making_types(struct node_ev_making *m, uint32_t key,
     return 0;
 }
 
-static int node_ev_making_gone(struct node_ev_making *m, struct node_ev_touch *t,
-                               struct crdt_dot dot)
-{
-    if (m->gone_count == m->gone_cap) {
-        uint32_t cap = NUM_MAX(m->gone_cap * 2, 16);
-        struct node_ev_gone *grown = alloc_get_zeroed(m->store->alloc, cap, sizeof *grown);
-        if (grown == NULL) {
-            return ERR_NO_MEMORY;
-        }
-        if (m->gone_count > 0) {
-            memcpy(grown, m->gone, m->gone_count * sizeof *grown);
-        }
-        alloc_put(m->store->alloc, m->gone, m->gone_cap * sizeof *grown);
-        m->gone = grown;
-        m->gone_cap = cap;
-    }
-    m->gone[m->gone_count++] = (struct node_ev_gone){dot, t->gone};
-    t->gone = m->gone_count;
-    t->gone_count++;
-    return 0;
-}
-
 /* Notes that the operation changes a record. *first: it had not yet. */
 static int node_ev_making_hit(struct node_ev_making *m, uint32_t key, struct bytes record_key,
                               uint32_t operation, struct node_ev_touch **out, bool *first)
@@ -354,9 +322,7 @@ static int node_ev_making_effect(struct node_ev_making *m, uint32_t key, uint32_
         struct node_ev_touch *from;
         TRY(node_ev_making_hit(m, key, gone.view.key, operation, &from, &first));
         in_place = in_place || from == t;
-        if (first) {
-            TRY(node_ev_making_gone(m, from, dot));
-        }
+        from->gone = first ? dot.counter : from->gone;
     }
     return puts && !in_place && t->bytes > NODE_EV_RECORD_BYTES_MAX ? ERR_TOO_LARGE : 0;
 }
@@ -481,35 +447,35 @@ static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, stru
     return 0;
 }
 
-/* The dots of removals, old and new, their number first. New ones of a record are the actor's and
- * rise; they are chained backwards. */
+/* The dots of removals, old and new, their number first. Of this actor the newest is enough: who
+ * has not seen an older one has not seen it either. */
 static int node_ev_making_removals(struct node_ev_making *m, uint32_t touch, struct bytes old,
                                    struct buf *out)
 {
-    const struct node_ev_touch *t = &m->touches[touch];
+    const struct crdt_dot newest = {m->actor, m->touches[touch].gone};
     struct node_ev_cursor entries;
     struct node_ev_cursor removals;
     struct crdt_dot dot;
+    uint32_t count = newest.counter != 0;
+    size_t count_at = out->size;
     TRY(node_ev_record_begin(old, &entries, &removals));
-    uint32_t total = removals.left + t->gone_count;
-    TRY(buf_put_u32(out, total));
+    TRY(buf_put_u32(out, 0));
     bool more = node_ev_record_removal(&removals, &dot);
-    while (more && crdt_actor_compare(dot.actor, m->actor) <= 0) {
+    for (; more && crdt_dot_compare(dot, newest) <= 0;
+         more = node_ev_record_removal(&removals, &dot)) {
+        if (newest.counter == 0 || crdt_actor_compare(dot.actor, m->actor) != 0) {
+            TRY(node_ev_dot_put(out, dot));
+            count++;
+        }
+    }
+    if (newest.counter != 0) {
+        TRY(node_ev_dot_put(out, newest));
+    }
+    for (; more; more = node_ev_record_removal(&removals, &dot)) {
         TRY(node_ev_dot_put(out, dot));
-        more = node_ev_record_removal(&removals, &dot);
+        count++;
     }
-    size_t at = out->size;
-    for (uint32_t n = 0; n < t->gone_count; n++) {
-        TRY(node_ev_dot_put(out, (struct crdt_dot){.actor = m->actor}));
-    }
-    uint32_t i = t->gone_count;
-    for (uint32_t g = t->gone; g != 0; g = m->gone[g - 1].before) {
-        num_put_u64(out->data + at + 20 * (size_t)--i + 12, m->gone[g - 1].dot.counter);
-    }
-    while (more) {
-        TRY(node_ev_dot_put(out, dot));
-        more = node_ev_record_removal(&removals, &dot);
-    }
+    num_put_u32(out->data + count_at, count);
     return 0;
 }
 

@@ -172,6 +172,57 @@ START_TEST(pages_show_removals_until_everybody_has_seen_them) /* scenario C4 */
 }
 END_TEST
 
+static size_t record_bytes(const struct ev_replica *r)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < r->names.count; i++) {
+        bool record = node_ev_names_at(&r->names, i).data[0] == NODE_KEY_EV_RECORD;
+        bytes += record && r->rows[i].present ? r->rows[i].value.size : 0;
+    }
+    return bytes;
+}
+
+START_TEST(what_comes_and_goes_a_thousand_times_leaves_one_removal_of_each_node)
+{
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1};
+    for (unsigned i = 0; i < 1000; i++) { /* c sees none of it, so no removal is ever dropped */
+        struct ev_replica *from = i % 2 == 0 ? a : b;
+        struct ev_replica *to = i % 2 == 0 ? b : a;
+        ck_assert_int_eq(add(from, CRDT_AW_SET, "x", 0), 0);
+        ck_assert_int_eq(send(to, ev_last(from)), 0);
+        ck_assert_int_eq(take(from, CRDT_AW_SET, "x"), 0);
+        ck_assert_int_eq(send(to, ev_last(from)), 0);
+        ck_assert_uint_le(record_bytes(a), NODE_EV_RECORD_BYTES_MIN + 2 * NODE_EV_DOT_BYTES);
+        ck_assert_uint_le(record_bytes(b), NODE_EV_RECORD_BYTES_MIN + 2 * NODE_EV_DOT_BYTES);
+    }
+    ck_assert(ev_same(a, b, true));
+    ck_assert_int_eq(send(c, buf_view(&a->notes[0].fragment)), 0);
+    ck_assert(has(c, CRDT_AW_SET, "x"));
+    ck_assert_int_eq(ev_pages(c, b, &how), 0);
+    ck_assert(!has(c, CRDT_AW_SET, "x") && ev_same(b, c, true));
+}
+END_TEST
+
+START_TEST(half_a_page_leaves_the_removals_that_can_be_told)
+{
+    struct ev_pages half = {.region = region(), .parts = 63, .all_parts = 64};
+    struct ev_pages whole = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
+    ck_assert_int_eq(ev_pages(b, a, &half), 0); /* the second removal is there and not yet seen */
+    ck_assert_int_eq(ev_pages(c, b, &whole), 0);
+    ck_assert(!has(c, CRDT_AW_SET, "x"));
+    ck_assert_int_eq(send(c, buf_view(&a->notes[2].fragment)), 0);
+    ck_assert_int_eq(send(c, buf_view(&a->notes[3].fragment)), 0);
+    ck_assert(ev_same(a, c, true));
+}
+END_TEST
+
 START_TEST(a_removal_that_was_dropped_here_does_not_come_back)
 {
     ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
@@ -404,6 +455,8 @@ int main(void)
         a_counter_removed_while_it_counts_keeps_what_was_not_seen,
         a_counter_that_was_removed_starts_at_nothing,
         pages_show_removals_until_everybody_has_seen_them,
+        what_comes_and_goes_a_thousand_times_leaves_one_removal_of_each_node,
+        half_a_page_leaves_the_removals_that_can_be_told,
         a_removal_that_was_dropped_here_does_not_come_back,
         pages_without_the_last_add_nothing_to_the_context,
         an_operation_does_not_rest_on_what_half_a_page_brought,
