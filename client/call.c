@@ -375,6 +375,26 @@ void hf_call_lost(struct hf_call *call, int code, const char *text)
     call_wait(call, sent ? call_pause(call) : 0);
 }
 
+/* A node that does not own the key names one that does. If the owners cannot be reached, the write
+ * goes without a session to a node that hands it over. */
+static void call_go_to_owner(struct hf_call *call, const struct wire_error *e)
+{
+    struct hf_client *c = call->client;
+    uint64_t owner = hf_field(e->hint, WIRE_FIELD_LEADER);
+    uint32_t node = owner != 0 ? hf_node_by_id(c, (uint32_t)owner) : HF_NOWHERE;
+    if (e->code != ERR_NOT_LEADER) {
+        return;
+    }
+    call->refused[call->node] = true;
+    if (node != HF_NOWHERE && !call->refused[node]) {
+        call->home = node;
+    }
+    if (++call->passed > CALL_HOPS_MAX && call->spec.class == HF_WRITE) {
+        call->spec.class = HF_ONCE;
+        call->home = HF_NOWHERE;
+    }
+}
+
 /* The answer says that it was not done, and that this may pass. */
 static void call_refused(struct hf_call *call, const struct wire_error *e)
 {
@@ -403,9 +423,8 @@ static void call_refused(struct hf_call *call, const struct wire_error *e)
     default: call_forget_leader(call); break;
     }
     if (call->spec.route == HF_BY_NODE && e->code != ERR_BUSY && !call->maybe_done) {
-        uint64_t leader = hf_field(e->hint, WIRE_FIELD_LEADER);
         call_leave_home(call);
-        call->home = leader != 0 ? hf_node_by_id(c, (uint32_t)leader) : HF_NOWHERE;
+        call_go_to_owner(call, e);
     }
     if (elsewhere && call->hops < CALL_HOPS_MAX) {
         call->hops++;

@@ -151,9 +151,10 @@ struct hf_call {
     unsigned hops;  /* hints followed without a pause */
     uint32_t group; /* of this attempt, if it has one */
     uint32_t turn;
-    uint32_t node;  /* of this attempt */
-    uint32_t avoid; /* node index of the last one, or HF_NOWHERE */
-    uint32_t home;  /* BY_NODE: node index whose session it is in, or goes for; or HF_NOWHERE */
+    uint32_t node;   /* of this attempt */
+    uint32_t avoid;  /* node index of the last one, or HF_NOWHERE */
+    uint32_t home;   /* BY_NODE: node index whose session it is in, or goes for; or HF_NOWHERE */
+    unsigned passed; /* BY_NODE: owners that were named */
     bool refused[HF_NODES_MAX]; /* nodes that said they cannot, but another might */
     uint32_t msgid;
     int last; /* of the last attempt */

@@ -721,8 +721,9 @@ static int ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_wri
     return ev_ops_check(w);
 }
 
-/* Records are asked for where the operations will be applied: here, or, if this node owns nothing
- * of the first key, at an owner. returns: whether an operation that takes turns must go there. */
+/* What an operation observes is at an owner of the key: removals and the like would find nothing
+ * here. Without a session a write is handed over as it is; else, or if it asks for records first,
+ * the client goes to the owner of the first key. returns: whether it must. */
 static bool ev_write_elsewhere(struct node *n, struct ev_write *w)
 {
     uint32_t owners[NODE_EV_OWNERS_MAX];
@@ -736,7 +737,7 @@ static bool ev_write_elsewhere(struct node *n, struct ev_write *w)
     for (unsigned i = 0; i < count && !self && w->node == n->self; i++) {
         w->node = node_peer_sure(n, owners[i]) ? owners[i] : n->self;
     }
-    return turns && w->node != n->self;
+    return (turns || w->cmd.session != 0) && w->node != n->self;
 }
 
 void node_crdt_update_serve(struct node *n, struct node_client client, const struct wire_rpc *req)
