@@ -688,14 +688,17 @@ START_TEST(an_idle_cluster_is_silent)
 }
 END_TEST
 
-UNIT_MAIN(
-    "eventual_nodes", a_write_comes_to_be_on_every_owner, a_write_alone_says_that_it_is_on_one_node,
-    many_increments_travel_as_few_records, counters_are_exact_after_partitions,
-    nothing_acknowledged_is_lost_through_stops_and_partitions,
-    a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
-    a_removal_stays_until_every_owner_has_it, a_removal_stays_until_old_and_new_owners_have_it,
-    who_missed_removals_that_were_dropped_gives_up_what_they_removed,
-    who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
-    a_bounded_counter_stays_above_its_bound_in_a_partition,
-    rights_of_a_node_that_died_are_taken_over_once_it_is_fenced, catching_up_costs_what_differs,
-    what_was_lost_here_and_there_comes_back_and_nothing_else_travels, an_idle_cluster_is_silent)
+UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
+          a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
+          counters_are_exact_after_partitions, what_was_lost_on_its_way_is_sent_again,
+          nothing_acknowledged_is_lost_through_stops_and_partitions,
+          a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
+          a_removal_stays_until_every_owner_has_it,
+          a_removal_stays_until_old_and_new_owners_have_it,
+          who_missed_removals_that_were_dropped_gives_up_what_they_removed,
+          who_was_told_all_there_is_tells_all_there_is, no_element_is_lost_while_owners_move,
+          a_bounded_counter_stays_above_its_bound_in_a_partition,
+          rights_of_a_node_that_died_are_taken_over_once_it_is_fenced,
+          catching_up_costs_what_differs,
+          what_was_lost_here_and_there_comes_back_and_nothing_else_travels,
+          an_idle_cluster_is_silent)
