@@ -6,7 +6,7 @@
  * and their entries are such as operations make.
  */
 #include "base/num.h"
-#include "server/node/eventual_internal.h"
+#include "server/node/eventual_ops_internal.h"
 #include "wire/api.h"
 
 #define NODE_EV_FRAGMENT_FORMAT 1u
@@ -91,13 +91,10 @@ static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader
     }
     TRY(crdt_context_decode(&f->before, before, &limits));
     TRY(crdt_context_decode(&f->seen, seen, &limits));
-    if (page && f->before.count > 0) {
-        return ERR_PROTOCOL;
-    }
-    return node_ev_records_check(f);
+    return page && f->before.count > 0 ? ERR_PROTOCOL : 0;
 }
 
-int node_ev_fragment_decode(struct node_ev_fragment *f, struct bytes v)
+static int node_ev_fragment_open(struct node_ev_fragment *f, struct bytes v, bool checked)
 {
     struct bytes_reader r = bytes_reader_of(v);
     ASSERT(f->before.count == 0 && f->seen.count == 0);
@@ -112,12 +109,23 @@ int node_ev_fragment_decode(struct node_ev_fragment *f, struct bytes v)
         return ERR_LEVEL;
     }
     int err = node_ev_fragment_take(f, &r);
+    err = err == 0 && !checked ? node_ev_records_check(f) : err;
     if (err != 0) {
         node_ev_fragment_release(f);
         f->records = (struct bytes){0};
         f->records_count = 0;
     }
     return err;
+}
+
+int node_ev_fragment_decode(struct node_ev_fragment *f, struct bytes v)
+{
+    return node_ev_fragment_open(f, v, false);
+}
+
+int node_ev_fragment_reopen(struct node_ev_fragment *f, struct bytes v)
+{
+    return node_ev_fragment_open(f, v, true);
 }
 
 void node_ev_fragment_begin(const struct node_ev_fragment *f, struct node_ev_fragment_cursor *c)

@@ -95,14 +95,14 @@ static int node_ev_joining_judge(const struct node_ev_joining *j, const struct c
     return page || crdt_may_join(seen, &j->f.before) ? 0 : ERR_BEHIND; /* scenario C22 */
 }
 
-static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *r)
+static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *r, bool checked)
 {
     struct bytes raw = bytes_take(r, bytes_take_u32(r));
     if (r->failed) {
         return ERR_INVALID;
     }
     node_ev_fragment_release(&j->f);
-    return node_ev_fragment_decode(&j->f, raw);
+    return checked ? node_ev_fragment_reopen(&j->f, raw) : node_ev_fragment_decode(&j->f, raw);
 }
 
 /* Several fragments: each is judged by what those before it will have added. */
@@ -113,7 +113,7 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
     uint64_t used = 0;
     int err = 0;
     while (err == 0 && r.left > 0) {
-        err = node_ev_joining_next(j, &r);
+        err = node_ev_joining_next(j, &r, false);
         if (err != 0) {
             break;
         }
@@ -352,12 +352,12 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw)
     return 0;
 }
 
-static int node_ev_joining_run(struct node_ev_joining *j, struct bytes body)
+static int node_ev_joining_run(struct node_ev_joining *j, struct bytes body, bool checked)
 {
     struct bytes_reader r = bytes_reader_of(body);
     while (r.left > 0) {
         struct bytes_reader at = r;
-        TRY(node_ev_joining_next(j, &r));
+        TRY(node_ev_joining_next(j, &r, checked));
         TRY(node_ev_joining_fragment(j, bytes_of(at.at + 4, at.left - r.left - 4)));
     }
     return node_ev_types_write(&j->types, j->store);
@@ -397,8 +397,9 @@ int node_ev_join(const struct node_ev_store *store, struct bytes body, struct bu
     own.alloc = &alloc;
     TRY(node_ev_join_check(&own, body));
     node_ev_joining_init(&j, &own);
-    int err = node_ev_join_single(body) ? 0 : node_ev_joining_judge_all(&j, body);
-    err = err == 0 ? node_ev_joining_run(&j, body) : err;
+    bool single = node_ev_join_single(body);
+    int err = single ? 0 : node_ev_joining_judge_all(&j, body);
+    err = err == 0 ? node_ev_joining_run(&j, body, !single) : err;
     if (j.twice) {
         store->doubt(store->ctx, "an own dot has two meanings");
     }

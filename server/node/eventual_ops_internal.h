@@ -167,6 +167,8 @@ int node_ev_drop(const struct node_ev_store *store, struct bytes body, struct bu
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
+/* As node_ev_fragment_decode, of bytes that it has accepted: the records are not checked again. */
+int node_ev_fragment_reopen(struct node_ev_fragment *f, struct bytes v);
 int node_ev_dot_put(struct buf *out, struct crdt_dot dot);
 int node_ev_entry_put(struct buf *out, struct crdt_dot dot, struct bytes payload);
 /* The next entry with the bytes it is stored as. returns: false after the last. */
