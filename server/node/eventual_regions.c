@@ -11,7 +11,8 @@ struct node_ev_waiter {
     struct node_link link;
     struct node_timer timer; /* the deadline; or now, once its end is known */
     uint8_t region;
-    bool checked; /* group 0 has been asked about actors that are not known here */
+    bool asked;   /* the question to group 0 that is out left after this began to wait */
+    bool checked; /* that question has ended */
     int code;
     struct crdt_context wanted;
     void *ctx;
@@ -97,9 +98,14 @@ static bool node_ev_wait_granted(const struct node *n, const struct crdt_context
     return true;
 }
 
+static void node_ev_regions_ask(struct node *n, uint64_t deadline_us);
+
+/* Only those are judged who waited when the question left: what others want may have been granted
+ * since. For them it is asked once more. */
 static void node_ev_regions_asked(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_ev_regions *r = n->ev_regions;
+    uint64_t again_us = 0;
     (void)ctx;
     if (n->closing) {
         return;
@@ -111,12 +117,18 @@ static void node_ev_regions_asked(struct node *n, void *ctx, int code, struct by
     struct node_link *at = r->waits.next;
     while (at != &r->waits) {
         struct node_ev_waiter *w = (struct node_ev_waiter *)(void *)at;
+        bool granted = node_ev_wait_granted(n, &w->wanted);
         at = at->next;
-        if (code == 0 && !w->checked && !node_ev_wait_granted(n, &w->wanted)) {
+        if (!w->asked && !granted) {
+            again_us = NUM_MAX(again_us, w->timer.at_us);
+        } else if (code == 0 && !w->checked && !granted) {
             w->code = ERR_INVALID; /* nobody was ever given that epoch: waiting is in vain */
             node_timer_set(n, &w->timer, n->now);
         }
-        w->checked = true;
+        w->checked = w->asked;
+    }
+    if (again_us > n->now) {
+        node_ev_regions_ask(n, again_us);
     }
 }
 
@@ -125,11 +137,15 @@ static void node_ev_regions_asked(struct node *n, void *ctx, int code, struct by
 static void node_ev_regions_ask(struct node *n, uint64_t deadline_us)
 {
     struct node_ev_regions *r = n->ev_regions;
-    if (!r->asking) {
-        r->asking = true;
-        node_query(n, 0, NODE_QUERY_CONTROL, bytes_of(NULL, 0), false, deadline_us, NULL,
-                   node_ev_regions_asked);
+    if (r->asking) {
+        return;
     }
+    r->asking = true;
+    for (struct node_link *at = r->waits.next; at != &r->waits; at = at->next) {
+        ((struct node_ev_waiter *)(void *)at)->asked = true;
+    }
+    node_query(n, 0, NODE_QUERY_CONTROL, bytes_of(NULL, 0), false, deadline_us, NULL,
+               node_ev_regions_asked);
 }
 
 static void node_ev_regions_fire(struct node *n, struct node_timer *t)

@@ -221,6 +221,36 @@ START_TEST(nobody_waits_for_what_was_never_granted)
 }
 END_TEST
 
+/* One who came while another's question was out is asked for with a question of its own: the one
+ * that is out may be older than what it wants, or end before. */
+START_TEST(who_waits_later_is_asked_for_later)
+{
+    struct rig *r = rig_new(3);
+    struct ended first = {0};
+    struct ended second = {0};
+    struct crdt_context wanted;
+    (void)epoch_of(r, 1);
+    unsigned leader = rig_leader(r, 0);
+    unsigned i = leader == 1 ? 2 : 1;
+    crdt_context_init(&wanted, &r->heap);
+    const struct crdt_range range = {.actor = {.node = 2, .epoch = 99}, .from = 1, .to = 3};
+    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    rig_isolate(r, i, true);
+    node_ev_wait(r->nodes[i - 1].node, 7, &wanted, r->now + 100000, &first, ended_done);
+    node_ev_wait(r->nodes[i - 1].node, 7, &wanted, r->now + 60000000, &second, ended_done);
+    rig_run(r, 500000);
+    ck_assert_uint_eq(first.count, 1);
+    ck_assert_int_eq(first.code, ERR_BEHIND);
+    ck_assert_uint_eq(second.count, 0);
+    rig_isolate(r, i, false);
+    rig_run(r, 10000000);
+    ck_assert_uint_eq(second.count, 1);
+    ck_assert_int_eq(second.code, ERR_INVALID);
+    crdt_context_release(&wanted);
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(a_wait_ends_at_its_deadline)
 {
     struct rig *r = rig_new(3);
@@ -386,6 +416,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_doubt_makes_older_sessions_void);
     tcase_add_test(t, an_epoch_that_was_never_granted_is_known_as_such);
     tcase_add_test(t, nobody_waits_for_what_was_never_granted);
+    tcase_add_test(t, who_waits_later_is_asked_for_later);
     tcase_add_test(t, a_wait_ends_at_its_deadline);
     tcase_add_loop_test(t, damaged_records_come_back_and_the_epoch_is_another, 0,
                         sizeof rotten / sizeof rotten[0]);
