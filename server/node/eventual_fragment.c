@@ -134,6 +134,16 @@ void node_ev_fragment_begin(const struct node_ev_fragment *f, struct node_ev_fra
                                           .left = f->records_count};
 }
 
+void node_ev_fragment_walk(struct bytes fragment, struct node_ev_fragment_cursor *c)
+{
+    c->r = bytes_reader_of(fragment);
+    (void)bytes_take(&c->r, 3 + sizeof(uint64_t)); /* format, region, flags, time */
+    (void)bytes_take(&c->r, bytes_take_u32(&c->r));
+    (void)bytes_take(&c->r, bytes_take_u32(&c->r));
+    c->left = bytes_take_u32(&c->r);
+    ASSERT(!c->r.failed);
+}
+
 bool node_ev_fragment_next(struct node_ev_fragment_cursor *c, struct bytes *key,
                            struct bytes *record_key, struct bytes *value)
 {

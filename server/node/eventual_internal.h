@@ -138,6 +138,8 @@ struct node_ev_fragment_cursor {
     uint32_t left;
 };
 void node_ev_fragment_begin(const struct node_ev_fragment *f, struct node_ev_fragment_cursor *c);
+/* The same for one that was made or decoded here: nothing in it is checked again. */
+void node_ev_fragment_walk(struct bytes fragment, struct node_ev_fragment_cursor *c);
 bool node_ev_fragment_next(struct node_ev_fragment_cursor *c, struct bytes *key,
                            struct bytes *record_key, struct bytes *value);
 

@@ -7,6 +7,7 @@
  * had seen its dot: then that one lists it itself, or has replaced it. So one look at the dots of
  * the later ones decides, and each fragment is read once.
  */
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
 enum node_ev_part_kind {
@@ -150,7 +151,7 @@ static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *a
     struct node_ev_part part = {.kind = NODE_EV_PART_RECORD};
     struct bytes raw;
     node_ev_fragment_init(&f, &p->alloc);
-    int err = node_ev_fragment_decode(&f, fragment);
+    int err = node_ev_fragment_reopen(&f, fragment);
     if (err == 0) {
         all->region = f.region;
         all->time_us = NUM_MAX(all->time_us, f.time_us);
@@ -259,6 +260,9 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
     struct node_ev_fragment all;
     int err = 0;
     ASSERT(count > 0);
+    if (count == 1) { /* most regions, unless many write at once */
+        return buf_append(out, fragments[0].data, fragments[0].size);
+    }
     node_ev_fragment_init(&all, alloc);
     for (unsigned i = count; i > 0 && err == 0; i--) {
         err = node_ev_merge_one(&p, &all, fragments[i - 1]);

@@ -165,24 +165,19 @@ static void node_ev_tick_fire(struct node *n, struct node_timer *t)
 /* ---- what apply tells ----------------------------------------------------------------------- */
 
 /* A removal is in some record: a sweep has something to find once everybody has it. */
-static bool node_ev_note_removes(const struct node *n, struct bytes fragment)
+static bool node_ev_note_removes(struct bytes fragment)
 {
-    struct node_ev_fragment f;
     struct node_ev_fragment_cursor c;
     struct bytes key;
     struct bytes record_key;
     struct bytes raw;
     bool removes = false;
-    node_ev_fragment_init(&f, node_alloc(n));
-    if (node_ev_fragment_decode(&f, fragment) == 0) {
-        node_ev_fragment_begin(&f, &c);
-        while (!removes && node_ev_fragment_next(&c, &key, &record_key, &raw)) {
-            struct node_ev_cursor entries;
-            struct node_ev_cursor removals;
-            removes = node_ev_record_begin(raw, &entries, &removals) == 0 && removals.left > 0;
-        }
+    node_ev_fragment_walk(fragment, &c);
+    while (!removes && node_ev_fragment_next(&c, &key, &record_key, &raw)) {
+        struct node_ev_cursor entries;
+        struct node_ev_cursor removals;
+        removes = node_ev_record_begin(raw, &entries, &removals) == 0 && removals.left > 0;
     }
-    node_ev_fragment_release(&f);
     return removes;
 }
 
@@ -191,7 +186,7 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
     struct node_eventual *ev = node_ev_of(n);
     ASSERT(region < NODE_EV_REGIONS);
     ev->active = true;
-    if (node_ev_note_removes(n, fragment)) {
+    if (node_ev_note_removes(fragment)) {
         ev->removals |= UINT64_C(1) << region;
     }
     if (ev->peers_count == 0) {
