@@ -159,6 +159,7 @@ static void sim_crdt_draw_number(struct sim *s, struct sim_crdt_client *c, uint8
 static void sim_crdt_draw_update(struct sim *s, struct sim_crdt_client *c)
 {
     static const uint8_t numbers[] = {SIM_CRDT_PN0, SIM_CRDT_PN0, SIM_CRDT_PN1, SIM_CRDT_COUNT,
+                                      SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_LWW,
                                       SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_MV,  SIM_CRDT_MAX,
                                       SIM_CRDT_MIN, SIM_CRDT_HLL};
     uint64_t dice = rng_below(&s->rng, 100);
