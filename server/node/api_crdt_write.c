@@ -202,7 +202,17 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
                n->now + NODE_EV_BUDGET_US, w, ev_write_known);
 }
 
-static int ev_written_pack(struct buf *out, struct ev_write *w, struct bytes reply)
+/* What changed nothing has no dot of its own: that it is so follows from what was seen here. */
+static int ev_written_nothing(struct node *n, struct ev_write *w, uint32_t operation)
+{
+    if (operation >= w->count) {
+        return ERR_PROTOCOL;
+    }
+    uint8_t region = w->items[operation].region;
+    return node_ev_token_add(&w->causal.token, region, &node_ev_region_get(n, region)->seen);
+}
+
+static int ev_written_pack(struct node *n, struct buf *out, struct ev_write *w, struct bytes reply)
 {
     struct bytes_reader r = bytes_reader_of(reply);
     uint8_t copies = bytes_take_u8(&r);
@@ -213,7 +223,9 @@ static int ev_written_pack(struct buf *out, struct ev_write *w, struct bytes rep
     (void)wire_pack_text(out, WIRE_FIELD_CHANGED);
     (void)wire_pack_array(out, count);
     for (uint32_t i = 0; i < count; i++) {
-        (void)wire_pack_bool(out, bytes_take_u8(&r) != 0);
+        bool changed = bytes_take_u8(&r) != 0;
+        (void)wire_pack_bool(out, changed);
+        TRY(changed || r.failed ? 0 : ev_written_nothing(n, w, i));
     }
     uint32_t regions = bytes_take_u16(&r);
     for (uint32_t i = 0; i < regions && !r.failed; i++) {
@@ -240,7 +252,7 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
         return;
     }
     buf_init(&out, &n->alloc, 4u << 20);
-    code = ev_written_pack(&out, w, reply);
+    code = ev_written_pack(n, &out, w, reply);
     if (code == 0) {
         node_reply_ok(n, w->client, buf_view(&out));
     } else {
