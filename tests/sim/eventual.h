@@ -77,6 +77,7 @@ struct sim_crdt_op {
     uint8_t verb;
     bool off; /* CHAIN: the item is not there after it */
     bool changed;
+    bool sessions; /* of its client */
     enum sim_crdt_end end;
     uint32_t item;  /* element, field or value */
     uint32_t value; /* CHAIN of registers */

@@ -50,6 +50,7 @@ struct sim_crdt_op *sim_crdt_op_new(struct sim *s, struct sim_crdt_client *c, ui
     struct sim_crdt_op *op = &e->ops[e->ops_count++];
     *op = (struct sim_crdt_op){.client = c->number,
                                .key = key,
+                               .sessions = c->sessions,
                                .batch = c->first,
                                .begun_us = s->now_us,
                                .ended_us = UINT64_MAX};

@@ -128,7 +128,9 @@ static void sim_crdt_check_extreme(const struct sim_crdt_look *l)
     bool written = none;
     for (uint32_t i = 0; i < l->count; i++) {
         const struct sim_crdt_op *op = l->ops[i];
-        bool own = op->end == SIM_CRDT_DONE && op->client == l->r->client && l->r->token &&
+        bool here =
+            op->changed || op->sessions; /* else another node may have done nothing for it */
+        bool own = op->end == SIM_CRDT_DONE && here && op->client == l->r->client && l->r->token &&
                    op->ended_us <= l->r->begun_us;
         bool passed = none || (max ? op->amount > is : op->amount < is);
         written = written || (op->amount == is && (sim_crdt_in(l->r, op) || sim_crdt_may(l, op)));
