@@ -207,7 +207,9 @@ START_TEST(half_a_page_leaves_the_removals_that_can_be_told)
 {
     struct ev_pages half = {.region = region(), .parts = 63, .all_parts = 64};
     struct ev_pages whole = {.region = region(), .parts = 1, .all_parts = 1};
+    struct ev_replica *d = ev_new(4, 7);
     ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    ck_assert_int_eq(send(d, ev_last(a)), 0);
     ck_assert_int_eq(send(b, ev_last(a)), 0);
     ck_assert_int_eq(send(c, ev_last(a)), 0);
     ck_assert_int_eq(take(a, CRDT_AW_SET, "x"), 0);
@@ -217,9 +219,12 @@ START_TEST(half_a_page_leaves_the_removals_that_can_be_told)
     ck_assert_int_eq(ev_pages(b, a, &half), 0); /* the second removal is there and not yet seen */
     ck_assert_int_eq(ev_pages(c, b, &whole), 0);
     ck_assert(!has(c, CRDT_AW_SET, "x"));
+    ck_assert_int_eq(ev_pages(d, c, &whole), 0); /* and c was told of the first */
+    ck_assert(!has(d, CRDT_AW_SET, "x"));
     ck_assert_int_eq(send(c, buf_view(&a->notes[2].fragment)), 0);
     ck_assert_int_eq(send(c, buf_view(&a->notes[3].fragment)), 0);
     ck_assert(ev_same(a, c, true));
+    ev_free(d);
 }
 END_TEST
 
