@@ -125,6 +125,13 @@ static void write_buddy(struct gossip *g, const struct gossip_out *o, struct gos
     }
 }
 
+/* Facts are told a few times, at a bounded rate: none is spent on who has not answered just now. */
+static bool hears(const struct gossip *g, const struct gossip_out *o)
+{
+    const struct gossip_entry *e = gossip_entry_of(g, o->peer);
+    return o->arg == 0 && e != NULL && e->state <= GOSSIP_DEGRADED;
+}
+
 static void write_datagram(struct gossip *g, const struct gossip_out *o, struct gossip_writer *w)
 {
     const struct gossip_entry *subject = NULL;
@@ -151,7 +158,7 @@ static void write_datagram(struct gossip *g, const struct gossip_out *o, struct 
         write_buddy(g, o, w);
     }
     gossip_rumors_fill(g, w, o->peer);
-    if (o->type == GOSSIP_TYPE_PING || o->type == GOSSIP_TYPE_ACK) {
+    if (o->type == GOSSIP_TYPE_ACK || (o->type == GOSSIP_TYPE_PING && hears(g, o))) {
         gossip_facts_fill(g, w);
     }
 }

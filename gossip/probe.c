@@ -82,12 +82,15 @@ static uint8_t probe_asks(const struct gossip *g)
     return asks;
 }
 
-static void probe_ping(struct gossip *g, uint32_t target, uint32_t seq)
+/* again: nobody has answered the first one; what is told only so many times does not travel here.
+ */
+static void probe_ping(struct gossip *g, uint32_t target, uint32_t seq, bool again)
 {
     struct gossip_out *o = gossip_out_add(g, target, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
     if (o != NULL) {
         o->seq = seq;
         o->target = target;
+        o->arg = again;
     }
 }
 
@@ -119,7 +122,7 @@ void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled
     p->next_us = probe_next(g, g->now_us + g->rules.probe_timeout_us, p->asks);
     probes_wake(g, p->next_us);
     g->counters.probes++;
-    probe_ping(g, p->target, p->seq);
+    probe_ping(g, p->target, p->seq, false);
 }
 
 static bool probe_spared(struct gossip *g, const struct gossip_entry *e, uint64_t fresh_us)
@@ -236,7 +239,7 @@ static void probe_ask_again(struct gossip *g, struct gossip_probe *p, uint64_t o
         gossip_health_direct(g, true);
     }
     p->again = true;
-    probe_ping(g, p->target, p->seq);
+    probe_ping(g, p->target, p->seq, true);
 }
 
 static void probe_drop(struct gossip *g, struct gossip_probe *p)
@@ -284,7 +287,7 @@ static void relay_run(struct gossip *g, struct gossip_relay *r)
     if (r->asks > 0 && g->now_us < r->end_us) {
         r->asks--;
         r->next_us = probe_next(g, r->end_us, r->asks);
-        probe_ping(g, r->target, r->seq);
+        probe_ping(g, r->target, r->seq, false);
         return;
     }
     struct gossip_out *o = gossip_out_add(g, r->origin, GOSSIP_TYPE_NACK, GOSSIP_DATAGRAM);
@@ -418,7 +421,7 @@ void gossip_probe_relay(struct gossip *g, uint32_t sender, uint32_t seq, uint32_
                                .asks = probe_asks(g)};
     r->next_us = probe_next(g, r->end_us, r->asks);
     probes_wake(g, r->next_us);
-    probe_ping(g, target, r->seq);
+    probe_ping(g, target, r->seq, false);
 }
 
 void gossip_probe_stream_failed(struct gossip *g, uint64_t token)
