@@ -142,6 +142,7 @@ static void ev_turn_end(struct node *n, struct ev_write *w)
         at = at->next;
         if (ev_turn_free(&n->ev_writes->turns, next) && ev_turn_free(waiting, next)) {
             ev_turn_take(n, next);
+            at = waiting->next; /* it may have ended at once, and others with it */
         }
     }
 }
