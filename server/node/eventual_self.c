@@ -218,10 +218,26 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     return node_ev_self_store(sm, &s);
 }
 
+/* What the log held from here on is lost: sessions that were open then are void, for a command that
+ * is tried again may have been applied. */
+static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_self_record s;
+    (void)reply;
+    if (cmd->body.size != 0) {
+        return ERR_INVALID;
+    }
+    TRY(node_ev_self_load(sm, &s));
+    s.since = UINT64_MAX; /* the next epoch's are good */
+    s.clean = false;
+    return node_ev_self_store(sm, &s);
+}
+
 const struct node_op node_ev_self_ops[] = {
     {NODE_OP_EV_START, "ev_start", node_ev_self_keys, node_ev_start_apply},
     {NODE_OP_EV_STOP, "ev_stop", node_ev_self_keys, node_ev_stop_apply},
     {NODE_OP_EV_DOUBT, "ev_doubt", node_ev_self_keys, node_ev_doubt_apply},
+    {NODE_OP_EV_LOST, "ev_lost", node_ev_self_keys, node_ev_lost_apply},
     {0, NULL, NULL, NULL},
 };
 

@@ -186,12 +186,26 @@ static uint64_t node_recover_term(struct node_group *g, struct node_env *env,
     return term;
 }
 
+/* returns: the log time of the entry before index. */
+static uint64_t node_recover_time(const struct node_group *g, struct node_env *env,
+                                  const struct store_wal_group *w, uint64_t index)
+{
+    struct store_wal_entry e;
+    if (index - 1 <= w->base_index || store_wal_entry_get(env->wal, w->group, index - 1, &e) != 0) {
+        return g->now.log_time_us;
+    }
+    return NUM_MAX(e.time_us, g->now.log_time_us);
+}
+
 /* Nobody else has this log, so what is damaged in it is settled here. From the first entry on that
  * is not whole and not yet in the state it is cut: what an ambiguous tail held was never
  * acknowledged, or its disk broke its word; and what comes after a lost entry must not be applied
  * without it, or its dots would be others than those that peers have seen. Damage before that does
  * not matter, the log then begins after the state. A lost vote does not matter either: there is
- * nobody else to vote for. */
+ * nobody else to vote for.
+ *
+ * EV_LOST stands where the log was cut: an ambiguous tail may have been acknowledged after all, and
+ * peers may have what is lost here, but the sessions have forgotten it. */
 static int node_recover_alone(struct node *n, struct node_group *g, struct node_env *env,
                               struct store_wal_group *w)
 {
@@ -200,15 +214,23 @@ static int node_recover_alone(struct node *n, struct node_group *g, struct node_
     uint64_t lsn = 0;
     unsigned count = 0;
     struct store_wal_record records[2];
+    struct node_payload *lost = NULL;
     w->term = node_recover_term(g, env, w);
     TRY(node_recover_damaged(env, w, 0, &first));
     TRY(node_recover_damaged(env, w, g->now.index, &cut));
     if (cut <= w->last_index || w->tail_ambiguous) {
-        records[count++] =
-            (struct store_wal_record){.kind = STORE_WAL_CUT, .group = g->id, .index = cut};
+        const struct node_cmd cmd = {.op = NODE_OP_EV_LOST};
         log_line(n->options.log, LOG_WARN, "own_log_cut", "node=%u from=%llu to=%llu", n->self,
                  (unsigned long long)cut, (unsigned long long)w->last_index);
-        w->last_index = cut - 1;
+        TRY(node_cmd_encode(n, &cmd, &lost));
+        records[count++] = (struct store_wal_record){.kind = STORE_WAL_ENTRY,
+                                                     .group = g->id,
+                                                     .index = cut,
+                                                     .term = w->term,
+                                                     .type = RAFT_ENTRY_COMMAND,
+                                                     .time_us = node_recover_time(g, env, w, cut),
+                                                     .body = bytes_of(lost->data, lost->bytes)};
+        w->last_index = cut;
     }
     if (first <= g->now.index && first <= w->last_index) {
         records[count++] = (struct store_wal_record){
@@ -219,7 +241,9 @@ static int node_recover_alone(struct node *n, struct node_group *g, struct node_
     w->hard_lost = false;
     w->tail_ambiguous = false;
     w->commit = NUM_MIN(w->commit, w->last_index);
-    return count == 0 ? 0 : store_wal_append(env->wal, records, count, &lsn);
+    int err = count == 0 ? 0 : store_wal_append(env->wal, records, count, &lsn);
+    node_payload_put(n, lost);
+    return err;
 }
 
 static int node_recover_group(struct node *n, struct node_group *g, struct node_env *env,

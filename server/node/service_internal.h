@@ -129,7 +129,7 @@ enum {
     NODE_OP_EV_START,       /* which actor this start is */
     NODE_OP_EV_STOP,        /* an orderly end: the actor may go on */
     NODE_OP_EV_DOUBT,       /* another actor from here on */
-    NODE_OP_EV_LOST,        /* kept free */
+    NODE_OP_EV_LOST,        /* the log was cut here: older sessions are void */
     NODE_OP_EV_DROP,        /* removals that every owner has seen go */
 };
 
