@@ -17,7 +17,7 @@
 #define HOLDFAST_SERVER_HOST_CIPHER_H
 
 #include "base/err.h"
-#include "gossip/gossip.h"
+#include "server/node/node.h"
 #include "wire/identity.h"
 
 struct host_cipher;
