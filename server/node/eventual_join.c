@@ -20,6 +20,7 @@
  */
 #include "base/num.h"
 #include "server/node/eventual_ops_internal.h"
+#include "store/kv.h"
 
 struct node_ev_joining {
     const struct node_ev_store *store;
@@ -105,6 +106,28 @@ static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *
     return checked ? node_ev_fragment_reopen(&j->f, raw) : node_ev_fragment_decode(&j->f, raw);
 }
 
+/* A record that outgrew what the table takes would end the node when it is flushed; so it is
+ * refused before anything is written. more: bytes that may come to each record; 0: those of the
+ * fragment. Nodes that hold to the limits of operations do not come near this. */
+static int node_ev_joining_sizes(struct node_ev_joining *j, uint64_t more)
+{
+    struct node_ev_fragment_cursor c;
+    struct bytes key;
+    struct bytes record_key;
+    struct bytes value;
+    node_ev_fragment_begin(&j->f, &c);
+    while (node_ev_fragment_next(&c, &key, &record_key, &value)) {
+        struct bytes own = {0};
+        buf_clear(&j->name);
+        TRY(node_ev_record_name(j->f.region, key, record_key, &j->name));
+        (void)j->store->get(j->store->ctx, buf_view(&j->name), &own);
+        if (own.size + NUM_MAX(more, value.size) > STORE_KV_VALUE_BYTES_MAX) {
+            return ERR_TOO_LARGE;
+        }
+    }
+    return 0;
+}
+
 /* Several fragments: each is judged by what those before it will have added. */
 static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes body)
 {
@@ -124,6 +147,7 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
             err = crdt_context_join(&seen[region], &j->store->region(j->store->ctx, region)->seen);
         }
         err = err == 0 ? node_ev_joining_judge(j, &seen[region]) : err;
+        err = err == 0 ? node_ev_joining_sizes(j, body.size) : err;
         if (err == 0 && node_ev_joining_adds(j)) {
             err = crdt_context_join(&seen[region], &j->f.seen);
         }
@@ -316,8 +340,8 @@ static int node_ev_joining_write(struct node_ev_joining *j, uint8_t region)
     return 0;
 }
 
-/* The fragment in j->f, whose bytes are raw. */
-static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw)
+/* The fragment in j->f, whose bytes are raw. checked: it was judged before, with all others. */
+static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw, bool checked)
 {
     struct node_ev_fragment_cursor c;
     struct bytes key;
@@ -326,6 +350,7 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw)
     uint64_t most;
     TRY(node_ev_joining_region(j, j->f.region));
     TRY(node_ev_joining_judge(j, &j->now.seen));
+    TRY(checked ? 0 : node_ev_joining_sizes(j, 0));
     j->news = false;
     if ((j->f.flags & NODE_EV_RESTORE) != 0 && !crdt_context_equal(&j->f.seen, &j->now.seen)) {
         return 0;
@@ -358,7 +383,7 @@ static int node_ev_joining_run(struct node_ev_joining *j, struct bytes body, boo
     while (r.left > 0) {
         struct bytes_reader at = r;
         TRY(node_ev_joining_next(j, &r, checked));
-        TRY(node_ev_joining_fragment(j, bytes_of(at.at + 4, at.left - r.left - 4)));
+        TRY(node_ev_joining_fragment(j, bytes_of(at.at + 4, at.left - r.left - 4), checked));
     }
     return node_ev_types_write(&j->types, j->store);
 }

@@ -408,6 +408,64 @@ START_TEST(a_dot_made_twice_is_told_and_the_greater_payload_stays) /* scenario C
 }
 END_TEST
 
+/* A fragment with one value of a register, by an actor of its own. out: initialised, empty. */
+static void fragment_with_value(uint32_t node, size_t bytes, struct buf *out)
+{
+    struct alloc heap = alloc_heap();
+    struct node_ev_fragment f;
+    struct buf key;
+    struct buf value;
+    const uint8_t type = CRDT_MV;
+    buf_init(&key, &heap, 64);
+    buf_init(&value, &heap, bytes + 64);
+    node_ev_fragment_init(&f, &heap);
+    f.region = region();
+    f.records_count = 1;
+    ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){{node, 1}, 1, 1}), 0);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text("k"), &key), 0);
+    (void)buf_put_u8(&value, 1);
+    (void)buf_put_u32(&value, 1);
+    (void)buf_put_u32(&value, node);
+    (void)buf_put_u64(&value, 1);
+    (void)buf_put_u64(&value, 1);
+    (void)buf_put_u32(&value, (uint32_t)bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        (void)buf_put_u8(&value, (uint8_t)node);
+    }
+    (void)buf_put_u32(&value, 0);
+    ck_assert_int_eq(node_ev_fragment_head(&f, out), 0);
+    ck_assert_int_eq(
+        node_ev_fragment_record(buf_view(&key), bytes_of(&type, 1), buf_view(&value), out), 0);
+    node_ev_fragment_release(&f);
+    buf_release(&key);
+    buf_release(&value);
+}
+
+START_TEST(a_record_that_would_outgrow_the_table_is_refused_before_anything_is_written)
+{
+    struct alloc heap = alloc_heap();
+    struct buf f[5];
+    struct bytes last[2];
+    for (unsigned i = 0; i < 5; i++) {
+        buf_init(&f[i], &heap, 1u << 21);
+        fragment_with_value(10 + i, i < 3 ? 700000 : 400000, &f[i]);
+    }
+    ck_assert_int_eq(send(b, buf_view(&f[0])), 0);
+    ck_assert_int_eq(send(b, buf_view(&f[1])), 0);
+    ck_assert_int_eq(send(b, buf_view(&f[2])), ERR_TOO_LARGE);
+    last[0] = buf_view(&f[3]);
+    last[1] = buf_view(&f[4]);
+    ck_assert_int_eq(ev_join(b, last, 2), ERR_TOO_LARGE); /* each alone would fit */
+    ck_assert_uint_eq(b->puts, 0);
+    ck_assert_uint_eq(seen(b)->count, 2);
+    ck_assert_int_eq(send(b, last[0]), 0);
+    ev_check(b, region());
+    for (unsigned i = 0; i < 5; i++) {
+        buf_release(&f[i]);
+    }
+}
+END_TEST
+
 START_TEST(own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new) /* scenario C1 */
 {
     struct ev_replica *restored = ev_new(1, 10); /* an older copy of a, with its epoch */
@@ -472,6 +530,7 @@ int main(void)
         every_allocation_of_a_command_may_fail,
         a_dot_made_twice_is_told_and_the_greater_payload_stays,
         own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new,
+        a_record_that_would_outgrow_the_table_is_refused_before_anything_is_written,
         a_bounded_counter_is_held_to_the_rights_of_this_node,
         NULL,
     };
