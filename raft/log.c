@@ -13,7 +13,7 @@ int raft_log_init(struct raft_log *log, const struct alloc *alloc, uint32_t cap)
 {
     ASSERT(num_is_pow2(cap));
     *log = (struct raft_log){.cap = cap};
-    log->ring = alloc_get_zeroed(alloc, cap, sizeof(*log->ring));
+    log->ring = alloc_get(alloc, (size_t)cap * sizeof(*log->ring)); /* written before read */
     return log->ring == NULL ? ERR_NO_MEMORY : 0;
 }
 

@@ -60,7 +60,7 @@ static int setup_host_memory(struct raft_host *h)
     h->dirty = alloc_get_zeroed(a, o->groups_max, sizeof(*h->dirty));
     h->undurable = alloc_get_zeroed(a, o->groups_max, sizeof(*h->undurable));
     h->peers = alloc_get_zeroed(a, o->peers_max + 1u, sizeof(*h->peers));
-    h->actions = alloc_get_zeroed(a, h->actions_cap, sizeof(*h->actions));
+    h->actions = alloc_get(a, (size_t)h->actions_cap * sizeof(*h->actions));
     if (h->groups == NULL || h->table == NULL || h->dirty == NULL || h->undurable == NULL ||
         h->peers == NULL || h->actions == NULL) {
         return ERR_NO_MEMORY;
@@ -159,7 +159,7 @@ static int setup_group_memory(struct raft_group *g)
     struct raft_host *h = g->host;
     const struct raft_options *o = &h->options;
     TRY(raft_log_init(&g->log, &h->alloc, o->entries_max));
-    g->reads.ring = alloc_get_zeroed(&h->alloc, o->reads_max, sizeof(*g->reads.ring));
+    g->reads.ring = alloc_get(&h->alloc, (size_t)o->reads_max * sizeof(*g->reads.ring));
     g->reads.cap = o->reads_max;
     if (g->reads.ring == NULL) {
         return ERR_NO_MEMORY;

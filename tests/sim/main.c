@@ -5,6 +5,7 @@
  */
 #include "tests/sim/sim.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,9 @@ int main(int argc, char **argv)
     bool ok = true;
     uint64_t runs = 0;
     (void)signal(SIGABRT, sim_main_aborted);
+    /* nodes come and go many times a run: their memory is kept, not given back and faulted in */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (uint64_t seed = m.first; ok && seed <= m.last; seed++, runs++) {
         ok = sim_main_run(&m, seed);

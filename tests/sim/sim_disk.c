@@ -18,9 +18,11 @@
 #define SIM_NAME 96u
 #define SIM_DOOMED 2u /* a block whose sync failed */
 
+static const uint8_t sim_zeros[SIM_BLOCK];
+
 struct sim_saved {
     uint64_t block;
-    uint8_t content[SIM_BLOCK];
+    uint8_t *content; /* NULL: zeros, as of most blocks that are written for the first time */
 };
 
 struct sim_inode {
@@ -95,6 +97,9 @@ static void sim_inode_drop(struct sim_disk *d, struct sim_inode *inode)
         return;
     }
     d->used_bytes -= inode->size;
+    for (size_t i = 0; i < inode->saved_count; i++) {
+        free(inode->saved[i].content);
+    }
     free(inode->data);
     free(inode->dirty);
     free(inode->saved);
@@ -229,7 +234,7 @@ static void sim_inode_room(struct sim_inode *inode, uint64_t size)
     if (size <= inode->cap) {
         return;
     }
-    uint64_t cap = NUM_MAX(num_round_up(size, SIM_BLOCK), inode->cap + inode->cap / 2);
+    uint64_t cap = NUM_MAX(num_round_up(size, SIM_BLOCK), 2 * inode->cap);
     cap = num_round_up(cap, SIM_BLOCK);
     inode->data = sim_disk_grow(inode->data, (size_t)cap, 1);
     memset(inode->data + inode->cap, 0, (size_t)(cap - inode->cap));
@@ -250,9 +255,13 @@ static void sim_inode_save(struct sim_inode *inode, uint64_t offset, uint64_t by
             inode->saved_cap = NUM_MAX(4, inode->saved_cap * 2);
             inode->saved = sim_disk_grow(inode->saved, inode->saved_cap, sizeof(*inode->saved));
         }
+        const uint8_t *content = inode->data + b * SIM_BLOCK;
         struct sim_saved *saved = &inode->saved[inode->saved_count++];
-        saved->block = b;
-        memcpy(saved->content, inode->data + b * SIM_BLOCK, SIM_BLOCK);
+        *saved = (struct sim_saved){.block = b};
+        if (memcmp(content, sim_zeros, SIM_BLOCK) != 0) {
+            saved->content = sim_disk_grow(NULL, SIM_BLOCK, 1);
+            memcpy(saved->content, content, SIM_BLOCK);
+        }
         inode->dirty[b] = 1;
     }
 }
@@ -315,6 +324,8 @@ static int sim_sync(void *ctx, struct disk_file *file)
         *dirty = fails || *dirty == SIM_DOOMED ? SIM_DOOMED : 0;
         if (*dirty == SIM_DOOMED) {
             inode->saved[kept++] = inode->saved[i];
+        } else {
+            free(inode->saved[i].content);
         }
     }
     inode->saved_count = kept;
@@ -498,8 +509,9 @@ static void sim_inode_crash(struct sim_disk *d, struct sim_inode *inode, struct 
             if (mood == 3 && rng_chance(rng, 1, 16)) {
                 bytes = (size_t)rng_below(rng, SIM_SECTOR); /* torn: the end is the new content */
             }
-            memcpy(now, saved->content + at, bytes);
+            memcpy(now, saved->content == NULL ? sim_zeros : saved->content + at, bytes);
         }
+        free(saved->content);
         inode->dirty[saved->block] = 0;
     }
     inode->saved_count = 0;
