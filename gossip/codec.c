@@ -131,38 +131,43 @@ static bool record_address_take(struct bytes_reader *in, unsigned flags, struct 
 bool gossip_read_record(struct bytes body, struct gossip_record *out)
 {
     struct bytes_reader in = bytes_reader_of(body);
-    struct gossip_record r = {.id = bytes_take_u32(&in)};
-    r.state = bytes_take_u8(&in);
-    r.unwell = bytes_take_u8(&in);
+    *out = (struct gossip_record){.id = bytes_take_u32(&in)};
+    out->state = bytes_take_u8(&in);
+    out->unwell = bytes_take_u8(&in);
     unsigned flags = bytes_take_u8(&in);
-    r.agreed = bytes_take_u8(&in);
-    r.epoch = bytes_take_u64(&in);
-    r.incarnation = bytes_take_u64(&in);
-    r.accuser_count = bytes_take_u8(&in);
-    if (in.failed || r.id == 0 || r.state < GOSSIP_ALIVE || r.state > GOSSIP_LEFT ||
-        r.accuser_count > GOSSIP_ACCUSERS_MAX) {
+    out->agreed = bytes_take_u8(&in);
+    out->epoch = bytes_take_u64(&in);
+    out->incarnation = bytes_take_u64(&in);
+    out->accuser_count = bytes_take_u8(&in);
+    if (in.failed || out->id == 0 || out->state < GOSSIP_ALIVE || out->state > GOSSIP_LEFT ||
+        out->accuser_count > GOSSIP_ACCUSERS_MAX) {
         return false;
     }
-    for (unsigned i = 0; i < r.accuser_count; i++) {
-        r.accusers[i] = bytes_take_u32(&in);
+    for (unsigned i = 0; i < out->accuser_count; i++) {
+        out->accusers[i] = bytes_take_u32(&in);
     }
-    r.has_address = (flags & RECORD_ADDRESS) != 0;
-    if (r.has_address && !record_address_take(&in, flags, &r)) {
+    out->has_address = (flags & RECORD_ADDRESS) != 0;
+    if (out->has_address && !record_address_take(&in, flags, out)) {
         return false;
     }
-    r.is_signed = (flags & RECORD_SIGNED) != 0;
-    if (r.is_signed) {
+    out->is_signed = (flags & RECORD_SIGNED) != 0;
+    if (out->is_signed) {
         struct bytes signature = bytes_take(&in, GOSSIP_SIGNATURE_BYTES);
         if (in.failed) {
             return false;
         }
-        memcpy(r.signature, signature.data, GOSSIP_SIGNATURE_BYTES);
+        memcpy(out->signature, signature.data, GOSSIP_SIGNATURE_BYTES);
     }
-    if (in.failed) {
-        return false; /* what follows the known fields is a later version's */
+    return !in.failed; /* what follows the known fields is a later version's */
+}
+
+void gossip_read_prefetch(const struct gossip *g, struct bytes body)
+{
+    ASSERT(body.size >= RECORD_FIXED_BYTES);
+    gossip_entry_prefetch(g, num_get_u32(body.data));
+    if (body.size >= RECORD_FIXED_BYTES + 4) {
+        gossip_entry_prefetch(g, num_get_u32(body.data + RECORD_FIXED_BYTES)); /* an accuser */
     }
-    *out = r;
-    return true;
 }
 
 bool gossip_read_check(uint8_t type, struct bytes body)

@@ -406,6 +406,8 @@ int gossip_members_set(struct gossip *g, const struct gossip_seat *seats, uint32
 void gossip_members_reap(struct gossip *g);
 /* returns: NULL if there is none of this id. */
 struct gossip_entry *gossip_entry_of(const struct gossip *g, uint32_t id);
+/* A hint that the entry will be wanted soon; id: any. */
+void gossip_entry_prefetch(const struct gossip *g, uint32_t id);
 static inline struct gossip_entry *gossip_self(const struct gossip *g)
 {
     return &g->entries[g->self];
@@ -540,8 +542,10 @@ struct bytes gossip_write_end(struct gossip_writer *w);
 uint8_t *gossip_write_part(struct gossip_writer *w, enum gossip_type type, size_t bytes);
 size_t gossip_record_bytes(const struct gossip_record *r);
 bool gossip_write_record(struct gossip_writer *w, const struct gossip_record *r);
-/* returns: whether body is a record; out is filled then. */
+/* returns: whether body is a record; if not, out holds some of it. */
 bool gossip_read_record(struct bytes body, struct gossip_record *out);
+/* Hints at the members that a record, which was checked, is about. */
+void gossip_read_prefetch(const struct gossip *g, struct bytes body);
 /* returns: whether body is a message of this type, or the type unknown. */
 bool gossip_read_check(uint8_t type, struct bytes body);
 

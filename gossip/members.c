@@ -28,6 +28,16 @@ struct gossip_entry *gossip_entry_of(const struct gossip *g, uint32_t id)
     return low < g->count && g->entries[low].id == id ? &g->entries[low] : NULL;
 }
 
+void gossip_entry_prefetch(const struct gossip *g, uint32_t id)
+{
+    uint32_t guess = id - g->entries[0].id;
+    if (guess < g->count) {
+        const uint8_t *at = (const uint8_t *)&g->entries[guess];
+        __builtin_prefetch(at);
+        __builtin_prefetch(at + sizeof(struct gossip_entry) - 1);
+    }
+}
+
 uint32_t gossip_bucket_of(uint32_t id, uint32_t bits)
 {
     return bits == 0 ? 0 : (uint32_t)(hash_mix(id) >> (64 - bits));

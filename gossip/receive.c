@@ -11,8 +11,9 @@ struct receive_from {
     const struct gossip_address *address;
 };
 
-/* returns: whether the header and every message of the packet are whole. */
-static bool receive_check(enum gossip_channel channel, struct bytes data)
+/* returns: whether the header and every message of the packet are whole. The members that records
+ * are about are on their way to the cache then: tables of thousands are larger than it. */
+static bool receive_check(const struct gossip *g, enum gossip_channel channel, struct bytes data)
 {
     struct bytes_reader in = bytes_reader_of(data);
     uint8_t version = bytes_take_u8(&in);
@@ -27,6 +28,9 @@ static bool receive_check(enum gossip_channel channel, struct bytes data)
         struct bytes body = bytes_take(&in, bytes_take_u16(&in));
         if (in.failed || !gossip_read_check(type, body)) {
             return false;
+        }
+        if (type == GOSSIP_TYPE_MEMBER) {
+            gossip_read_prefetch(g, body);
         }
     }
     return bytes_reader_ended(&in);
@@ -112,7 +116,7 @@ int gossip_receive(struct gossip *g, enum gossip_channel channel, uint32_t sende
         g->counters.unknown_sender++;
         return ERR_NOT_FOUND;
     }
-    if (e == gossip_self(g) || !receive_check(channel, data)) {
+    if (e == gossip_self(g) || !receive_check(g, channel, data)) {
         g->counters.malformed++;
         return ERR_PROTOCOL;
     }

@@ -315,6 +315,20 @@ static void gsim_step(struct gsim *s, const struct gsim_event *e)
     }
 }
 
+/* What the next event will touch: the cores are far larger than any cache. */
+static void gsim_prefetch(const struct gsim *s)
+{
+    const struct gsim_event *next = &s->queue.events[0];
+    if (s->queue.count > 0 && (next->key & 255u) == GSIM_EV_PACKET) {
+        const struct gsim_packet *p = next->of.packet;
+        const uint8_t *core = (const uint8_t *)s->nodes[p->to].core;
+        for (unsigned i = 0; i < 1024; i += 64) {
+            __builtin_prefetch(core + i);
+            __builtin_prefetch((const uint8_t *)p + i);
+        }
+    }
+}
+
 void gsim_run(struct gsim *s, uint64_t at_us)
 {
     uint64_t end_us = s->options.origin_us + at_us;
@@ -323,6 +337,7 @@ void gsim_run(struct gsim *s, uint64_t at_us)
            gsim_queue_pop(&s->queue, &e)) {
         ASSERT(e.at_us >= s->now_us);
         s->now_us = e.at_us;
+        gsim_prefetch(s);
         gsim_trace(s, &e);
         gsim_step(s, &e);
     }
