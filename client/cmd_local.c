@@ -359,28 +359,61 @@ static int local_check_alive(const struct hf_cmd *cmd, const struct local *l, ui
     return hf_cmd_fail(cmd, ERR_FENCED, "node %u ended: %s", node, line);
 }
 
-/* returns: whether the node answers, and knows a leader of every group if that is asked. */
-static bool local_answers(const struct local *l, uint32_t node, bool led)
+enum local_found { LOCAL_NO_ANSWER = 0, LOCAL_NO_LEADER, LOCAL_READY };
+
+/* A node without a replica of a group learns who leads it only when it has something to ask there;
+ * so it is the members who have to know. returns: whether the node is one. */
+static bool local_is_member(const struct hf_group *g, uint32_t node)
+{
+    bool member = false;
+    for (uint32_t i = 0; i < g->members_count; i++) {
+        member = member || g->members[i] == node;
+    }
+    return member;
+}
+
+/* Whether the node answers, and knows the leader of every group that it is a member of. *group is
+ * one whose leader it does not know. */
+static enum local_found local_look(const struct local *l, uint32_t node, uint32_t *group)
 {
     static struct hf_map map;
     char endpoint[64];
     struct hf_client *c = NULL;
     struct hf_answer a = {.ended = false};
+    enum local_found found = LOCAL_NO_ANSWER;
     local_endpoint(l, node, endpoint);
     struct hf_client_options options = {.endpoints = endpoint, .timeout_ms = LOCAL_ASK_MS};
     if (hf_client_new(NULL, &options, &c) != 0) {
-        return false;
+        return LOCAL_NO_ANSWER;
     }
-    bool good = hf_ask(c, WIRE_METHOD_TOPOLOGY, endpoint, &a, hf_answer_done) == 0 &&
-                hf_wait(c, &a) == 0 &&
-                hf_map_read(bytes_of(a.result.value.data, a.result.value.size), &map) == 0 &&
-                map.groups_count > 0;
-    for (uint32_t i = 0; good && led && i < map.groups_count; i++) {
-        good = map.groups[i].leader != 0;
+    if (hf_ask(c, WIRE_METHOD_TOPOLOGY, endpoint, &a, hf_answer_done) == 0 && hf_wait(c, &a) == 0 &&
+        hf_map_read(bytes_of(a.result.value.data, a.result.value.size), &map) == 0 &&
+        map.groups_count > 0) {
+        found = LOCAL_READY;
+    }
+    for (uint32_t i = 0; found == LOCAL_READY && i < map.groups_count; i++) {
+        if (map.groups[i].leader == 0 && local_is_member(&map.groups[i], node)) {
+            *group = map.groups[i].id;
+            found = LOCAL_NO_LEADER;
+        }
     }
     hf_client_free(c);
     hf_answer_release(&a);
-    return good;
+    return found;
+}
+
+static int local_not_ready(const struct hf_cmd *cmd, enum local_found found, uint32_t node,
+                           uint32_t group)
+{
+    double seconds = (double)cmd->timeout_ms / 1000;
+    if (found == LOCAL_NO_LEADER) {
+        return hf_cmd_fail(cmd, ERR_NO_LEADER,
+                           "waited %.0f s for node %u to know the leader of group %u: it knows "
+                           "none yet",
+                           seconds, node, group);
+    }
+    return hf_cmd_fail(cmd, ERR_NO_LEADER, "waited %.0f s for node %u: it does not answer yet",
+                       seconds, node);
 }
 
 /* returns: 0, or an exit code (said). */
@@ -391,19 +424,18 @@ static int local_wait(const struct hf_cmd *cmd, const struct local *l, uint32_t 
     uint64_t until = uv_hrtime() / 1000000u + cmd->timeout_ms;
     uint32_t node = first;
     while (node <= last) {
+        uint32_t group = 0;
         int code = local_check_alive(cmd, l, node);
         if (code != 0) {
             return code;
         }
-        if (local_answers(l, node, led)) {
+        enum local_found found = local_look(l, node, &group);
+        if (found == LOCAL_READY || (found == LOCAL_NO_LEADER && !led)) {
             node++;
             continue;
         }
         if (uv_hrtime() / 1000000u > until) {
-            return hf_cmd_fail(cmd, ERR_NO_LEADER,
-                               led ? "node %u knows no leader of some group yet"
-                                   : "node %u does not answer yet",
-                               node);
+            return local_not_ready(cmd, found, node, group);
         }
         hf_sleep_ms(LOCAL_POLL_MS);
     }

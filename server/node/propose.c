@@ -119,6 +119,9 @@ static void node_pending_called(struct node *n, void *ctx, int code, struct byte
         node_pending_wait(n, p, ERR_NO_LEADER);
         return;
     }
+    if (!n->closing && code == 0 && p->g == NULL) {
+        node_route_learn(n, p->group, node_route(n, p->group, true)); /* the one that answered */
+    }
     node_pending_end(n, p, code, reply);
 }
 

@@ -3,6 +3,7 @@
  *
  * hello, topology, status and crdt.status of the client interface: what one node knows.
  */
+#include "server/node/control_internal.h"
 #include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
@@ -65,7 +66,7 @@ static void node_pack_nodes(struct node *n, struct buf *out)
 static uint32_t node_known_leader(const struct node *n, uint32_t group)
 {
     const struct node_group *g = node_group_find(n, group);
-    return g != NULL ? g->leader : RAFT_NODE_NONE;
+    return g != NULL ? g->leader : n->control->leader[group % NODE_GROUPS_MAX];
 }
 
 static void node_pack_topology_groups(struct node *n, struct buf *out)

@@ -13,6 +13,7 @@ checks=0
 bad=0
 finish() {
     [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
+    [ -d "$work/seven" ] && "$holdfast" local down --dir "$work/seven" >/dev/null 2>&1
     [ -d "$work/again" ] && "$holdfast" local down --dir "$work/again" >/dev/null 2>&1
     rm -rf "$work"
 }
@@ -318,6 +319,11 @@ code 0 kv get key
 says b
 code 0 object get b/dir/file
 same "$work/out" "$work/file"
+
+# --- more nodes than a group has members: who has no replica need not know the leader
+code 0 local up --nodes 7 --dir "$work/seven" --timeout 60
+code 0 kv put key c --endpoints "$(cut -d, -f1 "$work/out")"
+code 0 local down --dir "$work/seven"
 
 # --- init: identities for nodes that are started by hand
 code 0 init --dir "$work/made" --node 127.0.0.1:1001:1002 --node 127.0.0.1:1003:1004 --json

@@ -676,6 +676,19 @@ START_TEST(hello_topology_and_status_say_what_is_known)
 }
 END_TEST
 
+START_TEST(a_node_without_a_replica_names_the_leader_that_answered_it)
+{
+    struct rig *r = rig_new(4); /* group 1 is on nodes 2, 3 and 4 */
+    unsigned l = rig_leader(r, 1);
+    struct wire_node result;
+    ck_assert_int_eq(rig_call(r, 1, "kv.put", "s:default|s:a|s:1", &result), 0);
+    ck_assert_int_eq(rig_call(r, 1, "topology", "", &result), 0);
+    struct wire_node group = wire_node_at(wire_node_find(result, WIRE_FIELD_GROUPS), 1);
+    ck_assert_uint_eq(field_u64(group, WIRE_FIELD_LEADER), l);
+    rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("node_kv");
@@ -706,6 +719,7 @@ int main(void)
     tcase_add_test(t, a_full_node_refuses_at_once);
     tcase_add_test(t, records_larger_together_than_one_read_are_applied_in_parts);
     tcase_add_test(t, hello_topology_and_status_say_what_is_known);
+    tcase_add_test(t, a_node_without_a_replica_names_the_leader_that_answered_it);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
