@@ -122,8 +122,14 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
         node_ev_epochs_note(n, number, value);
     } else if (name.data[0] == NODE_KEY_PLACE && number < n->identity.placement_groups &&
                value.size == c->nodes_count * sizeof(uint32_t)) {
+        bool changed = false;
         for (uint32_t i = 0; i < c->nodes_count; i++) {
-            c->places[(size_t)number * c->nodes_count + i] = num_get_u32(value.data + 4 * i);
+            uint32_t *place = &c->places[(size_t)number * c->nodes_count + i];
+            changed = changed || *place != num_get_u32(value.data + 4 * i);
+            *place = num_get_u32(value.data + 4 * i);
+        }
+        if (changed) {
+            node_ev_owners_changed(n);
         }
     } else if (name.data[0] == NODE_KEY_NODE && value.size >= NODE_BOOT_HEAD) {
         struct node_control_peer *p = node_control_peer_of(n, number);

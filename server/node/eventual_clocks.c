@@ -137,7 +137,7 @@ static void node_ev_clocks_row(struct node *n, struct node_ev_peer *p, uint8_t r
 {
     uint64_t bit = UINT64_C(1) << region;
     struct node_ev_list list;
-    node_ev_of(n)->active = true;
+    node_ev_agree(n, p, region, false);
     (void)node_ev_context_set(&p->known[region], seen);
     node_ev_judge(n, p, region);
     node_ev_compared(n, p, region);
@@ -157,6 +157,7 @@ static void node_ev_clocks_equal(struct node *n, struct node_ev_peer *p, uint64_
         if ((different >> r & 1u) == 0 && p->sent_hash[r] == node_ev_hash(n, (uint8_t)r)) {
             (void)node_ev_context_set(&p->known[r], node_ev_seen(n, (uint8_t)r));
             p->odd_hash[r] = 0;
+            node_ev_agree(n, p, (uint8_t)r, true);
             node_ev_judge(n, p, (uint8_t)r);
             node_ev_compared(n, p, (uint8_t)r);
         }
@@ -246,7 +247,6 @@ static int node_ev_clocks_told(struct node *n, struct node_ev_peer *p, struct by
         crdt_context_init(&seen, node_alloc(n));
         int err = region < NODE_EV_REGIONS ? node_ev_context_take(r, &seen) : ERR_PROTOCOL;
         if (err == 0) {
-            node_ev_of(n)->active = true;
             p->pull_now |= now != 0 ? UINT64_C(1) << region : 0;
             node_ev_learn(n, p, region, &seen);
         }
@@ -272,11 +272,12 @@ static int node_ev_clocks_reply(struct node *n, struct node_ev_peer *p, struct b
         }
         if (theirs == own) {
             (void)node_ev_context_set(&p->known[i], node_ev_seen(n, (uint8_t)i));
+            node_ev_agree(n, p, (uint8_t)i, true);
             node_ev_judge(n, p, (uint8_t)i);
             node_ev_compared(n, p, (uint8_t)i);
             continue;
         }
-        node_ev_of(n)->active = true;
+        node_ev_agree(n, p, (uint8_t)i, false);
         (void)buf_put_u8(out, (uint8_t)i);
         (void)buf_put_u64(out, own);
         (void)node_ev_context_put(out, node_ev_seen(n, (uint8_t)i));
@@ -298,8 +299,6 @@ void node_ev_clocks_serve(struct node *n, struct node_request request, struct by
     err = err != 0 ? err : out.err;
     node_answer(n, request, err, err != 0 ? bytes_of(NULL, 0) : buf_view(&out), NULL);
     buf_release(&out);
-    if (out.size > 0 || node_ev_of(n)->active) {
-        node_ev_run_soon(n);
-        node_ev_tick_soon(n);
-    }
+    node_ev_run_soon(n);
+    node_ev_tick_soon(n);
 }

@@ -317,7 +317,6 @@ void node_ev_push_serve(struct node *n, struct node_request request, struct byte
     p->in.busy = true;
     p->in.request = request;
     p->in.until_us = node_now(n) + NODE_EV_HOLD_US;
-    node_ev_of(n)->active = true;
     node_ev_inbox_learn(n, p);
     node_ev_run_soon(n);
     node_ev_tick_soon(n);

@@ -222,6 +222,7 @@ int node_ev_init(struct node *n);
 void node_ev_release(struct node *n);
 void node_ev_start(struct node *n); /* group 0 has recorded this start */
 void node_ev_peer(struct node *n, uint32_t peer, bool up);
+void node_ev_owners_changed(struct node *n); /* group 0 has decided something about placement */
 /* Appends one MessagePack map, for people: actor, epochs left, and of each peer what it lacks. */
 int node_ev_status(struct node *n, struct buf *out);
 extern const struct node_op node_ev_ops[];

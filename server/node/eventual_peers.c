@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The part as a whole: what it keeps of each peer, its beginning and end, its clock, and what it
- * tells people. A cluster in which nothing was ever written this way compares contexts once a
- * connection and is silent after that.
+ * tells people. The clock runs while something is left to do (eventual_rest.c).
  */
 #include "server/node/eventual_peers_internal.h"
 
@@ -131,10 +130,12 @@ static bool node_ev_tick_untold(struct node *n)
 static void node_ev_tick_compare(struct node *n)
 {
     struct node_eventual *ev = node_ev_of(n);
+    uint64_t open = node_ev_open_peers(n);
     unsigned first = (unsigned)rng_below(node_rng(n), ev->peers_count);
     for (unsigned i = 0; i < ev->peers_count; i++) {
-        struct node_ev_peer *p = &ev->peers[(first + i) % ev->peers_count];
-        if (node_peer_is_up(n, p->id) && p->told) {
+        unsigned at = (first + i) % ev->peers_count;
+        struct node_ev_peer *p = &ev->peers[at];
+        if ((open >> at & 1u) != 0 && p->told) {
             node_ev_clocks_ask(n, p);
             return;
         }
@@ -150,7 +151,7 @@ static void node_ev_tick_fire(struct node *n, struct node_timer *t)
     bool again = true;
     if (node_ev_ready(n)) {
         again = node_ev_tick_untold(n);
-        if (ev->active) {
+        if (!node_ev_at_rest(n)) {
             node_ev_tick_compare(n);
             node_ev_sweep_run(n);
             node_ev_run_soon(n);
@@ -185,7 +186,6 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
 {
     struct node_eventual *ev = node_ev_of(n);
     ASSERT(region < NODE_EV_REGIONS);
-    ev->active = true;
     if (node_ev_note_removes(fragment)) {
         ev->removals |= UINT64_C(1) << region;
     }
@@ -211,9 +211,9 @@ void node_ev_quarantined(struct node *n, uint8_t region)
     for (unsigned i = 0; i < ev->peers_count; i++) {
         ev->peers[i].pull_now |= UINT64_C(1) << region;
         ev->peers[i].told = false; /* what they know of this node's context is too much */
+        node_ev_agree(n, &ev->peers[i], region, false);
     }
     ev->compared &= ~(UINT64_C(1) << region);
-    ev->active = true;
     node_ev_run_soon(n);
     node_ev_tick_soon(n);
 }
@@ -302,12 +302,18 @@ void node_ev_start(struct node *n)
     ev->started = true;
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         if (node_ev_seen(n, (uint8_t)r)->count > 0) {
-            ev->active = true;
             ev->removals |= UINT64_C(1) << r;
         }
     }
     node_ev_tick_soon(n);
     node_ev_run_soon(n);
+}
+
+void node_ev_owners_changed(struct node *n)
+{
+    if (n->eventual != NULL) { /* else it begins later, with what is decided by then */
+        node_ev_tick_soon(n);
+    }
 }
 
 void node_ev_peer(struct node *n, uint32_t peer, bool up)
@@ -328,6 +334,7 @@ void node_ev_peer(struct node *n, uint32_t peer, bool up)
         p->odd_hash[r] = 0;
     }
     p->pull_now = 0;
+    p->agreed = 0;
     if (node_ev_ready(n)) {
         node_ev_clocks_ask(n, p);
     }

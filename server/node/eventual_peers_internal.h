@@ -5,7 +5,7 @@
  * fetches. The pure parts come first, so that tests drive them without nodes.
  *
  *   made here -> ring -> push to each other owner -> join there -> answer with its contexts
- *   contexts compared when a connection begins, and once a second with one peer
+ *   contexts compared when a connection begins, and once a second with a peer that may differ
  *      -> it has dots that did not come by themselves -> pull, page by page
  *      -> same dots, other entries -> buckets of sums -> pull of what differs
  *   dots that every owner has -> sweep of removals
@@ -147,7 +147,9 @@ struct node_ev_peer {
     uint64_t lack_us[NODE_EV_REGIONS]; /* since when `lacked` is missing here; 0: nothing is */
     struct crdt_context lacked[NODE_EV_REGIONS];
     uint64_t sent_hash[NODE_EV_REGIONS];
-    uint64_t odd_hash[NODE_EV_REGIONS]; /* same dots, other entries: its hash at the last look */
+    uint64_t odd_hash[NODE_EV_REGIONS];    /* same dots, other entries: its hash at the last look */
+    uint64_t agreed;                       /* bitmap of regions that were found equal */
+    uint64_t agreed_hash[NODE_EV_REGIONS]; /* when they were */
     struct crdt_context known[NODE_EV_REGIONS];
     struct node_ev_inbox in;
     struct node_timer push;
@@ -172,7 +174,6 @@ struct node_eventual {
     struct node_ev_peer *peers;
     unsigned peers_count;
     bool started;
-    bool active; /* something was written, here or elsewhere */
     bool doubted;
     uint64_t whole;    /* regions of which what lies here cannot be trusted */
     uint64_t pulling;  /* bitmap of regions */
@@ -210,6 +211,13 @@ int node_ev_context_take(struct bytes_reader *r, struct crdt_context *c);
 void node_ev_run_soon(struct node *n);
 void node_ev_tick_soon(struct node *n);
 
+/* eventual_rest.c */
+/* The region was compared with the peer's, and found equal or not. */
+void node_ev_agree(struct node *n, struct node_ev_peer *p, uint8_t region, bool agreed);
+/* returns: bitmap of the peers that are up and with which something is left to do. */
+uint64_t node_ev_open_peers(const struct node *n);
+/* returns: whether nothing is left to do until something happens. */
+bool node_ev_at_rest(const struct node *n);
 /* eventual_push.c */
 void node_ev_push_run(struct node *n, struct node_ev_peer *p);
 void node_ev_push_serve(struct node *n, struct node_request request, struct bytes body);
@@ -277,6 +285,8 @@ void node_ev_sums_serve(struct node *n, struct node_request request, struct byte
 void node_ev_descent_release(struct node *n);
 /* eventual_sweep.c */
 void node_ev_sweep_run(struct node *n);
+/* returns: whether one is under way, or there is something for one to find. */
+bool node_ev_sweep_owes(const struct node *n);
 /* EV_PRUNED, region u8: the union of the contexts that DROP was told. */
 int node_ev_pruned_keys(struct bytes body, struct node_keys *out);
 int node_ev_pruned_apply(struct node_sm *sm, struct bytes body);

@@ -210,19 +210,38 @@ static void node_ev_sweep_ask(struct node_ev_sweep *s)
     buf_release(&body);
 }
 
-/* s: its region is set. returns: whether there is more to drop than at the last sweep. */
+/* stable: initialised; becomes what is stable of the region. returns: whether there is more to drop
+ * than at the last sweep. */
+static bool node_ev_sweep_more(const struct node *n, uint8_t region, struct crdt_context *stable)
+{
+    const struct node_eventual *ev = node_ev_of(n);
+    if ((ev->removals >> region & 1u) == 0) {
+        return false;
+    }
+    crdt_context_release(stable);
+    crdt_context_init(stable, &n->alloc);
+    return node_ev_stable(n, region, stable) == 0 && !crdt_context_leq(stable, &ev->swept[region]);
+}
+
+bool node_ev_sweep_owes(const struct node *n)
+{
+    struct crdt_context stable;
+    bool owes = node_ev_of(n)->sweeping;
+    crdt_context_init(&stable, &n->alloc);
+    for (unsigned r = 0; r < NODE_EV_REGIONS && !owes; r++) {
+        owes = node_ev_sweep_more(n, (uint8_t)r, &stable);
+    }
+    crdt_context_release(&stable);
+    return owes;
+}
+
+/* s: its region is set. */
 static bool node_ev_sweep_due(struct node_ev_sweep *s)
 {
     const struct node_eventual *ev = node_ev_of(s->n);
-    if ((ev->removals >> s->region & 1u) == 0 || node_now(s->n) < ev->sweep_us[s->region] ||
-        (ev->pulling >> s->region & 1u) != 0) {
-        return false;
-    }
-    crdt_context_release(&s->stable);
-    crdt_context_init(&s->stable, &s->n->alloc);
     buf_clear(&s->seen);
-    return node_ev_stable(s->n, s->region, &s->stable) == 0 &&
-           !crdt_context_leq(&s->stable, &ev->swept[s->region]) &&
+    return node_now(s->n) >= ev->sweep_us[s->region] && (ev->pulling >> s->region & 1u) == 0 &&
+           node_ev_sweep_more(s->n, s->region, &s->stable) &&
            crdt_context_encode(&s->stable, &s->seen) == 0;
 }
 

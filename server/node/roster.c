@@ -12,6 +12,7 @@
  * command names: that holds for whoever leads, so the rules are here and not with the proposer.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_internal.h"
 
 #define NODE_ROSTER_FORMAT 1u
 #define NODE_ROSTER_ROW 61u
@@ -108,6 +109,7 @@ void node_roster_note(struct node *n, struct bytes value)
         p->out_us = row->out_us;
         log_line(n->options.log, LOG_WARN, "member_decided", "node=%u member=%u state=%s", n->self,
                  row->node, row->state == NODE_MEMBER_OUT ? "out" : "in");
+        node_ev_owners_changed(n);
         node_objects_member(n->objects, row->node, row->state == NODE_MEMBER_OUT);
     }
 }
