@@ -419,6 +419,52 @@ static void node_crdt_members_serve(struct node *n, struct node_client client,
     ev_read_start(n, r);
 }
 
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static int node_ev_value_check(const struct node_ev_op *op)
+{
+    uint8_t type = op->path.types[op->path.count];
+    switch (type) {
+    case CRDT_AW_SET:
+    case CRDT_RW_SET:
+    case CRDT_G_SET:
+        if (op->op.value.size == 0) {
+            return ERR_INVALID;
+        }
+        return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    case CRDT_MAP: return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    default: return op->op.value.size > WIRE_CRDT_VALUE_BYTES_MAX ? ERR_TOO_LARGE : 0;
+    }
+}
+
+int node_ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create)
+{
+    uint64_t verb = 0;
+    struct wire_node to = wire_node_find(item, WIRE_FIELD_TO);
+    struct wire_node amount = wire_node_find(item, WIRE_FIELD_AMOUNT);
+    struct wire_node value = wire_node_find(item, WIRE_FIELD_VALUE);
+    TRY(wire_node_check_map(item, WIRE_OPTIONS_MAX));
+    TRY(wire_node_bytes(wire_node_find(item, WIRE_FIELD_NAME), WIRE_NAME_BYTES_MAX, &op->name));
+    TRY(wire_name_check(op->name));
+    TRY(node_ev_path_of(wire_node_find(item, WIRE_FIELD_PATH), false, &op->path));
+    TRY(wire_node_u64(wire_node_find(item, WIRE_FIELD_VERB), &verb));
+    *create = verb == WIRE_CRDT_CREATE && op->path.types[op->path.count] == CRDT_BOUNDED;
+    if (verb == 0 || (verb > CRDT_TRANSFER && !*create)) {
+        return ERR_INVALID;
+    }
+    op->op.verb = *create ? CRDT_GRANT : (enum crdt_verb)verb;
+    TRY(wire_node_is_nil(to) ? 0 : wire_node_u32(to, &op->op.to.node));
+    TRY(wire_node_is_nil(amount) ? 0 : wire_node_i64(amount, &op->op.amount));
+    TRY(wire_node_is_nil(value) ? 0
+                                : wire_node_bytes(value, WIRE_CRDT_VALUE_BYTES_MAX, &op->op.value));
+    if ((*create && op->op.amount <= 0) || (op->op.verb == CRDT_TRANSFER && op->op.to.node == 0)) {
+        return ERR_INVALID;
+    }
+    return node_ev_value_check(op);
+}
+
+/* ---- methods --------------------------------------------------------------------------------- */
+
 const struct node_api node_ev_api[] = {
     {WIRE_METHOD_CRDT_UPDATE, node_crdt_update_serve},
     {WIRE_METHOD_CRDT_READ, node_crdt_read_serve},

@@ -10,7 +10,9 @@
  *   WRITE   the command
  *
  * What it is refused for before WRITE was not done; in a session that is only said if the session
- * does not know the sequence, since the attempt before this one may have been applied.
+ * does not know the sequence, since the attempt before this one may have been applied. One that
+ * waits for its turn when its time is up is refused; one whose command is out keeps its turn until
+ * that has ended, but its client hears that the outcome is unknown.
  */
 #include "server/node/eventual_api_internal.h"
 
@@ -31,6 +33,7 @@ struct ev_write_item {
 
 struct ev_write {
     struct node_link link; /* of those that have their turn, or wait for it */
+    struct node_timer patience;
     struct node_client client;
     struct node_ev_causal causal;
     struct crdt_context wanted;
@@ -41,6 +44,9 @@ struct ev_write {
     unsigned count;
     unsigned at; /* the operation under way */
     bool in_turn;
+    bool waits; /* for its turn */
+    bool proposed;
+    bool answered; /* before its end */
     bool create;
     bool settled; /* the session knows the sequence: the answer is in it */
     unsigned copies;
@@ -69,6 +75,7 @@ int node_ev_writes_init(struct node *n)
 
 static void ev_write_free(struct node *n, struct ev_write *w)
 {
+    node_timer_cancel(n, &w->patience);
     node_link_remove(&w->link);
     for (unsigned i = 0; w->items != NULL && i < w->count; i++) {
         buf_release(&w->items[i].hints);
@@ -127,23 +134,31 @@ static void ev_turn_take(struct node *n, struct ev_write *w)
     node_link_remove(&w->link);
     node_link_append(&n->ev_writes->turns, &w->link);
     w->in_turn = true;
+    w->waits = false;
     ev_hints_begin(n, w);
 }
 
-/* Gives the turn up; the first of those that waited for it goes on. */
-static void ev_turn_end(struct node *n, struct ev_write *w)
+/* Somebody has gone: the first of those that waited for it goes on. */
+static void ev_turns_go_on(struct node *n)
 {
     struct node_link *waiting = &n->ev_writes->waiting;
-    bool was = w->in_turn;
-    ev_write_free(n, w);
     struct node_link *at = waiting->next;
-    while (was && !n->closing && at != waiting) {
+    while (!n->closing && at != waiting) {
         struct ev_write *next = (struct ev_write *)(void *)at;
         at = at->next;
         if (ev_turn_free(&n->ev_writes->turns, next) && ev_turn_free(waiting, next)) {
             ev_turn_take(n, next);
             at = waiting->next; /* it may have ended at once, and others with it */
         }
+    }
+}
+
+static void ev_turn_end(struct node *n, struct ev_write *w)
+{
+    bool was = w->in_turn;
+    ev_write_free(n, w);
+    if (was) {
+        ev_turns_go_on(n);
     }
 }
 
@@ -158,6 +173,7 @@ static void ev_turn_begin(struct node *n, struct ev_write *w)
     } else if (ev_turn_free(&n->ev_writes->turns, w) && ev_turn_free(&n->ev_writes->waiting, w)) {
         ev_turn_take(n, w);
     } else {
+        w->waits = true;
         node_link_append(&n->ev_writes->waiting, &w->link);
     }
 }
@@ -170,9 +186,9 @@ static void ev_write_error(struct node *n, struct ev_write *w, int code)
 {
     struct wire_hint hint = {.name = WIRE_FIELD_LEADER, .number = w->node};
     struct wire_failure f = {.code = code, .hints = &hint, .hints_count = 1};
-    if (code == ERR_NOT_LEADER) {
+    if (code == ERR_NOT_LEADER && !w->answered) {
         node_reply_failure(n, w->client, &f);
-    } else {
+    } else if (!w->answered) {
         node_reply_error(n, w->client, code, NULL);
     }
     ev_turn_end(n, w);
@@ -201,6 +217,21 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
     num_put_u64(body + 8, w->cmd.sequence);
     node_query(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body), true,
                n->now + NODE_EV_BUDGET_US, w, ev_write_known);
+}
+
+/* Its time is up. */
+static void ev_write_patience(struct node *n, struct node_timer *t)
+{
+    struct ev_write *w = t->ctx;
+    if (w->waits) {
+        w->waits = false;
+        node_link_remove(&w->link);
+        ev_turns_go_on(n); /* those who waited for this one alone */
+        ev_write_refuse(n, w, ERR_BUSY);
+    } else if (w->in_turn && w->proposed && !w->answered) {
+        w->answered = true;
+        node_reply_error(n, w->client, ERR_TIMEOUT, NULL);
+    }
 }
 
 /* What changed nothing has no dot of its own: that it is so follows from what was seen here. */
@@ -254,9 +285,9 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
     }
     buf_init(&out, &n->alloc, 4u << 20);
     code = ev_written_pack(n, &out, w, reply);
-    if (code == 0) {
+    if (code == 0 && !w->answered) {
         node_reply_ok(n, w->client, buf_view(&out));
-    } else {
+    } else if (!w->answered) {
         node_reply_error(n, w->client, ERR_DONE, NULL); /* done, but the answer is not to be had */
     }
     buf_release(&out);
@@ -296,6 +327,7 @@ static void ev_write_command(struct node *n, struct ev_write *w)
     }
     w->cmd.op = NODE_OP_EV_UPDATE;
     w->cmd.body = buf_view(&w->body);
+    w->proposed = true;
     node_ev_write(n, &w->cmd, w->copies, w->causal.budget_us,
                   w->in_turn ? n->now + EV_TURN_US : w->deadline_us, w, ev_written);
 }
@@ -551,49 +583,6 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-static int ev_value_check(const struct node_ev_op *op)
-{
-    uint8_t type = op->path.types[op->path.count];
-    switch (type) {
-    case CRDT_AW_SET:
-    case CRDT_RW_SET:
-    case CRDT_G_SET:
-        if (op->op.value.size == 0) {
-            return ERR_INVALID;
-        }
-        return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
-    case CRDT_MAP: return op->op.value.size > WIRE_CRDT_ELEMENT_BYTES_MAX ? ERR_TOO_LARGE : 0;
-    default: return op->op.value.size > WIRE_CRDT_VALUE_BYTES_MAX ? ERR_TOO_LARGE : 0;
-    }
-}
-
-/* One operation, as views into the request. */
-static int ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create)
-{
-    uint64_t verb = 0;
-    struct wire_node to = wire_node_find(item, WIRE_FIELD_TO);
-    struct wire_node amount = wire_node_find(item, WIRE_FIELD_AMOUNT);
-    struct wire_node value = wire_node_find(item, WIRE_FIELD_VALUE);
-    TRY(wire_node_check_map(item, WIRE_OPTIONS_MAX));
-    TRY(wire_node_bytes(wire_node_find(item, WIRE_FIELD_NAME), WIRE_NAME_BYTES_MAX, &op->name));
-    TRY(wire_name_check(op->name));
-    TRY(node_ev_path_of(wire_node_find(item, WIRE_FIELD_PATH), false, &op->path));
-    TRY(wire_node_u64(wire_node_find(item, WIRE_FIELD_VERB), &verb));
-    *create = verb == WIRE_CRDT_CREATE && op->path.types[op->path.count] == CRDT_BOUNDED;
-    if (verb == 0 || (verb > CRDT_TRANSFER && !*create)) {
-        return ERR_INVALID;
-    }
-    op->op.verb = *create ? CRDT_GRANT : (enum crdt_verb)verb;
-    TRY(wire_node_is_nil(to) ? 0 : wire_node_u32(to, &op->op.to.node));
-    TRY(wire_node_is_nil(amount) ? 0 : wire_node_i64(amount, &op->op.amount));
-    TRY(wire_node_is_nil(value) ? 0
-                                : wire_node_bytes(value, WIRE_CRDT_VALUE_BYTES_MAX, &op->op.value));
-    if ((*create && op->op.amount <= 0) || (op->op.verb == CRDT_TRANSFER && op->op.to.node == 0)) {
-        return ERR_INVALID;
-    }
-    return ev_value_check(op);
-}
-
 static size_t ev_op_bytes(const struct node_ev_op *op)
 {
     size_t bytes = 4 + op->space.size + op->name.size + op->name.size + op->op.value.size;
@@ -713,7 +702,7 @@ static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write
     for (uint32_t i = 0; i < count; i++) {
         bool create = false;
         buf_init(&w->items[i].hints, &n->alloc, EV_HINT_BYTES_MAX);
-        TRY(ev_op_of(wire_node_at(list, i), &w->ops[i], &create));
+        TRY(node_ev_op_of(wire_node_at(list, i), &w->ops[i], &create));
         w->ops[i].space = space;
         w->create = w->create || create;
     }
@@ -773,6 +762,8 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
         ev_write_free(n, w);
         return;
     }
+    w->patience = (struct node_timer){.ctx = w, .fire = ev_write_patience};
+    node_timer_set(n, &w->patience, w->deadline_us);
     if (ev_write_elsewhere(n, w)) {
         ev_write_refuse(n, w, ERR_NOT_LEADER);
         return;

@@ -93,6 +93,8 @@ int node_ev_pack_causal(struct buf *out, const struct wire_token *token, const c
 /* ---- methods ----------------------------------------------------------------------------------
  */
 
+/* One operation of crdt.update, as views into the request. *create: it makes a bounded counter. */
+int node_ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create);
 struct node_ev_writes; /* api_crdt_write.c: operations that take turns */
 int node_ev_writes_init(struct node *n);
 void node_ev_writes_release(struct node *n);

@@ -34,6 +34,7 @@ struct topts {
     uint64_t session, sequence;
     uint32_t copies;
     uint64_t budget_ms;
+    uint64_t deadline_ms; /* 0: the default */
 };
 
 static struct rig *r;
@@ -99,6 +100,8 @@ static void pack_options(struct buf *out, const struct topts *t)
     }
     o.has_budget = t->budget_ms != 0;
     o.budget_ms = t->budget_ms;
+    o.has_deadline = t->deadline_ms != 0;
+    o.deadline_ms = t->deadline_ms;
     (void)wire_pack_options(out, &o);
 }
 

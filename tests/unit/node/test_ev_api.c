@@ -566,6 +566,81 @@ START_TEST(what_is_taken_away_at_the_same_time_is_taken_in_turns)
 }
 END_TEST
 
+START_TEST(who_waits_for_a_turn_is_answered_when_its_time_is_up)
+{
+    const struct topts hurry = {.deadline_ms = 400};
+    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    rig_run(r, 2000000);
+    r->nodes[0].wal_held = true; /* so that the first does not end */
+    uint32_t first = ask_update(1, &(struct topts){.deadline_ms = 60000}, &take, 1);
+    uint32_t second = ask_update(1, &hurry, &take, 1);
+    rig_run(r, 300000);
+    ck_assert_int_eq(rig_answer(r, second, &result), 1);
+    rig_run(r, 200000);
+    ck_assert_int_eq(rig_answer(r, second, &result), ERR_BUSY); /* certainly not done */
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(first, &plain, &result), 0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
+    end();
+}
+END_TEST
+
+/* What only waited behind it goes on. */
+START_TEST(who_gives_up_its_place_lets_others_go_on)
+{
+    const struct topts hurry = {.deadline_ms = 400};
+    const struct top both[] = {ADD("stock", WIRE_CRDT_BOUNDED, -1),
+                               ADD("other", WIRE_CRDT_BOUNDED, -1)};
+    struct top second = create;
+    struct wire_node result;
+    second.name = "other";
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    ck_assert_int_eq(update_one(1, second), 0);
+    rig_run(r, 2000000);
+    r->nodes[0].wal_held = true;
+    uint32_t a = ask_update(1, &plain, &both[0], 1);
+    uint32_t b = ask_update(1, &hurry, both, 2);
+    uint32_t c = ask_update(1, &(struct topts){.deadline_ms = 600}, &both[1], 1);
+    rig_run(r, 500000);
+    ck_assert_int_eq(rig_answer(r, b, &result), ERR_BUSY);
+    rig_run(r, 200000); /* c waited for nobody but b, so its command is out */
+    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(a, &plain, &result), 0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
+    ck_assert_int_eq(counter(1, "other", WIRE_CRDT_BOUNDED), 9);
+    end();
+}
+END_TEST
+
+START_TEST(a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time)
+{
+    const struct topts hurry = {.deadline_ms = 400};
+    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    rig_run(r, 2000000);
+    r->nodes[0].wal_held = true;
+    uint32_t first = ask_update(1, &hurry, &take, 1);
+    uint32_t second = ask_update(1, &(struct topts){.deadline_ms = 60000}, &take, 1);
+    rig_run(r, 500000);
+    ck_assert_int_eq(rig_answer(r, first, &result), ERR_TIMEOUT); /* it may yet be done */
+    ck_assert_int_eq(rig_answer(r, second, &result), 1);
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(second, &plain, &result), 0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 8);
+    end();
+}
+END_TEST
+
 /* ---- watches -------------------------------------------------------------------------------- */
 
 /* Counts what was told of a name in notifications; values are not. */
@@ -644,5 +719,8 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_consistency,
           a_bounded_counter_is_created_once_and_never_falls_below_0,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
+          who_waits_for_a_turn_is_answered_when_its_time_is_up,
+          who_gives_up_its_place_lets_others_go_on,
+          a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time,
           a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere,
           the_clusters_own_spaces_are_not_for_clients)
