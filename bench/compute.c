@@ -1,0 +1,190 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One-core rates of the kernels under operators, next to memcpy in the same run: over an array far
+ * larger than the caches, and over one that fits the second level. Rounds go over all rows in turn,
+ * so that a busy machine slows them alike; a row's ratio is the median over rounds of its rate to
+ * memcpy's over the same bytes in the same round. Rates count bytes read, for memcpy bytes copied,
+ * by the time that the processor spent here.
+ *
+ *   bench_compute [rounds [MiB]]
+ */
+#include "base/num.h"
+#include "base/rng.h"
+#include "compute/exact.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUNDS_DEFAULT 30u
+#define ROUNDS_MAX 10000u
+#define ROWS_MAX 24u
+#define MIB_DEFAULT 64u
+#define MIB_MAX 4096u
+#define CACHED_BYTES (256u << 10)
+#define CACHED_TIMES 64u
+
+struct row {
+    const char *name;
+    void (*run)(const struct row *row, const uint8_t *data, size_t bytes);
+    enum compute_lanes lanes;
+    bool of_doubles;
+};
+
+struct bench {
+    uint8_t *reals;
+    uint8_t *wholes;
+    uint8_t *copy;
+    size_t bytes;
+    struct row rows[ROWS_MAX];
+    unsigned rows_count;
+    unsigned rounds;
+    double sink; /* keeps results from being optimised away */
+    double *rates;
+};
+
+static struct bench bench;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void run_memcpy(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    (void)row;
+    memcpy(bench.copy, data, bytes);
+}
+
+static void run_exact_f64(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    struct compute_exact e;
+    compute_exact_init(&e);
+    compute_exact_add_f64s_by(row->lanes, &e, data, bytes / sizeof(double));
+    bench.sink += compute_exact_round(&e);
+}
+
+static void run_sum_i64(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    struct compute_exact e;
+    compute_exact_init(&e);
+    compute_exact_add_i64s_by(row->lanes, &e, data, bytes / sizeof(int64_t));
+    bench.sink += compute_exact_round(&e);
+}
+
+static void add(const char *name, enum compute_lanes lanes, bool of_doubles,
+                void (*run)(const struct row *row, const uint8_t *data, size_t bytes))
+{
+    ASSERT(bench.rows_count < ROWS_MAX);
+    if (compute_lanes_runs(lanes)) {
+        bench.rows[bench.rows_count++] =
+            (struct row){.name = name, .run = run, .lanes = lanes, .of_doubles = of_doubles};
+    }
+}
+
+static void add_rows(void)
+{
+    add("memcpy", COMPUTE_LANES_PLAIN, true, run_memcpy);
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("exact sum of f64", v, true, run_exact_f64);
+    }
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("sum of i64", v, false, run_sum_i64);
+    }
+}
+
+/* returns: bytes a nanosecond. */
+static double rate_of(const struct row *row, size_t bytes, unsigned times)
+{
+    const uint8_t *data = row->of_doubles ? bench.reals : bench.wholes;
+    row->run(row, data, bytes); /* caches as this row leaves them, not as the one before did */
+    const uint64_t start = now_ns();
+    for (unsigned i = 0; i < times; i++) {
+        row->run(row, data, bytes);
+    }
+    const uint64_t took = NUM_MAX(now_ns() - start, 1);
+    return (double)bytes * times / (double)took;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(const double *rates)
+{
+    static double sorted[ROUNDS_MAX];
+    static double ratios[ROUNDS_MAX];
+    printf("%-28s %10s %10s %12s\n", "", "p50 GB/s", "worst", "of memcpy");
+    for (unsigned i = 0; i < bench.rows_count; i++) {
+        char name[64];
+        for (unsigned round = 0; round < bench.rounds; round++) {
+            sorted[round] = rates[(size_t)i * bench.rounds + round];
+            ratios[round] = sorted[round] / rates[round];
+        }
+        qsort(sorted, bench.rounds, sizeof(*sorted), by_size);
+        qsort(ratios, bench.rounds, sizeof(*ratios), by_size);
+        (void)snprintf(name, sizeof(name), "%s%s%s", bench.rows[i].name, i == 0 ? "" : ", ",
+                       i == 0 ? "" : compute_lanes_name(bench.rows[i].lanes));
+        printf("%-28s %10.2f %10.2f %12.3f\n", name, sorted[bench.rounds / 2], sorted[0],
+               ratios[bench.rounds / 2]);
+    }
+}
+
+static void measure(size_t bytes, unsigned times)
+{
+    for (unsigned round = 0; round < bench.rounds; round++) {
+        for (unsigned i = 0; i < bench.rows_count; i++) {
+            bench.rates[(size_t)i * bench.rounds + round] = rate_of(&bench.rows[i], bytes, times);
+        }
+    }
+    printf("%u rounds over %zu KiB, %u times each\n", bench.rounds, bytes >> 10, times);
+    report(bench.rates);
+}
+
+/* Doubles with 20 binary orders of magnitude, of both signs; whole numbers of all 64 bits. */
+static void fill(void)
+{
+    struct rng r;
+    rng_init(&r, 1);
+    rng_fill(&r, bench.wholes, bench.bytes);
+    for (size_t at = 0; at < bench.bytes; at += sizeof(double)) {
+        const double value = (double)(int64_t)rng_next(&r) / (double)(1u << rng_below(&r, 21));
+        memcpy(bench.reals + at, &value, sizeof(value));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : (long)ROUNDS_DEFAULT;
+    const long mib = argc > 2 ? strtol(argv[2], NULL, 10) : (long)MIB_DEFAULT;
+    if (rounds < 1 || rounds > (long)ROUNDS_MAX || mib < 1 || mib > (long)MIB_MAX) {
+        (void)fprintf(stderr, "usage: bench_compute [rounds, 1 to %u [MiB, 1 to %u]]\n", ROUNDS_MAX,
+                      MIB_MAX);
+        return 2;
+    }
+    bench.rounds = (unsigned)rounds;
+    bench.bytes = (size_t)mib << 20;
+    bench.reals = aligned_alloc(4096, bench.bytes);
+    bench.wholes = aligned_alloc(4096, bench.bytes);
+    bench.copy = aligned_alloc(4096, bench.bytes);
+    bench.rates = calloc((size_t)bench.rounds * ROWS_MAX, sizeof(*bench.rates));
+    if (bench.reals == NULL || bench.wholes == NULL || bench.copy == NULL || bench.rates == NULL) {
+        (void)fprintf(stderr, "out of memory\n");
+        return 1;
+    }
+    fill();
+    add_rows();
+    measure(bench.bytes, 1);
+    measure(CACHED_BYTES, CACHED_TIMES);
+    free(bench.reals);
+    free(bench.wholes);
+    free(bench.copy);
+    free(bench.rates);
+    return bench.sink == 0;
+}

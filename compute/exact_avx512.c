@@ -1,0 +1,23 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The kernels under exact sums with AVX-512, eight doubles at a time. Their twin is exact_sum.c.
+ */
+#include "compute/exact_internal.h"
+
+#if COMPUTE_EXACT_HAS_LANES
+
+#include <immintrin.h>
+
+#define LANES 8u
+#define FEATURES "avx512f"
+/* Any function of three bits is one instruction; its number is the column of the truth table. */
+#define OR_XOR(a, b, c) \
+    ((wholes)_mm512_ternarylogic_epi64((__m512i)(a), (__m512i)(b), (__m512i)(c), 0xf6))
+#define PIECES compute_pieces_avx512
+#define HALVES compute_halves_avx512
+#include "compute/exact_lanes_internal.h"
+
+#else
+typedef int compute_exact_avx512_unused;
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The vector kernels under exact sums, of any width. The file that includes this defines
+ *   LANES FEATURES            doubles of a vector; the processor's features
+ *   OR_XOR(a, b, c)           a | (b ^ c), of whole numbers
+ *   PIECES HALVES             names of the two functions
+ *
+ * Why cutting is exact: s = value + M, M = 1.5 * 2^52 * unit, is rounded to a multiple of unit as
+ * long as s stays between 2^52 and 2^53 units, which its exponent field tells. Then s - M is exact,
+ * and so is value - (s - M): it is at most half a unit, and a multiple of the value's least bit or
+ * zero. The whole number of units is the difference of the bits of s and M, so it is summed up
+ * without another operation on doubles (Rump, Ogita, Oishi, 2008, section 3).
+ *
+ * threads: pure functions.
+ */
+#include "compute/exact_internal.h"
+
+#ifdef LANES /* alone, this file defines nothing */
+
+#include <string.h>
+
+#define VECTOR_BYTES (LANES * 8u)
+
+typedef double reals ATTR_VECTOR(VECTOR_BYTES);
+typedef int64_t wholes ATTR_VECTOR(VECTOR_BYTES);
+typedef uint64_t naturals ATTR_VECTOR(VECTOR_BYTES);
+
+/* Two chains, so that additions of one wait less for one another. */
+#define CHAINS (COMPUTE_EXACT_STEP / LANES > 4u ? 4u : COMPUTE_EXACT_STEP / LANES)
+
+ATTR_TARGET(FEATURES) static inline wholes all_lanes(int64_t value)
+{
+    return (wholes){0} + value;
+}
+
+ATTR_TARGET(FEATURES) static inline int64_t sum_of_lanes(wholes v)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < LANES; i++) {
+        sum += (uint64_t)v[i];
+    }
+    return (int64_t)sum;
+}
+
+ATTR_TARGET(FEATURES) static inline uint64_t or_of_lanes(wholes v)
+{
+    uint64_t all = 0;
+    for (unsigned i = 0; i < LANES; i++) {
+        all |= (uint64_t)v[i];
+    }
+    return all;
+}
+
+ATTR_TARGET(FEATURES)
+void PIECES(const uint8_t *at, size_t count, const struct compute_window *w,
+            struct compute_pieces *out)
+{
+    const wholes bits1 = all_lanes(w->bits1);
+    const wholes bits2 = all_lanes(w->bits2);
+    const reals cut1 = (reals)bits1;
+    const reals cut2 = (reals)bits2;
+    naturals sum1[CHAINS];
+    naturals sum2[CHAINS];
+    wholes outside[CHAINS];
+    wholes left[CHAINS];
+    ASSERT(count <= COMPUTE_EXACT_BLOCK && count % (CHAINS * LANES) == 0);
+    for (unsigned c = 0; c < CHAINS; c++) {
+        sum1[c] = sum2[c] = (naturals){0};
+        outside[c] = left[c] = (wholes){0};
+    }
+    for (size_t i = 0; i < count; i += CHAINS * LANES) {
+        for (unsigned c = 0; c < CHAINS; c++) {
+            reals value;
+            memcpy(&value, at + (i + c * LANES) * sizeof(double), sizeof(value));
+            const reals s1 = value + cut1;
+            sum1[c] += (naturals)s1;
+            outside[c] = OR_XOR(outside[c], (wholes)s1, bits1);
+            const reals rest = value - (s1 - cut1);
+            const reals s2 = rest + cut2;
+            sum2[c] += (naturals)s2;
+            left[c] = OR_XOR(left[c], (wholes)rest, (wholes)(s2 - cut2));
+        }
+    }
+    for (unsigned c = 1; c < CHAINS; c++) {
+        sum1[0] += sum1[c];
+        sum2[0] += sum2[c];
+        outside[0] |= outside[c];
+        left[0] |= left[c];
+    }
+    /* count times the bits of M is taken off modulo 2^64; what remains is below 2^63 */
+    out->sum1 = (int64_t)((uint64_t)sum_of_lanes((wholes)sum1[0]) - count * (uint64_t)w->bits1);
+    out->sum2 = (int64_t)((uint64_t)sum_of_lanes((wholes)sum2[0]) - count * (uint64_t)w->bits2);
+    out->outside = or_of_lanes(outside[0]) >> 52 != 0;
+    out->left = or_of_lanes(left[0]) << 1 != 0; /* zeros may differ in sign */
+}
+
+ATTR_TARGET(FEATURES)
+void HALVES(const uint8_t *at, size_t count, bool is_signed, struct compute_halves *out)
+{
+    const uint64_t flip = is_signed ? UINT64_C(1) << 63 : 0;
+    const naturals flips = (naturals){0} + flip;
+    const naturals low_half = (naturals){0} + UINT32_MAX;
+    naturals low[CHAINS];
+    naturals high[CHAINS];
+    size_t i = 0;
+    ASSERT(count <= COMPUTE_HALVES_MAX);
+    for (unsigned c = 0; c < CHAINS; c++) {
+        low[c] = high[c] = (naturals){0};
+    }
+    for (; i + CHAINS * LANES <= count; i += CHAINS * LANES) {
+        for (unsigned c = 0; c < CHAINS; c++) {
+            naturals value;
+            memcpy(&value, at + (i + c * LANES) * sizeof(uint64_t), sizeof(value));
+            low[c] += value & low_half;
+            high[c] += (value ^ flips) >> 32;
+        }
+    }
+    for (unsigned c = 1; c < CHAINS; c++) {
+        low[0] += low[c];
+        high[0] += high[c];
+    }
+    uint64_t low_sum = (uint64_t)sum_of_lanes((wholes)low[0]);
+    uint64_t high_sum = (uint64_t)sum_of_lanes((wholes)high[0]);
+    for (; i < count; i++) {
+        uint64_t value;
+        memcpy(&value, at + i * sizeof(value), sizeof(value));
+        low_sum += value & UINT32_MAX;
+        high_sum += (value ^ flip) >> 32;
+    }
+    /* a flipped sign bit adds 2^31 to each high half */
+    out->low = low_sum;
+    out->high = (int64_t)(high_sum - count * (flip >> 32));
+}
+
+#endif
