@@ -204,7 +204,7 @@ static void rig_identities(struct rig *r)
     }
 }
 
-struct rig *rig_new(unsigned nodes)
+struct rig *rig_make(unsigned nodes)
 {
     struct alloc heap = alloc_heap();
     struct rig *r = alloc_get_zeroed(&heap, 1, sizeof *r);
@@ -232,6 +232,12 @@ struct rig *rig_new(unsigned nodes)
         err = sim_kv_new(&r->nodes[i].seg_kv, 1u << 30, &r->heap);
         ASSERT(err == 0);
     }
+    return r;
+}
+
+struct rig *rig_new(unsigned nodes)
+{
+    struct rig *r = rig_make(nodes);
     for (unsigned i = 1; i <= nodes; i++) {
         rig_start(r, i);
     }

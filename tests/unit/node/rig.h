@@ -78,6 +78,7 @@ struct rig {
 };
 
 struct rig *rig_new(unsigned nodes);
+struct rig *rig_make(unsigned nodes); /* none of them is started yet */
 void rig_free(struct rig *r);
 void rig_start(struct rig *r, unsigned i); /* from 1 */
 void rig_stop(struct rig *r, unsigned i);
