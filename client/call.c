@@ -19,7 +19,9 @@
 
 #define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
 #define CALL_ATTEMPT_MAX_MS 10000u
-#define CALL_DOUBT_MS 250u /* without an answer, other nodes are asked who leads */
+#define CALL_NODE_MS 500u   /* likewise, where every node will do */
+#define CALL_BUDGET_MS 500u /* that a node has to get what a token names, if none is said */
+#define CALL_DOUBT_MS 250u  /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
 #define CALL_PAUSE_MAX_MS 1000u
 #define CALL_HOPS_MAX 3u
@@ -176,6 +178,30 @@ static bool call_may_doubt(const struct hf_call *call)
            spec->prefer == 0 && !spec->stale && !call->writing && call_may_repeat(call);
 }
 
+/* Whether it may leave the node it is at for any other, and nothing is lost by it: it has not been
+ * sent there, or is a read. What lives in one node's session stays there once it was sent. */
+static bool call_may_leave(const struct hf_call *call)
+{
+    const struct hf_call_spec *spec = &call->spec;
+    bool anywhere = spec->route == HF_ANY || spec->route == HF_BY_NODE;
+    bool safe = call->state == HF_CALL_SENT ? spec->class == HF_READ : !call->maybe_done;
+    return anywhere && safe && spec->pin == HF_NOWHERE && !spec->no_retry && !call->writing &&
+           call->client->nodes_count > 1;
+}
+
+/* How long an attempt lasts after so many others: all nodes are tried before one gets more time. */
+static uint64_t call_patience(const struct hf_call *call, unsigned others)
+{
+    const struct hf_call_spec *spec = &call->spec;
+    uint64_t patience = (uint64_t)CALL_ATTEMPT_MS << NUM_MIN(others, 3u);
+    if (call_may_leave(call)) {
+        uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : CALL_BUDGET_MS;
+        patience = CALL_NODE_MS + (spec->causal != NULL ? budget : 0);
+        patience <<= NUM_MIN(others / call->client->nodes_count, 3u);
+    }
+    return NUM_MIN(patience, (uint64_t)CALL_ATTEMPT_MAX_MS);
+}
+
 /* ---- an attempt ----------------------------------------------------------------------------- */
 
 /* returns: whether the call waits, or has ended. */
@@ -261,12 +287,10 @@ static void call_try(struct hf_call *call)
         return;
     }
     uint64_t now = hf_now_ms(c);
-    uint64_t patience = (uint64_t)CALL_ATTEMPT_MS << NUM_MIN(call->attempts, 3u);
-    patience = NUM_MIN(patience, (uint64_t)CALL_ATTEMPT_MAX_MS);
-    call->attempts++;
     call->node = node;
     call->state = HF_CALL_PLACED;
-    call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + patience);
+    call->began_ms = now;
+    call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + call_patience(call, call->attempts++));
     call->doubt_ms = now + CALL_DOUBT_MS;
     call->doubted = false;
     struct hf_conn *conn = hf_conn_of(c, node);
@@ -279,13 +303,23 @@ static void call_try(struct hf_call *call)
     if (conn->open) {
         hf_conn_send(conn, call);
     }
-    if (call->state == HF_CALL_SENT && (!call_may_repeat(call) || call->spec.pin != HF_NOWHERE)) {
-        call->attempt_end_ms = call->deadline_ms;
-    }
     hf_timer_by(c, call->attempt_end_ms);
     if (call_may_doubt(call)) {
         hf_timer_by(c, call->doubt_ms);
     }
+}
+
+void hf_call_sent(struct hf_call *call)
+{
+    bool stays = !call_may_repeat(call) || call->spec.pin != HF_NOWHERE;
+    call->state = HF_CALL_SENT;
+    call->writing = call->spec.body.size > 0;
+    call->began_ms = hf_now_ms(call->client);
+    call->attempt_end_ms = call->began_ms + call_patience(call, call->attempts - 1);
+    if (stays || call->attempt_end_ms > call->deadline_ms) {
+        call->attempt_end_ms = call->deadline_ms;
+    }
+    hf_timer_by(call->client, call->attempt_end_ms);
 }
 
 int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done)
@@ -386,7 +420,8 @@ static void call_go_to_owner(struct hf_call *call, const struct wire_error *e)
         return;
     }
     call->refused[call->node] = true;
-    if (node != HF_NOWHERE && !call->refused[node]) {
+    if (node != HF_NOWHERE && !call->refused[node] && !c->nodes[node].silent &&
+        c->nodes[node].failures == 0) {
         call->home = node;
     }
     if (++call->passed > CALL_HOPS_MAX && call->spec.class == HF_WRITE) {
@@ -536,9 +571,27 @@ static void call_pass_by(struct hf_call *call)
     call_wait(call, 0);
 }
 
+/* The connection is made in the background, or fails there. */
+static void call_pass_unsent(struct hf_call *call)
+{
+    char name[HF_NAME_BYTES];
+    char text[HF_TEXT_BYTES];
+    hf_node_name(call->client, call->node, name);
+    (void)snprintf(text, sizeof(text), "cannot reach '%.200s' yet", name);
+    call->client->nodes[call->node].silent = true;
+    call_note(call, ERR_UNREACHABLE, text);
+    call->avoid = call->node;
+    call_leave_home(call);
+    call_wait(call, 0);
+}
+
 static void call_attempt_over(struct hf_call *call)
 {
     struct hf_conn *conn = call->client->nodes[call->node].conn;
+    if (call->state == HF_CALL_PLACED && call_may_leave(call)) {
+        call_pass_unsent(call);
+        return;
+    }
     if (call->state == HF_CALL_PLACED && conn != NULL && !conn->open) {
         hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
         return;
@@ -569,6 +622,15 @@ void hf_calls_leave_old(struct hf_client *c)
     }
 }
 
+/* A node from which nothing has come since is not chosen while there are others. */
+static void call_hark(const struct hf_call *call, uint64_t now)
+{
+    struct hf_node *n = &call->client->nodes[call->node];
+    if (now >= call->began_ms + CALL_NODE_MS && n->heard_ms < call->began_ms) {
+        n->silent = true;
+    }
+}
+
 /* returns: whether done ran, so that the list may have changed. */
 static bool call_run(struct hf_call *call, uint64_t now)
 {
@@ -580,6 +642,9 @@ static bool call_run(struct hf_call *call, uint64_t now)
     if (now >= call->deadline_ms) {
         call_out_of_time(call);
         return true;
+    }
+    if (call->state == HF_CALL_SENT) {
+        call_hark(call, now);
     }
     if (call->state == HF_CALL_WAITING && now >= call->wake_ms) {
         call->parked = false;
@@ -601,12 +666,16 @@ static uint64_t call_due(const struct hf_call *call, uint64_t now)
     if (call->state != HF_CALL_WAITING && call_may_doubt(call)) {
         at = NUM_MIN(at, call->doubt_ms);
     }
+    if (call->state == HF_CALL_SENT && now < call->began_ms + CALL_NODE_MS) {
+        at = NUM_MIN(at, call->began_ms + CALL_NODE_MS);
+    }
     return NUM_MIN(at, call->deadline_ms);
 }
 
 void hf_calls_run(struct hf_client *c)
 {
     uint64_t now = hf_now_ms(c);
+    hf_conns_run(c);
     struct hf_call *call = c->calls;
     while (call != NULL && !c->closing) {
         bool due = call_due(call, now) <= now;

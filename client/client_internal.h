@@ -44,6 +44,7 @@ struct hf_node {
     bool down;   /* as the others say */
     bool silent; /* a request to it got no answer in time, and nothing has come since */
     struct hf_conn *conn;
+    uint64_t heard_ms;    /* when the last message came */
     uint64_t retry_at_ms; /* not connected to before */
     unsigned failures;
 };
@@ -141,6 +142,7 @@ struct hf_call {
     bool writing;    /* body is in the hands of the loop */
     bool maybe_done; /* an attempt may have been applied */
     uint64_t deadline_ms;
+    uint64_t began_ms; /* of this attempt */
     uint64_t attempt_end_ms;
     uint64_t doubt_ms; /* PLACED, SENT: others are asked who leads */
     bool doubted;      /* they have been */
@@ -173,6 +175,8 @@ void hf_call_drop(struct hf_call *call);
 
 /* From connections. */
 void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message);
+/* It is on its way. */
+void hf_call_sent(struct hf_call *call);
 /* The connection failed. Never calls done: the timer does. */
 void hf_call_lost(struct hf_call *call, int code, const char *text);
 /* The timer of the client. */
@@ -203,6 +207,7 @@ struct hf_conn {
     struct hf_client *client;
     struct hf_conn *next; /* of all of the client, also those that close */
     uint32_t node;
+    uint64_t fails_at_ms; /* if it is not open by then */
     bool open;
     bool closing;
     bool resolving;
@@ -216,6 +221,8 @@ struct hf_conn {
 
 /* returns: the connection of a node, perhaps still connecting; NULL without memory. */
 struct hf_conn *hf_conn_of(struct hf_client *c, uint32_t node);
+/* The timer of the client: connections that are not made in time fail. */
+void hf_conns_run(struct hf_client *c);
 /* Sends the request of a call that is on an open connection. */
 void hf_conn_send(struct hf_conn *conn, struct hf_call *call);
 /* Ends the connection; its calls are told. */

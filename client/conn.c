@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define CONN_READ_BYTES ((size_t)256 << 10)
+#define CONN_MAKE_MS 2000u                 /* doubles with each failure */
 #define CONN_IDLE_BYTES ((size_t)64 << 10) /* kept of the input buffer between messages */
 
 static const struct wire_scan_limits conn_limits = {
@@ -140,6 +141,7 @@ static int conn_message(struct hf_conn *conn, struct bytes message)
     TRY(wire_decode(conn->decoder, message, &root));
     TRY(wire_rpc_of(root, &m));
     conn->client->nodes[conn->node].silent = false;
+    conn->client->nodes[conn->node].heard_ms = hf_now_ms(conn->client);
     if (m.type == WIRE_NOTIFICATION) {
         hf_watch_message(conn, &m);
         return 0;
@@ -304,8 +306,7 @@ void hf_conn_send(struct hf_conn *conn, struct hf_call *call)
         hf_call_lost(call, err, err_text(err));
         return;
     }
-    call->state = HF_CALL_SENT;
-    call->writing = call->spec.body.size > 0;
+    hf_call_sent(call);
     int err = conn_write(conn, w, call->spec.body);
     if (err != 0) {
         hf_conn_fail(conn, ERR_CONNECTION, uv_strerror(err));
@@ -422,9 +423,27 @@ static struct hf_conn *conn_new(struct hf_client *c, uint32_t node)
     }
     conn->tcp.data = conn;
     conn->tcp_made = true;
+    conn->fails_at_ms = hf_now_ms(c) + (CONN_MAKE_MS << NUM_MIN(c->nodes[node].failures, 2u));
+    hf_timer_by(c, conn->fails_at_ms);
     conn->next = c->conns;
     c->conns = conn;
     return conn;
+}
+
+/* Those that fail stay in the list until they are closed. */
+void hf_conns_run(struct hf_client *c)
+{
+    uint64_t now = hf_now_ms(c);
+    for (struct hf_conn *conn = c->conns; conn != NULL && !c->closing; conn = conn->next) {
+        if (conn->open || conn->closing) {
+            continue;
+        }
+        if (now >= conn->fails_at_ms) {
+            hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
+        } else {
+            hf_timer_by(c, conn->fails_at_ms);
+        }
+    }
 }
 
 struct hf_conn *hf_conn_of(struct hf_client *c, uint32_t node)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSION_HOME_MS 2000u /* a node that does not answer so long is left for another */
+#define SESSION_HOME_MS 500u /* a node that does not answer so long is left for another */
 _Static_assert(HF_WINDOW == 64, "the window is the bits of ended");
 
 bool hf_session_take(struct hf_session *s, uint64_t *seq)
@@ -160,7 +160,9 @@ int hf_session_open(struct hf_call *waiting)
         spec.route = HF_ANY;
         spec.pin = waiting->home;
         spec.no_retry = true; /* another node may do */
-        spec.timeout_ms = NUM_MIN(spec.timeout_ms, (uint64_t)SESSION_HOME_MS);
+        /* once all have had their turn, each gets more time */
+        uint64_t home_ms = SESSION_HOME_MS << NUM_MIN(waiting->attempts / c->nodes_count, 3u);
+        spec.timeout_ms = NUM_MIN(spec.timeout_ms, home_ms);
     }
     int err = hf_call_new(c, &spec, &call);
     if (err == 0) {

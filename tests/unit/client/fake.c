@@ -147,6 +147,9 @@ static void fake_serve(struct fake_conn *conn, struct bytes message)
     ASSERT(err == 0);
     err = wire_rpc_of(root, &m);
     ASSERT(err == 0 && m.type == WIRE_REQUEST);
+    if (f->paused[conn->node]) {
+        return;
+    }
     if (wire_rpc_is(&m, WIRE_METHOD_TOPOLOGY)) {
         f->topologies++;
         fake_topology(conn, &m);
@@ -257,7 +260,7 @@ void fake_client(struct fake *f, struct hf_client_options options)
 {
     hf_client_free(f->client);
     options.endpoints = f->endpoints;
-    options.seed = 7;
+    options.seed = options.seed != 0 ? options.seed : 7;
     int err = hf_client_new(&f->loop, &options, &f->client);
     ASSERT(err == 0);
 }

@@ -38,6 +38,7 @@ struct fake {
     struct alloc heap;
     uv_tcp_t listeners[FAKE_NODES_MAX];
     bool listening[FAKE_NODES_MAX];
+    bool paused[FAKE_NODES_MAX]; /* takes everything and answers nothing */
     uint16_t ports[FAKE_NODES_MAX];
     unsigned nodes;
     unsigned leader; /* id that the map names for every group */

@@ -95,6 +95,28 @@ START_TEST(a_lost_write_outside_a_session_is_unknown_and_not_repeated)
 }
 END_TEST
 
+static void silent(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)note(f, conn, m);
+}
+
+/* The leader is told by the map and must be connected to first; it takes the write and then says
+ * nothing for longer than an attempt lasts. */
+START_TEST(a_write_outside_a_session_is_sent_once_also_over_a_new_connection)
+{
+    struct hf_answer a;
+    begin(2, silent);
+    fake.leader = 2;
+    *strchr(fake.endpoints, ',') = '\0';
+    fake_client(&fake, (struct hf_client_options){.plain = true, .timeout_ms = 2300});
+    ck_assert_int_eq(put(&a), ERR_TIMEOUT);
+    ck_assert_uint_eq(seen.count, 1);
+    ck_assert_uint_eq(seen.node[0], 1);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
 static void only_third_leads(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
     (void)note(f, conn, m);
@@ -222,11 +244,6 @@ START_TEST(no_node_is_unreachable_and_certainly_not_done)
     fake_close(&fake);
 }
 END_TEST
-
-static void silent(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
-{
-    (void)note(f, conn, m);
-}
 
 START_TEST(a_write_that_nobody_answers_is_unknown_and_a_read_is_not_done)
 {
@@ -559,6 +576,7 @@ END_TEST
 
 UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_lost_write_outside_a_session_is_unknown_and_not_repeated,
+          a_write_outside_a_session_is_sent_once_also_over_a_new_connection,
           a_hint_is_followed_without_a_pause_and_remembered,
           what_was_not_done_is_repeated_until_it_is,
           a_slot_that_has_moved_is_looked_up_again_and_written_under_a_new_sequence,

@@ -9,7 +9,13 @@
 #include "base/err.h"
 #include "wire/token.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct seen {
     unsigned count;
@@ -198,6 +204,98 @@ START_TEST(an_increment_that_was_not_sent_goes_to_another_node)
 }
 END_TEST
 
+/* Nothing has been sent to them that may have been done: they are not waited for. */
+START_TEST(a_write_finds_the_one_node_that_answers_within_a_second)
+{
+    for (unsigned left = 0; left < 3; left++) {
+        struct hf_answer a;
+        begin(3, writes);
+        fake.paused[(left + 1) % 3] = true;
+        fake.paused[(left + 2) % 3] = true;
+        int code = add_with(&a, &(struct hf_crdt){.timeout_ms = 1900});
+        ck_assert_int_eq(code, 0);
+        ck_assert_uint_eq(seen.count, 1);
+        ck_assert_uint_eq(seen.node[0], left);
+        hf_answer_release(&a);
+        fake_close(&fake);
+    }
+}
+END_TEST
+
+static int read_with(struct hf_answer *a, uint64_t timeout_ms)
+{
+    struct hf_crdt crdt = {.name = hf_text("visits"), .timeout_ms = timeout_ms};
+    hf_crdt_path_init(&crdt.path, HF_CRDT_PN_COUNTER);
+    memset(a, 0, sizeof(*a));
+    ck_assert_int_eq(hf_crdt_read(fake.client, &crdt, a, hf_answer_done), 0);
+    return fake_wait(&fake, a);
+}
+
+static void second_refuses(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    if (seen.count > 1) { /* the first falls silent */
+        fake_say_error(conn, m, ERR_BAD_NAME);
+    }
+}
+
+START_TEST(a_read_goes_on_at_another_node_within_a_second)
+{
+    struct hf_answer a;
+    begin(3, second_refuses);
+    ck_assert_int_eq(read_with(&a, 1900), ERR_BAD_NAME);
+    ck_assert_uint_eq(seen.count, 2);
+    ck_assert_uint_ne(seen.node[0], seen.node[1]);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+/* A port at which connections are neither made nor refused: its queue is full.
+ * queued: sockets that fill it. */
+static uint16_t deaf_port(int *listener, int queued[4])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof(at);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(*listener, (const struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(*listener, 0), 0);
+    ck_assert_int_eq(getsockname(*listener, (struct sockaddr *)&at, &bytes), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        queued[i] = socket(AF_INET, SOCK_STREAM, 0);
+        int flags = fcntl(queued[i], F_GETFL);
+        ck_assert_int_eq(fcntl(queued[i], F_SETFL, flags | O_NONBLOCK), 0);
+        (void)connect(queued[i], (const struct sockaddr *)&at, sizeof(at));
+    }
+    return ntohs(at.sin_port);
+}
+
+START_TEST(a_node_to_which_no_connection_is_made_is_not_waited_for)
+{
+    struct hf_answer a;
+    int listener;
+    int queued[4];
+    char endpoints[sizeof(fake.endpoints)];
+    begin(1, writes);
+    (void)snprintf(endpoints, sizeof(endpoints), "127.0.0.1:%u,%.80s",
+                   (unsigned)deaf_port(&listener, queued), fake.endpoints);
+    memcpy(fake.endpoints, endpoints, sizeof(endpoints));
+    for (uint64_t seed = 1; seed <= 4; seed++) { /* whichever is tried first */
+        fake_client(&fake, (struct hf_client_options){.timeout_ms = 1900, .seed = seed});
+        ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.copies = 1}), 0);
+        hf_answer_release(&a);
+    }
+    ck_assert_uint_eq(seen.count, 4);
+    (void)close(listener);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)close(queued[i]);
+    }
+    fake_close(&fake);
+}
+END_TEST
+
 static void refuses(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
     (void)f;
@@ -369,6 +467,9 @@ UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequ
           an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
           an_increment_that_was_not_sent_goes_to_another_node,
+          a_write_finds_the_one_node_that_answers_within_a_second,
+          a_read_goes_on_at_another_node_within_a_second,
+          a_node_to_which_no_connection_is_made_is_not_waited_for,
           what_one_node_has_no_rights_to_is_asked_of_each_other_once,
           a_write_goes_to_the_owner_that_a_node_names,
           a_token_goes_from_an_answer_to_the_next_request_and_to_the_next_program,
