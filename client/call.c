@@ -196,7 +196,8 @@ static uint64_t call_patience(const struct hf_call *call, unsigned others)
     uint64_t patience = (uint64_t)CALL_ATTEMPT_MS << NUM_MIN(others, 3u);
     if (call_may_leave(call)) {
         uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : CALL_BUDGET_MS;
-        patience = CALL_NODE_MS + (spec->causal != NULL ? budget : 0);
+        bool waits = spec->causal != NULL && call->state == HF_CALL_SENT;
+        patience = CALL_NODE_MS + (waits ? budget : 0);
         patience <<= NUM_MIN(others / call->client->nodes_count, 3u);
     }
     return NUM_MIN(patience, (uint64_t)CALL_ATTEMPT_MAX_MS);
@@ -569,6 +570,9 @@ static void call_pass_by(struct hf_call *call)
     call_note(call, ERR_CONNECTION, text);
     call->avoid = call->node;
     call_wait(call, 0);
+    if (call->spec.route == HF_ANY || call->spec.route == HF_BY_NODE) {
+        hf_nodes_reach(call->client);
+    }
 }
 
 /* The connection is made in the background, or fails there. */
@@ -583,6 +587,17 @@ static void call_pass_unsent(struct hf_call *call)
     call->avoid = call->node;
     call_leave_home(call);
     call_wait(call, 0);
+    hf_nodes_reach(call->client);
+}
+
+void hf_calls_leave_unmade(struct hf_client *c)
+{
+    for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
+        if (call->state == HF_CALL_PLACED && call->attempts > 1 && call_may_leave(call)) {
+            call_leave_home(call);
+            call_wait(call, 0);
+        }
+    }
 }
 
 static void call_attempt_over(struct hf_call *call)

@@ -183,6 +183,8 @@ void hf_call_lost(struct hf_call *call, int code, const char *text);
 void hf_calls_run(struct hf_client *c);
 /* The map is new: calls that have waited long for a leader that is none any more go on. */
 void hf_calls_leave_old(struct hf_client *c);
+/* A connection was made: calls that wait for another one, and not for their first, choose again. */
+void hf_calls_leave_unmade(struct hf_client *c);
 /* The session of a node could not be opened: its calls go elsewhere. */
 void hf_calls_leave_home(struct hf_client *c, uint32_t node, int code, const char *text);
 /* returns: the session that the call's write belongs to. */
@@ -295,6 +297,8 @@ void hf_map_ask(struct hf_client *c);
 void hf_map_ask_but(struct hf_client *c, uint32_t node);
 /* returns: the node for the next attempt, or HF_NOWHERE: none may be tried before *wait_ms. */
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms);
+/* Some node says nothing: connects to a few more, so that there is one to choose. */
+void hf_nodes_reach(struct hf_client *c);
 void hf_leader_set(struct hf_client *c, uint32_t group, uint32_t leader);
 /* What a refusal tells of the leader. returns: whether it names another than `node`. */
 bool hf_leader_hint(struct hf_client *c, uint32_t group, struct wire_node hint, uint32_t node);

@@ -358,6 +358,9 @@ static void conn_connected(uv_connect_t *req, int status)
             hf_conn_send(conn, call);
         }
     }
+    if (!conn->closing) {
+        hf_calls_leave_unmade(c);
+    }
 }
 
 static int conn_connect(struct hf_conn *conn, const struct sockaddr *address)

@@ -11,6 +11,7 @@
 
 #define NODES_MAP_PAUSE_MS 100u
 #define NODES_MAP_TIMEOUT_MS 3000u
+#define NODES_REACH 4u /* connections begun at once */
 
 /* ---- endpoints ------------------------------------------------------------------------------ */
 
@@ -391,4 +392,18 @@ uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_
     call->turn++;
     *wait_ms = soonest == UINT64_MAX ? 10 : soonest - now;
     return best;
+}
+
+void hf_nodes_reach(struct hf_client *c)
+{
+    uint64_t now = hf_now_ms(c);
+    uint32_t from = (uint32_t)rng_below(&c->rng, c->nodes_count);
+    unsigned begun = 0;
+    for (uint32_t i = 0; i < c->nodes_count && begun < NODES_REACH; i++) {
+        uint32_t node = (from + i) % c->nodes_count;
+        if (c->nodes[node].conn == NULL && !c->nodes[node].down && nodes_usable(c, node, now)) {
+            (void)hf_conn_of(c, node);
+            begun++;
+        }
+    }
 }
