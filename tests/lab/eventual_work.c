@@ -165,8 +165,12 @@ static void ev_count(struct ev_client *c, const struct ev_op *op)
         uint64_t gap = op->end_ns - NUM_MIN(c->served_ns, op->end_ns);
         c->gap_ns = NUM_MAX(c->gap_ns, gap);
         c->gap_cut_ns = l->cut ? NUM_MAX(c->gap_cut_ns, gap) : c->gap_cut_ns;
+        c->stall_ns = NUM_MAX(c->stall_ns, op->end_ns - NUM_MIN(c->free_ns, op->end_ns));
         c->served_ns = op->end_ns;
         c->wrote_ns = op->invoke_ns;
+    }
+    if (op->end != EV_FAIL && ev_writes(op)) {
+        c->free_ns = op->end_ns;
     }
     c->refused += op->end == EV_FAIL && ev_writes(op);
     c->unknown += op->end == EV_INFO && ev_writes(op);
@@ -361,6 +365,7 @@ static bool ev_may_run(struct ev_client *c, bool *stop)
     *stop = l->phase == EV_STOP || c->count == EV_OPS_MAX;
     if (runs && c->held) {
         c->served_ns = ev_now_ns();
+        c->free_ns = c->served_ns;
     }
     c->held = !runs;
     (void)pthread_mutex_unlock(&l->lock);
