@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "compute/exact.h"
+#include "compute/range.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,14 @@ static void run_sum_i64(const struct row *row, const uint8_t *data, size_t bytes
     bench.sink += compute_exact_round(&e);
 }
 
+/* The least and the greatest at once: what min and max cost, either one or both. */
+static void run_range(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    const struct compute_range range = compute_range_by(
+        row->lanes, data, bytes / 8, row->of_doubles ? COMPUTE_REAL : COMPUTE_SIGNED);
+    bench.sink += (double)(range.most - range.least);
+}
+
 static void add(const char *name, enum compute_lanes lanes, bool of_doubles,
                 void (*run)(const struct row *row, const uint8_t *data, size_t bytes))
 {
@@ -93,6 +102,12 @@ static void add_rows(void)
     }
     for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
         add("sum of i64", v, false, run_sum_i64);
+    }
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("min and max of f64", v, true, run_range);
+    }
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("min and max of i64", v, false, run_range);
     }
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The vector kernels under exact sums, of any width. The file that includes this defines
+ * The vector kernels under exact sums and ranges, of any width. The file that includes this defines
  *   LANES FEATURES            doubles of a vector; the processor's features
  *   OR_XOR(a, b, c)           a | (b ^ c), of whole numbers
- *   PIECES HALVES             names of the two functions
+ *   LEAST(a, b) MOST(a, b)    lane by lane, of signed whole numbers
+ *   PIECES HALVES RANGE       names of the functions
  *
  * Why cutting is exact: s = value + M, M = 1.5 * 2^52 * unit, is rounded to a multiple of unit as
  * long as s stays between 2^52 and 2^53 units, which its exponent field tells. Then s - M is exact,
@@ -15,6 +16,7 @@
  * threads: pure functions.
  */
 #include "compute/exact_internal.h"
+#include "compute/range_internal.h"
 
 #ifdef LANES /* alone, this file defines nothing */
 
@@ -131,6 +133,39 @@ void HALVES(const uint8_t *at, size_t count, bool is_signed, struct compute_halv
     /* a flipped sign bit adds 2^31 to each high half */
     out->low = low_sum;
     out->high = (int64_t)(high_sum - count * (flip >> 32));
+}
+
+/* Keys as signed numbers: the greatest bit of an unsigned key is flipped. */
+ATTR_TARGET(FEATURES)
+void RANGE(const uint8_t *at, size_t count, enum compute_class of, struct compute_range *out)
+{
+    const wholes real = all_lanes(of == COMPUTE_REAL ? INT64_MAX : 0);
+    const wholes flip = all_lanes(of == COMPUTE_UNSIGNED ? INT64_MIN : 0);
+    wholes least[CHAINS];
+    wholes most[CHAINS];
+    size_t i = 0;
+    for (unsigned c = 0; c < CHAINS; c++) {
+        least[c] = all_lanes(INT64_MAX);
+        most[c] = all_lanes(INT64_MIN);
+    }
+    for (; i + CHAINS * LANES <= count; i += CHAINS * LANES) {
+        for (unsigned c = 0; c < CHAINS; c++) {
+            wholes value;
+            memcpy(&value, at + (i + c * LANES) * sizeof(int64_t), sizeof(value));
+            value ^= ((value >> 63) & real) ^ flip;
+            least[c] = LEAST(least[c], value);
+            most[c] = MOST(most[c], value);
+        }
+    }
+    compute_range_plain(at + i * sizeof(uint64_t), count - i, of, out);
+    for (unsigned c = 0; c < CHAINS; c++) {
+        for (unsigned lane = 0; lane < LANES && i > 0; lane++) {
+            const uint64_t low = (uint64_t)least[c][lane] ^ COMPUTE_KEY_FLIP;
+            const uint64_t high = (uint64_t)most[c][lane] ^ COMPUTE_KEY_FLIP;
+            out->least = low < out->least ? low : out->least;
+            out->most = high > out->most ? high : out->most;
+        }
+    }
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The kernels under exact sums with AVX-512, eight doubles at a time. Their twin is exact_sum.c.
+ * The kernels under exact sums and ranges with AVX-512, eight doubles at a time. Their twins are in
+ * exact_sum.c and range.c.
  */
 #include "compute/exact_internal.h"
 
@@ -14,10 +15,13 @@
 /* Any function of three bits is one instruction; its number is the column of the truth table. */
 #define OR_XOR(a, b, c) \
     ((wholes)_mm512_ternarylogic_epi64((__m512i)(a), (__m512i)(b), (__m512i)(c), 0xf6))
+#define LEAST(a, b) ((wholes)_mm512_min_epi64((__m512i)(a), (__m512i)(b)))
+#define MOST(a, b) ((wholes)_mm512_max_epi64((__m512i)(a), (__m512i)(b)))
 #define PIECES compute_pieces_avx512
 #define HALVES compute_halves_avx512
-#include "compute/exact_lanes_internal.h"
+#define RANGE compute_range_avx512
+#include "compute/lanes_internal.h"
 
 #else
-typedef int compute_exact_avx512_unused;
+typedef int compute_lanes_avx512_unused;
 #endif
