@@ -2,14 +2,15 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The side of oracle.py that is under test: draws values from a seed, and prints them with their
- * exact results, as bits in hexadecimal. A line: kind, the values, |, sum, mean, variance of n, of
- * n - 1, dot of the first half with the second.
+ * exact results, as bits in hexadecimal. A line of sums: kind, the values, |, sum, mean, variance
+ * of n, of n - 1, dot of the first half with the second. A line of reduce: operator, type, bytes of
+ * a record, places of the two numbers, the object's bytes or -, and the result's text or error, by
+ * spans of any size that are merged in any grouping.
  *
- *   compute_oracle SEED LINES
+ *   compute_oracle sums|reduce SEED LINES
  */
 #include "base/num.h"
-#include "compute/exact.h"
-#include "tests/unit/compute/values.h"
+#include "tests/unit/compute/objects.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -75,17 +76,46 @@ static void print_line(struct rng *r, enum values_kind kind)
     printf("\n");
 }
 
+static void print_reduce(struct rng *r)
+{
+    static uint8_t object[OBJECTS_BYTES_MAX];
+    char text[COMPUTE_VALUE_TEXT];
+    struct compute_value result;
+    const struct compute_reduce_spec s = objects_spec(r);
+    const size_t many = rng_chance(r, 1, 10) ? 2000 : 12;
+    const size_t records_max = NUM_MIN(OBJECTS_BYTES_MAX / s.record_bytes, many);
+    const size_t bytes = (size_t)rng_below(r, records_max + 1) * s.record_bytes;
+    objects_fill(r, &s, object, bytes);
+    printf("%s %s %u %u %u ", compute_op_name(s.op), compute_type_name(s.type), s.record_bytes,
+           s.field, s.other);
+    for (size_t i = 0; i < bytes; i++) {
+        printf("%02x", object[i]);
+    }
+    struct compute_reduce *state = objects_merged(r, &s, object, 0, bytes);
+    const int err = compute_reduce_finish(state, &result);
+    compute_reduce_free(state);
+    if (err == 0) {
+        (void)compute_value_text(&result, text);
+    }
+    printf("%s %s\n", bytes == 0 ? "-" : "", err == 0 ? text : err_name(err));
+}
+
 int main(int argc, char **argv)
 {
     struct rng r;
-    if (argc != 3) {
-        (void)fprintf(stderr, "usage: compute_oracle SEED LINES\n");
+    if (argc != 4) {
+        (void)fprintf(stderr, "usage: compute_oracle sums|reduce SEED LINES\n");
         return 2;
     }
-    rng_init(&r, strtoull(argv[1], NULL, 0));
-    const unsigned long lines = strtoul(argv[2], NULL, 0);
+    const bool of_reduce = strcmp(argv[1], "reduce") == 0;
+    rng_init(&r, strtoull(argv[2], NULL, 0));
+    const unsigned long lines = strtoul(argv[3], NULL, 0);
     for (unsigned long i = 0; i < lines; i++) {
-        print_line(&r, (enum values_kind)(i % VALUES_KINDS));
+        if (of_reduce) {
+            print_reduce(&r);
+        } else {
+            print_line(&r, (enum values_kind)(i % VALUES_KINDS));
+        }
     }
     return 0;
 }

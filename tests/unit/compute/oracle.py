@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The Holdfast authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Holds exact sums, means, variances and dots against Python: math.fsum, and whole numbers of any
-# size, whose quotient Python rounds correctly (as fractions.Fraction does). Exit 1 on a difference.
+# Holds exact sums and operators against Python: math.fsum, and whole numbers of any size, whose
+# quotient Python rounds correctly (as fractions.Fraction does). Exit 1 on a difference.
 #
 #   oracle.py COMPUTE_ORACLE [SEED [LINES]]      HOLDFAST_SEED=N: another seed
 import math
@@ -90,24 +90,106 @@ def expected(values):
     ]
 
 
+CODES = {"i8": "b", "u8": "B", "i16": "h", "u16": "H", "i32": "i", "u32": "I", "i64": "q", "u64": "Q", "f32": "f", "f64": "d"}
+
+
+def text_of(value):
+    """The shortest of %.1g to %.17g that reads back, of equally long ones the first."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "nan"
+    texts = ("%.*g" % (digits, value) for digits in range(1, 18))
+    return min((t for t in texts if bits_of(float(t)) == bits_of(value)), key=len)
+
+
+def order(value):
+    return (value, math.copysign(1, value))
+
+
+def place(values, most):
+    for i, value in enumerate(values):
+        if math.isnan(value):
+            return i
+    best = (max if most else min)(values, key=order)
+    return next(i for i, v in enumerate(values) if order(v) == order(best))
+
+
+def moments(op, values, real):
+    """mean, var and varp, exact until the last step."""
+    n = len(values)
+    divisor = n - 1 if op == "var" else n
+    if real and op == "mean":
+        return sum_of(values, lambda: map(whole, values), UNIT, n)
+    if real:
+        return variance(values, divisor)
+    if op == "mean":
+        return quotient(sum(values), n)
+    return quotient(n * sum(v * v for v in values) - sum(values) ** 2, n * divisor)
+
+
+def total_of(op, values, others, real):
+    """sum and dot."""
+    if real and not values:
+        return 0.0
+    if real and op == "sum":
+        return sum_of(values, lambda: map(whole, values), UNIT, 1)
+    if real:
+        exact = lambda: (whole(x) * whole(y) for x, y in zip(values, others))
+        return sum_of(products(values, others), exact, UNIT * UNIT, 1)
+    total = sum(values) if op == "sum" else sum(x * y for x, y in zip(values, others))
+    return total if -(1 << 127) <= total < 1 << 127 else "OVERFLOW"
+
+
+def reduced(op, code, record, field, other, data):
+    starts = range(0, len(data), record)
+    values = [struct.unpack_from("<" + code, data, at + field)[0] for at in starts]
+    others = [struct.unpack_from("<" + code, data, at + other)[0] for at in starts]
+    if op == "count":
+        return len(values)
+    if op in ("sum", "dot"):
+        return total_of(op, values, others, code in "fd")
+    if len(values) < (2 if op == "var" else 1):
+        return "NOT_FOUND"
+    if op in ("mean", "var", "varp"):
+        return moments(op, values, code in "fd")
+    at = place(values, op.endswith("max"))
+    return at if op.startswith("arg") else values[at]
+
+
+def check_reduce(line):
+    op, kind, record, field, other, data, got = line.split()
+    data = b"" if data == "-" else bytes.fromhex(data)
+    want = reduced(op, CODES[kind], int(record), int(field), int(other), data)
+    want = want if isinstance(want, str) else text_of(want)
+    return [] if got == want else [f"{op} is {got}, not {want}"]
+
+
+def check_sums(line):
+    names = ["sum", "mean", "varp", "var", "dot"]
+    _, *rest = line.split()
+    bar = rest.index("|")
+    values = [double_of(text) for text in rest[:bar]]
+    results = zip(names, rest[bar + 1 :], map(bits_of, expected(values)), strict=True)
+    return [f"{name} is {got}, not {want}" for name, got, want in results if got != want]
+
+
 def main():
     seed = os.environ.get("HOLDFAST_SEED", sys.argv[2] if len(sys.argv) > 2 else "1")
     lines = sys.argv[3] if len(sys.argv) > 3 else "1000"
     print(f"oracle: seed={seed}")
-    said = subprocess.run([sys.argv[1], seed, lines], capture_output=True, text=True, check=True)
-    names = ["sum", "mean", "varp", "var", "dot"]
-    seen, bad = 0, 0
-    for number, line in enumerate(said.stdout.splitlines()):
-        kind, *rest = line.split()
-        bar = rest.index("|")
-        values = [double_of(text) for text in rest[:bar]]
-        for name, got, want in zip(names, rest[bar + 1 :], map(bits_of, expected(values))):
-            if got != want:
+    bad = 0
+    for part, check in (("sums", check_sums), ("reduce", check_reduce)):
+        command = [sys.argv[1], part, seed, lines]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+        checked = said.stdout.splitlines()
+        for line in checked:
+            for difference in check(line):
                 bad += 1
-                print(f"line {number}, kind {kind}: {name} is {got}, not {want}, of {rest[:bar]}")
-        seen += 1
-    print(f"oracle: {seen} lines, {bad} differences")
-    return bad != 0 or seen != int(lines)
+                print(f"{part}: {difference}: {line}")
+        print(f"{part}: {len(checked)} lines, {bad} differences so far")
+        bad += len(checked) != int(lines)
+    return bad != 0
 
 
 sys.exit(main())

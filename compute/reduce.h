@@ -1,0 +1,111 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Reduce operators over raw arrays: records of a fixed size that lie without gaps from the first
+ * byte of an object on, with a little-endian number at a fixed place in each. A state covers a span
+ * of the object's bytes, which may begin and end inside records: the pieces of these are kept, and
+ * joined when the states of spans that touch are merged. The state of a span is the same bytes
+ * whatever it was put together from, so a repeated or moved task can be held against the first.
+ *
+ *   struct compute_reduce_spec spec = {.op = COMPUTE_OP_SUM, .type = COMPUTE_F64, .record_bytes =
+ * 8}; compute_reduce_new(&r, &heap, &spec, cell_offset, &why); compute_reduce_update(r, bytes); the
+ * bytes that follow, in pieces of any size compute_reduce_merge(r, next);                next
+ * begins where r ends compute_reduce_finish(r, &value);             r covers the object from 0 to
+ * its end compute_reduce_free(r);
+ *
+ * Results:
+ *   count         records
+ *   sum, dot      whole numbers of 128 bits, or ERR_OVERFLOW; of floats the exact value rounded to
+ *                 the nearest double; of nothing 0
+ *   min, max      -0 is below +0; NaN if there is one
+ *   argmin argmax number of the record, from 0, the first of equals; of a NaN, if there is one
+ *   mean          the exact mean rounded to the nearest double
+ *   var, varp     the exact variance, over n - 1 and over n, rounded to the nearest double
+ * min, max, argmin, argmax, mean and varp of nothing, and var of one record, are ERR_NOT_FOUND.
+ *
+ * Limits: records of up to COMPUTE_RECORD_MAX bytes; objects of less than 2^63 bytes. Nothing is
+ * allocated after compute_reduce_new and compute_reduce_decode.
+ *
+ * threads: one owner of a state at a time.
+ */
+#ifndef HOLDFAST_COMPUTE_REDUCE_H
+#define HOLDFAST_COMPUTE_REDUCE_H
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "compute/value.h"
+
+#define COMPUTE_RECORD_MAX 65536u
+#define COMPUTE_REDUCE_FORMAT 1u
+
+/* The numbers are part of encodings and never change. */
+enum compute_op {
+    COMPUTE_OP_COUNT,
+    COMPUTE_OP_SUM,
+    COMPUTE_OP_MIN,
+    COMPUTE_OP_MAX,
+    COMPUTE_OP_MEAN,
+    COMPUTE_OP_VAR,
+    COMPUTE_OP_VARP,
+    COMPUTE_OP_DOT,
+    COMPUTE_OP_ARGMIN,
+    COMPUTE_OP_ARGMAX,
+    COMPUTE_OPS,
+};
+
+enum compute_type {
+    COMPUTE_I8,
+    COMPUTE_U8,
+    COMPUTE_I16,
+    COMPUTE_U16,
+    COMPUTE_I32,
+    COMPUTE_U32,
+    COMPUTE_I64,
+    COMPUTE_U64,
+    COMPUTE_F32,
+    COMPUTE_F64,
+    COMPUTE_TYPES,
+};
+
+struct compute_reduce_spec {
+    enum compute_op op;
+    enum compute_type type;
+    uint32_t record_bytes;
+    uint32_t field; /* first byte of the number in a record */
+    uint32_t other; /* of the second factor; 0 but for dot */
+};
+
+struct compute_reduce;
+
+/* returns: "count", "sum" and so on; "i8" and so on. Static. */
+const char *compute_op_name(enum compute_op op);
+const char *compute_type_name(enum compute_type type);
+/* returns: bytes of a number. */
+unsigned compute_type_bytes(enum compute_type type);
+
+/* The state of an empty span at offset `from` of the object.
+ * returns: 0, ERR_INVALID (spec), ERR_RANGE (from), ERR_NO_MEMORY. */
+int compute_reduce_new(struct compute_reduce **out, const struct alloc *alloc,
+                       const struct compute_reduce_spec *spec, uint64_t from, struct err_info *why);
+void compute_reduce_free(struct compute_reduce *r);
+
+/* Takes in the bytes that follow. returns: 0, or ERR_RANGE (beyond 2^63) and nothing is taken. */
+int compute_reduce_update(struct compute_reduce *r, struct bytes data);
+/* Takes in the span of `next`, which stays as it is.
+ * returns: 0, or ERR_INVALID: another operator, or it does not begin where `into` ends. */
+int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduce *next);
+
+/* The result for an object that is just the span.
+ * returns: 0; ERR_RANGE (the span does not begin at 0 or ends inside a record); ERR_OVERFLOW;
+ * ERR_NOT_FOUND (too few records); ERR_CORRUPT (decoded from what no records give). */
+int compute_reduce_finish(const struct compute_reduce *r, struct compute_value *out);
+
+/* Appends the canonical encoding of the state (docs/formats.md).
+ * returns: 0, what buf_append returns, or ERR_OVERFLOW: no records give such a state. */
+int compute_reduce_encode(const struct compute_reduce *r, struct buf *into);
+/* A state from all of its encoding.
+ * returns: 0; ERR_LEVEL (a later format); ERR_PROTOCOL (not an encoding); ERR_NO_MEMORY. */
+int compute_reduce_decode(struct compute_reduce **out, const struct alloc *alloc,
+                          struct bytes encoded);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Operators over spans: bytes that do not depend on the split, records that straddle spans, what
+ * has no result, and encodings that are refused. Results against an independent oracle: oracle.py.
+ */
+#include "tests/unit/compute/objects.h"
+#include "tests/unit/unit.h"
+
+#include <math.h>
+
+static uint8_t object[OBJECTS_BYTES_MAX];
+
+static void encode(const struct compute_reduce *r, struct buf *into)
+{
+    const struct alloc heap = alloc_heap();
+    buf_init(into, &heap, 1u << 20);
+    ck_assert_int_eq(compute_reduce_encode(r, into), 0);
+}
+
+static struct compute_reduce *of_object(const struct compute_reduce_spec *s, const void *data,
+                                        size_t bytes)
+{
+    struct compute_reduce *r = objects_new(s, 0);
+    ck_assert_int_eq(compute_reduce_update(r, bytes_of(data, bytes)), 0);
+    return r;
+}
+
+static int finish(const struct compute_reduce_spec *s, const void *data, size_t bytes,
+                  struct compute_value *out)
+{
+    struct compute_reduce *r = of_object(s, data, bytes);
+    const int err = compute_reduce_finish(r, out);
+    compute_reduce_free(r);
+    return err;
+}
+
+static const char *text(enum compute_op op, enum compute_type type, const void *data, size_t bytes)
+{
+    static char said[COMPUTE_VALUE_TEXT];
+    const struct compute_reduce_spec s = {
+        .op = op, .type = type, .record_bytes = compute_type_bytes(type)};
+    struct compute_value v;
+    const int err = finish(&s, data, bytes, &v);
+    if (err != 0) {
+        return err_name(err);
+    }
+    (void)compute_value_text(&v, said);
+    return said;
+}
+
+START_TEST(the_state_of_a_span_is_the_same_however_it_was_put_together)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("the_state_of_a_span_is_the_same_however_it_was_put_together", 1));
+    for (unsigned round = 0; round < 3000; round++) {
+        const struct compute_reduce_spec s = objects_spec(&r);
+        const size_t bytes =
+            (size_t)rng_below(&r, rng_chance(&r, 1, 20) ? OBJECTS_BYTES_MAX : 4 * s.record_bytes);
+        const size_t from = rng_chance(&r, 1, 2) ? 0 : (size_t)rng_between(&r, 0, bytes);
+        objects_fill(&r, &s, object, bytes);
+        struct compute_reduce *whole = objects_new(&s, from);
+        struct compute_reduce *merged = objects_merged(&r, &s, object, from, bytes);
+        ck_assert_int_eq(compute_reduce_update(whole, bytes_of(object + from, bytes - from)), 0);
+        struct buf x;
+        struct buf y;
+        encode(whole, &x);
+        encode(merged, &y);
+        ck_assert_uint_eq(x.size, y.size);
+        ck_assert_mem_eq(x.data, y.data, x.size);
+        objects_recode(&whole);
+        buf_clear(&y);
+        ck_assert_int_eq(compute_reduce_encode(whole, &y), 0);
+        ck_assert(bytes_equal(buf_view(&x), buf_view(&y)));
+        buf_release(&x);
+        buf_release(&y);
+        compute_reduce_free(whole);
+        compute_reduce_free(merged);
+    }
+}
+END_TEST
+
+START_TEST(small_arrays_have_the_results_of_arithmetic)
+{
+    static const int32_t whole[] = {3, -1, 4, 1, -5};
+    static const double real[] = {0.1, 0.2, 0.3};
+    static const int8_t narrow[] = {-128, 127, 0};
+    ck_assert_str_eq(text(COMPUTE_OP_COUNT, COMPUTE_I32, whole, sizeof(whole)), "5");
+    ck_assert_str_eq(text(COMPUTE_OP_SUM, COMPUTE_I32, whole, sizeof(whole)), "2");
+    ck_assert_str_eq(text(COMPUTE_OP_MIN, COMPUTE_I32, whole, sizeof(whole)), "-5");
+    ck_assert_str_eq(text(COMPUTE_OP_MAX, COMPUTE_I32, whole, sizeof(whole)), "4");
+    ck_assert_str_eq(text(COMPUTE_OP_MEAN, COMPUTE_I32, whole, sizeof(whole)), "0.4");
+    ck_assert_str_eq(text(COMPUTE_OP_VAR, COMPUTE_I32, whole, sizeof(whole)), "12.8");
+    ck_assert_str_eq(text(COMPUTE_OP_VARP, COMPUTE_I32, whole, sizeof(whole)), "10.24");
+    ck_assert_str_eq(text(COMPUTE_OP_DOT, COMPUTE_I32, whole, sizeof(whole)), "52");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMIN, COMPUTE_I32, whole, sizeof(whole)), "4");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMAX, COMPUTE_I32, whole, sizeof(whole)), "2");
+    ck_assert_str_eq(text(COMPUTE_OP_SUM, COMPUTE_F64, real, sizeof(real)), "0.6");
+    ck_assert_str_eq(text(COMPUTE_OP_MEAN, COMPUTE_F64, real, sizeof(real)), "0.2");
+    ck_assert_str_eq(text(COMPUTE_OP_MIN, COMPUTE_I8, narrow, sizeof(narrow)), "-128");
+    ck_assert_str_eq(text(COMPUTE_OP_MAX, COMPUTE_U8, narrow, sizeof(narrow)), "128");
+}
+END_TEST
+
+START_TEST(the_first_of_equal_records_has_the_place)
+{
+    static const uint16_t whole[] = {7, 2, 9, 2, 9};
+    static const double real[] = {1, NAN, 0, -NAN, 5};
+    static const double zeros[] = {0.0, -0.0, 0.0, -0.0};
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMIN, COMPUTE_U16, whole, sizeof(whole)), "1");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMAX, COMPUTE_U16, whole, sizeof(whole)), "2");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMIN, COMPUTE_F64, real, sizeof(real)), "1");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMAX, COMPUTE_F64, real, sizeof(real)), "1");
+    ck_assert_str_eq(text(COMPUTE_OP_MIN, COMPUTE_F64, real, sizeof(real)), "nan");
+    ck_assert_str_eq(text(COMPUTE_OP_MAX, COMPUTE_F64, real, sizeof(real)), "nan");
+    ck_assert_str_eq(text(COMPUTE_OP_ARGMIN, COMPUTE_F64, zeros, sizeof(zeros)), "1");
+    ck_assert_str_eq(text(COMPUTE_OP_MIN, COMPUTE_F64, zeros, sizeof(zeros)), "-0");
+    ck_assert_str_eq(text(COMPUTE_OP_MAX, COMPUTE_F64, zeros, sizeof(zeros)), "0");
+}
+END_TEST
+
+START_TEST(what_has_no_result_is_not_found)
+{
+    static const double one[] = {3};
+    for (enum compute_op op = COMPUTE_OP_COUNT; op < COMPUTE_OPS; op++) {
+        const bool has_one = op == COMPUTE_OP_COUNT || op == COMPUTE_OP_SUM || op == COMPUTE_OP_DOT;
+        ck_assert_str_eq(text(op, COMPUTE_F64, one, 0), has_one ? "0" : "NOT_FOUND");
+    }
+    ck_assert_str_eq(text(COMPUTE_OP_VAR, COMPUTE_F64, one, sizeof(one)), "NOT_FOUND");
+    ck_assert_str_eq(text(COMPUTE_OP_VARP, COMPUTE_F64, one, sizeof(one)), "0");
+}
+END_TEST
+
+START_TEST(a_whole_number_beyond_128_bits_is_an_overflow)
+{
+    static const uint64_t whole[] = {UINT64_MAX, UINT64_MAX};
+    ck_assert_str_eq(text(COMPUTE_OP_DOT, COMPUTE_U64, whole, sizeof(whole)), "OVERFLOW");
+    ck_assert_str_eq(text(COMPUTE_OP_SUM, COMPUTE_U64, whole, sizeof(whole)),
+                     "36893488147419103230");
+}
+END_TEST
+
+START_TEST(a_span_that_is_not_all_records_of_an_object_has_no_result)
+{
+    const struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_COUNT, .type = COMPUTE_U8, .record_bytes = 4};
+    struct compute_value v;
+    ck_assert_int_eq(finish(&s, "123456789", 9, &v), ERR_RANGE);
+    ck_assert_int_eq(finish(&s, "12345678", 8, &v), 0);
+    ck_assert_uint_eq(v.whole.low, 2);
+    struct compute_reduce *r = objects_new(&s, 4);
+    ck_assert_int_eq(compute_reduce_finish(r, &v), ERR_RANGE);
+    compute_reduce_free(r);
+}
+END_TEST
+
+START_TEST(only_spans_that_touch_and_agree_are_merged)
+{
+    struct compute_reduce_spec s = {.op = COMPUTE_OP_SUM, .type = COMPUTE_U8, .record_bytes = 2};
+    struct compute_reduce *first = of_object(&s, "abc", 3);
+    struct compute_reduce *apart = objects_new(&s, 4);
+    s.field = 1;
+    struct compute_reduce *other = objects_new(&s, 3);
+    ck_assert_int_eq(compute_reduce_merge(first, apart), ERR_INVALID);
+    ck_assert_int_eq(compute_reduce_merge(first, other), ERR_INVALID);
+    compute_reduce_free(first);
+    compute_reduce_free(apart);
+    compute_reduce_free(other);
+}
+END_TEST
+
+START_TEST(nonsense_specifications_and_offsets_are_refused)
+{
+    static const struct compute_reduce_spec cases[] = {
+        {COMPUTE_OPS, COMPUTE_U8, 1, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_TYPES, 8, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_F64, 7, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_F64, 9, 2, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, UINT32_MAX, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, COMPUTE_RECORD_MAX + 1, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 1},
+        {COMPUTE_OP_DOT, COMPUTE_U8, 4, 0, 4},
+    };
+    const struct alloc heap = alloc_heap();
+    struct compute_reduce *r = NULL;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_int_eq(compute_reduce_new(&r, &heap, &cases[i], 0, NULL), ERR_INVALID);
+    }
+    const struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_COUNT, .type = COMPUTE_U8, .record_bytes = 1};
+    ck_assert_int_eq(compute_reduce_new(&r, &heap, &s, UINT64_MAX, NULL), ERR_RANGE);
+    r = objects_new(&s, (uint64_t)INT64_MAX - COMPUTE_RECORD_MAX);
+    ck_assert_int_eq(compute_reduce_update(r, bytes_of("a", 1)), ERR_RANGE);
+    compute_reduce_free(r);
+}
+END_TEST
+
+START_TEST(a_failed_allocation_leaves_nothing_behind)
+{
+    struct alloc_budget budget;
+    const struct alloc limited = alloc_budget_init(&budget, alloc_heap(), UINT64_MAX);
+    const struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_MAX, .type = COMPUTE_F32, .record_bytes = 12};
+    struct compute_reduce *r = NULL;
+    struct buf bytes;
+    budget.fail_at = 1;
+    ck_assert_int_eq(compute_reduce_new(&r, &limited, &s, 0, NULL), ERR_NO_MEMORY);
+    r = objects_new(&s, 5);
+    encode(r, &bytes);
+    compute_reduce_free(r);
+    budget.requests = 0;
+    ck_assert_int_eq(compute_reduce_decode(&r, &limited, buf_view(&bytes)), ERR_NO_MEMORY);
+    ck_assert_uint_eq(budget.used_bytes, 0);
+    buf_release(&bytes);
+}
+END_TEST
+
+/* What is accepted must be the one encoding of what it says. */
+static bool accepts(struct bytes encoded)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_reduce *r = NULL;
+    struct compute_value v;
+    struct buf again;
+    const int err = compute_reduce_decode(&r, &heap, encoded);
+    if (err != 0) {
+        ck_assert(err == ERR_PROTOCOL || err == ERR_LEVEL);
+        return false;
+    }
+    encode(r, &again);
+    ck_assert(bytes_equal(buf_view(&again), encoded));
+    (void)compute_reduce_finish(r, &v);
+    buf_release(&again);
+    compute_reduce_free(r);
+    return true;
+}
+
+START_TEST(damaged_encodings_are_refused_or_canonical)
+{
+    struct rng r;
+    unsigned refused = 0;
+    rng_init(&r, unit_seed("damaged_encodings_are_refused_or_canonical", 1));
+    for (unsigned round = 0; round < 2000; round++) {
+        const struct compute_reduce_spec s = objects_spec(&r);
+        const size_t bytes = (size_t)rng_below(&r, 300);
+        const size_t from = (size_t)rng_between(&r, 0, bytes);
+        struct buf encoded;
+        objects_fill(&r, &s, object, bytes);
+        struct compute_reduce *state = objects_span(&r, &s, object, from, bytes);
+        encode(state, &encoded);
+        compute_reduce_free(state);
+        ck_assert(accepts(buf_view(&encoded)));
+        ck_assert(!accepts(bytes_of(encoded.data, (size_t)rng_below(&r, encoded.size))));
+        encoded.data[rng_below(&r, encoded.size)] ^= (uint8_t)(1u << rng_below(&r, 8));
+        refused += !accepts(buf_view(&encoded));
+        buf_release(&encoded);
+    }
+    ck_assert_uint_gt(refused, 500);
+}
+END_TEST
+
+START_TEST(a_later_format_is_told_apart_from_nonsense)
+{
+    const struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_SUM, .type = COMPUTE_F32, .record_bytes = 12};
+    const struct alloc heap = alloc_heap();
+    struct compute_reduce *r = objects_new(&s, 5);
+    struct buf encoded;
+    encode(r, &encoded);
+    compute_reduce_free(r);
+    encoded.data[0] = COMPUTE_REDUCE_FORMAT + 1;
+    ck_assert_int_eq(compute_reduce_decode(&r, &heap, buf_view(&encoded)), ERR_LEVEL);
+    encoded.data[0] = 0;
+    ck_assert_int_eq(compute_reduce_decode(&r, &heap, buf_view(&encoded)), ERR_PROTOCOL);
+    buf_release(&encoded);
+}
+END_TEST
+
+UNIT_MAIN("compute_reduce", the_state_of_a_span_is_the_same_however_it_was_put_together,
+          small_arrays_have_the_results_of_arithmetic, the_first_of_equal_records_has_the_place,
+          what_has_no_result_is_not_found, a_whole_number_beyond_128_bits_is_an_overflow,
+          a_span_that_is_not_all_records_of_an_object_has_no_result,
+          only_spans_that_touch_and_agree_are_merged,
+          nonsense_specifications_and_offsets_are_refused,
+          a_failed_allocation_leaves_nothing_behind, damaged_encodings_are_refused_or_canonical,
+          a_later_format_is_told_apart_from_nonsense)
