@@ -52,6 +52,7 @@
  *              SET takes the later of its time and the observed winner's + 1, and replaces the
  *              observed winner and what is out of sight after it. In sight are losers whose time is
  *              less than 24 h before the winner's, the newest 16 of them: a function of the state.
+ *              A node's own oldest losers go first where its values are more than node_bytes_max.
  *              A write that lost unseen thus stays to be seen for a day of writing.
  *   MV         SET value replaces all observed values; values set at the same time are all kept.
  *   EW_FLAG    ENABLE, DISABLE; of concurrent ones ENABLE wins. Unset: disabled.
@@ -129,6 +130,7 @@ struct crdt_limits {
     uint32_t name_bytes_max;     /* of a map's field */
     uint32_t element_bytes_max;  /* of a set */
     uint32_t value_bytes_max;    /* of a register */
+    uint64_t node_bytes_max;     /* of an LWW register: values of one node, losers and all */
     uint64_t elements_max;       /* entries of one state: elements, fields, values */
     uint64_t context_ranges_max; /* of one state: actors and gaps */
     uint64_t encoded_bytes_max;  /* what the decoder looks at */

@@ -13,6 +13,7 @@ struct crdt_limits crdt_limits_default(void)
         .name_bytes_max = 256,
         .element_bytes_max = 4096,
         .value_bytes_max = 1u << 20,
+        .node_bytes_max = UINT64_MAX,
         .elements_max = 1u << 20,
         .context_ranges_max = 4096,
         .encoded_bytes_max = 256u << 20,

@@ -8,6 +8,8 @@
 #include "base/num.h"
 #include "crdt/crdt_internal.h"
 
+#define CRDT_LWW_ENTRY_BYTES 34u /* that an entry takes beside its value, at most */
+
 static struct crdt_sibling crdt_lww_read(const struct crdt_entry *e)
 {
     struct bytes_reader r = bytes_reader_of(crdt_entry_payload(e));
@@ -84,17 +86,37 @@ size_t crdt_lww_siblings(const struct crdt_record *r, struct crdt_sibling *out, 
     return count;
 }
 
+/* top: in falling order. returns: the first of the losers by this node that have no room beside the
+ * value that is set, nor have those after it; count: all have. */
+static size_t crdt_lww_room(const struct crdt_making *m, const struct crdt_sibling *top,
+                            size_t count)
+{
+    uint64_t bytes = CRDT_LWW_ENTRY_BYTES + m->op->value.size;
+    for (size_t i = 1; i < count; i++) {
+        if (top[i].dot.actor.node == m->op->dot.actor.node) {
+            bytes += CRDT_LWW_ENTRY_BYTES + top[i].value.size;
+            if (bytes > m->limits->node_bytes_max) {
+                return i;
+            }
+        }
+    }
+    return count;
+}
+
 /* Replaces the winner and what will be out of sight of a value of that time: older than a day, or
- * not among the newest losers. */
+ * not among the newest losers, or more of this node than it may keep. */
 static int crdt_lww_replace(struct crdt_making *m, const struct crdt_record *r, uint64_t time_us,
                             const struct crdt_sibling *top, size_t count)
 {
     const struct crdt_entry *e = r == NULL ? NULL : crdt_entry_first(r);
+    size_t room = crdt_lww_room(m, top, count);
     for (; e != NULL; e = crdt_entry_next(e)) {
         struct crdt_sibling one = crdt_lww_read(e);
         bool newest =
             count <= CRDT_LOSERS_MAX || crdt_lww_compare(&one, &top[CRDT_LOSERS_MAX]) >= 0;
-        bool kept = newest && crdt_lww_compare(&one, &top[0]) != 0 &&
+        bool fits = room == count || one.dot.actor.node != m->op->dot.actor.node ||
+                    crdt_lww_compare(&one, &top[room]) > 0;
+        bool kept = newest && fits && crdt_lww_compare(&one, &top[0]) != 0 &&
                     crdt_lww_in_sight(time_us, one.time_us);
         if (!kept) {
             TRY(crdt_making_replace(m, e));

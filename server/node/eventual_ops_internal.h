@@ -20,11 +20,15 @@
 #define NODE_EV_NAMES_BYTES_MAX (7u << 19)
 /* A body of fragments so short cannot name more: each record has at most ten names. */
 #define NODE_EV_JOIN_SMALL_BYTES (256u << 10)
-/* A register's value, and a record that an operation may still add to without replacing anything:
- * what several nodes had room for at the same time must fit a fragment. */
+/* A register's value, and a record that an operation may still add to without replacing anything.
+ */
 #define NODE_EV_VALUE_BYTES_MAX (32u << 10)
 #define NODE_EV_RECORD_BYTES_MAX (256u << 10)
+/* What all nodes may come to have in one record by writing apart, each its share: with removals and
+ * contexts it must fit a fragment, or who was away could never be told of it. */
+#define NODE_EV_SHARES_BYTES_MAX (704u << 10)
 #define NODE_EV_DOT_BYTES 20u       /* of a removal */
+#define NODE_EV_ENTRY_BYTES 24u     /* of an entry, beside its payload */
 #define NODE_EV_RECORD_BYTES_MIN 9u /* of an EV_RECORD: no entries, no removals */
 /* How far ahead of this node's clock another's may be and still push this node's times forward. */
 #define NODE_EV_DRIFT_US (24u * 3600u * UINT64_C(1000000))
@@ -36,6 +40,7 @@ struct node_ev_store {
     const struct alloc *alloc;
     uint32_t self;
     uint64_t log_time_us;
+    uint64_t share_bytes; /* node_ev_share of the cluster */
     /* value: a view valid until the next call. returns: 0 or ERR_NOT_FOUND. */
     int (*get)(void *ctx, struct bytes name, struct bytes *value);
     int (*put)(void *ctx, struct bytes name, struct bytes value); /* 0 or ERR_NO_MEMORY */
@@ -159,6 +164,9 @@ int node_ev_drop_scope(struct bytes body, struct node_ev_scope *s);
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
 
 /* ---- operations (eventual_update.c, eventual_join.c) ---------------------------------------- */
+
+/* returns: how many bytes of entries one of so many nodes may have in one record. */
+uint64_t node_ev_share(uint32_t nodes);
 
 /* As node_op's apply. */
 int node_ev_update(const struct node_ev_store *store, struct bytes body, struct buf *reply);

@@ -26,6 +26,7 @@ struct node_ev_touch {
     uint64_t gone;      /* counter of its newest removal; 0: none */
     uint32_t operation; /* number + 1 of the last that changed it */
     uint64_t bytes;     /* about what it takes */
+    uint64_t own;       /* of these, in entries of this node */
     uint32_t hidden;    /* entries that were not seen yet */
     bool loaded;
     bool live;
@@ -88,6 +89,7 @@ static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_st
     struct node_ev_body b;
     *m = (struct node_ev_making){.store = store, .limits = crdt_limits_default()};
     m->limits.value_bytes_max = NODE_EV_VALUE_BYTES_MAX;
+    m->limits.node_bytes_max = store->share_bytes;
     node_ev_scope_init(&m->scope, store->alloc);
     buf_init(&m->key, store->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&m->name, store->alloc, NODE_EV_FRAGMENT_MAX);
@@ -193,6 +195,7 @@ static int node_ev_making_entry(struct node_ev_making *m, uint32_t key, struct n
                                 struct bytes record_key, const struct node_ev_entry *e)
 {
     struct node_ev_made_key *k = &m->keys[key];
+    t->own += e->dot.actor.node == m->actor.node ? e->payload.size + NODE_EV_ENTRY_BYTES : 0;
     if (!crdt_context_has(&m->regions[k->region].old->seen, e->dot)) {
         if (crdt_actor_compare(e->dot.actor, m->actor) == 0) {
             m->store->doubt(m->store->ctx, "a record holds dots that were not made here");
@@ -302,6 +305,11 @@ static int node_ev_making_hit(struct node_ev_making *m, uint32_t key, struct byt
     return 0;
 }
 
+uint64_t node_ev_share(uint32_t nodes)
+{
+    return NUM_MIN(NODE_EV_SHARES_BYTES_MAX / NUM_MAX(nodes, 1u), NODE_EV_RECORD_BYTES_MAX);
+}
+
 /* What the delta changes: the record of its entry, and those it takes entries from, which get its
  * dot as a removal unless its entry is there. */
 static int node_ev_making_effect(struct node_ev_making *m, uint32_t key, uint32_t operation,
@@ -314,15 +322,24 @@ static int node_ev_making_effect(struct node_ev_making *m, uint32_t key, uint32_
     bool in_place = false;
     bool puts = crdt_view_first(delta, &entry);
     m->hit_count = 0;
+    uint64_t own = 0;
     if (puts) {
         TRY(node_ev_making_hit(m, key, entry.key, operation, &t, &first));
-        t->bytes += entry.payload.size + 24;
+        own = t->own;
+        t->bytes += entry.payload.size + NODE_EV_ENTRY_BYTES;
+        t->own += entry.payload.size + NODE_EV_ENTRY_BYTES;
     }
     while (crdt_replaced_next(&m->keys[key].s, delta, &gone)) {
         struct node_ev_touch *from;
         TRY(node_ev_making_hit(m, key, gone.view.key, operation, &from, &first));
         in_place = in_place || from == t;
+        if (gone.view.dot.actor.node == m->actor.node) {
+            from->own -= NUM_MIN(from->own, gone.view.payload.size + NODE_EV_ENTRY_BYTES);
+        }
         from->gone = first ? dot.counter : from->gone;
+    }
+    if (puts && t->own > m->store->share_bytes && t->own > own) {
+        return ERR_TOO_LARGE;
     }
     return puts && !in_place && t->bytes > NODE_EV_RECORD_BYTES_MAX ? ERR_TOO_LARGE : 0;
 }

@@ -66,6 +66,7 @@ static struct node_ev_store node_ev_store_of(struct node_sm *sm)
         .alloc = &sm->n->alloc,
         .self = sm->n->self,
         .log_time_us = sm->time_us,
+        .share_bytes = node_ev_share(sm->n->identity.nodes_count),
         .get = node_ev_sm_get,
         .put = node_ev_sm_put,
         .del = node_ev_sm_del,

@@ -140,6 +140,7 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
         .region = ev_region,
         .changed = ev_changed,
         .note = ev_noted,
+        .share_bytes = node_ev_share(3),
         .conflict = ev_conflict,
         .doubt = ev_doubt,
     };

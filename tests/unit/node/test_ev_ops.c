@@ -267,6 +267,32 @@ START_TEST(equal_times_have_one_winner_everywhere) /* scenario C11 */
 }
 END_TEST
 
+/* Both write at the same time, again and again: what either lost stays only as far as there is room
+ * for it, and nobody is refused for it. */
+START_TEST(a_register_gives_up_its_oldest_losers_where_a_node_has_more_than_its_share)
+{
+    static char big[NODE_EV_VALUE_BYTES_MAX + 1];
+    memset(big, 'v', sizeof big - 1);
+    for (unsigned i = 0; i < 12; i++) {
+        (void)snprintf(big, sizeof big, "%02u", i);
+        big[2] = 'v';
+        ck_assert_int_eq(set_at(a, CRDT_LWW, big, NOW), 0);
+        ck_assert_int_eq(set_at(b, CRDT_LWW, "small", NOW + SECOND), 0);
+        ck_assert_int_eq(send(b, ev_last(a)), 0);
+        ck_assert_int_eq(send(a, buf_view(&b->notes[b->notes_count - 2].fragment)), 0);
+        ck_assert(reads(a, "small") && reads(b, "small"));
+    }
+    struct crdt_sibling all[CRDT_LOSERS_MAX + 1];
+    size_t count = crdt_siblings(read_of(a, CRDT_LWW), &path, all, CRDT_LOSERS_MAX + 1);
+    ck_assert_uint_eq(count, 1 + node_ev_share(3) / NODE_EV_VALUE_BYTES_MAX);
+    for (size_t i = 1; i < count; i++) { /* the newest are those that stay */
+        (void)snprintf(big, sizeof big, "%02u", (unsigned)(12 - i));
+        ck_assert_int_eq(memcmp(all[i].value.data, big, 2), 0);
+    }
+    ck_assert(ev_same(a, b, true));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -284,6 +310,7 @@ int main(void)
         a_later_write_wins_whatever_the_clocks_of_the_nodes_say,
         a_clock_ten_years_ahead_drags_no_other_and_blocks_no_write,
         equal_times_have_one_winner_everywhere,
+        a_register_gives_up_its_oldest_losers_where_a_node_has_more_than_its_share,
         NULL,
     };
     return run_tests("ev_ops", tests);
