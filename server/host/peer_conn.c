@@ -30,6 +30,7 @@
 #define LINK_BACKOFF_MIN_US 50000u
 #define LINK_BACKOFF_MAX_US 1000000u
 #define LINK_PING_US 1000000u
+#define LINK_CONNECT_US 1000000u /* the system itself tries again ever more seldom */
 
 enum link_state {
     LINK_CONNECTING = 0,
@@ -581,6 +582,10 @@ static void link_sweep(struct host_link *l, uint64_t now_us)
     const struct host_settings *set = l->s.host->settings;
     uint64_t silence_us = set->silence_us * set->time_scale;
     if (l->s.ended) {
+        return;
+    }
+    if (l->state == LINK_CONNECTING && now_us > l->opened_us + LINK_CONNECT_US * set->time_scale) {
+        host_stream_end(&l->s, ERR_UNREACHABLE, "no_connection");
         return;
     }
     if (l->state != LINK_UP) {

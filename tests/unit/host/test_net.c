@@ -10,6 +10,9 @@
 #include "tests/unit/unit.h"
 #include "wire/frame.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -390,6 +393,37 @@ START_TEST(a_node_that_comes_back_meets_the_others_again)
 }
 END_TEST
 
+/* The queue of the peer's port is full: connections are neither made nor refused, as in a network
+ * that is cut. Long before the greeting is due another one is tried, for the system's own tries
+ * come ever more seldom. */
+START_TEST(a_connection_that_is_not_made_is_given_up_after_a_second)
+{
+    int queued[4];
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    fake_counts_reset();
+    fixture_begin(&f, 2, "[connections]\ngreeting = 60s\n");
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(f.identity.nodes[1].peer_port);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(listener, (const struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(listener, 0), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        queued[i] = socket(AF_INET, SOCK_STREAM, 0);
+        ck_assert_int_eq(fcntl(queued[i], F_SETFL, fcntl(queued[i], F_GETFL) | O_NONBLOCK), 0);
+        (void)connect(queued[i], (const struct sockaddr *)&at, sizeof(at));
+    }
+    ck_assert_int_eq(fixture_start(&f, 0, &why), 0);
+    ck_assert(fixture_await_lines(&f, 0, "reason=no_connection", 1));
+    (void)close(listener);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)close(queued[i]);
+    }
+    ck_assert_int_eq(fixture_start(&f, 1, &why), 0);
+    await_links(2, 1);
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(a_fenced_node_ends_and_names_the_cure)
 {
     fake_counts_reset();
@@ -555,6 +589,7 @@ UNIT_MAIN("host_net", requests_of_all_sizes_are_answered, a_message_may_come_a_b
           the_node_may_close_after_its_answer, jobs_of_all_lanes_and_the_log_come_back,
           a_stop_amid_work_drops_it_cleanly, a_node_that_must_end_ends_the_host,
           every_pair_of_nodes_meets_and_talks, a_node_that_comes_back_meets_the_others_again,
+          a_connection_that_is_not_made_is_given_up_after_a_second,
           a_fenced_node_ends_and_names_the_cure, a_fenced_dialler_ends_too,
           frames_that_are_wrong_close_the_connection_of_a_peer,
           nodes_of_two_clusters_refuse_each_other_by_name, a_stranger_is_told_no_more_than_it_said,
