@@ -375,7 +375,7 @@ static bool call_refused_by_all(struct hf_call *call, int code)
     bool all = true;
     for (uint32_t i = 0; i < call->client->nodes_count; i++) {
         const struct hf_node *n = &call->client->nodes[i];
-        all = all && (call->refused[i] || n->down || n->failures > 0);
+        all = all && (call->refused[i] || n->down || n->failures > 0 || n->silent);
     }
     return all || call->maybe_done;
 }
