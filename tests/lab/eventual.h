@@ -27,9 +27,8 @@
 #define EV_SIBLINGS 64u
 #define EV_ELEMENTS 65536u
 #define EV_TIMEOUT_MS 3000u
-#define EV_STALL_MS                                                               \
-    2500u /* without a write, but for those of which nobody can say what they did \
-           */
+/* Without a write that went well, one that may have, or BEHIND. */
+#define EV_STALL_MS 2500u
 
 enum ev_kind { EV_COUNTER, EV_DROPPED, EV_SET, EV_REGISTER, EV_MV, EV_MAX };
 struct ev_key {
@@ -92,7 +91,7 @@ struct ev_client {
     uint64_t served_ns;  /* when it ended */
     uint64_t gap_ns;     /* longest time between two of them */
     uint64_t gap_cut_ns; /* of those that ended in a partition */
-    uint64_t free_ns;    /* when it ended, or the last one of unknown outcome */
+    uint64_t free_ns;    /* when it ended, or one of unknown outcome or BEHIND */
     uint64_t stall_ns;   /* longest time from then to the end of one that went well */
     unsigned behind;     /* sessions given up because no node had what they had seen */
     unsigned refused;    /* writes */

@@ -169,7 +169,8 @@ static void ev_count(struct ev_client *c, const struct ev_op *op)
         c->served_ns = op->end_ns;
         c->wrote_ns = op->invoke_ns;
     }
-    if (op->end != EV_FAIL && ev_writes(op)) {
+    bool behind = strcmp(hf_error_name(op->code), "BEHIND") == 0;
+    if (behind || (op->end != EV_FAIL && ev_writes(op))) {
         c->free_ns = op->end_ns;
     }
     c->refused += op->end == EV_FAIL && ev_writes(op);
