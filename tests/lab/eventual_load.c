@@ -181,6 +181,7 @@ static bool ev_same(const struct ev_load *l, uint64_t hashes[EV_HOSTS])
     (void)l;
     for (unsigned host = 1; host <= EV_HOSTS; host++) {
         uint64_t regions = 0;
+        hashes[host - 1] = 0; /* no answer */
         same = ev_hash(host, &hashes[host - 1], &regions) && regions > 0 && same &&
                hashes[host - 1] == hashes[0];
     }
@@ -264,6 +265,16 @@ static bool ev_mend(struct ev_load *l, const struct ev_round *r, uint64_t *heale
     return ok && ev_lab(l, "heal");
 }
 
+/* Who differs, when it takes long. */
+static void ev_tell(uint64_t healed_ns, const uint64_t hashes[EV_HOSTS])
+{
+    (void)printf("  after %" PRIu64 " ms:", (ev_now_ns() - healed_ns) / 1000000);
+    for (unsigned host = 1; host <= EV_HOSTS; host++) {
+        (void)printf(" %u=%016" PRIx64, host, hashes[host - 1]);
+    }
+    (void)printf("\n");
+}
+
 static bool ev_converge(struct ev_load *l, uint64_t healed_ns)
 {
     uint64_t hashes[EV_HOSTS] = {0};
@@ -273,8 +284,13 @@ static bool ev_converge(struct ev_load *l, uint64_t healed_ns)
     }
     uint64_t rest_ms = (ev_now_ns() - healed_ns) / 1000000;
     bool same = false;
+    uint64_t tell_ns = healed_ns + l->bound_ms * 500000;
     while (!same && ev_now_ns() < until) {
         same = ev_same(l, hashes);
+        if (!same && ev_now_ns() > tell_ns) {
+            tell_ns = ev_now_ns() + 1000000000u;
+            ev_tell(healed_ns, hashes);
+        }
     }
     uint64_t took_ms = (ev_now_ns() - healed_ns) / 1000000;
     (void)printf("  all nodes hold %s %" PRIu64 " ms after (the last client rested after %" PRIu64

@@ -549,7 +549,8 @@ START_TEST(the_context_grows_with_nodes_not_with_clients_or_writes)
 }
 END_TEST
 
-/* A lease of dots given up: the gap is sealed by adding it, and the ranges become one. */
+/* scenario C3. A lease of dots given up: the gap is sealed by adding it, and the ranges become one.
+ */
 START_TEST(a_sealed_gap_leaves_no_trace_in_the_context)
 {
     struct crdt_path counter = root(CRDT_PN_COUNTER);

@@ -375,6 +375,68 @@ void rig_free(struct rig *r)
     alloc_put(&heap, r, sizeof *r);
 }
 
+/* ---- directories ---------------------------------------------------------------------------- */
+
+static void rig_kv_copy(struct rig *r, struct store_kv *from, struct store_kv *to)
+{
+    struct store_kv_reader *reader;
+    struct bytes key;
+    struct bytes value;
+    const uint8_t first[1] = {0};
+    int err = sim_kv_new(to, 1u << 30, &r->heap);
+    ASSERT(err == 0);
+    err = from->reader_open(from->ctx, &reader);
+    ASSERT(err == 0);
+    err = to->begin(to->ctx);
+    ASSERT(err == 0);
+    err = from->seek(reader, bytes_of(first, 1), false, &key, &value);
+    while (err == 0) {
+        err = to->put(to->ctx, key, value);
+        ASSERT(err == 0);
+        err = from->next(reader, &key, &value);
+    }
+    ASSERT(err == ERR_NOT_FOUND);
+    err = to->commit(to->ctx);
+    ASSERT(err == 0);
+    from->reader_close(reader);
+}
+
+void rig_dir_free(struct rig_dir *d)
+{
+    if (d->there) {
+        d->kv.close(d->kv.ctx);
+        d->seg_kv.close(d->seg_kv.ctx);
+        mem_disk_free(d->mem);
+        d->there = false;
+    }
+}
+
+void rig_dir_take(struct rig *r, unsigned i, struct rig_dir *d)
+{
+    struct rig_node *n = &r->nodes[i - 1];
+    rig_dir_free(d);
+    d->mem = mem_disk_copy(n->mem, &d->disk);
+    rig_kv_copy(r, &n->kv, &d->kv);
+    rig_kv_copy(r, &n->seg_kv, &d->seg_kv);
+    d->boot = n->boot;
+    d->there = true;
+}
+
+void rig_dir_swap(struct rig *r, unsigned i, struct rig_dir *d)
+{
+    struct rig_node *n = &r->nodes[i - 1];
+    struct rig_dir now = {true, n->disk, n->mem, n->kv, n->seg_kv, n->boot};
+    ASSERT(!n->up && d->there);
+    n->disk = d->disk;
+    n->mem = d->mem;
+    n->kv = d->kv;
+    n->seg_kv = d->seg_kv;
+    n->boot = d->boot;
+    *d = now;
+}
+
+/* ---- links ---------------------------------------------------------------------------------- */
+
 void rig_link(struct rig *r, unsigned a, unsigned b, bool on)
 {
     bool was = !r->cut[a - 1][b - 1];

@@ -82,6 +82,22 @@ struct rig *rig_make(unsigned nodes); /* none of them is started yet */
 void rig_free(struct rig *r);
 void rig_start(struct rig *r, unsigned i); /* from 1 */
 void rig_stop(struct rig *r, unsigned i);
+
+/* A data directory. */
+struct rig_dir {
+    bool there;
+    struct disk disk;
+    struct mem_disk *mem;
+    struct store_kv kv;
+    struct store_kv seg_kv;
+    uint64_t boot;
+};
+/* What node i's is now; if it runs, as a crash would leave it. d: empty or one to replace. */
+void rig_dir_take(struct rig *r, unsigned i, struct rig_dir *d);
+/* Node i, which does not run, has that one from now on, and d is the one that it had. */
+void rig_dir_swap(struct rig *r, unsigned i, struct rig_dir *d);
+void rig_dir_free(struct rig_dir *d);
+
 void rig_link(struct rig *r, unsigned a, unsigned b, bool on); /* both ways */
 void rig_isolate(struct rig *r, unsigned i, bool on);
 /* Runs until nothing is under way, then for us of time. */

@@ -22,16 +22,6 @@
 #define DOTS_MAX 4096u
 #define VICTIM 2u
 
-/* A data directory. */
-struct dir {
-    bool there;
-    struct disk disk;
-    struct mem_disk *mem;
-    struct store_kv kv;
-    struct store_kv seg_kv;
-    uint64_t boot;
-};
-
 /* What became of the disk, or of the process, before a start. */
 enum fate {
     FATE_LEFT = 0,
@@ -57,10 +47,10 @@ struct lives {
     struct rig *r;
     struct rng rng;
     unsigned long long seed;
-    struct dir copies[COPIES];
-    struct dir lost; /* as it was at some moment of this life; all that was synced since goes */
-    int64_t amount;  /* of the last write: each adds one more */
-    enum fate fate;  /* of this start */
+    struct rig_dir copies[COPIES];
+    struct rig_dir lost; /* as it was at some moment of this life; all that was synced since goes */
+    int64_t amount;      /* of the last write: each adds one more */
+    enum fate fate;      /* of this start */
     unsigned met[FATES];
     struct made dots[DOTS_MAX];
     unsigned dots_count;
@@ -77,60 +67,7 @@ static unsigned below(unsigned n)
 
 /* ---- directories ---------------------------------------------------------------------------- */
 
-static void kv_copy(struct store_kv *from, struct store_kv *to)
-{
-    struct store_kv_reader *reader;
-    struct bytes key;
-    struct bytes value;
-    const uint8_t first[1] = {0};
-    ck_assert_int_eq(sim_kv_new(to, 1u << 30, &lives.r->heap), 0);
-    ck_assert_int_eq(from->reader_open(from->ctx, &reader), 0);
-    ck_assert_int_eq(to->begin(to->ctx), 0);
-    int err = from->seek(reader, bytes_of(first, 1), false, &key, &value);
-    while (err == 0) {
-        ck_assert_int_eq(to->put(to->ctx, key, value), 0);
-        err = from->next(reader, &key, &value);
-    }
-    ck_assert_int_eq(err, ERR_NOT_FOUND);
-    ck_assert_int_eq(to->commit(to->ctx), 0);
-    from->reader_close(reader);
-}
-
-static void dir_free(struct dir *d)
-{
-    if (d->there) {
-        d->kv.close(d->kv.ctx);
-        d->seg_kv.close(d->seg_kv.ctx);
-        mem_disk_free(d->mem);
-        d->there = false;
-    }
-}
-
-/* The victim's directory as it is now; if the node runs, as a crash would leave it. */
-static void dir_take(struct dir *d)
-{
-    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
-    dir_free(d);
-    d->mem = mem_disk_copy(n->mem, &d->disk);
-    kv_copy(&n->kv, &d->kv);
-    kv_copy(&n->seg_kv, &d->seg_kv);
-    d->boot = n->boot;
-    d->there = true;
-}
-
-static void dir_swap(struct dir *d)
-{
-    struct rig_node *n = &lives.r->nodes[VICTIM - 1];
-    struct dir now = {true, n->disk, n->mem, n->kv, n->seg_kv, n->boot};
-    n->disk = d->disk;
-    n->mem = d->mem;
-    n->kv = d->kv;
-    n->seg_kv = d->seg_kv;
-    n->boot = d->boot;
-    *d = now;
-}
-
-static void dir_empty(struct dir *d)
+static void dir_empty(struct rig_dir *d)
 {
     d->mem = mem_disk_new(&d->disk);
     ck_assert_int_eq(sim_kv_new(&d->kv, 1u << 30, &lives.r->heap), 0);
@@ -264,23 +201,23 @@ static void end_life(void)
 }
 
 /* The disk is swapped with that of the directory. */
-static void change_to(struct dir *d, enum fate fate)
+static void change_to(struct rig_dir *d, enum fate fate)
 {
     if (d->there) {
-        dir_swap(d);
+        rig_dir_swap(lives.r, VICTIM, d);
         lives.fate = fate;
     }
 }
 
 static void change_disk(void)
 {
-    struct dir *d = &lives.copies[below(COPIES)];
+    struct rig_dir *d = &lives.copies[below(COPIES)];
     switch (below(7)) {
     case 0:
-    case 1: dir_take(d); break;
+    case 1: rig_dir_take(lives.r, VICTIM, d); break;
     case 2: /* an older copy is put back */
         change_to(d, FATE_RESTORE);
-        dir_free(d);
+        rig_dir_free(d);
         break;
     case 3: /* the copy runs, and perhaps this one again later */ change_to(d, FATE_CLONE); break;
     case 4: /* synced, and yet gone; the number of the start is kept elsewhere and is not */
@@ -289,14 +226,14 @@ static void change_disk(void)
         break;
     case 5:
         if (below(3) == 0) {
-            dir_free(d);
+            rig_dir_free(d);
             dir_empty(d);
             change_to(d, FATE_WIPE);
         }
         break;
     default: break;
     }
-    dir_free(&lives.lost);
+    rig_dir_free(&lives.lost);
 }
 
 static void live(void)
@@ -310,7 +247,7 @@ static void live(void)
     }
     for (unsigned i = 0; i < writes; i++) {
         if (!lives.lost.there && below(3) == 0) {
-            dir_take(&lives.lost);
+            rig_dir_take(lives.r, VICTIM, &lives.lost);
         }
         write_one();
         if (below(2) == 0) {
@@ -367,7 +304,7 @@ static void run(unsigned long long seed)
     ck_assert_msg(lives.r->nodes[0].node->counters.ev_conflicts == 0,
                   "seed %llu: a peer has seen a dot with two meanings", seed);
     for (unsigned i = 0; i < COPIES; i++) {
-        dir_free(&lives.copies[i]);
+        rig_dir_free(&lives.copies[i]);
     }
     rig_free(lives.r);
 }

@@ -408,6 +408,54 @@ START_TEST(a_dot_made_twice_is_told_and_the_greater_payload_stays) /* scenario C
 }
 END_TEST
 
+static bool lives(const struct ev_replica *r, const char *element)
+{
+    struct bytes text = bytes_of_text(element);
+    bool found = false;
+    for (uint32_t i = 0; i < r->names.count; i++) {
+        struct node_ev_cursor entries;
+        struct node_ev_cursor removals;
+        struct bytes name = node_ev_names_at(&r->names, i);
+        struct bytes end = bytes_of(name.data + name.size - NUM_MIN(text.size, name.size),
+                                    NUM_MIN(text.size, name.size));
+        if (r->rows[i].present && name.data[0] == NODE_KEY_EV_RECORD && bytes_equal(end, text)) {
+            ck_assert_int_eq(node_ev_record_begin(buf_view(&r->rows[i].value), &entries, &removals),
+                             0);
+            found = found || entries.left > 0;
+        }
+    }
+    return found;
+}
+
+/* scenario C17, for two elements: each is a record of its own, so nobody can see that their dot is
+ * one; what came second is not taken. What is compared then finds that the nodes differ although
+ * they have seen the same, and gives each what it lacks: no element is lost. */
+START_TEST(two_elements_of_one_dot_are_both_kept_in_the_end)
+{
+    struct ev_replica *twin = ev_new(1, 10);
+    struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1, .all = true};
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "left", 0), 0);
+    ck_assert_int_eq(add(twin, CRDT_AW_SET, "right", 0), 0);
+    ck_assert_int_eq(send(b, ev_last(a)), 0);
+    ck_assert_int_eq(send(b, ev_last(twin)), 0);
+    ck_assert_int_eq(send(c, ev_last(twin)), 0);
+    ck_assert_int_eq(send(c, ev_last(a)), 0);
+    ck_assert(lives(b, "left") && !lives(b, "right"));
+    ck_assert(lives(c, "right") && !lives(c, "left"));
+    ck_assert(crdt_context_equal(seen(b), seen(c)) && !ev_same(b, c, true));
+    how.flags = NODE_EV_RESTORE;
+    ck_assert_int_eq(ev_pages(b, c, &how), 0);
+    ck_assert_int_eq(ev_pages(c, b, &how), 0);
+    ck_assert(ev_same(b, c, true));
+    ck_assert(lives(b, "left") && lives(b, "right"));
+    ck_assert_int_eq(take(b, CRDT_AW_SET, "left"), 0); /* each is removed on its own */
+    ck_assert_int_eq(send(c, ev_last(b)), 0);
+    ck_assert(ev_same(b, c, true));
+    ck_assert(lives(c, "right") && !lives(c, "left"));
+    ev_free(twin);
+}
+END_TEST
+
 /* A fragment with one value of a register, by an actor of its own. out: initialised, empty. */
 static void fragment_with_value(uint32_t node, size_t bytes, struct buf *out)
 {
@@ -466,7 +514,8 @@ START_TEST(a_record_that_would_outgrow_the_table_is_refused_before_anything_is_w
 }
 END_TEST
 
-START_TEST(own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new) /* scenario C1 */
+/* scenarios C1, C6 */
+START_TEST(own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new)
 {
     struct ev_replica *restored = ev_new(1, 10); /* an older copy of a, with its epoch */
     for (unsigned i = 0; i < 5; i++) {
@@ -529,6 +578,7 @@ int main(void)
         a_path_that_fits_no_name_is_refused_also_where_nothing_lies_under_it,
         every_allocation_of_a_command_may_fail,
         a_dot_made_twice_is_told_and_the_greater_payload_stays,
+        two_elements_of_one_dot_are_both_kept_in_the_end,
         own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new,
         a_record_that_would_outgrow_the_table_is_refused_before_anything_is_written,
         a_bounded_counter_is_held_to_the_rights_of_this_node,

@@ -3,7 +3,7 @@
  *
  * Who a node is: epochs of its actor, over restarts of all kinds.
  */
-#include "rig.h"
+#include "ev_nodes.h"
 #include "server/node/eventual_self_internal.h"
 #include "tests/sim/model_kv.h"
 
@@ -62,7 +62,7 @@ START_TEST(a_start_is_an_actor_once_group_0_has_granted_it_epochs)
 }
 END_TEST
 
-/* scenarios C1, C2, C3: a crash ends an epoch, so what was made of it and is not on disk cannot be
+/* scenarios C1, C3: a crash ends an epoch, so what was made of it and is not on disk cannot be
  * made again. There is no lease of counters whose rest would have to be sealed. */
 START_TEST(a_crash_ends_the_epoch)
 {
@@ -281,19 +281,6 @@ END_TEST
 
 /* ---- damage of the state -------------------------------------------------------------------- */
 
-static void write_to(struct rig *r, unsigned i, const char *name, struct ended *e)
-{
-    struct buf body;
-    struct node_ev_op op = {.space = bytes_of_text("s"), .name = bytes_of_text(name)};
-    crdt_path_init(&op.path, CRDT_COUNTER);
-    op.op = (struct crdt_op){.verb = CRDT_ADD, .amount = 1};
-    buf_init(&body, &r->heap, 4096);
-    ck_assert_int_eq(node_ev_update_encode(&op, 1, r->now, &body), 0);
-    struct node_cmd cmd = {.op = NODE_OP_EV_UPDATE, .body = buf_view(&body)};
-    node_ev_write(r->nodes[i - 1].node, &cmd, 1, 10000, r->now + 5000000, e, ended_done);
-    buf_release(&body);
-}
-
 static bool regions_equal(struct rig *r, uint8_t region)
 {
     struct hash_digest first = node_ev_region_hash(node_ev_region_get(r->nodes[0].node, region));
@@ -313,6 +300,150 @@ static void await_equal(struct rig *r, uint8_t region)
     }
     ck_assert(regions_equal(r, region));
 }
+
+/* ---- disks that are not what they were ------------------------------------------------------ */
+
+static void write_to(struct rig *r, unsigned i, const char *name, struct ended *e)
+{
+    struct buf body;
+    struct node_ev_op op = {.space = bytes_of_text("s"), .name = bytes_of_text(name)};
+    crdt_path_init(&op.path, CRDT_COUNTER);
+    op.op = (struct crdt_op){.verb = CRDT_ADD, .amount = 1};
+    buf_init(&body, &r->heap, 4096);
+    ck_assert_int_eq(node_ev_update_encode(&op, 1, r->now, &body), 0);
+    struct node_cmd cmd = {.op = NODE_OP_EV_UPDATE, .body = buf_view(&body)};
+    node_ev_write(r->nodes[i - 1].node, &cmd, 1, 10000, r->now + 5000000, e, ended_done);
+    buf_release(&body);
+}
+
+/* returns: whether the write of node i went well. */
+static bool wrote(struct rig *r, unsigned i, const char *name)
+{
+    struct ended e = {0};
+    write_to(r, i, name, &e);
+    for (unsigned tries = 0; tries < 1000 && e.count == 0; tries++) {
+        rig_run(r, 10000);
+    }
+    return e.count == 1 && e.code == 0;
+}
+
+/* Starts node i; a start whose number is an older start's ends, and is made again. */
+static void start_again(struct rig *r, unsigned i)
+{
+    r->salt++; /* another process, whatever its number */
+    rig_start(r, i);
+    for (unsigned tries = 0; tries < 100; tries++) {
+        rig_run(r, 50000);
+        if (r->nodes[i - 1].stopped) {
+            rig_stop(r, i);
+            r->salt++;
+            rig_start(r, i);
+        }
+    }
+}
+
+/* scenario C1, and scenario C7: the copy says that it was left in good order and with which epoch
+ * to go on, and its dots end before those that others know; the record of group 0 says otherwise.
+ */
+START_TEST(an_older_copy_is_another_actor_in_whatever_order_it_was_left)
+{
+    struct rig *r = rig_new(3);
+    struct rig_dir copy = {.there = false};
+    uint64_t before = epoch_of(r, 2);
+    if (_i == 0) {
+        leave(r, 2);
+    }
+    rig_stop(r, 2);
+    rig_dir_take(r, 2, &copy);
+    rig_start(r, 2);
+    uint64_t between = epoch_of(r, 2);
+    ck_assert((between == before) == (_i == 0));
+    for (unsigned k = 0; k < 5; k++) {
+        ck_assert(wrote(r, 2, "n"));
+    }
+    await_equal(r, node_ev_region(bytes_of_text("n")));
+    leave(r, 2);
+    rig_stop(r, 2);
+    rig_dir_swap(r, 2, &copy);
+    start_again(r, 2);
+    uint64_t after = epoch_of(r, 2);
+    ck_assert_uint_ne(after, before);
+    ck_assert_uint_ne(after, between);
+    for (unsigned k = 0; k < 5; k++) {
+        ck_assert(wrote(r, 2, "n"));
+    }
+    await_equal(r, node_ev_region(bytes_of_text("n")));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(ev_count(r, i, "n"), 10);
+    }
+    rig_dir_free(&copy);
+    rig_free(r);
+}
+END_TEST
+
+/* scenario C2 */
+START_TEST(a_write_is_neither_answered_nor_told_to_others_before_its_dot_is_durable)
+{
+    struct rig *r = rig_new(3);
+    struct ended e = {0};
+    uint8_t region = node_ev_region(bytes_of_text("n"));
+    struct crdt_actor actor = {.node = 2, .epoch = epoch_of(r, 2)};
+    r->nodes[1].wal_held = true;
+    write_to(r, 2, "n", &e);
+    rig_run(r, 1000000);
+    ck_assert_uint_eq(e.count, 0);
+    for (unsigned i = 1; i <= 3; i += 2) {
+        ck_assert_uint_eq(crdt_context_last(node_ev_seen(r->nodes[i - 1].node, region), actor), 0);
+    }
+    rig_stop(r, 2); /* and so it is lost */
+    r->nodes[1].wal_held = false;
+    rig_start(r, 2);
+    ck_assert_uint_ne(epoch_of(r, 2), actor.epoch);
+    ck_assert(wrote(r, 2, "n"));
+    await_equal(r, region);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(ev_count(r, i, "n"), 1);
+        ck_assert_uint_eq(crdt_context_last(node_ev_seen(r->nodes[i - 1].node, region), actor), 0);
+    }
+    rig_free(r);
+}
+END_TEST
+
+/* scenario C17: two processes with one identity and one epoch in their records. The one that group
+ * 0 did not record makes no dot and ends; no set ever gets two elements of one dot. */
+START_TEST(of_two_copies_of_a_node_only_one_is_its_actor)
+{
+    struct rig *r = rig_new(3);
+    struct rig_dir copy = {.there = false};
+    struct crdt_actor actor;
+    (void)epoch_of(r, 2);
+    leave(r, 2);
+    rig_stop(r, 2);
+    rig_dir_take(r, 2, &copy);
+    rig_start(r, 2);
+    uint64_t epoch = epoch_of(r, 2);
+    ck_assert(wrote(r, 2, "n"));
+    rig_stop(r, 2); /* it goes on later; the copy has the same number of starts */
+    rig_dir_swap(r, 2, &copy);
+    r->salt++;
+    rig_start(r, 2);
+    struct ended e = {0};
+    write_to(r, 2, "n", &e);
+    for (unsigned tries = 0; tries < 1000 && !r->nodes[1].stopped; tries++) {
+        ck_assert(!has_actor(r, 2, &actor));
+        rig_run(r, 10000);
+    }
+    ck_assert(r->nodes[1].stopped);
+    ck_assert_int_eq(r->nodes[1].stop_code, ERR_FENCED);
+    rig_stop(r, 2);
+    ck_assert(e.count == 0 || e.code != 0 || ev_count(r, 1, "n") == 2); /* or passed on */
+    rig_dir_swap(r, 2, &copy);
+    start_again(r, 2);
+    ck_assert_uint_ne(epoch_of(r, 2), epoch);
+    rig_dir_free(&copy);
+    rig_free(r);
+}
+END_TEST
 
 static void check_sum(struct rig *r, unsigned i)
 {
@@ -418,6 +549,9 @@ static Suite *suite(void)
     tcase_add_test(t, nobody_waits_for_what_was_never_granted);
     tcase_add_test(t, who_waits_later_is_asked_for_later);
     tcase_add_test(t, a_wait_ends_at_its_deadline);
+    tcase_add_loop_test(t, an_older_copy_is_another_actor_in_whatever_order_it_was_left, 0, 2);
+    tcase_add_test(t, a_write_is_neither_answered_nor_told_to_others_before_its_dot_is_durable);
+    tcase_add_test(t, of_two_copies_of_a_node_only_one_is_its_actor);
     tcase_add_loop_test(t, damaged_records_come_back_and_the_epoch_is_another, 0,
                         sizeof rotten / sizeof rotten[0]);
     suite_add_tcase(s, t);

@@ -94,6 +94,48 @@ static void all_links(struct rig *r, unsigned nodes)
     }
 }
 
+/* scenario C26: each write is answered when it is on every owner; so what is read anywhere is no
+ * less than what was acknowledged by then, and never more than what was tried. */
+START_TEST(every_read_is_between_what_was_acknowledged_and_what_was_tried)
+{
+    struct rng rng;
+    static struct ev_done done[600];
+    static int64_t amounts[600];
+    int64_t tried = 0;
+    unsigned between = 0;
+    rng_init(&rng, unit_seed("counter", 26));
+    struct rig *r = begin(5);
+    for (unsigned count = 0; count < 600; count++) {
+        amounts[count] = 1 + (int64_t)rng_below(&rng, 5);
+        const struct crdt_op op = {.verb = CRDT_ADD, .amount = amounts[count]};
+        ev_begin(r, 1 + (unsigned)rng_below(&rng, 5), "n", CRDT_PN_COUNTER, &op, 5, &done[count]);
+        tried += amounts[count];
+        for (unsigned i = 0; i < r->nodes_count; i++) { /* some disks take a while */
+            r->nodes[i].wal_held = rng_chance(&rng, 1, 4);
+        }
+        rig_run(r, rng_below(&rng, 4000));
+        int64_t acknowledged = 0;
+        for (unsigned i = 0; i <= count; i++) {
+            ck_assert(!done[i].ended || (done[i].code == 0 && done[i].copies == 5));
+            acknowledged += done[i].ended ? amounts[i] : 0;
+        }
+        int64_t value = ev_count(r, 1 + (unsigned)rng_below(&rng, 5), "n");
+        ck_assert_int_ge(value, acknowledged);
+        ck_assert_int_le(value, tried);
+        between += value > acknowledged && value < tried;
+    }
+    ck_assert_uint_gt(between, 60); /* reads in the midst of writes, not only at rest */
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        r->nodes[i].wal_held = false;
+    }
+    ck_assert(ev_converge(r, 5000000));
+    for (unsigned i = 1; i <= 5; i++) {
+        ck_assert_int_eq(ev_count(r, i, "n"), tried);
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* scenarios C26 and C27 */
 START_TEST(counters_are_exact_after_partitions)
 {
@@ -690,6 +732,7 @@ END_TEST
 
 UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
+          every_read_is_between_what_was_acknowledged_and_what_was_tried,
           counters_are_exact_after_partitions, what_was_lost_on_its_way_is_sent_again,
           nothing_acknowledged_is_lost_through_stops_and_partitions,
           a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,

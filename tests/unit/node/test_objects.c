@@ -274,6 +274,32 @@ START_TEST(an_old_version_is_readable_for_a_while_then_gone_with_its_shards)
 }
 END_TEST
 
+/* scenario C49: of objects there is one record, in the log of a group, and no siblings. Freeing the
+ * shards of one version takes nothing from another version, nor from another object. */
+START_TEST(shards_go_with_their_version_alone)
+{
+    struct wire_node result;
+    cluster(3, 2, 1);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    ck_assert_int_eq(put(2, "other", 300000), 0);
+    ck_assert_int_eq(stat_of(1, "a", &result), 0);
+    uint64_t old = number(result, WIRE_FIELD_VERSION);
+    rig_run(r, SECOND);
+    uint64_t cells = cells_everywhere();
+    ck_assert_int_eq(put(3, "a", 300000), 0);
+    rig_run(r, SECOND);
+    ck_assert_uint_gt(cells_everywhere(), cells);
+    ck_assert_int_eq(get_version(2, "a", old, 300000), 0); /* somebody may still be reading it */
+    rig_run(r, 60 * SECOND);
+    ck_assert_int_eq(get_version(2, "a", old, 300000), ERR_VERSION_GONE);
+    ck_assert_uint_eq(cells_everywhere(), cells);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(get(i, "a", 300000), 0);
+        ck_assert_int_eq(get(i, "other", 300000), 0);
+    }
+}
+END_TEST
+
 /* scenario 24: shards of a removed object are not repaired back */
 START_TEST(a_removed_object_does_not_come_back_with_a_node)
 {
@@ -445,6 +471,7 @@ int main(void)
     tcase_add_test(tc, an_upload_ends_with_its_connection_and_leaves_nothing);
     tcase_add_test(tc, an_upload_whose_coordinator_died_is_cleaned_up_by_log_time);
     tcase_add_test(tc, an_old_version_is_readable_for_a_while_then_gone_with_its_shards);
+    tcase_add_test(tc, shards_go_with_their_version_alone);
     tcase_add_test(tc, a_removed_object_does_not_come_back_with_a_node);
     tcase_add_test(tc, lost_shards_are_found_and_rebuilt);
     tcase_add_test(tc, a_cell_with_right_checksums_and_wrong_bytes_is_never_served_and_repaired);
