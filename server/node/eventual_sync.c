@@ -503,10 +503,12 @@ static bool node_ev_pull_due(struct node *n, struct node_ev_peer *p, uint8_t reg
 {
     const struct node_eventual *ev = node_ev_of(n);
     uint64_t bit = UINT64_C(1) << region;
-    if (p->lack_us[region] == 0 || (ev->pulling & bit) != 0) {
+    bool may_come = (p->pull_now & bit) == 0 && (ev->compared & bit) != 0;
+    if (p->lack_us[region] == 0 || (ev->pulling & bit) != 0 ||
+        (may_come && node_now(n) - p->lack_us[region] < NODE_EV_LACK_US)) {
         return false;
     }
-    node_ev_judge(n, p, region);
+    node_ev_judge(n, p, region); /* it may have come since */
     return p->lack_us[region] != 0 && ((p->pull_now & bit) != 0 || (ev->compared & bit) == 0 ||
                                        node_now(n) - p->lack_us[region] >= NODE_EV_LACK_US);
 }
