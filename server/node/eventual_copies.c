@@ -194,6 +194,9 @@ static void node_ev_write_applied(struct node *n, void *ctx, int code, struct by
     node_link_append(&ev->writes, &w->link);
     ev->writes_count++;
     node_timer_set(n, &w->timer, node_now(n) + w->copies_us);
+    for (unsigned i = 0; i < ev->peers_count; i++) {
+        node_ev_push_soon(n, &ev->peers[i]);
+    }
 }
 
 /* ---- passing on ----------------------------------------------------------------------------- */

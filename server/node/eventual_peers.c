@@ -195,10 +195,7 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
     if (local) {
         node_ev_ring_add(&ev->ring, region, fragment);
         for (unsigned i = 0; i < ev->peers_count; i++) {
-            struct node_ev_peer *p = &ev->peers[i];
-            if (!p->pushing && p->push.at_us == 0) {
-                node_timer_set(n, &p->push, node_now(n));
-            }
+            node_ev_push_soon(n, &ev->peers[i]);
         }
     }
     node_ev_run_soon(n);
@@ -222,7 +219,9 @@ void node_ev_quarantined(struct node *n, uint8_t region)
 
 static void node_ev_push_fire(struct node *n, struct node_timer *t)
 {
-    node_ev_push_run(n, t->ctx);
+    struct node_ev_peer *p = t->ctx;
+    p->resting = false;
+    node_ev_push_run(n, p);
 }
 
 int node_ev_init(struct node *n)
@@ -238,6 +237,7 @@ int node_ev_init(struct node *n)
     ev->hold = (struct node_timer){.ctx = ev, .fire = node_ev_run_fire};
     node_link_init(&ev->writes);
     node_ev_ring_init(&ev->ring, NODE_EV_RING_ITEMS, NODE_EV_RING_BYTES, &n->alloc);
+    buf_init(&ev->built.body, &n->alloc, n->options.limits.peer_body_bytes);
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_init(&ev->swept[r], &n->alloc);
         crdt_context_init(&ev->pruned[r], &n->alloc);
@@ -292,6 +292,7 @@ void node_ev_release(struct node *n)
         crdt_context_release(&ev->pruned[r]);
     }
     node_ev_ring_release(&ev->ring);
+    buf_release(&ev->built.body);
     alloc_put(&n->alloc, ev, sizeof *ev);
     n->eventual = NULL;
 }

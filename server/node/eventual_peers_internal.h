@@ -103,6 +103,7 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
 #define NODE_EV_CALL_US 10000000u  /* commands and questions of the own group */
 #define NODE_EV_ANSWER_US 1500000u /* of peers: what got lost is sent again, and does no harm */
 #define NODE_EV_RETRY_US 100000u
+#define NODE_EV_PACE_US 40000u /* between pushes that nobody waits for */
 #define NODE_EV_PULLS_MAX 4u
 #define NODE_EV_PAGE_ROWS 1024u
 #define NODE_EV_PAGE_BYTES (256u << 10)
@@ -133,17 +134,20 @@ struct node_ev_peer {
     struct node *n;
     uint32_t id;
     bool pushing;   /* a push is out */
+    bool resting;   /* the last push failed: none before its timer */
+    bool full;      /* the last push was full: more waits */
     bool unsure;    /* what it lacks may not be in the ring */
     bool asked;     /* contexts are being compared */
     bool told;      /* they have been, over this connection */
     bool ask_again; /* compare once more when that has ended */
     uint64_t cursor;
     uint64_t sent_to;
-    uint64_t tell;     /* bitmap of regions: contexts to send with the next comparison */
-    uint64_t tell_now; /* and it will not get them in another way */
-    uint64_t telling;  /* told in comparisons that follow each other: not once more */
-    uint64_t pull_now; /* regions to be fetched without waiting */
-    uint64_t pull_us;  /* not before: the last one failed */
+    uint64_t pushed_us; /* when the last push left */
+    uint64_t tell;      /* bitmap of regions: contexts to send with the next comparison */
+    uint64_t tell_now;  /* and it will not get them in another way */
+    uint64_t telling;   /* told in comparisons that follow each other: not once more */
+    uint64_t pull_now;  /* regions to be fetched without waiting */
+    uint64_t pull_us;   /* not before: the last one failed */
     uint64_t lack_us[NODE_EV_REGIONS]; /* since when `lacked` is missing here; 0: nothing is */
     struct crdt_context lacked[NODE_EV_REGIONS];
     uint64_t sent_hash[NODE_EV_REGIONS];
@@ -168,9 +172,18 @@ struct node_ev_counters {
     uint64_t dropped, handed_over;
 };
 
+/* The body of the last push: peers that want the same get the same bytes. */
+struct node_ev_built {
+    uint64_t from; /* numbers of the ring; 0: there is none */
+    uint64_t end;
+    uint64_t regions; /* whose fragments are in it */
+    struct buf body;
+};
+
 struct node_eventual {
     struct node *n;
     struct node_ev_ring ring;
+    struct node_ev_built built;
     struct node_ev_peer *peers;
     unsigned peers_count;
     bool started;
@@ -219,6 +232,8 @@ uint64_t node_ev_open_peers(const struct node *n);
 /* returns: whether nothing is left to do until something happens. */
 bool node_ev_at_rest(const struct node *n);
 /* eventual_push.c */
+/* Something is to be pushed: at once if a write waits for copies, else in time. */
+void node_ev_push_soon(struct node *n, struct node_ev_peer *p);
 void node_ev_push_run(struct node *n, struct node_ev_peer *p);
 void node_ev_push_serve(struct node *n, struct node_request request, struct bytes body);
 /* eventual_inbox.c */

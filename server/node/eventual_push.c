@@ -6,6 +6,9 @@
  * has seen of the regions by then. A push that got no answer is sent again: joining twice does no
  * harm.
  *
+ * While no write waits for copies, pushes keep a distance: what gathers meanwhile goes as one
+ * fragment a region, and is joined as one. The first after a quiet time leaves at once.
+ *
  * EV_PUSH: fragments (length u32 each), one a region. Answer: for each region in it: region u8,
  * behind u8, context (length u32). Behind: it lacked what these had seen, and fetches records.
  */
@@ -61,7 +64,7 @@ static void node_ev_batch_gather(struct node *n, const struct node_ev_peer *p,
     }
 }
 
-static int node_ev_batch_region(struct node *n, struct node_ev_batch *b, uint8_t region,
+static int node_ev_batch_region(struct node *n, const struct node_ev_batch *b, uint8_t region,
                                 struct buf *out)
 {
     unsigned count = 0;
@@ -78,9 +81,30 @@ static int node_ev_batch_region(struct node *n, struct node_ev_batch *b, uint8_t
     return 0;
 }
 
-/* out: the body. returns: 0, ERR_NOT_FOUND if there is nothing for the peer (b->end is set). */
-static int node_ev_batch_build(struct node *n, const struct node_ev_peer *p, uint64_t *end,
-                               struct buf *out)
+/* Leaves the body in `built`, unless it is there already. */
+static int node_ev_batch_encode(struct node *n, const struct node_ev_peer *p,
+                                const struct node_ev_batch *b)
+{
+    struct node_ev_built *built = &node_ev_of(n)->built;
+    int err = 0;
+    if (built->from == p->cursor && built->end == b->end && built->regions == b->regions) {
+        return 0;
+    }
+    buf_clear(&built->body);
+    for (unsigned r = 0; r < NODE_EV_REGIONS && err == 0; r++) {
+        if ((b->regions >> r & 1u) != 0) {
+            err = node_ev_batch_region(n, b, (uint8_t)r, &built->body);
+        }
+    }
+    built->from = err == 0 ? p->cursor : 0;
+    built->end = b->end;
+    built->regions = b->regions;
+    return err;
+}
+
+/* The body is in `built`. returns: 0, ERR_NOT_FOUND if there is nothing for the peer (*end is
+ * set). */
+static int node_ev_batch_build(struct node *n, const struct node_ev_peer *p, uint64_t *end)
 {
     struct node_ev_batch b = {.count = 0};
     const struct node_ev_ring *ring = &node_ev_of(n)->ring;
@@ -94,12 +118,7 @@ static int node_ev_batch_build(struct node *n, const struct node_ev_peer *p, uin
     b.items = (const struct node_ev_noted **)(void *)(memory + room * sizeof *b.fragments);
     node_ev_batch_gather(n, p, &b);
     *end = b.end;
-    int err = b.count == 0 ? ERR_NOT_FOUND : 0;
-    for (unsigned r = 0; r < NODE_EV_REGIONS && err == 0; r++) {
-        if ((b.regions >> r & 1u) != 0) {
-            err = node_ev_batch_region(n, &b, (uint8_t)r, out);
-        }
-    }
+    int err = b.count == 0 ? ERR_NOT_FOUND : node_ev_batch_encode(n, p, &b);
     alloc_put(&n->alloc, memory, room * each);
     return err;
 }
@@ -124,6 +143,12 @@ static void node_ev_push_answer(struct node *n, struct node_ev_peer *p, struct b
     }
 }
 
+static void node_ev_push_rest(struct node *n, struct node_ev_peer *p)
+{
+    p->resting = true;
+    node_timer_set(n, &p->push, node_now(n) + NODE_EV_RETRY_US);
+}
+
 static void node_ev_push_done(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_ev_peer *p = ctx;
@@ -137,18 +162,28 @@ static void node_ev_push_done(struct node *n, void *ctx, int code, struct bytes 
         p->unsure = true; /* it takes no such message, ever: it gets records */
         node_ev_clocks_ask(n, p);
     } else {
-        node_timer_set(n, &p->push, node_now(n) + NODE_EV_RETRY_US);
+        node_ev_push_rest(n, p);
         return;
     }
     p->cursor = NUM_MAX(p->cursor, p->sent_to);
     node_ev_run_soon(n);
-    node_ev_push_run(n, p);
+    if (p->cursor < node_ev_of(n)->ring.next) {
+        node_ev_push_soon(n, p);
+    }
+}
+
+void node_ev_push_soon(struct node *n, struct node_ev_peer *p)
+{
+    bool waits = p->full || !node_link_empty(&node_ev_of(n)->writes);
+    uint64_t at = NUM_MAX(node_now(n), waits ? 0 : p->pushed_us + NODE_EV_PACE_US);
+    if (!p->pushing && !p->resting && (p->push.at_us == 0 || p->push.at_us > at)) {
+        node_timer_set(n, &p->push, at);
+    }
 }
 
 void node_ev_push_run(struct node *n, struct node_ev_peer *p)
 {
     struct node_eventual *ev = node_ev_of(n);
-    struct buf out;
     uint64_t end = 0;
     if (p->pushing || !node_peer_is_up(n, p->id) || !node_ev_ready(n)) {
         return;
@@ -161,20 +196,20 @@ void node_ev_push_run(struct node *n, struct node_ev_peer *p)
     if (p->cursor >= ev->ring.next) {
         return;
     }
-    buf_init(&out, node_alloc(n), n->options.limits.peer_body_bytes);
-    int err = node_ev_batch_build(n, p, &end, &out);
+    int err = node_ev_batch_build(n, p, &end);
     if (err == 0) {
         p->pushing = true;
+        p->full = end < ev->ring.next;
         p->sent_to = end;
+        p->pushed_us = node_now(n);
         ev->counters.pushes++;
-        ev->counters.pushed_bytes += out.size;
-        node_call(n, p->id, NODE_CALL_EV_PUSH, buf_view(&out), NULL,
+        ev->counters.pushed_bytes += ev->built.body.size;
+        node_call(n, p->id, NODE_CALL_EV_PUSH, buf_view(&ev->built.body), NULL,
                   node_now(n) + NODE_EV_ANSWER_US, p, node_ev_push_done);
     } else if (err == ERR_NO_MEMORY) {
-        node_timer_set(n, &p->push, node_now(n) + NODE_EV_RETRY_US);
+        node_ev_push_rest(n, p);
     } else {
         p->cursor = end; /* nothing in it for this peer, or more than fits: then records go */
         p->unsure |= err != ERR_NOT_FOUND;
     }
-    buf_release(&out);
 }

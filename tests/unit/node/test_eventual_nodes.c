@@ -74,6 +74,31 @@ START_TEST(many_increments_travel_as_few_records)
 }
 END_TEST
 
+START_TEST(what_nobody_waits_for_travels_together_and_what_is_waited_for_at_once)
+{
+    struct rig *r = begin(3);
+    static struct ev_done done[20];
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+    rig_run(r, 3000000);
+    uint64_t before = ev_node(r, 1)->eventual->counters.pushes;
+    for (unsigned i = 0; i < 20; i++) {
+        ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 1, &done[i]);
+        rig_run(r, 2000);
+    }
+    rig_run(r, 2 * NODE_EV_PACE_US);
+    ck_assert_int_eq(ev_count(r, 3, "n"), 20);
+    ck_assert_uint_le(ev_node(r, 1)->eventual->counters.pushes - before, 6); /* of both peers */
+    for (unsigned i = 0; i < 20; i++) {
+        ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 1, &done[0]);
+        ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 3, &done[1]);
+        rig_run(r, NODE_EV_PACE_US / 2);
+        ck_assert(done[1].ended);
+        ck_assert_uint_eq(done[1].copies, 3);
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* ---- partitions ----------------------------------------------------------------------------- */
 
 static void random_links(struct rig *r, struct rng *rng, unsigned nodes)
@@ -733,6 +758,7 @@ END_TEST
 UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
           every_read_is_between_what_was_acknowledged_and_what_was_tried,
+          what_nobody_waits_for_travels_together_and_what_is_waited_for_at_once,
           counters_are_exact_after_partitions, what_was_lost_on_its_way_is_sent_again,
           nothing_acknowledged_is_lost_through_stops_and_partitions,
           a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
