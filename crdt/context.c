@@ -9,6 +9,7 @@
 
 /* So few ranges are put in one by one; more are merged in one pass. */
 #define CRDT_CONTEXT_SMALL 16u
+#define CRDT_ACTOR_BYTES_MIN 5u /* encoded, with one range */
 
 int crdt_actor_compare(struct crdt_actor a, struct crdt_actor b)
 {
@@ -154,6 +155,12 @@ int crdt_context_union(const struct crdt_context *a, const struct crdt_context *
 
 int crdt_context_join(struct crdt_context *into, const struct crdt_context *from)
 {
+    if (into->count == 0 && from->count > 0) {
+        TRY(crdt_context_reserve(into, from->count));
+        memcpy(into->ranges, from->ranges, from->count * sizeof(*from->ranges));
+        into->count = from->count;
+        return 0;
+    }
     if (from->count <= CRDT_CONTEXT_SMALL) {
         TRY(crdt_context_reserve(into, from->count));
         for (size_t i = 0; i < from->count; i++) {
@@ -218,14 +225,14 @@ int crdt_context_encode(const struct crdt_context *c, struct buf *out)
     TRY(crdt_put_varint(out, actors));
     for (size_t at = 0; at < c->count;) {
         size_t end = crdt_context_actor_end(c, at);
+        const struct crdt_range *r = &c->ranges[at];
+        const uint64_t head[] = {r->actor.node, r->actor.epoch, end - at};
         uint64_t least = 1;
-        TRY(crdt_put_varint(out, c->ranges[at].actor.node));
-        TRY(crdt_put_varint(out, c->ranges[at].actor.epoch));
-        TRY(crdt_put_varint(out, end - at));
-        for (; at < end; at++) {
-            TRY(crdt_put_varint(out, c->ranges[at].from - least));
-            TRY(crdt_put_varint(out, c->ranges[at].to - c->ranges[at].from));
-            least = c->ranges[at].to + 2;
+        TRY(crdt_put_varints(out, head, 3));
+        for (; at < end; at++, r++) {
+            const uint64_t range[] = {r->from - least, r->to - r->from};
+            TRY(crdt_put_varints(out, range, 2));
+            least = r->to + 2;
         }
     }
     return out->err;
@@ -263,6 +270,7 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
 {
     uint64_t actors = crdt_take_varint(r);
     struct crdt_actor last = {0};
+    TRY(crdt_context_reserve(c, (size_t)NUM_MIN(actors, r->left / CRDT_ACTOR_BYTES_MIN)));
     for (uint64_t i = 0; i < actors; i++) {
         uint64_t node = crdt_take_varint(r);
         struct crdt_actor actor = {.epoch = crdt_take_varint(r)};

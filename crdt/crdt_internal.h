@@ -105,7 +105,9 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
                       const struct crdt_limits *limits);
 
 /* ---- varint.c: LEB128, shortest form only */
+#define CRDT_VARINTS_MAX 3u
 int crdt_put_varint(struct buf *b, uint64_t v);
+int crdt_put_varints(struct buf *b, const uint64_t *v, unsigned count);
 uint64_t crdt_take_varint(struct bytes_reader *r);
 unsigned crdt_varint_bytes(uint64_t v);
 unsigned crdt_varint_write(uint8_t *at, uint64_t v);

@@ -31,17 +31,33 @@ int crdt_put_varint(struct buf *b, uint64_t v)
     return buf_append(b, raw, crdt_varint_write(raw, v));
 }
 
+int crdt_put_varints(struct buf *b, const uint64_t *v, unsigned count)
+{
+    uint8_t raw[10 * CRDT_VARINTS_MAX];
+    unsigned bytes = 0;
+    ASSERT(count <= CRDT_VARINTS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        bytes += crdt_varint_write(raw + bytes, v[i]);
+    }
+    return buf_append(b, raw, bytes);
+}
+
 uint64_t crdt_take_varint(struct bytes_reader *r)
 {
+    const uint8_t *at = r->at;
+    size_t left = r->failed ? 0 : r->left;
     uint64_t v = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t one = bytes_take_u8(r);
+    for (unsigned shift = 0; shift < 70 && left > 0; shift += 7) {
+        uint8_t one = *at++;
         bool last = one < 0x80;
-        if (r->failed || (shift == 63 && one > 1) || (last && one == 0 && shift > 0)) {
+        left--;
+        if ((shift == 63 && one > 1) || (last && one == 0 && shift > 0)) {
             break;
         }
         v |= (uint64_t)(one & 0x7f) << shift;
         if (last) {
+            r->at = at;
+            r->left = left;
             return v;
         }
     }
