@@ -270,24 +270,30 @@ int node_ev_update_scope(struct bytes body, struct node_ev_scope *s)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+/* Names what a fragment may touch; whether it is whole is judged where it is joined. */
 static int node_ev_fragment_scope(struct node_ev_scope *s, struct bytes raw, struct buf *name)
 {
-    struct node_ev_fragment f;
-    struct node_ev_fragment_cursor c;
-    struct bytes key;
-    struct bytes record_key;
-    struct bytes value;
-    node_ev_fragment_init(&f, &s->records.bytes.alloc);
-    int err = node_ev_fragment_decode(&f, raw);
-    if (err == 0) {
-        s->regions |= UINT64_C(1) << f.region;
-        node_ev_fragment_begin(&f, &c);
+    struct bytes_reader r = bytes_reader_of(raw);
+    (void)bytes_take_u8(&r); /* format */
+    uint8_t region = bytes_take_u8(&r);
+    (void)bytes_take(&r, 1 + sizeof(uint64_t)); /* flags, time */
+    (void)bytes_take(&r, bytes_take_u32(&r));   /* before */
+    (void)bytes_take(&r, bytes_take_u32(&r));   /* seen */
+    uint32_t count = bytes_take_u32(&r);
+    if (r.failed || region >= NODE_EV_REGIONS) {
+        return ERR_PROTOCOL;
     }
-    while (err == 0 && node_ev_fragment_next(&c, &key, &record_key, &value)) {
-        err = node_ev_scope_record(s, name, f.region, key, record_key);
+    s->regions |= UINT64_C(1) << region;
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes key = bytes_take(&r, bytes_take_u16(&r));
+        struct bytes record_key = bytes_take(&r, bytes_take_u16(&r));
+        (void)bytes_take(&r, bytes_take_u32(&r)); /* value */
+        if (r.failed) {
+            return ERR_PROTOCOL;
+        }
+        TRY(node_ev_scope_record(s, name, region, key, record_key));
     }
-    node_ev_fragment_release(&f);
-    return err;
+    return 0;
 }
 
 int node_ev_join_scope(struct bytes body, struct node_ev_scope *s)

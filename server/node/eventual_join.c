@@ -26,6 +26,8 @@ struct node_ev_joining {
     const struct node_ev_store *store;
     struct node_ev_types types;
     struct node_ev_fragment f;
+    struct node_ev_fragment *judged; /* all of a command, if it has several */
+    uint32_t count;
     struct node_ev_region now;
     bool news; /* of records or context */
     struct buf name;
@@ -35,7 +37,8 @@ struct node_ev_joining {
     bool twice; /* own dots have two meanings */
 };
 
-static void node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_store *store)
+static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_store *store,
+                                uint32_t count)
 {
     *j = (struct node_ev_joining){.store = store};
     node_ev_types_init(&j->types, store->alloc);
@@ -44,10 +47,23 @@ static void node_ev_joining_init(struct node_ev_joining *j, const struct node_ev
     buf_init(&j->name, store->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&j->value, store->alloc, SIZE_MAX / 2);
     j->acts = node_ev_self_actor(store, &j->actor);
+    if (count <= 1) {
+        return 0; /* judged when it is joined */
+    }
+    j->judged = alloc_get_zeroed(store->alloc, count, sizeof *j->judged);
+    j->count = j->judged == NULL ? 0 : count;
+    for (uint32_t i = 0; i < j->count; i++) {
+        node_ev_fragment_init(&j->judged[i], store->alloc);
+    }
+    return j->judged == NULL ? ERR_NO_MEMORY : 0;
 }
 
 static void node_ev_joining_release(struct node_ev_joining *j)
 {
+    for (uint32_t i = 0; i < j->count; i++) {
+        node_ev_fragment_release(&j->judged[i]);
+    }
+    alloc_put(j->store->alloc, j->judged, j->count * sizeof *j->judged);
     node_ev_types_release(&j->types);
     node_ev_fragment_release(&j->f);
     crdt_context_release(&j->now.seen);
@@ -96,14 +112,21 @@ static int node_ev_joining_judge(const struct node_ev_joining *j, const struct c
     return page || crdt_may_join(seen, &j->f.before) ? 0 : ERR_BEHIND; /* scenario C22 */
 }
 
-static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *r, bool checked)
+/* The fragment that comes next, to j->f. judged: by its number, it was taken before. */
+static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *r,
+                                struct node_ev_fragment *judged)
 {
     struct bytes raw = bytes_take(r, bytes_take_u32(r));
     if (r->failed) {
         return ERR_INVALID;
     }
     node_ev_fragment_release(&j->f);
-    return checked ? node_ev_fragment_reopen(&j->f, raw) : node_ev_fragment_decode(&j->f, raw);
+    if (judged == NULL) {
+        return node_ev_fragment_decode(&j->f, raw);
+    }
+    j->f = *judged;
+    node_ev_fragment_init(judged, j->store->alloc);
+    return 0;
 }
 
 /* A record that outgrew what the table takes would end the node when it is flushed; so it is
@@ -135,8 +158,8 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
     struct crdt_context seen[NODE_EV_REGIONS];
     uint64_t used = 0;
     int err = 0;
-    while (err == 0 && r.left > 0) {
-        err = node_ev_joining_next(j, &r, false);
+    for (uint32_t i = 0; err == 0 && i < j->count; i++) {
+        err = node_ev_joining_next(j, &r, NULL);
         if (err != 0) {
             break;
         }
@@ -151,6 +174,8 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
         if (err == 0 && node_ev_joining_adds(j)) {
             err = crdt_context_join(&seen[region], &j->f.seen);
         }
+        j->judged[i] = j->f;
+        node_ev_fragment_init(&j->f, j->store->alloc);
     }
     for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
         if ((used >> i & 1) != 0) {
@@ -377,13 +402,14 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw,
     return 0;
 }
 
-static int node_ev_joining_run(struct node_ev_joining *j, struct bytes body, bool checked)
+static int node_ev_joining_run(struct node_ev_joining *j, struct bytes body)
 {
     struct bytes_reader r = bytes_reader_of(body);
-    while (r.left > 0) {
+    bool judged = j->judged != NULL;
+    for (uint32_t i = 0; r.left > 0; i++) {
         struct bytes_reader at = r;
-        TRY(node_ev_joining_next(j, &r, checked));
-        TRY(node_ev_joining_fragment(j, bytes_of(at.at + 4, at.left - r.left - 4), checked));
+        TRY(node_ev_joining_next(j, &r, judged ? &j->judged[i] : NULL));
+        TRY(node_ev_joining_fragment(j, bytes_of(at.at + 4, at.left - r.left - 4), judged));
     }
     return node_ev_types_write(&j->types, j->store);
 }
@@ -404,12 +430,16 @@ static int node_ev_join_check(const struct node_ev_store *store, struct bytes bo
     return err;
 }
 
-/* returns: whether the body is one fragment, which is judged when it is joined. */
-static bool node_ev_join_single(struct bytes body)
+/* returns: how many fragments the body has; the last may be cut. */
+static uint32_t node_ev_join_count(struct bytes body)
 {
     struct bytes_reader r = bytes_reader_of(body);
-    (void)bytes_take(&r, bytes_take_u32(&r));
-    return bytes_reader_ended(&r);
+    uint32_t count = 0;
+    while (r.left > 0 && !r.failed) {
+        (void)bytes_take(&r, bytes_take_u32(&r));
+        count++;
+    }
+    return count;
 }
 
 int node_ev_join(const struct node_ev_store *store, struct bytes body, struct buf *reply)
@@ -421,10 +451,9 @@ int node_ev_join(const struct node_ev_store *store, struct bytes body, struct bu
     (void)reply;
     own.alloc = &alloc;
     TRY(node_ev_join_check(&own, body));
-    node_ev_joining_init(&j, &own);
-    bool single = node_ev_join_single(body);
-    int err = single ? 0 : node_ev_joining_judge_all(&j, body);
-    err = err == 0 ? node_ev_joining_run(&j, body, !single) : err;
+    int err = node_ev_joining_init(&j, &own, node_ev_join_count(body));
+    err = err == 0 ? node_ev_joining_judge_all(&j, body) : err;
+    err = err == 0 ? node_ev_joining_run(&j, body) : err;
     if (j.twice) {
         store->doubt(store->ctx, "an own dot has two meanings");
     }
