@@ -171,28 +171,39 @@ void node_reply_group_error(struct node *n, struct node_client client, int code,
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-uint64_t node_request_deadline(const struct node *n, const struct wire_rpc *req)
+uint64_t node_options_deadline(const struct node *n, const struct wire_options *o)
 {
     uint64_t us = NODE_DEADLINE_DEFAULT_US;
-    struct wire_options o;
-    if (wire_options_of(req, &o) == 0 && o.has_deadline) {
-        us = NUM_MIN(o.deadline_ms, (uint64_t)NODE_DEADLINE_MAX_US / 1000) * 1000;
+    if (o->has_deadline) {
+        us = NUM_MIN(o->deadline_ms, (uint64_t)NODE_DEADLINE_MAX_US / 1000) * 1000;
     }
     return n->now + NUM_MAX(us, (uint64_t)1000);
+}
+
+uint64_t node_request_deadline(const struct node *n, const struct wire_rpc *req)
+{
+    struct wire_options o;
+    (void)wire_options_of(req, &o); /* none, on an error */
+    return node_options_deadline(n, &o);
+}
+
+int node_options_cmd(const struct wire_options *o, struct node_cmd *cmd)
+{
+    if (o->has_session && (o->session_id == 0 || o->session_seq == 0)) {
+        return ERR_INVALID;
+    }
+    cmd->session = o->has_session ? o->session_id : 0;
+    cmd->sequence = o->has_session ? o->session_seq : 0;
+    cmd->acked = o->has_session ? o->session_ack : 0;
+    cmd->principal = o->principal;
+    return 0;
 }
 
 int node_request_cmd(const struct wire_rpc *req, struct node_cmd *cmd)
 {
     struct wire_options o;
     TRY(wire_options_of(req, &o));
-    if (o.has_session && (o.session_id == 0 || o.session_seq == 0)) {
-        return ERR_INVALID;
-    }
-    cmd->session = o.has_session ? o.session_id : 0;
-    cmd->sequence = o.has_session ? o.session_seq : 0;
-    cmd->acked = o.has_session ? o.session_ack : 0;
-    cmd->principal = o.principal;
-    return 0;
+    return node_options_cmd(&o, cmd);
 }
 
 static const struct node_api *node_api_in(const struct node_api *rows, const struct wire_rpc *m)

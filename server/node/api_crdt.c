@@ -348,10 +348,12 @@ static bool ev_is_set(uint8_t type)
 
 static int ev_read_of(struct node *n, const struct wire_rpc *req, struct ev_read *r)
 {
-    TRY(node_ev_causal_of(n, req, &r->causal));
+    struct wire_options o;
+    TRY(wire_options_of(req, &o));
+    TRY(node_ev_causal_of(n, &o, &r->causal));
     TRY(node_ev_target_of(n, req, r->question.mode == NODE_EV_VALUE, &r->target));
     TRY(node_ev_causal_context(&r->causal, r->target.region, &r->wanted));
-    r->deadline_us = node_request_deadline(n, req);
+    r->deadline_us = node_options_deadline(n, &o);
     return 0;
 }
 

@@ -21,6 +21,9 @@
     (600u * UINT64_C(1000000)) /* a turn ends with the command, not with patience \
                                 */
 #define EV_COPIES 2u
+#define EV_BODY_BYTES 10u    /* of an UPDATE without operations */
+#define EV_OP_BYTES 64u      /* of one in it, besides names and values, mostly */
+#define EV_REPLY_BYTES 192u  /* of an answer to one operation, mostly */
 #define EV_ACCOUNT_BYTES 25u /* what the name of a bounded counter's account ends with, at most */
 #define EV_BOUNDED_SPACE NODE_SPACE_OWN "bounded"
 
@@ -284,6 +287,7 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
         return;
     }
     buf_init(&out, &n->alloc, 4u << 20);
+    (void)buf_reserve(&out, EV_REPLY_BYTES);
     code = ev_written_pack(n, &out, w, reply);
     if (code == 0 && !w->answered) {
         node_reply_ok(n, w->client, buf_view(&out));
@@ -315,6 +319,7 @@ static int ev_write_hints(struct node *n, struct ev_write *w)
 static void ev_write_command(struct node *n, struct ev_write *w)
 {
     buf_clear(&w->body);
+    (void)buf_reserve(&w->body, EV_BODY_BYTES + w->count * EV_OP_BYTES + w->memory.size);
     int err = w->settled ? 0 : ev_write_hints(n, w);
     err = err != 0 ? err : node_ev_update_encode(w->ops, w->count, n->wall, &w->body);
     if (err != 0 && !w->settled) {
@@ -714,9 +719,9 @@ static int ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_wri
     struct wire_options o;
     TRY(wire_params_check(req, 2, 2));
     TRY(wire_options_of(req, &o));
-    TRY(node_request_cmd(req, &w->cmd));
-    TRY(node_ev_causal_of(n, req, &w->causal));
-    w->deadline_us = node_request_deadline(n, req);
+    TRY(node_options_cmd(&o, &w->cmd));
+    TRY(node_ev_causal_of(n, &o, &w->causal));
+    w->deadline_us = node_options_deadline(n, &o);
     w->copies = o.copies == 0 ? EV_COPIES : o.copies;
     TRY(ev_ops_of(n, req, w));
     TRY(ev_ops_keep(w, w->cmd.principal));

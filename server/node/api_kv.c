@@ -63,7 +63,7 @@ static int node_kv_session_of(struct node *n, const struct wire_rpc *req, uint32
     buf_init(&s->body, &n->alloc, 1u << 16);
     s->stale = o.stale;
     s->deadline_us = node_request_deadline(n, req);
-    int err = node_ev_causal_of(n, req, &s->causal);
+    int err = node_ev_causal_of(n, &o, &s->causal);
     if (err != 0) {
         node_kv_session_free(n, s);
         return err;

@@ -80,7 +80,7 @@ struct node_ev_causal {
 void node_ev_causal_release(struct node_ev_causal *c);
 /* c is to be released in any case. ERR_INVALID: the token names a group or a region that there is
  * not; and the errors of wire_token_decode. */
-int node_ev_causal_of(struct node *n, const struct wire_rpc *req, struct node_ev_causal *c);
+int node_ev_causal_of(struct node *n, const struct wire_options *o, struct node_ev_causal *c);
 /* Adds what the token names of region. */
 int node_ev_causal_context(const struct node_ev_causal *c, uint8_t region,
                            struct crdt_context *out);

@@ -26,17 +26,15 @@ static int ev_token_check(const struct node *n, const struct wire_token *t)
     return 0;
 }
 
-int node_ev_causal_of(struct node *n, const struct wire_rpc *req, struct node_ev_causal *c)
+int node_ev_causal_of(struct node *n, const struct wire_options *o, struct node_ev_causal *c)
 {
-    struct wire_options o;
     *c = (struct node_ev_causal){.budget_us = NODE_EV_BUDGET_US};
     wire_token_init(&c->token, &n->alloc);
-    TRY(wire_options_of(req, &o));
-    c->session = o.has_token;
-    if (o.has_budget) {
-        c->budget_us = NUM_MIN(o.budget_ms, (uint64_t)60000) * 1000;
+    c->session = o->has_token;
+    if (o->has_budget) {
+        c->budget_us = NUM_MIN(o->budget_ms, (uint64_t)60000) * 1000;
     }
-    TRY(wire_token_decode(&c->token, o.token));
+    TRY(wire_token_decode(&c->token, o->token));
     return ev_token_check(n, &c->token);
 }
 

@@ -289,9 +289,11 @@ void node_reply_blob(struct node *n, struct node_client client, struct bytes hea
                      struct node_blob *body);
 /* Deadline of a request, from its option, bounded by limits. */
 uint64_t node_request_deadline(const struct node *n, const struct wire_rpc *req);
+uint64_t node_options_deadline(const struct node *n, const struct wire_options *o);
 /* The command's envelope from the request's options: session, sequence, acked, principal (views
  * into the request). returns: 0 or the error of the options. */
 int node_request_cmd(const struct wire_rpc *req, struct node_cmd *cmd);
+int node_options_cmd(const struct wire_options *o, struct node_cmd *cmd);
 
 /* Jobs. A job kind embeds struct node_task first. run: on the executor's thread; done: on the
  * loop, exactly once; it releases the task's memory. returns: 0, or ERR_BUSY (lane full) and the
