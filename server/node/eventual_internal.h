@@ -201,6 +201,8 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
 void node_ev_quarantined(struct node *n, uint8_t region);
 /* The region's record changed; what is in memory follows. */
 void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw);
+/* The same; now: what the record says. */
+void node_ev_region_follow(struct node *n, uint8_t region, const struct node_ev_region *now);
 
 /* ---- the regions in memory
  * ------------------------------------------------------------------------ Follow the applied

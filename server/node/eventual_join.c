@@ -361,7 +361,7 @@ static int node_ev_joining_write(struct node_ev_joining *j, uint8_t region)
     buf_clear(&j->value);
     TRY(node_ev_region_encode(&j->now, &j->value));
     TRY(j->store->put(j->store->ctx, bytes_of(name, 2), buf_view(&j->value)));
-    j->store->changed(j->store->ctx, region, buf_view(&j->value));
+    j->store->changed(j->store->ctx, region, &j->now);
     return 0;
 }
 

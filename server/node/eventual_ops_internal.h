@@ -47,8 +47,8 @@ struct node_ev_store {
     int (*del)(void *ctx, struct bytes name);
     /* The region as it is; a view until changed. */
     const struct node_ev_region *(*region)(void *ctx, uint8_t region);
-    /* The region's record was put. */
-    void (*changed)(void *ctx, uint8_t region, struct bytes raw);
+    /* The region's record was put: this is in it. */
+    void (*changed)(void *ctx, uint8_t region, const struct node_ev_region *now);
     void (*note)(void *ctx, uint8_t region, bool local, struct bytes fragment);
     /* One dot with two meanings was found: two nodes were one actor. */
     void (*conflict)(void *ctx, struct crdt_dot dot);

@@ -48,11 +48,11 @@ int node_ev_region_load(struct node *n, uint8_t region, struct bytes raw)
     return 0;
 }
 
-void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw)
+/* err: what was written here is whole, so memory has run out. */
+static void node_ev_region_told(struct node *n, uint8_t region, int err)
 {
     struct node_ev_regions *r = n->ev_regions;
-    int err = node_ev_region_load(n, region, raw);
-    if (err != 0) { /* what was written here is whole: memory has run out */
+    if (err != 0) {
         node_fail(n, err, "region");
         return;
     }
@@ -60,6 +60,20 @@ void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw)
         r->changed |= UINT64_C(1) << region;
         node_timer_set(n, &r->run, n->now);
     }
+}
+
+void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw)
+{
+    node_ev_region_told(n, region, node_ev_region_load(n, region, raw));
+}
+
+void node_ev_region_follow(struct node *n, uint8_t region, const struct node_ev_region *now)
+{
+    struct node_ev_region *at = &n->ev_regions->at[region % NODE_EV_REGIONS];
+    at->time_us = now->time_us;
+    at->digest = now->digest;
+    at->seen.count = 0; /* its room stays */
+    node_ev_region_told(n, region, crdt_context_join(&at->seen, &now->seen));
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */

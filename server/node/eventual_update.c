@@ -578,7 +578,7 @@ static int node_ev_making_write(struct node_ev_making *m)
         buf_clear(&m->value);
         TRY(node_ev_region_encode(&r->now, &m->value));
         TRY(store->put(store->ctx, bytes_of(name, 2), buf_view(&m->value)));
-        store->changed(store->ctx, r->region, buf_view(&m->value));
+        store->changed(store->ctx, r->region, &r->now);
         store->note(store->ctx, r->region, true, buf_view(&r->fragment));
     }
     return 0;

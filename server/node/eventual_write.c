@@ -31,10 +31,10 @@ static const struct node_ev_region *node_ev_sm_region(void *ctx, uint8_t region)
     return node_ev_region_get(sm->n, region);
 }
 
-static void node_ev_sm_changed(void *ctx, uint8_t region, struct bytes raw)
+static void node_ev_sm_changed(void *ctx, uint8_t region, const struct node_ev_region *now)
 {
     const struct node_sm *sm = ctx;
-    node_ev_region_changed(sm->n, region, raw);
+    node_ev_region_follow(sm->n, region, now);
 }
 
 static void node_ev_sm_note(void *ctx, uint8_t region, bool local, struct bytes fragment)

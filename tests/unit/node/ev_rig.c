@@ -87,11 +87,18 @@ static const struct node_ev_region *ev_region(void *ctx, uint8_t region)
     return &((struct ev_replica *)ctx)->regions[region];
 }
 
-static void ev_changed(void *ctx, uint8_t region, struct bytes raw)
+static void ev_changed(void *ctx, uint8_t region, const struct node_ev_region *now)
 {
-    struct node_ev_region *r = &((struct ev_replica *)ctx)->regions[region];
+    struct ev_replica *all = ctx;
+    struct node_ev_region *r = &all->regions[region];
+    uint8_t name[2];
+    node_ev_region_name(region, name);
+    uint32_t i = node_ev_names_find(&all->names, bytes_of(name, sizeof name));
+    ASSERT(i != NODE_EV_NAME_NONE && all->rows[i].present);
     crdt_context_release(&r->seen);
-    ASSERT(node_ev_region_decode(raw, r) == 0);
+    ASSERT(node_ev_region_decode(buf_view(&all->rows[i].value), r) == 0);
+    ASSERT(r->time_us == now->time_us && crdt_context_equal(&r->seen, &now->seen));
+    ASSERT(r->digest.low == now->digest.low && r->digest.high == now->digest.high);
 }
 
 static void ev_noted(void *ctx, uint8_t region, bool local, struct bytes fragment)
