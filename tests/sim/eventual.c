@@ -139,6 +139,7 @@ static void sim_crdt_rest(struct sim *s, struct sim_crdt_client *c)
 /* What it had seen is nowhere any more, or out of reach for long: it goes on as a new client. */
 static void sim_crdt_forget(struct sim *s, struct sim_crdt_client *c)
 {
+    c->life++;
     wire_token_release(&c->token);
     wire_token_init(&c->token, &s->heap_alloc);
     memset(c->chain, 0, sizeof(c->chain));

@@ -84,6 +84,7 @@ struct sim_crdt_op {
     int64_t amount;
     uint32_t to;
     uint32_t batch; /* the first operation of its update */
+    uint32_t life;  /* of its client */
     uint64_t begun_us;
     uint64_t ended_us; /* UINT64_MAX: never answered */
     uint32_t copies;
@@ -98,6 +99,7 @@ struct sim_crdt_read {
     uint32_t node; /* whose answer it is */
     uint8_t key;
     enum sim_crdt_mode mode;
+    uint32_t life; /* of its client */
     bool token;
     bool done;
     uint32_t item; /* HAS; VALUE of a chain's field */
@@ -127,6 +129,7 @@ struct sim_crdt_session {
 struct sim_crdt_client {
     uint32_t id; /* of its connection */
     uint32_t number;
+    uint32_t life; /* how often it forgot what it had seen */
     enum sim_crdt_state state;
     bool sessions;
     bool unsure;  /* some try of the update may have been applied */

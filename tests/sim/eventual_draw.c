@@ -52,6 +52,7 @@ struct sim_crdt_op *sim_crdt_op_new(struct sim *s, struct sim_crdt_client *c, ui
                                .key = key,
                                .sessions = c->sessions,
                                .batch = c->first,
+                               .life = c->life,
                                .begun_us = s->now_us,
                                .ended_us = UINT64_MAX};
     crdt_context_init(&op->dep, &s->heap_alloc);
@@ -213,8 +214,11 @@ static struct sim_crdt_read *sim_crdt_read_new(struct sim *s, struct sim_crdt_cl
     }
     c->read = e->reads_count++;
     struct sim_crdt_read *r = &e->reads[c->read];
-    *r = (struct sim_crdt_read){
-        .client = c->number, .key = key, .token = c->with_token, .begun_us = s->now_us};
+    *r = (struct sim_crdt_read){.client = c->number,
+                                .life = c->life,
+                                .key = key,
+                                .token = c->with_token,
+                                .begun_us = s->now_us};
     crdt_context_init(&r->seen, &s->heap_alloc);
     return r;
 }

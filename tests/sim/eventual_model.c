@@ -119,7 +119,7 @@ static void sim_crdt_check_field(const struct sim_crdt_look *l)
 }
 
 /* MAX and MIN: one of what was written, not passed by any that was seen, nor by what the client
- * itself was answered before, though it changed nothing. */
+ * itself was answered before and still names, though it changed nothing. */
 static void sim_crdt_check_extreme(const struct sim_crdt_look *l)
 {
     bool max = sim_crdt_keys[l->r->key].what == SIM_CRDT_MOST;
@@ -130,8 +130,8 @@ static void sim_crdt_check_extreme(const struct sim_crdt_look *l)
         const struct sim_crdt_op *op = l->ops[i];
         bool here =
             op->changed || op->sessions; /* else another node may have done nothing for it */
-        bool own = op->end == SIM_CRDT_DONE && here && op->client == l->r->client && l->r->token &&
-                   op->ended_us <= l->r->begun_us;
+        bool own = op->end == SIM_CRDT_DONE && here && op->client == l->r->client &&
+                   op->life == l->r->life && l->r->token && op->ended_us <= l->r->begun_us;
         bool passed = none || (max ? op->amount > is : op->amount < is);
         written = written || (op->amount == is && (sim_crdt_in(l->r, op) || sim_crdt_may(l, op)));
         if ((own || sim_crdt_in(l->r, op)) && passed) {
