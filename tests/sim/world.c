@@ -341,6 +341,22 @@ static int sim_open_segments(struct sim *s, struct sim_node *n, struct err_info 
                                &sim_node_log, why);
 }
 
+/* A planted failure of the disk: the process ends and is started again. What it wrote stays in the
+ * cache of the system. */
+static void sim_start_again(struct sim *s, struct sim_node *n)
+{
+    if (n->wal != NULL) {
+        store_wal_close(n->wal);
+        n->wal = NULL;
+    }
+    if (n->segments != NULL) {
+        store_segments_close(n->segments);
+        n->segments = NULL;
+    }
+    sim_push(s, &(struct sim_event){
+                    .at_us = s->now_us + 100 * SIM_MS, .kind = SIM_EV_RESTART, .node = n->id});
+}
+
 static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *why)
 {
     struct store_wal_options wal = {
@@ -359,13 +375,7 @@ static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *
         code = sim_open_segments(s, n, why);
     }
     if (code == ERR_IO) {
-        /* a planted failure of the disk: the process ends and is started again */
-        if (n->wal != NULL) {
-            store_wal_close(n->wal);
-        }
-        n->wal = NULL;
-        sim_push(s, &(struct sim_event){
-                        .at_us = s->now_us + 100 * SIM_MS, .kind = SIM_EV_RESTART, .node = n->id});
+        sim_start_again(s, n);
     } else if (code != 0) {
         sim_fail(s, "restart", "node %u cannot open its stores: %s: %s", n->id, err_name(code),
                  why->text);
@@ -461,6 +471,10 @@ void sim_start(struct sim *s, struct sim_node *n)
     if (code == ERR_DISK_FULL) { /* it says so, and somebody makes room */
         sim_disk_set_full(n->disk, false);
         code = node_new(&n->node, &options, &n->env, &s->heap_alloc, sim_node_now(s, n), &why);
+    }
+    if (code == ERR_IO) {
+        sim_start_again(s, n);
+        return;
     }
     if (code != 0) {
         sim_fail(s, "restart", "node %u does not start: %s: %s", n->id, err_name(code), why.text);
