@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "compute/exact.h"
 #include "compute/range.h"
+#include "compute/reduce.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 
 #define ROUNDS_DEFAULT 30u
 #define ROUNDS_MAX 10000u
-#define ROWS_MAX 24u
+#define ROWS_MAX 32u
 #define MIB_DEFAULT 64u
 #define MIB_MAX 4096u
 #define CACHED_BYTES (256u << 10)
@@ -31,6 +32,7 @@ struct row {
     void (*run)(const struct row *row, const uint8_t *data, size_t bytes);
     enum compute_lanes lanes;
     bool of_doubles;
+    enum compute_op op; /* run_reduce */
 };
 
 struct bench {
@@ -84,6 +86,40 @@ static void run_range(const struct row *row, const uint8_t *data, size_t bytes)
     bench.sink += (double)(range.most - range.least);
 }
 
+/* A whole operator: span, choice of kernel, encoded state. */
+static void run_reduce(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_reduce_spec spec = {
+        .op = row->op, .type = row->of_doubles ? COMPUTE_F64 : COMPUTE_I64, .record_bytes = 8};
+    struct compute_reduce *r = NULL;
+    struct buf state;
+    if (row->op == COMPUTE_OP_HISTOGRAM) {
+        spec.count = 1024;
+        spec.low = -0x1p62;
+        spec.high = 0x1p62;
+    }
+    spec.count = row->op == COMPUTE_OP_QUANTILE ? 7 : spec.count;
+    spec.count = row->op == COMPUTE_OP_TOP ? 10 : spec.count;
+    buf_init(&state, &heap, 1u << 20);
+    ASSERT(compute_reduce_new(&r, &heap, &spec, 0, NULL) == 0);
+    ASSERT(compute_reduce_update(r, bytes_of(data, bytes)) == 0);
+    ASSERT(compute_reduce_encode(r, &state) == 0);
+    bench.sink += (double)state.size;
+    buf_release(&state);
+    compute_reduce_free(r);
+}
+
+static void add_reduce(const char *name, enum compute_op op, bool of_doubles)
+{
+    ASSERT(bench.rows_count < ROWS_MAX);
+    bench.rows[bench.rows_count++] = (struct row){.name = name,
+                                                  .run = run_reduce,
+                                                  .lanes = compute_lanes_pick(),
+                                                  .of_doubles = of_doubles,
+                                                  .op = op};
+}
+
 static void add(const char *name, enum compute_lanes lanes, bool of_doubles,
                 void (*run)(const struct row *row, const uint8_t *data, size_t bytes))
 {
@@ -109,6 +145,14 @@ static void add_rows(void)
     for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
         add("min and max of i64", v, false, run_range);
     }
+    add_reduce("operator sum of f64", COMPUTE_OP_SUM, true);
+    add_reduce("operator sum of i64", COMPUTE_OP_SUM, false);
+    add_reduce("operator min of f64", COMPUTE_OP_MIN, true);
+    add_reduce("operator var of f64", COMPUTE_OP_VAR, true);
+    add_reduce("histogram of f64, 1,024 bins", COMPUTE_OP_HISTOGRAM, true);
+    add_reduce("quantile of f64", COMPUTE_OP_QUANTILE, true);
+    add_reduce("distinct of f64", COMPUTE_OP_DISTINCT, true);
+    add_reduce("top 10 of f64", COMPUTE_OP_TOP, true);
 }
 
 /* returns: bytes a nanosecond. */
@@ -135,7 +179,7 @@ static void report(const double *rates)
 {
     static double sorted[ROUNDS_MAX];
     static double ratios[ROUNDS_MAX];
-    printf("%-28s %10s %10s %12s\n", "", "p50 GB/s", "worst", "of memcpy");
+    printf("%-38s %10s %10s %12s\n", "", "p50 GB/s", "worst", "of memcpy");
     for (unsigned i = 0; i < bench.rows_count; i++) {
         char name[64];
         for (unsigned round = 0; round < bench.rounds; round++) {
@@ -146,7 +190,7 @@ static void report(const double *rates)
         qsort(ratios, bench.rounds, sizeof(*ratios), by_size);
         (void)snprintf(name, sizeof(name), "%s%s%s", bench.rows[i].name, i == 0 ? "" : ", ",
                        i == 0 ? "" : compute_lanes_name(bench.rows[i].lanes));
-        printf("%-28s %10.2f %10.2f %12.3f\n", name, sorted[bench.rounds / 2], sorted[0],
+        printf("%-38s %10.2f %10.2f %12.3f\n", name, sorted[bench.rounds / 2], sorted[0],
                ratios[bench.rounds / 2]);
     }
 }

@@ -12,6 +12,7 @@
 
 /* Numbers that are widened at once; 4 KiB, twice for dot. */
 #define BATCH_MAX 512u
+#define REAL_MAX 0x1.fffffffffffffp+1023
 #define OFFSET_MAX ((uint64_t)INT64_MAX)
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -27,13 +28,15 @@ struct compute_reduce {
     uint64_t to;
     uint64_t first_boundary; /* the least multiple of record_bytes not below from */
     struct compute_body body;
-    uint8_t pieces[]; /* head, then tail: record_bytes each */
+    uint8_t *pieces;   /* head, then tail: record_bytes each */
+    uint64_t memory[]; /* the operator's words, then the pieces */
 };
 
 const char *compute_op_name(enum compute_op op)
 {
-    static const char *const names[COMPUTE_OPS] = {"count", "sum",  "min", "max",    "mean",
-                                                   "var",   "varp", "dot", "argmin", "argmax"};
+    static const char *const names[COMPUTE_OPS] = {
+        "count",  "sum",    "min",       "max", "mean",     "var",      "varp", "dot",
+        "argmin", "argmax", "histogram", "log", "quantile", "distinct", "top"};
     ASSERT(op < COMPUTE_OPS);
     return names[op];
 }
@@ -53,6 +56,29 @@ unsigned compute_type_bytes(enum compute_type type)
     return bytes[type];
 }
 
+static bool is_plus_zero(double v)
+{
+    static const double zero = 0;
+    return memcmp(&v, &zero, sizeof(v)) == 0;
+}
+
+/* returns: whether count, low and high are what the operator takes. */
+static bool parameters_are_valid(const struct compute_reduce_spec *s)
+{
+    const bool no_high = is_plus_zero(s->high);
+    const bool no_low = is_plus_zero(s->low);
+    switch (s->op) {
+    case COMPUTE_OP_HISTOGRAM:
+        return s->count >= 1 && s->count <= COMPUTE_BINS_MAX && s->low < s->high &&
+               s->high - s->low <= REAL_MAX && s->low >= -REAL_MAX && s->high <= REAL_MAX;
+    case COMPUTE_OP_LOG: return s->count <= COMPUTE_PARTS_MAX && no_low && no_high;
+    case COMPUTE_OP_QUANTILE:
+        return s->count <= COMPUTE_PARTS_MAX && s->low >= 0 && s->low <= 1 && no_high;
+    case COMPUTE_OP_TOP: return s->count >= 1 && s->count <= COMPUTE_TOP_MAX && no_low && no_high;
+    default: return s->count == 0 && no_low && no_high;
+    }
+}
+
 static bool spec_is_valid(const struct compute_reduce_spec *s)
 {
     if (s->op >= COMPUTE_OPS || s->type >= COMPUTE_TYPES || s->record_bytes > COMPUTE_RECORD_MAX) {
@@ -60,25 +86,27 @@ static bool spec_is_valid(const struct compute_reduce_spec *s)
     }
     const unsigned bytes = compute_type_bytes(s->type);
     return num_fits(s->field, bytes, s->record_bytes) &&
-           num_fits(s->other, bytes, s->record_bytes) && (s->op == COMPUTE_OP_DOT || s->other == 0);
+           num_fits(s->other, bytes, s->record_bytes) &&
+           (s->op == COMPUTE_OP_DOT || s->other == 0) && parameters_are_valid(s);
 }
 
-static size_t size_of(const struct compute_reduce_spec *spec)
+size_t compute_reduce_bytes(const struct compute_reduce_spec *spec)
 {
-    return sizeof(struct compute_reduce) + 2 * (size_t)spec->record_bytes;
+    return sizeof(struct compute_reduce) + compute_extra_words(spec) * sizeof(uint64_t) +
+           2 * (size_t)spec->record_bytes;
 }
 
 int compute_reduce_new(struct compute_reduce **out, const struct alloc *alloc,
                        const struct compute_reduce_spec *spec, uint64_t from, struct err_info *why)
 {
     if (!spec_is_valid(spec)) {
-        return err_set(why, ERR_INVALID, "number at %u and %u of records of %u bytes",
+        return err_set(why, ERR_INVALID, "no such operator, or numbers at %u and %u of %u bytes",
                        (unsigned)spec->field, (unsigned)spec->other, (unsigned)spec->record_bytes);
     }
     if (from > OFFSET_MAX - COMPUTE_RECORD_MAX) {
         return err_set(why, ERR_RANGE, "span from byte %llu", (unsigned long long)from);
     }
-    struct compute_reduce *r = alloc_get_zeroed(alloc, 1, size_of(spec));
+    struct compute_reduce *r = alloc_get_zeroed(alloc, 1, compute_reduce_bytes(spec));
     if (r == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory for a state of '%s'",
                        compute_op_name(spec->op));
@@ -88,7 +116,8 @@ int compute_reduce_new(struct compute_reduce **out, const struct alloc *alloc,
     r->from = from;
     r->to = from;
     r->first_boundary = num_div_up(from, spec->record_bytes) * spec->record_bytes;
-    compute_body_init(&r->body);
+    r->pieces = (uint8_t *)(r->memory + compute_extra_words(spec));
+    compute_body_init(&r->body, spec, r->memory);
     *out = r;
     return 0;
 }
@@ -97,7 +126,7 @@ void compute_reduce_free(struct compute_reduce *r)
 {
     if (r != NULL) {
         struct alloc alloc = r->alloc;
-        alloc_put(&alloc, r, size_of(&r->spec));
+        alloc_put(&alloc, r, compute_reduce_bytes(&r->spec));
     }
 }
 
@@ -121,14 +150,25 @@ static size_t tail_bytes(const struct compute_reduce *r)
     return r->to <= r->first_boundary ? 0 : (size_t)(r->to % r->spec.record_bytes);
 }
 
+static uint64_t bits_of_f64(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return bits;
+}
+
+static double f64_of_bits(uint64_t bits)
+{
+    double v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+
 static uint64_t bits_of_f32(uint32_t bits32)
 {
     float narrow;
-    uint64_t bits;
     memcpy(&narrow, &bits32, sizeof(narrow));
-    const double wide = (double)narrow;
-    memcpy(&bits, &wide, sizeof(bits));
-    return bits;
+    return bits_of_f64((double)narrow);
 }
 
 static uint64_t sign_extended(uint64_t bits, unsigned width)
@@ -257,7 +297,9 @@ int compute_reduce_update(struct compute_reduce *r, struct bytes data)
 static bool specs_equal(const struct compute_reduce_spec *a, const struct compute_reduce_spec *b)
 {
     return a->op == b->op && a->type == b->type && a->record_bytes == b->record_bytes &&
-           a->field == b->field && a->other == b->other;
+           a->field == b->field && a->other == b->other && a->count == b->count &&
+           memcmp(&a->low, &b->low, sizeof(a->low)) == 0 &&
+           memcmp(&a->high, &b->high, sizeof(a->high)) == 0;
 }
 
 int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduce *next)
@@ -285,6 +327,14 @@ int compute_reduce_finish(const struct compute_reduce *r, struct compute_value *
     return compute_body_finish(&r->body, &r->spec, out);
 }
 
+int compute_reduce_text(const struct compute_reduce *r, struct buf *into)
+{
+    if (r->from != 0 || tail_bytes(r) != 0) {
+        return ERR_RANGE;
+    }
+    return compute_body_text(&r->body, &r->spec, into);
+}
+
 int compute_reduce_encode(const struct compute_reduce *r, struct buf *into)
 {
     const struct compute_reduce_spec *s = &r->spec;
@@ -294,6 +344,9 @@ int compute_reduce_encode(const struct compute_reduce *r, struct buf *into)
     (void)buf_put_u32(into, s->record_bytes);
     (void)buf_put_u32(into, s->field);
     (void)buf_put_u32(into, s->other);
+    (void)buf_put_u32(into, s->count);
+    (void)buf_put_u64(into, bits_of_f64(s->low));
+    (void)buf_put_u64(into, bits_of_f64(s->high));
     (void)buf_put_u64(into, r->from);
     (void)buf_put_u64(into, r->to);
     (void)buf_append(into, r->pieces, head_bytes(r));
@@ -335,6 +388,9 @@ int compute_reduce_decode(struct compute_reduce **out, const struct alloc *alloc
     spec.record_bytes = bytes_take_u32(&reader);
     spec.field = bytes_take_u32(&reader);
     spec.other = bytes_take_u32(&reader);
+    spec.count = bytes_take_u32(&reader);
+    spec.low = f64_of_bits(bytes_take_u64(&reader));
+    spec.high = f64_of_bits(bytes_take_u64(&reader));
     const uint64_t from = bytes_take_u64(&reader);
     const uint64_t to = bytes_take_u64(&reader);
     if (!reader.failed && format > COMPUTE_REDUCE_FORMAT) {

@@ -27,11 +27,18 @@ struct compute_body {
     struct compute_exact squares; /* var, varp */
     uint64_t key;                 /* min, max, argmin, argmax: 0 while there are no records */
     uint64_t index;               /* argmin, argmax: of the first record with this key */
+    uint64_t *extra;              /* operators of sketch_internal.h: compute_extra_words of them */
 };
 
 enum compute_class compute_class_of(enum compute_type type);
 
-void compute_body_init(struct compute_body *b);
+/* returns: whether the operator keeps more than the fixed fields. */
+bool compute_op_has_extra(enum compute_op op);
+/* returns: words of 64 bits that body.extra has; zero at first. */
+size_t compute_extra_words(const struct compute_reduce_spec *spec);
+/* extra: zeros; kept. */
+void compute_body_init(struct compute_body *b, const struct compute_reduce_spec *spec,
+                       uint64_t *extra);
 /* Not for count, which reads nothing. */
 void compute_body_consume(struct compute_body *b, const struct compute_reduce_spec *spec,
                           const struct compute_batch *batch);
@@ -39,6 +46,8 @@ void compute_body_merge(struct compute_body *into, const struct compute_reduce_s
                         const struct compute_body *from);
 int compute_body_finish(const struct compute_body *b, const struct compute_reduce_spec *spec,
                         struct compute_value *out);
+int compute_body_text(const struct compute_body *b, const struct compute_reduce_spec *spec,
+                      struct buf *into);
 int compute_body_encode(const struct compute_body *b, const struct compute_reduce_spec *spec,
                         struct buf *into);
 /* b: records is set, from record `first` on. */

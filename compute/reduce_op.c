@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "compute/reduce_internal.h"
+#include "compute/sketch_internal.h"
 
 enum compute_class compute_class_of(enum compute_type type)
 {
@@ -17,16 +18,21 @@ enum compute_class compute_class_of(enum compute_type type)
 _Static_assert(COMPUTE_I8 % 2 == 0 && COMPUTE_I64 % 2 == 0 && COMPUTE_U64 % 2 == 1,
                "signed and unsigned types take turns");
 
-void compute_body_init(struct compute_body *b)
+void compute_body_init(struct compute_body *b, const struct compute_reduce_spec *spec,
+                       uint64_t *extra)
 {
     memset(b, 0, sizeof(*b));
     compute_exact_init(&b->sum);
     compute_exact_init(&b->squares);
+    b->extra = extra;
+    if (compute_op_has_extra(spec->op)) {
+        compute_sketch_of(spec->op)->init(b, spec);
+    }
 }
 
 static bool is_of_greatest(enum compute_op op)
 {
-    return op == COMPUTE_OP_MAX || op == COMPUTE_OP_ARGMAX;
+    return op == COMPUTE_OP_MAX || op == COMPUTE_OP_ARGMAX || op == COMPUTE_OP_TOP;
 }
 
 static bool is_of_place(enum compute_op op)
@@ -68,18 +74,11 @@ static void add_product(struct compute_exact *e, enum compute_class of, uint64_t
     }
 }
 
-static uint64_t bits_at(const void *values, size_t i)
-{
-    uint64_t bits;
-    memcpy(&bits, (const uint8_t *)values + i * sizeof(bits), sizeof(bits));
-    return bits;
-}
-
 static void add_products(struct compute_exact *e, const struct compute_batch *batch,
                          const void *others)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        add_product(e, batch->of, bits_at(batch->values, i), bits_at(others, i));
+        add_product(e, batch->of, compute_bits_at(batch->values, i), compute_bits_at(others, i));
     }
 }
 
@@ -88,7 +87,7 @@ static uint64_t first_with(const struct compute_batch *batch, uint64_t key, bool
 {
     const uint64_t of_nan = of_greatest ? UINT64_MAX : 0;
     for (size_t i = 0; i < batch->count; i++) {
-        const uint64_t bits = bits_at(batch->values, i);
+        const uint64_t bits = compute_bits_at(batch->values, i);
         const bool is_nan = batch->of == COMPUTE_REAL && compute_bits_are_nan(bits);
         if ((is_nan ? of_nan : compute_key_of(bits, batch->of)) == key) {
             return batch->first + i;
@@ -121,7 +120,9 @@ void compute_body_consume(struct compute_body *b, const struct compute_reduce_sp
                           const struct compute_batch *batch)
 {
     ASSERT(batch->count > 0);
-    if (has_key(spec->op)) {
+    if (compute_op_has_extra(spec->op)) {
+        compute_sketch_of(spec->op)->consume(b, spec, batch);
+    } else if (has_key(spec->op)) {
         take_key(b, spec->op, batch);
     } else if (spec->op == COMPUTE_OP_DOT) {
         add_products(&b->sum, batch, batch->others);
@@ -139,6 +140,11 @@ void compute_body_merge(struct compute_body *into, const struct compute_reduce_s
 {
     const bool greatest = is_of_greatest(spec->op);
     if (from->records == 0) {
+        return;
+    }
+    if (compute_op_has_extra(spec->op)) {
+        compute_sketch_of(spec->op)->merge(into, spec, from);
+        into->records += from->records;
         return;
     }
     if (into->records == 0 || is_beyond(from->key, into->key, greatest) ||
@@ -177,24 +183,24 @@ static int finish_variance(const struct compute_body *b, const struct compute_re
     return 0;
 }
 
+/* returns: whether the key is the one of NaN, which depends on what is asked for. */
 static bool key_is_of_nan(uint64_t key, const struct compute_reduce_spec *spec)
 {
     return compute_class_of(spec->type) == COMPUTE_REAL &&
            key == (is_of_greatest(spec->op) ? UINT64_MAX : 0);
 }
 
-static void finish_key(const struct compute_body *b, const struct compute_reduce_spec *spec,
-                       struct compute_value *out)
+struct compute_value compute_value_of_key(uint64_t key, enum compute_class of)
 {
-    const enum compute_class of = compute_class_of(spec->type);
-    const uint64_t bits = compute_key_bits(b->key, of);
+    const uint64_t bits = compute_key_bits(key, of);
     double real;
     memcpy(&real, &bits, sizeof(real)); /* the bits of a NaN's key are those of a NaN */
     switch (of) {
-    case COMPUTE_SIGNED: *out = compute_value_of_i64((int64_t)bits); break;
-    case COMPUTE_UNSIGNED: *out = compute_value_of_u64(bits); break;
-    case COMPUTE_REAL: *out = compute_value_of_f64(real); break;
+    case COMPUTE_SIGNED: return compute_value_of_i64((int64_t)bits);
+    case COMPUTE_UNSIGNED: return compute_value_of_u64(bits);
+    case COMPUTE_REAL: break;
     }
+    return compute_value_of_f64(real);
 }
 
 int compute_body_finish(const struct compute_body *b, const struct compute_reduce_spec *spec,
@@ -204,6 +210,11 @@ int compute_body_finish(const struct compute_body *b, const struct compute_reduc
     case COMPUTE_OP_COUNT: *out = compute_value_of_u64(b->records); return 0;
     case COMPUTE_OP_SUM:
     case COMPUTE_OP_DOT: return finish_sum(b, spec, out);
+    case COMPUTE_OP_HISTOGRAM:
+    case COMPUTE_OP_LOG:
+    case COMPUTE_OP_TOP: return ERR_INVALID;
+    case COMPUTE_OP_QUANTILE: return compute_quantile(b, spec, out);
+    case COMPUTE_OP_DISTINCT: *out = compute_value_of_u64(compute_distinct(b)); return 0;
     default: break;
     }
     if (b->records == 0) {
@@ -217,9 +228,21 @@ int compute_body_finish(const struct compute_body *b, const struct compute_reduc
     } else if (is_of_place(spec->op)) {
         *out = compute_value_of_u64(b->index);
     } else {
-        finish_key(b, spec, out);
+        *out = compute_value_of_key(b->key, compute_class_of(spec->type));
     }
     return 0;
+}
+
+int compute_body_text(const struct compute_body *b, const struct compute_reduce_spec *spec,
+                      struct buf *into)
+{
+    struct compute_value v;
+    if (compute_op_has_extra(spec->op) && compute_sketch_of(spec->op)->text != NULL) {
+        return compute_sketch_of(spec->op)->text(b, spec, into);
+    }
+    TRY(compute_body_finish(b, spec, &v));
+    compute_put_value(into, &v);
+    return buf_put_u8(into, '\n');
 }
 
 int compute_body_encode(const struct compute_body *b, const struct compute_reduce_spec *spec,
@@ -227,6 +250,9 @@ int compute_body_encode(const struct compute_body *b, const struct compute_reduc
 {
     if (spec->op == COMPUTE_OP_COUNT) {
         return into->err;
+    }
+    if (compute_op_has_extra(spec->op)) {
+        return compute_sketch_of(spec->op)->encode(b, spec, into);
     }
     if (has_key(spec->op)) {
         (void)buf_put_u64(into, b->key);
@@ -236,8 +262,7 @@ int compute_body_encode(const struct compute_body *b, const struct compute_reduc
     return has_squares(spec->op) ? compute_exact_encode(&b->squares, into) : 0;
 }
 
-/* returns: whether a number of this type can have the key. */
-static bool key_is_possible(uint64_t key, const struct compute_reduce_spec *spec)
+bool compute_key_is_possible(uint64_t key, const struct compute_reduce_spec *spec)
 {
     const enum compute_class of = compute_class_of(spec->type);
     const uint64_t bits = compute_key_bits(key, of);
@@ -269,7 +294,7 @@ static int decode_key(struct compute_body *b, const struct compute_reduce_spec *
     if (is_of_place(spec->op) && (b->index < first || b->index - first >= b->records)) {
         return ERR_PROTOCOL;
     }
-    return key_is_possible(b->key, spec) ? 0 : ERR_PROTOCOL;
+    return compute_key_is_possible(b->key, spec) ? 0 : ERR_PROTOCOL;
 }
 
 /* returns: whether the sum is of values just if there are records. */
@@ -283,6 +308,9 @@ int compute_body_decode(struct compute_body *b, const struct compute_reduce_spec
 {
     if (spec->op == COMPUTE_OP_COUNT) {
         return 0;
+    }
+    if (compute_op_has_extra(spec->op)) {
+        return compute_sketch_of(spec->op)->decode(b, spec, first, from);
     }
     if (has_key(spec->op)) {
         return decode_key(b, spec, first, from);

@@ -17,6 +17,25 @@
 #define OBJECTS_BYTES_MAX 20000u
 #define OBJECTS_SPANS_MAX 12u
 
+static inline void objects_parameters(struct rng *r, struct compute_reduce_spec *s)
+{
+    const double around = s->type == COMPUTE_F64 || s->type == COMPUTE_F32 ? 1 : 100;
+    switch (s->op) {
+    case COMPUTE_OP_HISTOGRAM:
+        s->count = (uint32_t)rng_between(r, 1, 40);
+        s->low = ((double)rng_below(r, 100) / 100 - 0.5) * around;
+        s->high = s->low + (double)rng_between(r, 1, 100) / 70 * around;
+        break;
+    case COMPUTE_OP_LOG: s->count = (uint32_t)rng_below(r, 4); break;
+    case COMPUTE_OP_QUANTILE:
+        s->count = (uint32_t)rng_below(r, 4);
+        s->low = (double)rng_below(r, 101) / 100;
+        break;
+    case COMPUTE_OP_TOP: s->count = (uint32_t)rng_between(r, 1, 20); break;
+    default: break;
+    }
+}
+
 static inline struct compute_reduce_spec objects_spec(struct rng *r)
 {
     struct compute_reduce_spec s = {.op = (enum compute_op)rng_below(r, COMPUTE_OPS),
@@ -25,6 +44,7 @@ static inline struct compute_reduce_spec objects_spec(struct rng *r)
     s.record_bytes = bytes + (uint32_t)(rng_chance(r, 1, 3) ? 0 : rng_below(r, 60));
     s.field = (uint32_t)rng_below(r, s.record_bytes - bytes + 1);
     s.other = s.op == COMPUTE_OP_DOT ? (uint32_t)rng_below(r, s.record_bytes - bytes + 1) : 0;
+    objects_parameters(r, &s);
     return s;
 }
 

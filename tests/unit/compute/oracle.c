@@ -4,8 +4,8 @@
  * The side of oracle.py that is under test: draws values from a seed, and prints them with their
  * exact results, as bits in hexadecimal. A line of sums: kind, the values, |, sum, mean, variance
  * of n, of n - 1, dot of the first half with the second. A line of reduce: operator, type, bytes of
- * a record, places of the two numbers, the object's bytes or -, and the result's text or error, by
- * spans of any size that are merged in any grouping.
+ * a record, places of the two numbers, count, low, high, x and the object's bytes, and the result's
+ * lines, each with ; at its end, or error, by spans of any size that are merged in any grouping.
  *
  *   compute_oracle sums|reduce SEED LINES
  */
@@ -76,28 +76,43 @@ static void print_line(struct rng *r, enum values_kind kind)
     printf("\n");
 }
 
+/* The result in one line. */
+static void print_result(const struct compute_reduce *state)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf text;
+    buf_init(&text, &heap, 1u << 20);
+    const int err = compute_reduce_text(state, &text);
+    if (err != 0) {
+        printf(" %s\n", err_name(err));
+    } else {
+        for (size_t i = 0; i < text.size; i++) {
+            text.data[i] = text.data[i] == '\n' ? ';' : text.data[i];
+        }
+        printf(" %.*s\n", (int)text.size, (const char *)text.data);
+    }
+    buf_release(&text);
+}
+
 static void print_reduce(struct rng *r)
 {
     static uint8_t object[OBJECTS_BYTES_MAX];
-    char text[COMPUTE_VALUE_TEXT];
-    struct compute_value result;
     const struct compute_reduce_spec s = objects_spec(r);
     const size_t many = rng_chance(r, 1, 10) ? 2000 : 12;
     const size_t records_max = NUM_MIN(OBJECTS_BYTES_MAX / s.record_bytes, many);
     const size_t bytes = (size_t)rng_below(r, records_max + 1) * s.record_bytes;
     objects_fill(r, &s, object, bytes);
-    printf("%s %s %u %u %u ", compute_op_name(s.op), compute_type_name(s.type), s.record_bytes,
-           s.field, s.other);
+    printf("%s %s %u %u %u %u", compute_op_name(s.op), compute_type_name(s.type), s.record_bytes,
+           s.field, s.other, s.count);
+    print_bits(s.low);
+    print_bits(s.high);
+    printf(" x");
     for (size_t i = 0; i < bytes; i++) {
         printf("%02x", object[i]);
     }
     struct compute_reduce *state = objects_merged(r, &s, object, 0, bytes);
-    const int err = compute_reduce_finish(state, &result);
+    print_result(state);
     compute_reduce_free(state);
-    if (err == 0) {
-        (void)compute_value_text(&result, text);
-    }
-    printf("%s %s\n", bytes == 0 ? "-" : "", err == 0 ? text : err_name(err));
 }
 
 int main(int argc, char **argv)

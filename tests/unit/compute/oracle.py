@@ -6,6 +6,7 @@
 # quotient Python rounds correctly (as fractions.Fraction does). Exit 1 on a difference.
 #
 #   oracle.py COMPUTE_ORACLE [SEED [LINES]]      HOLDFAST_SEED=N: another seed
+import bisect
 import math
 import os
 import struct
@@ -141,27 +142,105 @@ def total_of(op, values, others, real):
     return total if -(1 << 127) <= total < 1 << 127 else "OVERFLOW"
 
 
-def reduced(op, code, record, field, other, data):
-    starts = range(0, len(data), record)
-    values = [struct.unpack_from("<" + code, data, at + field)[0] for at in starts]
-    others = [struct.unpack_from("<" + code, data, at + other)[0] for at in starts]
+def histogram(values, count, low, high):
+    edges = [min(low + (high - low) * (i / count), high) for i in range(count)] + [high]
+    counts = [0] * count
+    outside = {"below": 0, "above": 0, "nan": 0}
+    for v in map(float, values):
+        if low <= v < high:
+            counts[bisect.bisect_right(edges, v, hi=count) - 1] += 1
+        else:
+            outside["nan" if math.isnan(v) else "below" if v < low else "above"] += 1
+    rows = [(-math.inf, low, outside["below"])]
+    rows += zip(edges, edges[1:], counts)
+    rows += [(high, math.inf, outside["above"])]
+    rows += [(math.nan, math.nan, outside["nan"])] if outside["nan"] else []
+    return rows
+
+
+def log_bin(v, parts):
+    """The ends of a double's part of a power of two."""
+    size = abs(v)
+    if math.isinf(size):
+        ends = (size, size)
+    else:
+        exponent = max(math.frexp(size)[1] - 1, -1022) if size else -1022
+        width = math.ldexp(1.0, exponent - parts)
+        near = math.floor(size / width) * width
+        ends = (near, near + width)
+    return ends if v >= 0 else (-ends[1], -ends[0])
+
+
+def logarithmic(values, parts):
+    counts, nans = {}, 0
+    for v in map(float, values):
+        if math.isnan(v):
+            nans += 1
+        else:
+            ends = log_bin(v, parts)
+            key = (order(ends[0]), order(ends[1]))
+            counts[key] = counts.get(key, 0) + 1
+    rows = [(low[0], high[0], n) for (low, high), n in sorted(counts.items())]
+    return rows + ([(math.nan, math.nan, nans)] if nans else [])
+
+
+def top(values, count):
+    def first(pair):
+        v, record = pair
+        nan = isinstance(v, float) and math.isnan(v)
+        return (not nan, 0 if nan else -v, 0 if nan else -math.copysign(1, v), record)
+
+    return sorted(zip(values, range(len(values))), key=first)[:count]
+
+
+def lines(rows):
+    return "".join(",".join(map(text_of, row)) + ";" for row in rows)
+
+
+def is_close(op, values, parts, q, got):
+    """Of estimates: whether it is as near as is promised."""
+    if op == "distinct":
+        true = len({"nan" if v != v else v for v in values})
+        return abs(int(got) - true) <= max(2, 0.05 * true)
+    if any(math.isnan(v) for v in values):
+        return got == "nan"
+    true = sorted(map(float, values))[math.floor(q * (len(values) - 1))]
+    bound = abs(true) / (2 ** (parts + 1) + 1) * (1 + 1e-14) + 2.0**-1022
+    return float(got) == true or abs(float(got) - true) <= bound
+
+
+def scalar(op, values, others, real):
     if op == "count":
         return len(values)
     if op in ("sum", "dot"):
-        return total_of(op, values, others, code in "fd")
+        return total_of(op, values, others, real)
     if len(values) < (2 if op == "var" else 1):
         return "NOT_FOUND"
     if op in ("mean", "var", "varp"):
-        return moments(op, values, code in "fd")
+        return moments(op, values, real)
     at = place(values, op.endswith("max"))
     return at if op.startswith("arg") else values[at]
 
 
 def check_reduce(line):
-    op, kind, record, field, other, data, got = line.split()
-    data = b"" if data == "-" else bytes.fromhex(data)
-    want = reduced(op, CODES[kind], int(record), int(field), int(other), data)
-    want = want if isinstance(want, str) else text_of(want)
+    op, kind, record, field, other, count, low, high, data, got = (line + " ").split(" ")[:10]
+    code, count, low, high, data = CODES[kind], int(count), double_of(low), double_of(high), bytes.fromhex(data[1:])
+    starts = range(0, len(data), int(record))
+    values = [struct.unpack_from("<" + code, data, at + int(field))[0] for at in starts]
+    others = [struct.unpack_from("<" + code, data, at + int(other))[0] for at in starts]
+    if op in ("quantile", "distinct") and values:
+        return [] if is_close(op, values, count, low, got[:-1]) else [f"{op} is {got}"]
+    if op == "histogram":
+        want = lines(histogram(values, count, low, high))
+    elif op == "log":
+        want = lines(logarithmic(values, count))
+    elif op == "top":
+        want = lines(top(values, count))
+    elif op in ("quantile", "distinct"):
+        want = "NOT_FOUND" if op == "quantile" else "0;"
+    else:
+        want = scalar(op, values, others, code in "fd")
+        want = want if isinstance(want, str) else lines([[want]])
     return [] if got == want else [f"{op} is {got}, not {want}"]
 
 

@@ -7,6 +7,7 @@
 #include "tests/unit/compute/objects.h"
 #include "tests/unit/unit.h"
 
+#include <float.h>
 #include <math.h>
 
 static uint8_t object[OBJECTS_BYTES_MAX];
@@ -122,7 +123,7 @@ END_TEST
 START_TEST(what_has_no_result_is_not_found)
 {
     static const double one[] = {3};
-    for (enum compute_op op = COMPUTE_OP_COUNT; op < COMPUTE_OPS; op++) {
+    for (enum compute_op op = COMPUTE_OP_COUNT; op <= COMPUTE_OP_ARGMAX; op++) {
         const bool has_one = op == COMPUTE_OP_COUNT || op == COMPUTE_OP_SUM || op == COMPUTE_OP_DOT;
         ck_assert_str_eq(text(op, COMPUTE_F64, one, 0), has_one ? "0" : "NOT_FOUND");
     }
@@ -172,15 +173,30 @@ END_TEST
 START_TEST(nonsense_specifications_and_offsets_are_refused)
 {
     static const struct compute_reduce_spec cases[] = {
-        {COMPUTE_OPS, COMPUTE_U8, 1, 0, 0},
-        {COMPUTE_OP_SUM, COMPUTE_TYPES, 8, 0, 0},
-        {COMPUTE_OP_SUM, COMPUTE_U8, 0, 0, 0},
-        {COMPUTE_OP_SUM, COMPUTE_F64, 7, 0, 0},
-        {COMPUTE_OP_SUM, COMPUTE_F64, 9, 2, 0},
-        {COMPUTE_OP_SUM, COMPUTE_U8, 4, UINT32_MAX, 0},
-        {COMPUTE_OP_SUM, COMPUTE_U8, COMPUTE_RECORD_MAX + 1, 0, 0},
-        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 1},
-        {COMPUTE_OP_DOT, COMPUTE_U8, 4, 0, 4},
+        {COMPUTE_OPS, COMPUTE_U8, 1, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_TYPES, 8, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 0, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_F64, 7, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_F64, 9, 2, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, UINT32_MAX, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, COMPUTE_RECORD_MAX + 1, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 1, 0, 0, 0},
+        {COMPUTE_OP_DOT, COMPUTE_U8, 4, 0, 4, 0, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 0, 1, 0, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 0, 0, 1, 0},
+        {COMPUTE_OP_SUM, COMPUTE_U8, 4, 0, 0, 0, 0, 1},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, 0, 0, 1},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, COMPUTE_BINS_MAX + 1, 0, 1},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, 5, 1, 1},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, 5, 0, INFINITY},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, 5, -1e308, 1e308},
+        {COMPUTE_OP_HISTOGRAM, COMPUTE_U8, 4, 0, 0, 5, NAN, 1},
+        {COMPUTE_OP_LOG, COMPUTE_U8, 4, 0, 0, COMPUTE_PARTS_MAX + 1, 0, 0},
+        {COMPUTE_OP_QUANTILE, COMPUTE_U8, 4, 0, 0, COMPUTE_PARTS_MAX + 1, 0.5, 0},
+        {COMPUTE_OP_QUANTILE, COMPUTE_U8, 4, 0, 0, 4, 1.5, 0},
+        {COMPUTE_OP_QUANTILE, COMPUTE_U8, 4, 0, 0, 4, NAN, 0},
+        {COMPUTE_OP_TOP, COMPUTE_U8, 4, 0, 0, 0, 0, 0},
+        {COMPUTE_OP_TOP, COMPUTE_U8, 4, 0, 0, COMPUTE_TOP_MAX + 1, 0, 0},
     };
     const struct alloc heap = alloc_heap();
     struct compute_reduce *r = NULL;
@@ -193,6 +209,123 @@ START_TEST(nonsense_specifications_and_offsets_are_refused)
     r = objects_new(&s, (uint64_t)INT64_MAX - COMPUTE_RECORD_MAX);
     ck_assert_int_eq(compute_reduce_update(r, bytes_of("a", 1)), ERR_RANGE);
     compute_reduce_free(r);
+}
+END_TEST
+
+/* The lines of a result, or the error. */
+static const char *lines(const struct compute_reduce_spec *s, const void *data, size_t bytes)
+{
+    static char said[4096];
+    const struct alloc heap = alloc_heap();
+    struct buf text_of;
+    buf_init(&text_of, &heap, sizeof(said) - 1);
+    struct compute_reduce *r = of_object(s, data, bytes);
+    const int err = compute_reduce_text(r, &text_of);
+    (void)snprintf(said, sizeof(said), "%.*s", err == 0 ? (int)text_of.size : 100,
+                   err == 0 ? (const char *)text_of.data : err_name(err));
+    buf_release(&text_of);
+    compute_reduce_free(r);
+    return said;
+}
+
+START_TEST(a_number_on_an_edge_is_in_the_bin_that_begins_there)
+{
+    static const double values[] = {0, 0.1, 0.2, 0.30000000000000004, 0.5, -1, 1, NAN, 7};
+    const struct compute_reduce_spec s = {.op = COMPUTE_OP_HISTOGRAM,
+                                          .type = COMPUTE_F64,
+                                          .record_bytes = 8,
+                                          .count = 5,
+                                          .low = 0,
+                                          .high = 0.5};
+    ck_assert_str_eq(lines(&s, values, sizeof(values)), "-inf,0,1\n0,0.1,1\n0.1,0.2,1\n"
+                                                        "0.2,0.3,1\n0.3,0.4,1\n0.4,0.5,0\n"
+                                                        "0.5,inf,3\nnan,nan,1\n");
+}
+END_TEST
+
+START_TEST(bins_narrower_than_a_double_can_tell_are_empty)
+{
+    static const double values[] = {1, 1 + 0x1p-52, 1 + 0x1p-51};
+    const struct compute_reduce_spec s = {.op = COMPUTE_OP_HISTOGRAM,
+                                          .type = COMPUTE_F64,
+                                          .record_bytes = 8,
+                                          .count = 4,
+                                          .low = 1,
+                                          .high = 1 + 0x1p-51};
+    /* 1 + 0x1p-53 is 1 again, and 1 + 3 * 0x1p-53 the end */
+    ck_assert_str_eq(lines(&s, values, sizeof(values)),
+                     "-inf,1,0\n1,1,0\n1,1.0000000000000002,1\n"
+                     "1.0000000000000002,1.0000000000000004,1\n"
+                     "1.0000000000000004,1.0000000000000004,0\n1.0000000000000004,inf,1\n");
+}
+END_TEST
+
+START_TEST(the_greatest_numbers_come_with_their_records)
+{
+    static const double values[] = {1, 5, -0.0, 0.0, 5, NAN, 2};
+    struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_TOP, .type = COMPUTE_F64, .record_bytes = 8, .count = 3};
+    ck_assert_str_eq(lines(&s, values, sizeof(values)), "nan,5\n5,1\n5,4\n");
+    s.count = 100;
+    ck_assert_str_eq(lines(&s, values, sizeof(values)), "nan,5\n5,1\n5,4\n2,6\n1,0\n0,3\n-0,2\n");
+}
+END_TEST
+
+START_TEST(a_quantile_is_near_the_number_of_its_rank)
+{
+    static double values[10001];
+    struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_QUANTILE, .type = COMPUTE_F64, .record_bytes = 8, .count = 7};
+    for (unsigned i = 0; i <= 10000; i++) {
+        values[i] = 5000 - (double)i;
+    }
+    for (unsigned percent = 0; percent <= 100; percent++) {
+        const double rank = floor((double)percent / 100 * 10000);
+        struct compute_value v;
+        s.low = (double)percent / 100;
+        ck_assert_int_eq(finish(&s, values, sizeof(values), &v), 0);
+        ck_assert_double_le(fabs(v.real - (rank - 5000)), fabs(rank - 5000) / 257 * (1 + 1e-12));
+    }
+    ck_assert_str_eq(lines(&s, values, 0), "NOT_FOUND");
+    static const double greatest[] = {DBL_MAX};
+    ck_assert_double_le(DBL_MAX - strtod(lines(&s, greatest, sizeof(greatest)), NULL),
+                        DBL_MAX / 257);
+}
+END_TEST
+
+START_TEST(distinct_numbers_are_estimated_within_four_standard_errors)
+{
+    static uint64_t values[200000];
+    const struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_DISTINCT, .type = COMPUTE_U64, .record_bytes = 8};
+    struct rng r;
+    rng_init(&r, unit_seed("distinct_numbers_are_estimated_within_four_standard_errors", 1));
+    for (size_t count = 1; count <= 200000; count *= 3) {
+        struct compute_value v;
+        const uint64_t base = rng_next(&r);
+        for (size_t i = 0; i < count; i++) {
+            values[i] = base + i / 2; /* each twice */
+        }
+        ck_assert_int_eq(finish(&s, values, count * sizeof(values[0]), &v), 0);
+        const double there = (double)((count + 1) / 2);
+        ck_assert_double_le(fabs((double)v.whole.low - there), 1 + there * 0.0325);
+    }
+    static const double zeros[] = {0.0, -0.0, NAN, -NAN};
+    const struct compute_reduce_spec real = {
+        .op = COMPUTE_OP_DISTINCT, .type = COMPUTE_F64, .record_bytes = 8};
+    ck_assert_str_eq(lines(&real, zeros, sizeof(zeros)), "2\n");
+    ck_assert_str_eq(lines(&real, zeros, 0), "0\n");
+}
+END_TEST
+
+START_TEST(a_table_is_no_single_value_and_needs_all_of_an_object)
+{
+    struct compute_value v;
+    struct compute_reduce_spec s = {
+        .op = COMPUTE_OP_TOP, .type = COMPUTE_U16, .record_bytes = 2, .count = 3};
+    ck_assert_int_eq(finish(&s, "abcd", 4, &v), ERR_INVALID);
+    ck_assert_str_eq(lines(&s, "abcde", 5), "RANGE");
+    ck_assert_str_eq(lines(&s, "", 0), "");
 }
 END_TEST
 
@@ -283,5 +416,10 @@ UNIT_MAIN("compute_reduce", the_state_of_a_span_is_the_same_however_it_was_put_t
           a_span_that_is_not_all_records_of_an_object_has_no_result,
           only_spans_that_touch_and_agree_are_merged,
           nonsense_specifications_and_offsets_are_refused,
+          a_number_on_an_edge_is_in_the_bin_that_begins_there,
+          bins_narrower_than_a_double_can_tell_are_empty,
+          the_greatest_numbers_come_with_their_records, a_quantile_is_near_the_number_of_its_rank,
+          distinct_numbers_are_estimated_within_four_standard_errors,
+          a_table_is_no_single_value_and_needs_all_of_an_object,
           a_failed_allocation_leaves_nothing_behind, damaged_encodings_are_refused_or_canonical,
           a_later_format_is_told_apart_from_nonsense)
