@@ -228,6 +228,8 @@ void node_ev_owners_changed(struct node *n); /* group 0 has decided something ab
 /* Appends one MessagePack map, for people: actor, epochs left, and of each peer what it lacks. */
 int node_ev_status(struct node *n, struct buf *out);
 extern const struct node_op node_ev_ops[];
+int node_ev_recount_keys(const struct node_cmd *cmd, struct node_keys *out);
+int node_ev_recount_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);
 extern const struct node_query_op node_ev_queries[];
 extern const struct node_method node_ev_methods[];
 extern const struct node_api node_ev_api[];

@@ -122,6 +122,9 @@ int node_ev_types_get(struct node_ev_types *t, const struct node_ev_store *store
 int node_ev_types_change(struct node_ev_types *t, const struct node_ev_store *store,
                          struct bytes record_name, bool live);
 int node_ev_types_write(struct node_ev_types *t, const struct node_ev_store *store);
+#define NODE_EV_TYPES_BYTES_MAX (1u + 9u * CRDT_TYPES)
+/* The EV_TYPES record. returns: its size; 0 if there is nothing to count. */
+size_t node_ev_counts_encode(const struct node_ev_counts *c, uint8_t into[NODE_EV_TYPES_BYTES_MAX]);
 
 /* ---- bodies (eventual_body.c) --------------------------------------------------------------- */
 

@@ -261,7 +261,7 @@ int node_ev_init(struct node *n)
             crdt_context_init(&p->lacked[r], &n->alloc);
         }
     }
-    return 0;
+    return node_ev_recount_init(n);
 }
 
 static void node_ev_peer_release(struct node *n, struct node_ev_peer *p)
@@ -282,6 +282,7 @@ void node_ev_release(struct node *n)
     }
     node_ev_pulls_release(n);
     node_ev_descent_release(n);
+    node_ev_recount_release(n);
     node_ev_copies_release(n);
     for (unsigned i = 0; i < ev->peers_count; i++) {
         node_ev_peer_release(n, &ev->peers[i]);
@@ -308,6 +309,7 @@ void node_ev_start(struct node *n)
     }
     node_ev_tick_soon(n);
     node_ev_run_soon(n);
+    node_ev_recount_start(n);
 }
 
 void node_ev_owners_changed(struct node *n)

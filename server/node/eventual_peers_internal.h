@@ -161,6 +161,7 @@ struct node_ev_peer {
 
 struct node_ev_pull;
 struct node_ev_descent;
+struct node_ev_recount;
 struct node_ev_write_job;
 
 struct node_ev_counters {
@@ -170,6 +171,7 @@ struct node_ev_counters {
     uint64_t pages_whole;
     uint64_t descents, restored_records;
     uint64_t dropped, handed_over;
+    uint64_t recounted; /* places whose counts of types were put right */
 };
 
 /* The body of the last push: peers that want the same get the same bytes. */
@@ -194,6 +196,7 @@ struct node_eventual {
     uint64_t removals; /* regions with removals that a sweep may find */
     struct node_ev_pull *pulls[NODE_EV_PULLS_MAX];
     struct node_ev_descent *descent;
+    struct node_ev_recount *recount;
     bool sweeping;
     uint8_t sweep_region;
     uint64_t sweep_us[NODE_EV_REGIONS];
@@ -306,6 +309,11 @@ bool node_ev_sweep_owes(const struct node *n);
 int node_ev_pruned_keys(struct bytes body, struct node_keys *out);
 int node_ev_pruned_apply(struct node_sm *sm, struct bytes body);
 int node_ev_pruned_load(struct node *n, uint8_t region, struct bytes raw);
+/* eventual_recount.c */
+int node_ev_recount_init(struct node *n);
+void node_ev_recount_start(struct node *n);
+void node_ev_recount_release(struct node *n);
+extern const struct node_query_op node_ev_recount_queries[];
 /* eventual_copies.c */
 void node_ev_copies_run(struct node *n);
 void node_ev_copies_release(struct node *n);

@@ -57,7 +57,7 @@ int node_ev_types_add(struct node_ev_types *t, struct bytes record_name)
     return 0;
 }
 
-/* What cannot be read counts as nothing: types are then told from the records that are there. */
+/* What cannot be read counts as nothing, until it is made again (eventual_recount.c). */
 static void node_ev_types_decode(struct bytes raw, struct node_ev_counts *out)
 {
     struct bytes_reader r = bytes_reader_of(raw);
@@ -135,21 +135,28 @@ int node_ev_types_change(struct node_ev_types *t, const struct node_ev_store *st
     return 0;
 }
 
+size_t node_ev_counts_encode(const struct node_ev_counts *c, uint8_t into[NODE_EV_TYPES_BYTES_MAX])
+{
+    size_t size = 1;
+    into[0] = NODE_EV_TYPES_FORMAT;
+    for (uint8_t type = 1; type <= CRDT_TYPES; type++) {
+        if (c->of[type] > 0) {
+            into[size] = type;
+            num_put_u64(into + size + 1, c->of[type]);
+            size += 9;
+        }
+    }
+    return size > 1 ? size : 0;
+}
+
 int node_ev_types_write(struct node_ev_types *t, const struct node_ev_store *store)
 {
-    uint8_t raw[1 + 9 * CRDT_TYPES] = {NODE_EV_TYPES_FORMAT};
+    uint8_t raw[NODE_EV_TYPES_BYTES_MAX];
     for (uint32_t i = 0; i < NUM_MIN(t->names.count, t->cap); i++) {
         const struct node_ev_counts *c = &t->items[i];
-        size_t size = 1;
-        for (uint8_t type = 1; c->changed && type <= CRDT_TYPES; type++) {
-            if (c->of[type] > 0) {
-                raw[size] = type;
-                num_put_u64(raw + size + 1, c->of[type]);
-                size += 9;
-            }
-        }
+        size_t size = c->changed ? node_ev_counts_encode(c, raw) : 0;
         struct bytes name = node_ev_names_at(&t->names, i);
-        if (c->changed && size > 1) {
+        if (c->changed && size > 0) {
             TRY(store->put(store->ctx, name, bytes_of(raw, size)));
         } else if (c->changed) {
             TRY(store->del(store->ctx, name));

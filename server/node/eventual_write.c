@@ -162,5 +162,6 @@ const struct node_op node_ev_ops[] = {
     {NODE_OP_EV_UPDATE, "ev_update", node_ev_update_keys, node_ev_update_apply},
     {NODE_OP_EV_JOIN, "ev_join", node_ev_join_keys, node_ev_join_apply},
     {NODE_OP_EV_DROP, "ev_drop", node_ev_drop_keys, node_ev_drop_apply},
+    {NODE_OP_EV_RECOUNT, "ev_recount", node_ev_recount_keys, node_ev_recount_apply},
     {0, NULL, NULL, NULL},
 };

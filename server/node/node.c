@@ -325,6 +325,7 @@ static void node_tables(struct node *n)
     node_table_queries(n, node_object_queries);
     node_table_queries(n, node_control_queries);
     node_table_queries(n, node_ev_page_queries);
+    node_table_queries(n, node_ev_recount_queries);
     node_table_queries(n, node_ev_read_queries);
     node_table_methods(n, node_core_methods);
     node_table_methods(n, node_object_methods);

@@ -131,6 +131,7 @@ enum {
     NODE_OP_EV_DOUBT,       /* another actor from here on */
     NODE_OP_EV_LOST,        /* the log was cut here: older sessions are void */
     NODE_OP_EV_DROP,        /* removals that every owner has seen go */
+    NODE_OP_EV_RECOUNT,     /* counts of types that were wrong */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -194,6 +195,7 @@ enum {
     NODE_QUERY_EV_PAGE,       /* a page of a region's records */
     NODE_QUERY_EV_SUMS,       /* sums of a region's records */
     NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
+    NODE_QUERY_EV_COUNTS,     /* which records are live, or counts of types */
     NODE_QUERY_EV_WHO = 88,   /* which actor this node is */
 };
 

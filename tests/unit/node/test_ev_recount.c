@@ -1,0 +1,166 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: counts of types that are damaged are made again from the records.
+ */
+#include "tests/unit/unit.h"
+
+#include "ev_nodes.h"
+#include "server/node/eventual_ops_internal.h"
+
+#define PASS_US UINT64_C(900000000)
+
+static struct rig *begin(unsigned nodes)
+{
+    struct rig *r = rig_new(nodes);
+    ck_assert(rig_leader(r, 0) != 0);
+    ck_assert(ev_ready(r));
+    return r;
+}
+
+/* The name of the counts at a key. */
+static struct bytes types_name(struct rig *r, const char *name, uint8_t *into)
+{
+    struct buf key;
+    buf_init(&key, &r->heap, 4096);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
+    struct bytes at = node_ev_types_name(ev_region(name), buf_view(&key), bytes_of(NULL, 0), into);
+    buf_release(&key);
+    return at;
+}
+
+/* Puts a record into the state of node i behind the back of everything but the digest. */
+static void plant(struct rig *r, unsigned i, const char *name, struct bytes value)
+{
+    struct node *n = ev_node(r, i);
+    struct node_group *g = n->by_id[NODE_GROUP_OWN];
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    struct bytes at = types_name(r, name, raw);
+    struct bytes old = {0};
+    bool present = false;
+    (void)store_mem_get(n->mem, node_key_of(g, at, key), &present, &old);
+    if (present) {
+        hash_digest_sub(&g->now.digest, at, old);
+    }
+    if (value.size > 0) {
+        hash_digest_add(&g->now.digest, at, value);
+    }
+    ck_assert_int_eq(store_mem_put(n->mem, node_key_of(g, at, key), value.size > 0, value), 0);
+}
+
+/* returns: how many live records of a type are counted at a key; 0 also if nothing can be read. */
+static uint64_t counted(struct rig *r, unsigned i, const char *name, uint8_t type)
+{
+    struct node *n = ev_node(r, i);
+    struct node_group *g = n->by_id[NODE_GROUP_OWN];
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    struct bytes value = {0};
+    bool present = false;
+    struct bytes at = types_name(r, name, raw);
+    (void)store_mem_get(n->mem, node_key_of(g, at, key), &present, &value);
+    for (size_t k = 1; present && k + 9 <= value.size; k += 9) {
+        if (value.data[0] == 1 && value.data[k] == type) {
+            return num_get_u64(value.data + k + 1);
+        }
+    }
+    return 0;
+}
+
+static void check_digest(struct rig *r, unsigned i)
+{
+    struct hash_digest digest;
+    struct node *n = ev_node(r, i);
+    ck_assert_int_eq(node_state_digest(n, NODE_GROUP_OWN, &r->nodes[i - 1].env, &digest), 0);
+    ck_assert_uint_eq(digest.low, n->by_id[NODE_GROUP_OWN]->now.digest.low);
+}
+
+START_TEST(damaged_counts_of_types_are_made_again)
+{
+    static const uint8_t rubbish[] = {7, 7, 7};
+    uint8_t wrong[10] = {1, CRDT_AW_SET};
+    struct rig *r = begin(3);
+    num_put_u64(wrong + 2, 9);
+    ck_assert_int_eq(ev_set(r, 1, "unreadable", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 1, "unreadable", CRDT_ADD, "y"), 0);
+    ck_assert_int_eq(ev_set(r, 1, "wrong", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_add(r, 1, "gone", 1), 0);
+    ck_assert_int_eq(ev_add(r, 1, "good", 1), 0);
+    rig_run(r, 100000);
+    plant(r, 1, "unreadable", bytes_of(rubbish, sizeof rubbish));
+    plant(r, 1, "wrong", bytes_of(wrong, sizeof wrong));
+    plant(r, 1, "gone", bytes_of(NULL, 0));
+    plant(r, 1, "{good}never there", bytes_of(wrong, sizeof wrong));
+    ck_assert_uint_eq(counted(r, 1, "unreadable", CRDT_AW_SET), 0);
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(counted(r, 1, "unreadable", CRDT_AW_SET), 2);
+    ck_assert_uint_eq(counted(r, 1, "wrong", CRDT_AW_SET), 1);
+    ck_assert_uint_eq(counted(r, 1, "gone", CRDT_PN_COUNTER), 1);
+    ck_assert_uint_eq(counted(r, 1, "{good}never there", CRDT_AW_SET), 0);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 4);
+    ck_assert_uint_eq(ev_node(r, 2)->eventual->counters.recounted, 0);
+    check_digest(r, 1);
+    ck_assert_int_eq(ev_add(r, 1, "unreadable", 1), ERR_WRONG_TYPE);
+    ck_assert_int_eq(ev_set(r, 1, "gone", CRDT_ADD, "x"), ERR_WRONG_TYPE);
+    rig_free(r);
+}
+END_TEST
+
+static void add_elements(struct rig *r, unsigned i, unsigned from, unsigned to)
+{
+    char element[16];
+    struct ev_done done;
+    for (unsigned k = from; k < to; k++) {
+        snprintf(element, sizeof element, "element %u", k);
+        const struct crdt_op op = {.verb = CRDT_ADD, .value = bytes_of_text(element)};
+        ev_begin(r, i, "large", CRDT_AW_SET, &op, 1, &done);
+        rig_run(r, 0);
+        ck_assert(done.ended && done.code == 0);
+    }
+}
+
+/* One key in several pages, and keys beside it in the same region. */
+START_TEST(what_is_in_many_pages_is_counted_as_one)
+{
+    uint8_t wrong[10] = {1, CRDT_AW_SET};
+    struct rig *r = begin(1);
+    num_put_u64(wrong + 2, 9);
+    add_elements(r, 1, 0, 2500);
+    ev_fill(r, 1, "{large}", 0, 1500);
+    plant(r, 1, "large", bytes_of(wrong, sizeof wrong));
+    plant(r, 1, "{large}700", bytes_of(wrong, sizeof wrong));
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(counted(r, 1, "large", CRDT_AW_SET), 2500);
+    ck_assert_uint_eq(counted(r, 1, "{large}700", CRDT_PN_COUNTER), 1);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 2);
+    check_digest(r, 1);
+    rig_free(r);
+}
+END_TEST
+
+/* Counts are taken while elements come and go before and behind the place that is looked at. */
+START_TEST(counts_that_change_meanwhile_are_left_alone)
+{
+    struct rng rng;
+    struct rig *r = begin(1);
+    rng_init(&rng, unit_seed("recount", 5));
+    add_elements(r, 1, 0, 3000);
+    for (unsigned k = 0; k < 400; k++) {
+        char element[16];
+        snprintf(element, sizeof element, "element %u", (unsigned)rng_below(&rng, 3000));
+        ck_assert_int_eq(
+            ev_set(r, 1, "large", rng_chance(&rng, 1, 2) ? CRDT_ADD : CRDT_REMOVE, element), 0);
+        rig_run(r, rng_below(&rng, 2000000));
+    }
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 0);
+    uint64_t now = counted(r, 1, "large", CRDT_AW_SET);
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 0);
+    ck_assert_uint_eq(counted(r, 1, "large", CRDT_AW_SET), now);
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_recount", damaged_counts_of_types_are_made_again,
+          what_is_in_many_pages_is_counted_as_one, counts_that_change_meanwhile_are_left_alone)
