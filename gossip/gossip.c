@@ -198,7 +198,8 @@ static void gossip_round(struct gossip *g)
         return;
     }
     g->gossip_us = g->now_us + g->rules.gossip_interval_us;
-    uint32_t found = gossip_members_random(g, GOSSIP_CHOOSE_GOSSIP, 0, g->rules.fanout, peers);
+    uint32_t found = gossip_members_random(
+        g, g->rules.demand ? GOSSIP_CHOOSE_ALIVE : GOSSIP_CHOOSE_GOSSIP, 0, g->rules.fanout, peers);
     for (uint32_t i = 0; i < found; i++) {
         (void)gossip_out_add(g, peers[i], GOSSIP_TYPE_RUMORS, GOSSIP_DATAGRAM);
     }

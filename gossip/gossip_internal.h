@@ -374,6 +374,7 @@ struct gossip {
     bool leaving;
     bool left_done;
     uint64_t answered_us;  /* when anyone answered a probe of ours */
+    uint64_t reassured_us; /* when it asked anybody, before it would hold others dead */
     uint32_t loss;         /* share of whole probes of healthy members that fail, of 65,536 */
     uint32_t direct_loss;  /* of direct datagram probes */
     uint32_t direct_count; /* samples of it, up to the length of its mean */

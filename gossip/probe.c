@@ -130,6 +130,7 @@ static bool probe_spared(struct gossip *g, const struct gossip_entry *e, uint64_
     bool fresh = e->answered_ms != 0 && gossip_ms(g) - e->answered_ms < fresh_us / 1000u;
     if (g->rules.late_is_own && fresh && gossip_entry_lives(e)) {
         g->counters.probes_spared++;
+        gossip_health_add(g, g->starved ? 0 : -1); /* it would have been answered */
         return true;
     }
     return false;
@@ -250,7 +251,10 @@ static void probe_drop(struct gossip *g, struct gossip_probe *p)
 static void probe_failed(struct gossip *g, const struct gossip_probe *p)
 {
     struct gossip_entry *e = gossip_entry_of(g, p->target);
-    if (p->scheduled) {
+    /* that a member fails again says nothing new of this node: else half of a cluster that is cut
+     * off from the other half would hold itself unwell */
+    bool again = g->rules.late_is_own && e != NULL && e->fails > 0;
+    if (p->scheduled && !again) {
         int missing = p->nacks_wanted - p->nacks;
         gossip_health_add(g, p->nacks_wanted == 0 ? 1 : missing);
     }

@@ -188,7 +188,10 @@ void gossip_rumors_fill(struct gossip *g, struct gossip_writer *w, uint32_t peer
     struct gossip_rumors *q = &g->rumors;
     uint16_t taken[GOSSIP_PACKET_PARTS_MAX];
     unsigned count = 0;
-    (void)peer;
+    const struct gossip_entry *to = gossip_entry_of(g, peer);
+    if (g->rules.demand && (to == NULL || !gossip_entry_lives(to))) {
+        return; /* told a few times only: none is spent on who may not hear it */
+    }
     bool full = q->count == 0;
     rumors_prefetch(g);
     for (unsigned sent = 0; sent < g->retransmit_limit && !full; sent++) {

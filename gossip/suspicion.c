@@ -52,7 +52,8 @@ static void suspicion_aim(struct gossip *g, struct gossip_suspicion *s)
             have >= want ? s->most_us - s->least_us : (s->most_us - s->least_us) * have / want;
         wait = s->most_us - less;
     }
-    s->end_us = s->start_us + wait;
+    /* a confirmation can end it at once, but not in the past: that would look like a late tick */
+    s->end_us = NUM_MAX(s->start_us + wait, g->now_us);
     g->suspicion_us = NUM_MIN(g->suspicion_us, s->end_us);
 }
 
@@ -151,12 +152,27 @@ bool gossip_suspicion_accuse(struct gossip *g, struct gossip_entry *e, uint32_t 
     return true;
 }
 
+/* Before it holds others dead, a node makes sure that it reaches anybody: on the small side of a
+ * partition its rounds of probes come to the few that are left too seldom to tell. Who is unwell
+ * itself does not ask: its word would not count. */
+static void suspicion_reassure(struct gossip *g)
+{
+    uint32_t id;
+    bool asked = g->now_us - g->reassured_us < g->rules.probe_interval_us;
+    if (g->health > 0 || asked || gossip_members_random(g, GOSSIP_CHOOSE_ALIVE, 0, 1, &id) == 0) {
+        return;
+    }
+    g->reassured_us = g->now_us;
+    gossip_probe_start(g, gossip_entry_of(g, id), false);
+}
+
 static void suspicion_expire(struct gossip *g, struct gossip_suspicion *s)
 {
     struct gossip_entry *e = gossip_entry_of(g, s->subject);
     ASSERT(e != NULL && e->state == GOSSIP_SUSPECT);
     if (!gossip_health_may_declare(g)) {
         s->end_us = g->now_us + g->rules.probe_interval_us; /* not on this node's word, now */
+        suspicion_reassure(g);
         return;
     }
     uint8_t agreed = s->accuser_count;

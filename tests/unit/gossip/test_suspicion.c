@@ -61,6 +61,43 @@ START_TEST(no_suspicion_ends_in_the_first_tick_after_a_gap)
 }
 END_TEST
 
+START_TEST(a_late_confirmation_ends_a_suspicion_now_and_is_no_late_tick)
+{
+    struct net *n = net_new(9, gossip_rules_default(), 21);
+    net_run(n, 3000000);
+    net_crash(n, 2);
+    struct gossip *g = n->nodes[1];
+    ck_assert(gossip_suspicion_accuse(g, gossip_entry_of(g, 2), 1));
+    const struct gossip_suspicion *s = suspicion_of(n, 1, 2);
+    ck_assert_uint_gt(s->confirmations_wanted, 0);
+    g->now_us = s->end_us - 1000000; /* by then enough would have ended it long ago */
+    for (uint32_t by = 3; by < 3u + s->confirmations_wanted; by++) {
+        (void)gossip_suspicion_accuse(g, gossip_entry_of(g, 2), by);
+    }
+    ck_assert_uint_eq(s->end_us, g->now_us);
+    ck_assert_uint_eq(g->suspicion_us, g->now_us); /* a deadline in the past is taken for late */
+    net_free(n);
+}
+END_TEST
+
+START_TEST(a_partition_makes_nobody_unwell_and_is_known_soon)
+{
+    struct net *n = net_new(9, gossip_rules_default(), 11);
+    net_run(n, 10000000);
+    net_split(n, 4, true);
+    net_run(n, 60000000);
+    for (uint32_t id = 1; id <= 9; id++) {
+        ck_assert(!n->nodes[id]->starved);
+        ck_assert_uint_eq(n->nodes[id]->counters.late_ticks, 0);
+        for (uint32_t of = 1; of <= 9; of++) {
+            bool near = (id <= 4) == (of <= 4);
+            ck_assert_int_eq(net_state(n, id, of), near ? GOSSIP_ALIVE : GOSSIP_DEAD);
+        }
+    }
+    net_free(n);
+}
+END_TEST
+
 /* scenario G34 */
 START_TEST(two_nodes_use_the_minimum_and_no_confirmations)
 {
@@ -204,5 +241,7 @@ UNIT_MAIN("gossip_suspicion", starved_prober_declares_nobody_dead,
           accuser_counts_once_however_often_it_is_told,
           confirmations_bring_the_timer_to_its_minimum,
           word_of_death_is_doubted_by_who_heard_the_member, answers_elsewhere_spare_probes,
-          reset_connection_is_probed_at_once, absurd_round_trips_are_dropped,
+          reset_connection_is_probed_at_once,
+          a_late_confirmation_ends_a_suspicion_now_and_is_no_late_tick,
+          a_partition_makes_nobody_unwell_and_is_known_soon, absurd_round_trips_are_dropped,
           confidence_rises_with_accusers_and_falls_with_an_answer)
