@@ -5,6 +5,7 @@
  * at every byte, and random mutations of both.
  *   replay KIND CORPUS [ROUNDS]      HOLDFAST_SEED=N replays a run.
  */
+#include "tests/fuzz/fuzz_compute.h"
 #include "tests/fuzz/fuzz_crdt.h"
 #include "tests/fuzz/fuzz_eventual.h"
 #include "tests/fuzz/fuzz_gossip.h"
@@ -89,6 +90,7 @@ static const struct kind kinds[] = {
     {"gossip_keyring", fuzz_gossip_keyring, fuzz_gossip_keyring_example, FUZZ_GOSSIP_EXAMPLES},
     {"gossip_receive", fuzz_gossip_receive, fuzz_gossip_receive_example, FUZZ_GOSSIP_EXAMPLES},
     {"crdt", fuzz_crdt, fuzz_crdt_example, FUZZ_CRDT_EXAMPLES},
+    {"compute", fuzz_compute, fuzz_compute_example, FUZZ_COMPUTE_EXAMPLES},
     {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
 };
 
