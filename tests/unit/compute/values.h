@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum values_kind {
@@ -39,26 +40,29 @@ static inline double values_special(struct rng *r)
     if (!rng_chance(r, 1, 200)) {
         return (double)(rng_next(r) >> 11) * 0x1p-53;
     }
-    return values_of_parts(rng_below(r, 2), 0x7ff, rng_chance(r, 1, 2) ? 0 : rng_next(r));
+    const uint64_t sign = rng_below(r, 2);
+    return values_of_parts(sign, 0x7ff, rng_chance(r, 1, 2) ? 0 : rng_next(r));
 }
 
+/* One draw a statement, so that every compiler draws the same. */
 static inline double values_one(struct rng *r, enum values_kind kind, uint64_t middle)
 {
     const uint64_t sign = rng_below(r, 2);
+    const uint64_t fraction = rng_next(r);
+    const uint64_t any = rng_below(r, 0x7ff);
+    const bool rare = rng_chance(r, 1, 100);
+    const double narrow = (double)(fraction >> 11) * 0x1p-53;
     switch (kind) {
-    case VALUES_WHOLE: return (double)rng_below(r, 2000) - 1000;
-    case VALUES_WIDE: return values_of_parts(sign, rng_below(r, 0x7ff), rng_next(r));
-    case VALUES_BAND: return values_of_parts(sign, middle + rng_below(r, 60), rng_next(r));
-    case VALUES_SMALL:
-        return values_of_parts(sign, rng_below(r, 60), rng_next(r) >> rng_below(r, 40));
-    case VALUES_HUGE: return values_of_parts(sign, 0x7fe - rng_below(r, 5), rng_next(r));
-    case VALUES_ZEROS: return rng_chance(r, 1, 300) ? 0.0 : -0.0;
-    case VALUES_RARE_FAR:
-        return rng_chance(r, 1, 100) ? values_of_parts(sign, rng_below(r, 0x7ff), rng_next(r))
-                                     : (double)(rng_next(r) >> 11) * 0x1p-53;
+    case VALUES_WHOLE: return (double)(fraction % 2000) - 1000;
+    case VALUES_WIDE: return values_of_parts(sign, any, fraction);
+    case VALUES_BAND: return values_of_parts(sign, middle + any % 60, fraction);
+    case VALUES_SMALL: return values_of_parts(sign, any % 60, fraction >> any % 40);
+    case VALUES_HUGE: return values_of_parts(sign, 0x7fe - any % 5, fraction);
+    case VALUES_ZEROS: return rare && sign == 0 ? 0.0 : -0.0;
+    case VALUES_RARE_FAR: return rare ? values_of_parts(sign, any, fraction) : narrow;
     case VALUES_SPECIAL: return values_special(r);
     case VALUES_NARROW:
-    default: return (double)(rng_next(r) >> 11) * 0x1p-53;
+    default: return narrow;
     }
 }
 
