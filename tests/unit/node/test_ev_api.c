@@ -419,6 +419,37 @@ START_TEST(a_read_with_a_token_waits_or_asks_another_or_says_behind)
 END_TEST
 
 /* Scenario C40: a token of dots that never were, as after the cluster was set back. */
+/* scenario C37: what was written is done though its place in the session cannot be told. */
+START_TEST(a_session_whose_token_is_full_hears_that_its_write_was_done)
+{
+    struct wire_token full;
+    struct buf token;
+    struct wire_node result;
+    uint8_t region = node_ev_region(bytes_of_text("c"));
+    struct top what = {.name = "c", .types = {WIRE_CRDT_PN_COUNTER}};
+    const struct top op = ADD("c", WIRE_CRDT_PN_COUNTER, 1);
+    begin(3);
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    wire_token_init(&full, &r->heap);
+    for (uint32_t i = 0; i < WIRE_TOKEN_RANGES_MAX; i++) { /* of another region: not waited for */
+        const struct wire_token_range range = {.region = (uint8_t)((region + 1) % NODE_EV_REGIONS),
+                                               .node = 1 + i % 3,
+                                               .epoch = 1 + i / 3,
+                                               .from = 1,
+                                               .to = 1};
+        ck_assert_int_eq(wire_token_add_range(&full, &range), 0);
+    }
+    ck_assert_int_eq(wire_token_encode(&full, &token), 0);
+    struct topts t = {.token = &token};
+    ck_assert_int_eq(update(1, &t, &op, 1), ERR_DONE);
+    ck_assert_int_eq(counter(1, "c", WIRE_CRDT_PN_COUNTER), 1);
+    ck_assert_int_eq(read_with(1, &t, what, NULL, &result), ERR_TOO_LARGE);
+    wire_token_release(&full);
+    buf_release(&token);
+    end();
+}
+END_TEST
+
 START_TEST(a_token_of_an_epoch_that_was_never_granted_is_refused_at_once)
 {
     struct wire_token bad;
@@ -715,6 +746,7 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           of_writes_in_a_session_the_later_wins_whatever_the_clocks_say,
           a_write_with_a_clock_years_ahead_is_overwritten_by_the_next,
           a_read_with_a_token_waits_or_asks_another_or_says_behind,
+          a_session_whose_token_is_full_hears_that_its_write_was_done,
           a_token_of_an_epoch_that_was_never_granted_is_refused_at_once,
           one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_consistency,
           a_bounded_counter_is_created_once_and_never_falls_below_0,
