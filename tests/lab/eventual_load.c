@@ -147,8 +147,15 @@ static bool ev_lab(const struct ev_load *l, const char *format, ...)
     return ok;
 }
 
-/* The hash of a node's regions. returns: whether it answered. */
-static bool ev_hash(unsigned host, uint64_t *hash, uint64_t *regions)
+/* What a node says of its regions. */
+struct ev_state {
+    uint64_t hash;
+    uint64_t regions;
+    uint64_t restored; /* records that it got although it had seen what made them */
+};
+
+/* returns: whether it answered. */
+static bool ev_ask_state(unsigned host, struct ev_state *out)
 {
     static const struct wire_scan_limits limits = {
         .bytes_max = 1u << 20, .items_max = 1u << 16, .depth_max = WIRE_DEPTH_MAX};
@@ -165,8 +172,9 @@ static bool ev_hash(unsigned host, uint64_t *hash, uint64_t *regions)
     if (err == 0) {
         const struct hf_bytes *value = &answer.result.value;
         err = wire_decode(decoder, bytes_of(value->data, value->size), &root);
-        err = err == 0 ? wire_node_u64(wire_node_find(root, "hash"), hash) : err;
-        err = err == 0 ? wire_node_u64(wire_node_find(root, "regions"), regions) : err;
+        err = err == 0 ? wire_node_u64(wire_node_find(root, "hash"), &out->hash) : err;
+        err = err == 0 ? wire_node_u64(wire_node_find(root, "regions"), &out->regions) : err;
+        err = err == 0 ? wire_node_u64(wire_node_find(root, "restored"), &out->restored) : err;
         wire_decoder_free(decoder);
     }
     hf_answer_release(&answer);
@@ -175,15 +183,13 @@ static bool ev_hash(unsigned host, uint64_t *hash, uint64_t *regions)
 }
 
 /* Whether all nodes hold the same, and something. */
-static bool ev_same(const struct ev_load *l, uint64_t hashes[EV_HOSTS])
+static bool ev_same(struct ev_state states[EV_HOSTS])
 {
     bool same = true;
-    (void)l;
     for (unsigned host = 1; host <= EV_HOSTS; host++) {
-        uint64_t regions = 0;
-        hashes[host - 1] = 0; /* no answer */
-        same = ev_hash(host, &hashes[host - 1], &regions) && regions > 0 && same &&
-               hashes[host - 1] == hashes[0];
+        struct ev_state *at = &states[host - 1];
+        *at = (struct ev_state){.hash = 0}; /* no answer */
+        same = ev_ask_state(host, at) && at->regions > 0 && same && at->hash == states[0].hash;
     }
     return same;
 }
@@ -254,10 +260,10 @@ static bool ev_break(struct ev_load *l, const struct ev_round *r)
 static bool ev_mend(struct ev_load *l, const struct ev_round *r, uint64_t *healed_ns)
 {
     uint64_t until = ev_now_ns() + EV_BOUND_NS;
-    uint64_t hash = 0;
+    struct ev_state state;
     bool ok = (r->kill == 0 || ev_lab(l, "start %u", r->kill));
     ok = ok && (r->pause == 0 || ev_lab(l, "resume %u", r->pause));
-    while (ok && r->kill != 0 && !ev_hash(r->kill, &hash, &hash)) {
+    while (ok && r->kill != 0 && !ev_ask_state(r->kill, &state)) {
         ok = ev_now_ns() < until;
     }
     ev_set_phase(l, EV_HOLD, false);
@@ -266,18 +272,20 @@ static bool ev_mend(struct ev_load *l, const struct ev_round *r, uint64_t *heale
 }
 
 /* Who differs, when it takes long. */
-static void ev_tell(uint64_t healed_ns, const uint64_t hashes[EV_HOSTS])
+static void ev_tell(uint64_t healed_ns, const struct ev_state states[EV_HOSTS])
 {
     (void)printf("  after %" PRIu64 " ms:", (ev_now_ns() - healed_ns) / 1000000);
     for (unsigned host = 1; host <= EV_HOSTS; host++) {
-        (void)printf(" %u=%016" PRIx64, host, hashes[host - 1]);
+        (void)printf(" %u=%016" PRIx64 " (%" PRIu64 " restored)", host, states[host - 1].hash,
+                     states[host - 1].restored);
     }
     (void)printf("\n");
 }
 
 static bool ev_converge(struct ev_load *l, uint64_t healed_ns)
 {
-    uint64_t hashes[EV_HOSTS] = {0};
+    struct ev_state states[EV_HOSTS];
+    uint64_t restored = 0;
     uint64_t until = ev_now_ns() + EV_BOUND_NS;
     while (!ev_all_held(l)) {
         ev_pause_ms(1);
@@ -286,16 +294,22 @@ static bool ev_converge(struct ev_load *l, uint64_t healed_ns)
     bool same = false;
     uint64_t tell_ns = healed_ns + l->bound_ms * 500000;
     while (!same && ev_now_ns() < until) {
-        same = ev_same(l, hashes);
+        same = ev_same(states);
         if (!same && ev_now_ns() > tell_ns) {
             tell_ns = ev_now_ns() + 1000000000u;
-            ev_tell(healed_ns, hashes);
+            ev_tell(healed_ns, states);
         }
     }
     uint64_t took_ms = (ev_now_ns() - healed_ns) / 1000000;
     (void)printf("  all nodes hold %s %" PRIu64 " ms after (the last client rested after %" PRIu64
                  " ms): %016" PRIx64 "\n",
-                 same ? "the same" : "DIFFERENT states", took_ms, rest_ms, hashes[0]);
+                 same ? "the same" : "DIFFERENT states", took_ms, rest_ms, states[0].hash);
+    for (unsigned host = 0; host < EV_HOSTS; host++) {
+        restored += states[host].restored;
+    }
+    if (restored > 0) {
+        (void)printf("  %" PRIu64 " records were restored, and no disk is damaged\n", restored);
+    }
     if (took_ms > l->bound_ms) {
         (void)printf("  more than %" PRIu64 " ms\n", l->bound_ms);
     }
