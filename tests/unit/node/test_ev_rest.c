@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Eventual mode at rest: owners that agree have nothing to do, and what makes them differ wakes
- * them.
+ * Eventual mode without faults: what is read meanwhile; and at rest: owners that agree have nothing
+ * to do, and what makes them differ wakes them.
  */
 #include "tests/unit/unit.h"
 
@@ -153,7 +153,50 @@ START_TEST(a_decision_about_a_member_wakes_what_is_at_rest)
 }
 END_TEST
 
-UNIT_MAIN("ev_rest", a_cluster_that_was_written_to_comes_to_rest_again,
+/* scenario C26: each write is answered when it is on every owner; so what is read anywhere is no
+ * less than what was acknowledged by then, and never more than what was tried. */
+START_TEST(every_read_is_between_what_was_acknowledged_and_what_was_tried)
+{
+    struct rng rng;
+    static struct ev_done done[600];
+    static int64_t amounts[600];
+    int64_t tried = 0;
+    unsigned between = 0;
+    rng_init(&rng, unit_seed("counter", 26));
+    struct rig *r = begin(5);
+    for (unsigned count = 0; count < 600; count++) {
+        amounts[count] = 1 + (int64_t)rng_below(&rng, 5);
+        const struct crdt_op op = {.verb = CRDT_ADD, .amount = amounts[count]};
+        ev_begin(r, 1 + (unsigned)rng_below(&rng, 5), "n", CRDT_PN_COUNTER, &op, 5, &done[count]);
+        tried += amounts[count];
+        for (unsigned i = 0; i < r->nodes_count; i++) { /* some disks take a while */
+            r->nodes[i].wal_held = rng_chance(&rng, 1, 4);
+        }
+        rig_run(r, rng_below(&rng, 4000));
+        int64_t acknowledged = 0;
+        for (unsigned i = 0; i <= count; i++) {
+            ck_assert(!done[i].ended || (done[i].code == 0 && done[i].copies == 5));
+            acknowledged += done[i].ended ? amounts[i] : 0;
+        }
+        int64_t value = ev_count(r, 1 + (unsigned)rng_below(&rng, 5), "n");
+        ck_assert_int_ge(value, acknowledged);
+        ck_assert_int_le(value, tried);
+        between += value > acknowledged && value < tried;
+    }
+    ck_assert_uint_gt(between, 60); /* reads in the midst of writes, not only at rest */
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        r->nodes[i].wal_held = false;
+    }
+    ck_assert(ev_converge(r, 5000000));
+    for (unsigned i = 1; i <= 5; i++) {
+        ck_assert_int_eq(ev_count(r, i, "n"), tried);
+    }
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_rest", every_read_is_between_what_was_acknowledged_and_what_was_tried,
+          a_cluster_that_was_written_to_comes_to_rest_again,
           what_is_at_rest_wakes_when_a_node_comes_back,
           nobody_rests_while_a_node_that_it_reaches_lacks_something,
           what_is_at_rest_wakes_when_the_owners_are_others,
