@@ -200,6 +200,7 @@ void sim_settle(struct sim *s, uint64_t within_us);
 /* Runs to the end. returns: whether no invariant broke. */
 bool sim_run(struct sim *s);
 void sim_push(struct sim *s, const struct sim_event *ev);
+struct sim_event sim_pop(struct sim *s); /* the heap is not empty */
 void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev);
 void sim_crash(struct sim *s, struct sim_node *n);
 void sim_start(struct sim *s, struct sim_node *n);
