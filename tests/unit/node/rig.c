@@ -252,9 +252,8 @@ static int rig_random(void *ctx, void *into, size_t bytes)
     return 0;
 }
 
-static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
+static int rig_open_stores(struct rig *r, struct rig_node *n, unsigned i, struct err_info *why)
 {
-    struct err_info why = {0};
     struct store_wal_options wal = {.segment_bytes = r->wal_segment_bytes,
                                     .pool_segments = 2,
                                     .live_segments_max = 8,
@@ -266,15 +265,29 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
                                     .groups_max = 8,
                                     .entries_max = 1u << 20};
     r->limits.wal_batch_bytes = 5u << 18;
-    int err = store_wal_open(&n->wal, &n->disk, &wal, &r->heap, NULL, &why);
-    if (err != 0) {
-        fprintf(stderr, "node %u: %s\n", i, why.text);
-    }
-    ASSERT(err == 0);
+    n->wal = NULL;
+    n->segments = NULL;
+    TRY(store_wal_open(&n->wal, &n->disk, &wal, &r->heap, NULL, why));
     struct store_segments_options seg = {
         .segment_bytes = 4u << 20, .segments_max = 256, .cluster = {1, 2, 3}, .store_id = i};
-    err = store_segments_open(&n->segments, &n->disk, &n->seg_kv, &seg, &r->heap, NULL, &why);
-    ASSERT(err == 0);
+    return store_segments_open(&n->segments, &n->disk, &n->seg_kv, &seg, &r->heap, NULL, why);
+}
+
+static void rig_close_stores(struct rig_node *n)
+{
+    if (n->wal != NULL) {
+        store_wal_close(n->wal);
+    }
+    if (n->segments != NULL) {
+        store_segments_close(n->segments);
+    }
+    sim_kv_crash(&n->kv);
+    sim_kv_crash(&n->seg_kv);
+}
+
+static int rig_open(struct rig *r, struct rig_node *n, unsigned i, struct err_info *why)
+{
+    TRY(rig_open_stores(r, n, i, why));
     n->env = (struct node_env){.wal = n->wal,
                                .kv = &n->kv,
                                .segments = n->segments,
@@ -298,11 +311,7 @@ static void rig_open(struct rig *r, struct rig_node *n, unsigned i)
     if (!r->mute) {
         o.gossip.cipher = sim_cipher();
     }
-    err = node_new(&n->node, &o, &n->env, &r->heap, r->now, &why);
-    if (err != 0) {
-        fprintf(stderr, "node %u: %s\n", i, why.text);
-    }
-    ASSERT(err == 0);
+    return node_new(&n->node, &o, &n->env, &r->heap, r->now, why);
 }
 
 static void rig_peer(struct rig *r, unsigned i, unsigned peer, bool up)
@@ -312,10 +321,14 @@ static void rig_peer(struct rig *r, unsigned i, unsigned peer, bool up)
     rig_drain(r, i);
 }
 
-void rig_start(struct rig *r, unsigned i)
+int rig_try_start(struct rig *r, unsigned i, struct err_info *why)
 {
     struct rig_node *n = &r->nodes[i - 1];
-    rig_open(r, n, i);
+    int err = rig_open(r, n, i, why);
+    if (err != 0) {
+        rig_close_stores(n);
+        return err;
+    }
     n->up = true;
     n->stopped = false;
     struct node_event ev = {.kind = NODE_EV_CONN_OPEN, .conn = RIG_CONN};
@@ -326,6 +339,17 @@ void rig_start(struct rig *r, unsigned i)
             rig_peer(r, k, i - 1, true);
         }
     }
+    return 0;
+}
+
+void rig_start(struct rig *r, unsigned i)
+{
+    struct err_info why = {0};
+    int err = rig_try_start(r, i, &why);
+    if (err != 0) {
+        (void)fprintf(stderr, "node %u: %s\n", i, why.text);
+    }
+    ASSERT(err == 0);
 }
 
 void rig_stop(struct rig *r, unsigned i)
@@ -341,10 +365,7 @@ void rig_stop(struct rig *r, unsigned i)
     }
     node_free(n->node);
     n->up = false;
-    store_wal_close(n->wal);
-    store_segments_close(n->segments);
-    sim_kv_crash(&n->kv);
-    sim_kv_crash(&n->seg_kv);
+    rig_close_stores(n);
     for (unsigned k = 0; k < r->nodes_count; k++) {
         if (k != i - 1 && r->nodes[k].up) {
             rig_peer(r, k, i - 1, false);

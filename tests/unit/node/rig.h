@@ -81,6 +81,8 @@ struct rig *rig_new(unsigned nodes);
 struct rig *rig_make(unsigned nodes); /* none of them is started yet */
 void rig_free(struct rig *r);
 void rig_start(struct rig *r, unsigned i); /* from 1 */
+/* The same where its disk may fail. returns: why it did not start, 0 if it did. */
+int rig_try_start(struct rig *r, unsigned i, struct err_info *why);
 void rig_stop(struct rig *r, unsigned i);
 
 /* A data directory. */

@@ -173,6 +173,18 @@ static const char *newest_segment(const struct mem_disk *d)
     return name;
 }
 
+/* returns: where the last block of the file begins that is not all zeros. */
+static uint64_t last_batch(const struct mem_disk *d, const char *name)
+{
+    const uint8_t *data = mem_disk_data(d, name);
+    uint64_t at = mem_disk_bytes(d, name);
+    while (at > 0 && data[at - 1] == 0) {
+        at--;
+    }
+    ck_assert_uint_gt(at, 0);
+    return (at - 1) / 4096 * 4096;
+}
+
 /* Every batch of the log damaged in turn, in its head or its records: the group leads again by
  * itself, whatever is lost. The node's other groups, alone here too, may stop. */
 START_TEST(damage_of_the_own_log_is_settled_alone)
@@ -217,6 +229,59 @@ START_TEST(damage_of_the_own_log_is_settled_alone)
 }
 END_TEST
 
+/* The last batch of the log is damaged, and the n-th sync or change of names by the start that
+ * settles it fails. Power may go then. returns: whether it got that far. */
+static bool settled_at_second_try(uint64_t n_fails, unsigned kept_percent, unsigned *void_count)
+{
+    struct rig *r = rig_new(1);
+    struct rig_node *n = &r->nodes[0];
+    struct rng rng;
+    uint64_t session = 0;
+    rng_init(&rng, n_fails * 101 + kept_percent);
+    r->flush_interval_us = 600000000;
+    rig_stop(r, 1);
+    rig_start(r, 1);
+    (void)rig_leader(r, 1);
+    for (unsigned i = 0; i < 8; i++) {
+        session = open_own(r, 1);
+    }
+    const char *name = newest_segment(n->mem);
+    rig_stop(r, 1);
+    mem_disk_flip(n->mem, name, last_batch(n->mem, name) + 300, 0x40);
+    mem_disk_fail(n->mem, MEM_DISK_SYNC | MEM_DISK_NAMES, n_fails, ERR_IO);
+    struct err_info why = {0};
+    int err = rig_try_start(r, 1, &why);
+    mem_disk_fail(n->mem, MEM_DISK_ANY, 0, 0);
+    if (err != 0) {
+        ck_assert_int_eq(err, ERR_IO);
+        mem_disk_crash(n->mem, &rng, kept_percent);
+        rig_start(r, 1);
+    }
+    rig_run(r, 10000);
+    ck_assert(!n->stopped);
+    ck_assert(node_leads(n->node, NODE_GROUP_OWN));
+    bool valid = node_ev_session_valid(n->node, session);
+    ck_assert(!valid || n->node->by_id[NODE_GROUP_OWN]->now.sessions == 8);
+    *void_count += !valid;
+    rig_free(r);
+    return err != 0;
+}
+
+START_TEST(a_disk_that_fails_while_damage_is_settled_is_tried_again)
+{
+    static const unsigned kept[] = {0, 50, 100};
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned void_count = 0;
+        uint64_t fails = 1;
+        while (settled_at_second_try(fails, kept[i], &void_count)) {
+            fails++;
+        }
+        ck_assert_uint_gt(fails, 2);
+        ck_assert_uint_eq(void_count, fails);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("node_own");
@@ -228,6 +293,7 @@ static Suite *suite(void)
     tcase_add_test(t, another_node_may_not_ask_the_own_group);
     tcase_add_test(t, an_idle_own_group_writes_nothing);
     tcase_add_test(t, damage_of_the_own_log_is_settled_alone);
+    tcase_add_test(t, a_disk_that_fails_while_damage_is_settled_is_tried_again);
     suite_add_tcase(s, t);
     return s;
 }
