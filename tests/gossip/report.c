@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define REPORT_RUNS_MAX 1000u
+#define REPORT_NEVER_US 1e18
 #define REPORT_CELLS_MAX 256u
 #define REPORT_SAMPLES 2000u
 #define REPORT_LINE_BYTES 1024u
@@ -76,6 +77,9 @@ static bool report_read(struct report_cell *c, const char *path)
         c->starved = (unsigned long)report_number(line, "\"starved\":");
         for (unsigned f = 0; f < REPORT_FIELDS; f++) {
             c->values[f][c->count] = report_number(line, report_names[f]);
+        }
+        if (c->values[REPORT_MOST][c->count] <= 0) {
+            c->values[REPORT_MOST][c->count] = REPORT_NEVER_US; /* not within the run */
         }
         c->count++;
     }
@@ -162,6 +166,17 @@ static struct report_interval report_wilson(const double *values, unsigned count
     return (struct report_interval){p, low > 0 && hits > 0 ? low : 0, centre + half};
 }
 
+struct report_text {
+    char text[24];
+};
+
+static struct report_text report_seconds(double us)
+{
+    struct report_text t;
+    (void)snprintf(t.text, sizeof(t.text), us < REPORT_NEVER_US / 2 ? "%.2f" : "never", us / 1e6);
+    return t;
+}
+
 static void report_crash(struct report_cell *c)
 {
     static double sorted[REPORT_RUNS_MAX];
@@ -171,12 +186,14 @@ static void report_crash(struct report_cell *c)
     struct report_interval share = report_wilson(c->values[REPORT_DEATHS], c->count);
     memcpy(sorted, c->values[REPORT_MOST], c->count * sizeof(sorted[0]));
     qsort(sorted, c->count, sizeof(sorted[0]), report_compare);
-    (void)printf("| %lu | %lu %% | %s | %u | %.2f | %.2f (%.2f to %.2f) | %.2f | "
+    struct report_text p99 = report_seconds(report_quantile(sorted, c->count, 99));
+    struct report_text median = report_seconds(most.value);
+    struct report_text low = report_seconds(most.low), high = report_seconds(most.high);
+    (void)printf("| %lu | %lu %% | %s | %u | %.2f | %s (%s to %s) | %s | "
                  "%.2f (%.2f to %.2f) | %.0f %% (to %.0f %%) | %.0f | %.0f |\n",
-                 c->nodes, c->loss, c->rules, c->count, first.value / 1e6, most.value / 1e6,
-                 most.low / 1e6, most.high / 1e6, report_quantile(sorted, c->count, 99) / 1e6,
-                 deaths.value, deaths.low, deaths.high, share.value * 100, share.high * 100,
-                 report_mean(c->values[REPORT_CALM], c->count),
+                 c->nodes, c->loss, c->rules, c->count, first.value / 1e6, median.text, low.text,
+                 high.text, p99.text, deaths.value, deaths.low, deaths.high, share.value * 100,
+                 share.high * 100, report_mean(c->values[REPORT_CALM], c->count),
                  report_mean(c->values[REPORT_DETECT], c->count));
 }
 
