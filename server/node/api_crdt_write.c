@@ -222,6 +222,24 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
                n->now + NODE_EV_BUDGET_US, w, ev_write_known);
 }
 
+static bool ev_write_is_in(const struct node_link *list, const struct ev_write *w)
+{
+    for (const struct node_link *at = list->next; at != list; at = at->next) {
+        const struct ev_write *other = (const struct ev_write *)(const void *)at;
+        if (other->cmd.session == w->cmd.session && other->cmd.sequence == w->cmd.sequence) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* returns: whether another attempt of the same write is under way, and may yet be done. */
+static bool ev_write_goes_on(const struct node *n, const struct ev_write *w)
+{
+    return w->cmd.session != 0 &&
+           (ev_write_is_in(&n->ev_writes->turns, w) || ev_write_is_in(&n->ev_writes->waiting, w));
+}
+
 /* Its time is up. */
 static void ev_write_patience(struct node *n, struct node_timer *t)
 {
@@ -229,8 +247,9 @@ static void ev_write_patience(struct node *n, struct node_timer *t)
     if (w->waits) {
         w->waits = false;
         node_link_remove(&w->link);
+        int code = ev_write_goes_on(n, w) ? ERR_TIMEOUT : ERR_BUSY;
         ev_turns_go_on(n); /* those who waited for this one alone */
-        ev_write_refuse(n, w, ERR_BUSY);
+        ev_write_refuse(n, w, code);
     } else if (w->in_turn && w->proposed && !w->answered) {
         w->answered = true;
         node_reply_error(n, w->client, ERR_TIMEOUT, NULL);

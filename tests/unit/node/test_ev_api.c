@@ -418,7 +418,6 @@ START_TEST(a_read_with_a_token_waits_or_asks_another_or_says_behind)
 }
 END_TEST
 
-/* Scenario C40: a token of dots that never were, as after the cluster was set back. */
 /* scenario C37: what was written is done though its place in the session cannot be told. */
 START_TEST(a_session_whose_token_is_full_hears_that_its_write_was_done)
 {
@@ -450,6 +449,7 @@ START_TEST(a_session_whose_token_is_full_hears_that_its_write_was_done)
 }
 END_TEST
 
+/* Scenario C40: a token of dots that never were, as after the cluster was set back. */
 START_TEST(a_token_of_an_epoch_that_was_never_granted_is_refused_at_once)
 {
     struct wire_token bad;
@@ -620,6 +620,33 @@ START_TEST(who_waits_for_a_turn_is_answered_when_its_time_is_up)
 }
 END_TEST
 
+/* A repetition waits for the turn of the first, which may yet be done. */
+START_TEST(who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done)
+{
+    struct topts first = {.session = 0, .sequence = 1, .deadline_ms = 60000};
+    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    first.session = open_own(1);
+    rig_run(r, 2000000);
+    struct topts again = first;
+    again.deadline_ms = 400;
+    r->nodes[0].wal_held = true;
+    uint32_t a = ask_update(1, &first, &take, 1);
+    uint32_t b = ask_update(1, &again, &take, 1);
+    uint32_t c = ask_update(1, &again, &take, 1);
+    rig_run(r, 1500000);
+    ck_assert_int_eq(rig_answer(r, b, &result), ERR_TIMEOUT);
+    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(a, &plain, &result), 0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
+    end();
+}
+END_TEST
+
 /* What only waited behind it goes on. */
 START_TEST(who_gives_up_its_place_lets_others_go_on)
 {
@@ -752,6 +779,7 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           a_bounded_counter_is_created_once_and_never_falls_below_0,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
           who_waits_for_a_turn_is_answered_when_its_time_is_up,
+          who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done,
           who_gives_up_its_place_lets_others_go_on,
           a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time,
           a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere,
