@@ -19,9 +19,8 @@
 
 #define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
 #define CALL_ATTEMPT_MAX_MS 10000u
-#define CALL_NODE_MS 500u   /* likewise, where every node will do */
-#define CALL_BUDGET_MS 500u /* that a node has to get what a token names, if none is said */
-#define CALL_DOUBT_MS 250u  /* without an answer, other nodes are asked who leads */
+#define CALL_NODE_MS 500u  /* likewise, where every node will do */
+#define CALL_DOUBT_MS 250u /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
 #define CALL_PAUSE_MAX_MS 1000u
 #define CALL_HOPS_MAX 3u
@@ -184,20 +183,28 @@ static bool call_may_leave(const struct hf_call *call)
 {
     const struct hf_call_spec *spec = &call->spec;
     bool anywhere = spec->route == HF_ANY || spec->route == HF_BY_NODE;
-    bool safe = call->state == HF_CALL_SENT ? spec->class == HF_READ : !call->maybe_done;
+    bool sent = call->state == HF_CALL_SENT;
+    bool safe = sent ? spec->class == HF_READ && !spec->large : !call->maybe_done;
     return anywhere && safe && spec->pin == HF_NOWHERE && !spec->no_retry && !call->writing &&
            call->client->nodes_count > 1;
+}
+
+/* How long a node that is well may let a call wait before anything comes from it. */
+static uint64_t call_silence(const struct hf_call *call)
+{
+    const struct hf_call_spec *spec = &call->spec;
+    uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : WIRE_CRDT_BUDGET_MS;
+    bool waits = spec->causal != NULL && call->state == HF_CALL_SENT;
+    bool large = spec->large && call->state == HF_CALL_SENT;
+    return (large ? CALL_ATTEMPT_MS : CALL_NODE_MS) + (waits ? budget : 0);
 }
 
 /* How long an attempt lasts after so many others: all nodes are tried before one gets more time. */
 static uint64_t call_patience(const struct hf_call *call, unsigned others)
 {
-    const struct hf_call_spec *spec = &call->spec;
     uint64_t patience = (uint64_t)CALL_ATTEMPT_MS << NUM_MIN(others, 3u);
     if (call_may_leave(call)) {
-        uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : CALL_BUDGET_MS;
-        bool waits = spec->causal != NULL && call->state == HF_CALL_SENT;
-        patience = CALL_NODE_MS + (waits ? budget : 0);
+        patience = call_silence(call);
         patience <<= NUM_MIN(others / call->client->nodes_count, 3u);
     }
     return NUM_MIN(patience, (uint64_t)CALL_ATTEMPT_MAX_MS);
@@ -641,7 +648,7 @@ void hf_calls_leave_old(struct hf_client *c)
 static void call_hark(const struct hf_call *call, uint64_t now)
 {
     struct hf_node *n = &call->client->nodes[call->node];
-    if (now >= call->began_ms + CALL_NODE_MS && n->heard_ms < call->began_ms) {
+    if (now >= call->began_ms + call_silence(call) && n->heard_ms < call->began_ms) {
         n->silent = true;
     }
 }

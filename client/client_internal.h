@@ -123,6 +123,7 @@ struct hf_call_spec {
     uint32_t prefer; /* node id tried first, or 0 */
     bool stale;
     bool no_retry;            /* the first failure of any kind is final */
+    bool large;               /* its answer may be long on its way: that is no silence */
     struct hf_causal *causal; /* or NULL */
     uint64_t budget_ms;       /* 0: none is said */
     uint32_t copies;          /* 0: none is said */

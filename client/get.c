@@ -311,6 +311,7 @@ static int get_ask(struct get_slot *slot, uint32_t avoid)
                                 .timeout_ms = g->timeout_ms};
     struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_READ, HF_READ, 5);
     spec.route = HF_ANY;
+    spec.large = true;
     spec.prefer = avoid == HF_NOWHERE ? get_holder(g, slot->piece.cell) : 0;
     TRY(hf_call_new(g->transfer.client, &spec, &slot->call));
     slot->call->avoid = avoid;
