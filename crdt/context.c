@@ -270,7 +270,9 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
 {
     uint64_t actors = crdt_take_varint(r);
     struct crdt_actor last = {0};
-    TRY(crdt_context_reserve(c, (size_t)NUM_MIN(actors, r->left / CRDT_ACTOR_BYTES_MIN)));
+    uint64_t most =
+        NUM_MIN(r->left / CRDT_ACTOR_BYTES_MIN, 4 * (uint64_t)limits->context_ranges_max);
+    TRY(crdt_context_reserve(c, (size_t)NUM_MIN(actors, most)));
     for (uint64_t i = 0; i < actors; i++) {
         uint64_t node = crdt_take_varint(r);
         struct crdt_actor actor = {.epoch = crdt_take_varint(r)};
