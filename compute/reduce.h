@@ -7,32 +7,42 @@
  * joined when the states of spans that touch are merged. The state of a span is the same bytes
  * whatever it was put together from, so a repeated or moved task can be held against the first.
  *
- *   struct compute_reduce_spec spec = {.op = COMPUTE_OP_SUM, .type = COMPUTE_F64, .record_bytes =
- * 8}; compute_reduce_new(&r, &heap, &spec, cell_offset, &why); compute_reduce_update(r, bytes); the
- * bytes that follow, in pieces of any size compute_reduce_merge(r, next);                next
- * begins where r ends compute_reduce_finish(r, &value);             r covers the object from 0 to
- * its end compute_reduce_free(r);
+ *   compute_reduce_new(&r, &heap, &spec, cell_offset, &why);
+ *   compute_reduce_update(r, bytes);    the bytes that follow, in pieces of any size
+ *   compute_reduce_merge(r, next);      next begins where r ends
+ *   compute_reduce_finish(r, &value);   r covers the object from 0 to its end
+ *   compute_reduce_free(r);
  *
  * Results:
- *   count         records
- *   sum, dot      whole numbers of 128 bits, or ERR_OVERFLOW; of floats the exact value rounded to
- *                 the nearest double; of nothing 0
- *   min, max      -0 is below +0; NaN if there is one
- *   argmin argmax number of the record, from 0, the first of equals; of a NaN, if there is one
- *   mean          the exact mean rounded to the nearest double
- *   var, varp     the exact variance, over n - 1 and over n, rounded to the nearest double
- *   histogram     how many records are in each of `count` bins from `low` to `high`: bin i has
- * those from low + (high - low) * i / count, in doubles, to below the next log           how many
- * are in each 2^count-th part of a power of two, where there are any quantile      the number of
- * rank floor(low * (n - 1)), within a part of a power of two, as log: off by at most 1 / (2^(count
- * + 1) + 1) of it, if it is no subnormal; NaN if there is one (Masson, Rim, Lee, "DDSketch", 2019,
- * with parts of powers of two for its logarithms, and no limit on buckets) distinct      an
- * estimate of how many different numbers there are, standard error 0.8 % (Flajolet and others,
- * "HyperLogLog", 2007; estimator: Ertl, "New cardinality estimation algorithms for HyperLogLog
- * sketches", 2017, algorithm 6); -0 is 0, and all NaN are one top           the `count` greatest
- * numbers, NaN first, then by record min, max, argmin, argmax, mean, varp and quantile of nothing,
- * and var of one record, are ERR_NOT_FOUND. Whole numbers are rounded to doubles for histogram, log
- * and quantile.
+ *
+ * count: records.
+ *
+ * sum, dot: whole numbers of 128 bits, or ERR_OVERFLOW; of floats the exact value rounded to the
+ * nearest double; of nothing 0.
+ *
+ * min, max: -0 is below +0; NaN if there is one. argmin, argmax: number of the record, from 0, the
+ * first of equals; of a NaN, if there is one.
+ *
+ * mean: the exact mean rounded to the nearest double. var, varp: the exact variance, over n - 1
+ * and over n, rounded likewise.
+ *
+ * histogram: how many records are in each of `count` bins from `low` to `high`: bin i has those
+ * from low + (high - low) * i / count, in doubles, to below the next. log: how many are in each
+ * 2^count-th part of a power of two, where there are any.
+ *
+ * quantile: the number of rank floor(low * (n - 1)), within a part of a power of two, as log: off
+ * by at most 1 / (2^(count + 1) + 1) of it, if it is no subnormal; NaN if there is one (Masson,
+ * Rim, Lee, "DDSketch", 2019, with parts of powers of two for its logarithms, and no limit on
+ * buckets).
+ *
+ * distinct: an estimate of how many different numbers there are, standard error 0.8 % (Flajolet
+ * and others, "HyperLogLog", 2007; estimator: Ertl, "New cardinality estimation algorithms for
+ * HyperLogLog sketches", 2017, algorithm 6); -0 is 0, and all NaN are one.
+ *
+ * top: the `count` greatest numbers, NaN first, then by record.
+ *
+ * min, max, argmin, argmax, mean, varp and quantile of nothing, and var of one record, are
+ * ERR_NOT_FOUND. Whole numbers are rounded to doubles for histogram, log and quantile.
  *
  * Limits: records of up to COMPUTE_RECORD_MAX bytes; objects of less than 2^63 bytes. Nothing is
  * allocated after compute_reduce_new and compute_reduce_decode.
