@@ -29,7 +29,7 @@ struct node_gather {
     uint32_t empty;
     uint32_t have;     /* read */
     uint32_t bad;      /* could not be read, or were wrong */
-    uint32_t chosen;   /* k shards of have, empty and those to be read */
+    uint32_t chosen;   /* k shards of have, empty and those to be read, or only what is wanted */
     uint32_t wanted;   /* of the plan: the caller's and those decoded to be compared */
     uint32_t suspects; /* found by the job: data shards read whose hash is wrong */
     bool wrong;        /* found by the job: a decoded cell's hash is wrong */
@@ -129,13 +129,16 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
             uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
             cells[s] = bytes_of(g->cell[s], bytes);
             bool checked = (data >> s & 1u) != 0;
-            g->suspects |= checked && !node_gather_true(g, env->compute, s, spare) ? 1u << s : 0;
+            uint8_t *leaves = (g->spec.wanted >> s & 1u) != 0 ? g->leaves[s] : spare;
+            g->suspects |= checked && !node_gather_true(g, env->compute, s, leaves) ? 1u << s : 0;
         }
     }
     if (g->suspects != 0) {
         return;
     }
-    erasure_decode(&g->plan, cells, g->cell, g->coded);
+    if (g->wanted != 0) {
+        erasure_decode(&g->plan, cells, g->cell, g->coded);
+    }
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
         if ((g->wanted & data) >> s & 1u) {
             g->wrong |= !node_gather_true(g, env->compute, s, g->leaves[s]);
@@ -200,12 +203,13 @@ static bool node_gather_room(struct node_gather *g, uint32_t shards, bool leaves
 static int node_gather_decode(struct node_gather *g)
 {
     uint32_t data = node_gather_data(g);
-    g->wanted = g->spec.wanted & ~g->empty;
+    uint32_t copies = g->spec.wanted & g->chosen & ~g->empty; /* read, so only to be compared */
+    g->wanted = g->spec.wanted & ~g->empty & ~copies;
     if ((g->wanted & ~data) != 0 && (g->chosen & ~data) != 0) {
         g->wanted |= data & ~g->chosen & ~g->empty;
     }
-    TRY(erasure_plan_make(g->code, g->chosen, g->wanted, &g->plan));
-    if (!node_gather_room(g, g->wanted, true)) {
+    TRY(g->wanted == 0 ? 0 : erasure_plan_make(g->code, g->chosen, g->wanted, &g->plan));
+    if (!node_gather_room(g, g->wanted | copies, true)) {
         return ERR_NO_MEMORY;
     }
     return node_task_start(g->o->n, &g->task, g->spec.lane);
@@ -259,9 +263,23 @@ static int node_gather_read(struct node_gather *g, unsigned s)
     return 0;
 }
 
+/* The wanted shards that may be read themselves where nothing else is left: of a data cell with a
+ * committed root it shows whether it is the right one. */
+static uint32_t node_gather_copies(const struct node_gather *g)
+{
+    const struct node_extent_info *info = g->spec.info;
+    uint32_t copies = g->spec.wanted & node_gather_data(g) & ~g->empty & ~g->spec.avoid;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((copies >> s & 1u) != 0 && node_info_root(info, g->spec.stripe, (uint8_t)s) == NULL) {
+            copies &= ~(1u << s);
+        }
+    }
+    return copies;
+}
+
 /* Takes what has been read, then data before parity, then what is not known to be durable: a shard
  * that was given up with its node may be there still, and is compared like any other. returns:
- * whether k are found. */
+ * whether k are found, or all that is wanted. */
 static bool node_gather_choose(struct node_gather *g)
 {
     const struct node_extent_info *info = g->spec.info;
@@ -271,10 +289,11 @@ static bool node_gather_choose(struct node_gather *g)
     unsigned count = 0;
     g->chosen = 0;
     /* what is here already, then holders without doubt, then all that can be reached, last those
-     * that may have lost it */
-    const uint32_t pools[4] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
-                               able & info->e.durable, able & ~info->e.durable};
-    for (unsigned p = 0; p < 4; p++) {
+     * that may have lost it, and copies of what is wanted */
+    const uint32_t pools[5] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
+                               able & info->e.durable, able & ~info->e.durable,
+                               node_gather_copies(g) & ~g->bad};
+    for (unsigned p = 0; p < 5; p++) {
         for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && count < k; s++) {
             bool up = p == 0 || (p == 1 ? node_peer_sure(g->o->n, info->e.holder[s])
                                         : node_peer_is_up(g->o->n, info->e.holder[s]));
@@ -284,21 +303,30 @@ static bool node_gather_choose(struct node_gather *g)
             }
         }
     }
+    uint32_t wanted = g->spec.wanted & ~g->empty;
+    if (count < k && (wanted & ~g->chosen) == 0) {
+        g->chosen = wanted; /* nothing to decode: the copies are the answer */
+        return true;
+    }
     return count == k;
 }
 
-/* returns: whether k shards may still be had once nodes that are out of reach come back. */
+/* returns: whether k shards, or all that is wanted, may still be had once nodes that are out of
+ * reach come back. */
 static bool node_gather_hope(const struct node_gather *g)
 {
     const struct node_extent_info *info = g->spec.info;
     uint32_t able = (node_extent_all(info->shape.scheme) | g->empty) & ~g->damaged;
-    unsigned count = 0;
+    uint32_t there = 0;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
         uint32_t doubtful = g->spec.wanted | ~info->e.durable;
-        bool there = (doubtful >> s & 1u) == 0 || !node_peer_is_up(g->o->n, info->e.holder[s]);
-        count += (able >> s & 1u) != 0 && there;
+        bool unanswered = (g->bad & ~g->damaged) >> s & 1u;
+        bool may =
+            (doubtful >> s & 1u) == 0 || unanswered || !node_peer_is_up(g->o->n, info->e.holder[s]);
+        there |= (able >> s & 1u) != 0 && may ? 1u << s : 0;
     }
-    return count >= info->shape.scheme.k;
+    bool itself = (g->spec.wanted & ~g->empty & ~(there & node_gather_copies(g))) == 0;
+    return itself || (unsigned)__builtin_popcount(there) >= info->shape.scheme.k;
 }
 
 static void node_gather_later(struct node_gather *g)

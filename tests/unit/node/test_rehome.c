@@ -237,6 +237,77 @@ START_TEST(a_node_that_is_out_still_helps_to_read)
 }
 END_TEST
 
+/* All shards on one disk, without a word to anybody. */
+static void lose_shards(unsigned node)
+{
+    struct store_shard_info info[16];
+    unsigned count = 0;
+    uint64_t deleted = 0;
+    struct store_segments *s = r->nodes[node - 1].segments;
+    ck_assert_int_eq(store_segments_list(s, NULL, info, 16, &count), 0);
+    ck_assert(count > 0 && count < 16);
+    for (unsigned i = 0; i < count; i++) {
+        ck_assert_int_eq(store_segments_delete(s, info[i].extent_grant, info[i].extent_counter,
+                                               UINT8_MAX, &deleted),
+                         0);
+    }
+    ck_assert_int_eq(store_segments_sync(s), 0);
+}
+
+/* Puts "a" as 2+1 on three nodes and gives one of them up that is well: its shards count for
+ * nothing until its repair has looked, which does not begin. */
+static unsigned given_up(unsigned *leader)
+{
+    cluster(3, 2, 1);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    *leader = rig_leader(r, 1);
+    unsigned out = other_than(*leader, *leader);
+    node_objects_get(r->nodes[out - 1].node)->started = false;
+    ck_assert_int_eq(decide(out, NODE_MEMBER_OUT), 0);
+    for (unsigned i = 0; i < 100 && missing(*leader, "a") < 2; i++) {
+        rig_run(r, SECOND / 50);
+    }
+    ck_assert_uint_gt(missing(*leader, "a"), 1);
+    return out;
+}
+
+START_TEST(what_a_node_that_was_given_up_still_has_is_read_when_nothing_else_is_left)
+{
+    unsigned leader;
+    unsigned out = given_up(&leader);
+    lose_shards(other_than(leader, out));
+    ck_assert_int_eq(get(leader, "a", 700001), 0);
+    ck_assert_uint_gt(missing(leader, "a"), 1); /* it was not repaired meanwhile */
+    node_objects_get(r->nodes[out - 1].node)->started = true;
+    ck_assert_int_eq(decide(out, NODE_MEMBER_IN), 0);
+    ck_assert(repaired(leader, "a"));
+    stop(leader);
+    ck_assert_int_eq(get(out, "a", 700001), 0);
+}
+END_TEST
+
+START_TEST(a_cell_whose_only_copy_is_on_a_node_that_was_given_up_is_served)
+{
+    unsigned leader;
+    unsigned served = 0;
+    struct wire_node result;
+    unsigned out = given_up(&leader);
+    ck_assert_int_eq(stat_of(leader, "a", &result), 0);
+    uint64_t version = number(result, WIRE_FIELD_VERSION);
+    lose_shards(other_than(leader, out));
+    lose_shards(leader);
+    for (uint64_t at = 0; at < 700001; at += 65536) {
+        uint64_t bytes = NUM_MIN(700001 - at, (uint64_t)65536);
+        int code = read_range(leader, "a", version, at, bytes);
+        ck_assert(code == 0 || code == ERR_LOST);
+        ck_assert(code != 0 || memcmp(back + at, content + at, bytes) == 0);
+        served += code == 0;
+    }
+    ck_assert_uint_gt(served, 0);
+    ck_assert_uint_lt(served, 11); /* what lay on the others is gone, and that is said */
+}
+END_TEST
+
 START_TEST(a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own)
 {
     cluster(5, 3, 2);
@@ -305,6 +376,8 @@ int main(void)
     tcase_add_test(tc, what_doubled_up_goes_apart_when_the_node_is_back);
     tcase_add_test(tc, shards_without_a_place_are_shown_as_missing_until_their_node_is_back);
     tcase_add_test(tc, a_node_that_is_out_still_helps_to_read);
+    tcase_add_test(tc, what_a_node_that_was_given_up_still_has_is_read_when_nothing_else_is_left);
+    tcase_add_test(tc, a_cell_whose_only_copy_is_on_a_node_that_was_given_up_is_served);
     tcase_add_test(tc, a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own);
     tcase_add_test(tc, a_put_counts_on_nobody_who_is_out);
     tcase_add_test(tc, an_object_removed_while_its_shards_are_made_again_leaves_nothing);
