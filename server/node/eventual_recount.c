@@ -20,6 +20,13 @@
 #define NODE_EV_RECOUNT_FIXES 1024u
 #define NODE_EV_RECOUNT_PLACES 65536u /* of one unit; a key with more is passed over */
 
+/* What a row says of its record. */
+enum {
+    NODE_EV_COUNTS_GONE = 0,
+    NODE_EV_COUNTS_LIVE = 1,
+    NODE_EV_COUNTS_UNREAD = 2,
+};
+
 struct node_ev_recount {
     struct node *n;
     struct node_timer timer;
@@ -41,7 +48,7 @@ static void node_ev_recount_ask(struct node_ev_recount *c, bool types);
 
 /* ---- the question: more u8, hash of the region 2 * u64, rows: name u16, value (length u32)
  * ------- Body: after u8, from u16, to u16. Of a record the value is one byte: whether it has
- * entries. */
+ * entries, or cannot be read. */
 
 static int node_ev_counts_want(struct bytes body, struct node_keys *keys, struct node_range *range)
 {
@@ -66,13 +73,13 @@ static int node_ev_counts_rows(const struct node_rows *rows, struct buf *reply)
         struct node_ev_cursor removals;
         struct bytes name;
         struct bytes raw;
-        uint8_t live = 0;
+        uint8_t live = NODE_EV_COUNTS_GONE;
         node_rows_at(rows, i, &name, &raw);
         (void)buf_put_u16(reply, (uint16_t)name.size);
         (void)buf_append(reply, name.data, name.size);
         if (name.data[0] == NODE_KEY_EV_RECORD) {
-            TRY(node_ev_record_begin(raw, &entries, &removals));
-            live = entries.left > 0;
+            bool good = node_ev_record_begin(raw, &entries, &removals) == 0;
+            live = good ? entries.left > 0 : NODE_EV_COUNTS_UNREAD;
             raw = bytes_of(&live, 1);
         }
         TRY(buf_put_bytes(reply, raw));
@@ -192,19 +199,25 @@ static void node_ev_recount_later(struct node_ev_recount *c, uint64_t us)
     node_timer_set(c->n, &c->timer, node_now(c->n) + us);
 }
 
+/* The region has been walked, or what is left of it cannot be. */
+static void node_ev_recount_region_next(struct node_ev_recount *c)
+{
+    bool last = c->region + 1u == NODE_EV_REGIONS;
+    node_ev_recount_region(c, last ? 0 : (uint8_t)(c->region + 1u));
+    node_ev_recount_later(c, last ? NODE_EV_RECOUNT_PASS_US : NODE_EV_RECOUNT_STEP_US);
+}
+
 /* The unit has been looked at, whatever came of it. */
 static void node_ev_recount_next(struct node_ev_recount *c)
 {
-    uint64_t us = NODE_EV_RECOUNT_STEP_US;
-    bool ended = c->to.size == 2;
+    if (c->to.size == 2) {
+        node_ev_recount_region_next(c);
+        return;
+    }
     node_ev_recount_clear(c);
     buf_clear(&c->from);
     (void)buf_append(&c->from, c->to.data, c->to.size);
-    if (ended) {
-        us = c->region + 1u == NODE_EV_REGIONS ? NODE_EV_RECOUNT_PASS_US : us;
-        node_ev_recount_region(c, (uint8_t)((c->region + 1u) % NODE_EV_REGIONS));
-    }
-    node_ev_recount_later(c, us);
+    node_ev_recount_later(c, NODE_EV_RECOUNT_STEP_US);
 }
 
 /* returns: the first part of a record's name: kind, region and key. */
@@ -333,11 +346,62 @@ static void node_ev_recount_types(struct node *n, void *ctx, int code, struct by
     }
 }
 
-/* The unit ends before the last key of the page, unless it is all there is, or the unit's only. */
-static int node_ev_recount_end(struct node_ev_recount *c, struct bytes last)
+/* The next row of records. returns: false after the last. */
+static bool node_ev_recount_row_next(struct bytes_reader *r, struct bytes *name, uint8_t *live)
+{
+    if (r->left == 0 || r->failed) {
+        return false;
+    }
+    *name = bytes_take(r, bytes_take_u16(r));
+    struct bytes value = bytes_take_bytes(r, 1);
+    *live = value.size == 1 ? value.data[0] : NODE_EV_COUNTS_UNREAD;
+    return true;
+}
+
+static bool node_ev_recount_unread(struct bytes name, uint8_t live)
+{
+    struct crdt_key_parts parts;
+    struct bytes key;
+    struct bytes record_key;
+    uint8_t region;
+    return live == NODE_EV_COUNTS_UNREAD ||
+           node_ev_record_parts(name, &region, &key, &record_key) != 0 ||
+           crdt_key_parts_of(record_key, &parts) != 0;
+}
+
+/* The first key of the rows that is not this one, or the first with a record that cannot be read.
+ * returns: the key; empty if there is none. */
+static struct bytes node_ev_recount_seek(struct bytes_reader r, struct bytes beside, bool unread)
+{
+    struct bytes name;
+    uint8_t live;
+    while (node_ev_recount_row_next(&r, &name, &live)) {
+        struct bytes key = node_ev_recount_key(name);
+        if (unread ? node_ev_recount_unread(name, live) : !bytes_equal(key, beside)) {
+            return key;
+        }
+    }
+    return bytes_of(NULL, 0);
+}
+
+/* The unit ends before the last key of the page, unless it is all there is, or the unit's only. A
+ * key of which a record cannot be read is a unit of its own, which is passed over. */
+static int node_ev_recount_end(struct node_ev_recount *c, struct bytes_reader rows,
+                               struct bytes last)
 {
     const uint8_t end[2] = {NODE_KEY_EV_RECORD, (uint8_t)(c->region + 1)};
+    struct bytes from = buf_view(&c->from);
     struct bytes to = c->more ? node_ev_recount_key(last) : bytes_of(end, sizeof end);
+    struct bytes unread = node_ev_recount_seek(rows, from, true);
+    if (unread.size > 0 && bytes_equal(unread, from)) {
+        struct bytes other = node_ev_recount_seek(rows, from, false);
+        to = other.size > 0 ? other : to;
+        c->spoiled = true;
+        log_line(node_log(c->n), LOG_WARN, "eventual_record_unread", "node=%u region=%u",
+                 node_self(c->n), c->region);
+    } else if (unread.size > 0) {
+        to = unread;
+    }
     buf_clear(&c->to);
     return buf_append(&c->to, to.data, to.size);
 }
@@ -346,11 +410,11 @@ static int node_ev_recount_count(struct node_ev_recount *c, struct bytes_reader 
 {
     const struct node_ev_store none = {.get = node_ev_recount_absent};
     bool single = bytes_equal(buf_view(&c->to), buf_view(&c->from));
-    while (r.left > 0 && !c->spoiled) {
-        struct bytes name = bytes_take(&r, bytes_take_u16(&r));
-        struct bytes live = bytes_take_bytes(&r, 1);
+    struct bytes name;
+    uint8_t live;
+    while (!c->spoiled && node_ev_recount_row_next(&r, &name, &live)) {
         bool within = single || bytes_compare(name, buf_view(&c->to)) < 0;
-        if (!r.failed && within && live.size == 1 && live.data[0] != 0) {
+        if (within && live == NODE_EV_COUNTS_LIVE) {
             TRY(node_ev_types_change(&c->counted, &none, name, true));
         }
         c->spoiled = c->counted.names.count > NODE_EV_RECOUNT_PLACES;
@@ -361,9 +425,8 @@ static int node_ev_recount_count(struct node_ev_recount *c, struct bytes_reader 
 static struct bytes node_ev_recount_last(struct bytes_reader r)
 {
     struct bytes name = {0};
-    while (r.left > 0 && !r.failed) {
-        name = bytes_take(&r, bytes_take_u16(&r));
-        (void)bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
+    uint8_t live;
+    while (node_ev_recount_row_next(&r, &name, &live)) {
     }
     return name;
 }
@@ -377,15 +440,16 @@ static void node_ev_recount_records(struct node *n, void *ctx, int code, struct 
     }
     code = node_ev_recount_head(c, code, &r);
     struct bytes last = node_ev_recount_last(r);
-    code = code != 0 ? code : node_ev_recount_end(c, last);
+    code = code != 0 ? code : node_ev_recount_end(c, r, last);
     code = code != 0 ? code : node_ev_recount_count(c, r);
     bool single = bytes_equal(buf_view(&c->to), buf_view(&c->from));
     buf_clear(&c->after);
     if (code != 0 || (single && buf_append(&c->after, last.data, last.size) != 0)) {
-        node_ev_recount_region(c, c->region); /* from its beginning, later */
-        node_ev_recount_later(c, NODE_EV_RECOUNT_STEP_US);
+        node_ev_recount_region_next(c); /* another pass tries this one again */
     } else if (single) {
         node_ev_recount_later(c, NODE_EV_RECOUNT_STEP_US);
+    } else if (c->spoiled) {
+        node_ev_recount_next(c);
     } else {
         node_ev_recount_ask(c, true);
     }

@@ -30,13 +30,11 @@ static struct bytes types_name(struct rig *r, const char *name, uint8_t *into)
 }
 
 /* Puts a record into the state of node i behind the back of everything but the digest. */
-static void plant(struct rig *r, unsigned i, const char *name, struct bytes value)
+static void plant_at(struct rig *r, unsigned i, struct bytes at, struct bytes value)
 {
     struct node *n = ev_node(r, i);
     struct node_group *g = n->by_id[NODE_GROUP_OWN];
-    uint8_t raw[NODE_NAME_BYTES_MAX];
     uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
-    struct bytes at = types_name(r, name, raw);
     struct bytes old = {0};
     bool present = false;
     (void)store_mem_get(n->mem, node_key_of(g, at, key), &present, &old);
@@ -47,6 +45,28 @@ static void plant(struct rig *r, unsigned i, const char *name, struct bytes valu
         hash_digest_add(&g->now.digest, at, value);
     }
     ck_assert_int_eq(store_mem_put(n->mem, node_key_of(g, at, key), value.size > 0, value), 0);
+}
+
+/* The counts of types at a key. */
+static void plant(struct rig *r, unsigned i, const char *name, struct bytes value)
+{
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    plant_at(r, i, types_name(r, name, raw), value);
+}
+
+/* A record of a key. */
+static void plant_record(struct rig *r, unsigned i, const char *name, struct bytes record_key,
+                         struct bytes value)
+{
+    struct buf key;
+    struct buf at;
+    buf_init(&key, &r->heap, NODE_NAME_BYTES_MAX);
+    buf_init(&at, &r->heap, NODE_NAME_BYTES_MAX);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
+    ck_assert_int_eq(node_ev_record_name(ev_region(name), buf_view(&key), record_key, &at), 0);
+    plant_at(r, i, buf_view(&at), value);
+    buf_release(&key);
+    buf_release(&at);
 }
 
 /* returns: how many live records of a type are counted at a key; 0 also if nothing can be read. */
@@ -107,6 +127,47 @@ START_TEST(damaged_counts_of_types_are_made_again)
 }
 END_TEST
 
+/* Records that cannot be read, by value or by name, before, among and behind those that can. */
+START_TEST(keys_with_unreadable_records_are_passed_over)
+{
+    static const uint8_t rubbish[] = {7, 7, 7};
+    static const uint8_t strange[] = {0xff};
+    const struct bytes bad = bytes_of(rubbish, sizeof rubbish);
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+    uint8_t wrong[10] = {1, CRDT_AW_SET};
+    struct crdt_path path;
+    struct buf counter;
+    struct rig *r = begin(1);
+    num_put_u64(wrong + 2, 9);
+    crdt_path_init(&path, CRDT_PN_COUNTER);
+    buf_init(&counter, &r->heap, NODE_NAME_BYTES_MAX);
+    ck_assert_int_eq(crdt_op_range(&path, &op, &counter), 0);
+    for (unsigned k = 0; k < 4 * NODE_EV_REGIONS; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "key %u", k);
+        ck_assert_int_eq(ev_add(r, 1, name, 1), 0);
+        plant(r, 1, name, bytes_of(wrong, sizeof wrong));
+    }
+    ev_fill(r, 1, "{k}", 1000, 4000);
+    plant(r, 1, "{k}1001", bytes_of(wrong, sizeof wrong));
+    plant(r, 1, "{k}3999", bytes_of(wrong, sizeof wrong));
+    plant_record(r, 1, "{k}0", buf_view(&counter), bad);
+    plant_record(r, 1, "{k}1000", bytes_of(strange, sizeof strange), bad);
+    plant_record(r, 1, "{k}2500", buf_view(&counter), bad);
+    plant_record(r, 1, "{k}2501", buf_view(&counter), bad);
+    plant_record(r, 1, "{k}5", buf_view(&counter), bad);
+    plant(r, 1, "{k}2500", bytes_of(wrong, sizeof wrong));
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(counted(r, 1, "{k}1001", CRDT_PN_COUNTER), 1);
+    ck_assert_uint_eq(counted(r, 1, "{k}3999", CRDT_PN_COUNTER), 1);
+    ck_assert_uint_eq(counted(r, 1, "{k}2500", CRDT_AW_SET), 9);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 4 * NODE_EV_REGIONS + 2);
+    check_digest(r, 1);
+    buf_release(&counter);
+    rig_free(r);
+}
+END_TEST
+
 static void add_elements(struct rig *r, unsigned i, unsigned from, unsigned to)
 {
     char element[16];
@@ -163,4 +224,5 @@ START_TEST(counts_that_change_meanwhile_are_left_alone)
 END_TEST
 
 UNIT_MAIN("ev_recount", damaged_counts_of_types_are_made_again,
-          what_is_in_many_pages_is_counted_as_one, counts_that_change_meanwhile_are_left_alone)
+          keys_with_unreadable_records_are_passed_over, what_is_in_many_pages_is_counted_as_one,
+          counts_that_change_meanwhile_are_left_alone)
