@@ -7,7 +7,7 @@
  *
  *   RECORDS  counts of the unit's records are made anew
  *   TYPES    EV_TYPES of the same keys are read; those that differ are told to EV_RECOUNT, at most
- *            NODE_EV_RECOUNT_FIXES of them
+ *            NODE_EV_RECOUNT_FIXES of them, and no more than fit: the others in another pass
  *
  * What is counted holds only as long as nothing was written to the region: its hash is in the
  * command, which does nothing where that has changed. Another pass looks again.
@@ -18,7 +18,9 @@
 #define NODE_EV_RECOUNT_STEP_US 1000000u
 #define NODE_EV_RECOUNT_PASS_US 600000000u
 #define NODE_EV_RECOUNT_FIXES 1024u
-#define NODE_EV_RECOUNT_PLACES 65536u /* of one unit; a key with more is passed over */
+/* Of one unit; a key with more, or with more bytes of them than NODE_EV_NAMES_BYTES_MAX, is passed
+ * over. */
+#define NODE_EV_RECOUNT_PLACES 65536u
 
 /* What a row says of its record. */
 enum {
@@ -234,7 +236,8 @@ static void node_ev_recount_fix(struct node_ev_recount *c, struct bytes name,
 {
     uint8_t raw[NODE_EV_TYPES_BYTES_MAX];
     size_t size = counts == NULL ? 0 : node_ev_counts_encode(counts, raw);
-    if (c->fixes_count == NODE_EV_RECOUNT_FIXES) {
+    size_t left = c->fixes.limit_bytes - c->fixes.size;
+    if (c->fixes_count == NODE_EV_RECOUNT_FIXES || 3 + name.size + size > left) {
         return;
     }
     c->fixes_count++;
@@ -385,7 +388,8 @@ static struct bytes node_ev_recount_seek(struct bytes_reader r, struct bytes bes
 }
 
 /* The unit ends before the last key of the page, unless it is all there is, or the unit's only. A
- * key of which a record cannot be read is a unit of its own, which is passed over. */
+ * key in many pages is a unit of its own; so is one of which a record cannot be read, and that is
+ * passed over. */
 static int node_ev_recount_end(struct node_ev_recount *c, struct bytes_reader rows,
                                struct bytes last)
 {
@@ -393,12 +397,15 @@ static int node_ev_recount_end(struct node_ev_recount *c, struct bytes_reader ro
     struct bytes from = buf_view(&c->from);
     struct bytes to = c->more ? node_ev_recount_key(last) : bytes_of(end, sizeof end);
     struct bytes unread = node_ev_recount_seek(rows, from, true);
-    if (unread.size > 0 && bytes_equal(unread, from)) {
-        struct bytes other = node_ev_recount_seek(rows, from, false);
-        to = other.size > 0 ? other : to;
+    bool passed = unread.size > 0 && bytes_equal(unread, from);
+    if (passed) {
         c->spoiled = true;
         log_line(node_log(c->n), LOG_WARN, "eventual_record_unread", "node=%u region=%u",
                  node_self(c->n), c->region);
+    }
+    if (passed || c->after.size > 0) {
+        struct bytes other = node_ev_recount_seek(rows, from, false);
+        to = other.size > 0 ? other : to;
     } else if (unread.size > 0) {
         to = unread;
     }
@@ -414,10 +421,12 @@ static int node_ev_recount_count(struct node_ev_recount *c, struct bytes_reader 
     uint8_t live;
     while (!c->spoiled && node_ev_recount_row_next(&r, &name, &live)) {
         bool within = single || bytes_compare(name, buf_view(&c->to)) < 0;
+        int err = 0;
         if (within && live == NODE_EV_COUNTS_LIVE) {
-            TRY(node_ev_types_change(&c->counted, &none, name, true));
+            err = node_ev_types_change(&c->counted, &none, name, true);
         }
-        c->spoiled = c->counted.names.count > NODE_EV_RECOUNT_PLACES;
+        c->spoiled = err == ERR_TOO_LARGE || c->counted.names.count > NODE_EV_RECOUNT_PLACES;
+        TRY(c->spoiled ? 0 : err);
     }
     return 0;
 }

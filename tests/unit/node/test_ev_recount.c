@@ -168,6 +168,63 @@ START_TEST(keys_with_unreadable_records_are_passed_over)
 }
 END_TEST
 
+/* Counters in fields with long names of a map, of which nothing is counted. */
+static void plant_fields(struct rig *r, const char *name, unsigned count)
+{
+    static const uint8_t entry[33] = {[0] = 1, [1] = 1, [5] = 1, [17] = 1};
+    char field[1000];
+    struct crdt_path path;
+    struct buf key;
+    memset(field, 'x', sizeof field);
+    buf_init(&key, &r->heap, NODE_NAME_BYTES_MAX);
+    for (unsigned k = 0; k < count; k++) {
+        const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+        snprintf(field, 16, "%08u", k);
+        field[8] = 'x';
+        crdt_path_init(&path, CRDT_MAP);
+        ck_assert_int_eq(
+            crdt_path_push(&path, bytes_of((uint8_t *)field, sizeof field), CRDT_PN_COUNTER), 0);
+        buf_clear(&key);
+        ck_assert_int_eq(crdt_op_range(&path, &op, &key), 0);
+        plant_record(r, 1, name, buf_view(&key), bytes_of(entry, sizeof entry));
+    }
+    buf_release(&key);
+}
+
+/* More than one command holds, by number and by bytes. */
+START_TEST(what_one_pass_cannot_put_right_the_next_ones_do)
+{
+    struct rig *r = begin(1);
+    ck_assert_int_eq(ev_add(r, 1, "{many}", 1), 0);
+    plant_fields(r, "many", 1500);
+    rig_run(r, PASS_US / 9);
+    uint64_t first = ev_node(r, 1)->eventual->counters.recounted;
+    ck_assert_uint_gt(first, 500);
+    ck_assert_uint_lt(first, 1501);
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(counted(r, 1, "many", CRDT_MAP), 1500);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 1501);
+    check_digest(r, 1);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(a_key_with_more_than_can_be_counted_does_not_stop_the_others)
+{
+    uint8_t wrong[10] = {1, CRDT_AW_SET};
+    struct rig *r = begin(1);
+    num_put_u64(wrong + 2, 9);
+    ev_fill(r, 1, "{many}", 0, 10);
+    plant_fields(r, "many", NODE_EV_NAMES_BYTES_MAX / 1000);
+    plant(r, 1, "{many}5", bytes_of(wrong, sizeof wrong));
+    rig_run(r, PASS_US);
+    ck_assert_uint_eq(counted(r, 1, "many", CRDT_MAP), 0);
+    ck_assert_uint_eq(counted(r, 1, "{many}5", CRDT_PN_COUNTER), 1);
+    ck_assert_uint_eq(ev_node(r, 1)->eventual->counters.recounted, 1);
+    rig_free(r);
+}
+END_TEST
+
 static void add_elements(struct rig *r, unsigned i, unsigned from, unsigned to)
 {
     char element[16];
@@ -224,5 +281,7 @@ START_TEST(counts_that_change_meanwhile_are_left_alone)
 END_TEST
 
 UNIT_MAIN("ev_recount", damaged_counts_of_types_are_made_again,
-          keys_with_unreadable_records_are_passed_over, what_is_in_many_pages_is_counted_as_one,
-          counts_that_change_meanwhile_are_left_alone)
+          keys_with_unreadable_records_are_passed_over,
+          what_one_pass_cannot_put_right_the_next_ones_do,
+          a_key_with_more_than_can_be_counted_does_not_stop_the_others,
+          what_is_in_many_pages_is_counted_as_one, counts_that_change_meanwhile_are_left_alone)
