@@ -257,6 +257,57 @@ START_TEST(what_is_in_many_pages_is_counted_as_one)
 }
 END_TEST
 
+struct told {
+    bool ended;
+    int code;
+};
+
+static void told_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct told *told = ctx;
+    (void)n;
+    (void)reply;
+    *told = (struct told){true, code};
+}
+
+/* Tells node 1 that nothing is counted at a key, as found when its region had this hash. */
+static int tell(struct rig *r, const char *name, struct hash_digest hash)
+{
+    uint8_t raw[NODE_NAME_BYTES_MAX];
+    struct bytes at = types_name(r, name, raw);
+    struct told told = {0};
+    struct buf body;
+    buf_init(&body, &r->heap, 4096);
+    (void)buf_put_u8(&body, ev_region(name));
+    (void)buf_put_u64(&body, hash.low);
+    (void)buf_put_u64(&body, hash.high);
+    (void)buf_put_u16(&body, (uint16_t)at.size);
+    (void)buf_append(&body, at.data, at.size);
+    (void)buf_put_u8(&body, 0);
+    const struct node_cmd cmd = {.op = NODE_OP_EV_RECOUNT, .body = buf_view(&body)};
+    node_propose(ev_node(r, 1), NODE_GROUP_OWN, &cmd, r->now + 5000000, &told, told_done);
+    rig_run(r, 10000);
+    ck_assert(told.ended);
+    buf_release(&body);
+    return told.code;
+}
+
+START_TEST(counts_of_a_region_that_has_changed_since_are_refused)
+{
+    struct rig *r = begin(1);
+    ck_assert_int_eq(ev_add(r, 1, "k", 1), 0);
+    struct hash_digest hash =
+        node_ev_region_hash(node_ev_region_get(ev_node(r, 1), ev_region("k")));
+    ck_assert_int_eq(ev_add(r, 1, "k", 1), 0);
+    ck_assert_int_eq(tell(r, "k", hash), ERR_BEHIND);
+    ck_assert_uint_eq(counted(r, 1, "k", CRDT_PN_COUNTER), 1);
+    hash = node_ev_region_hash(node_ev_region_get(ev_node(r, 1), ev_region("k")));
+    ck_assert_int_eq(tell(r, "k", hash), 0);
+    ck_assert_uint_eq(counted(r, 1, "k", CRDT_PN_COUNTER), 0);
+    rig_free(r);
+}
+END_TEST
+
 /* Counts are taken while elements come and go before and behind the place that is looked at. */
 START_TEST(counts_that_change_meanwhile_are_left_alone)
 {
@@ -284,4 +335,5 @@ UNIT_MAIN("ev_recount", damaged_counts_of_types_are_made_again,
           keys_with_unreadable_records_are_passed_over,
           what_one_pass_cannot_put_right_the_next_ones_do,
           a_key_with_more_than_can_be_counted_does_not_stop_the_others,
+          counts_of_a_region_that_has_changed_since_are_refused,
           what_is_in_many_pages_is_counted_as_one, counts_that_change_meanwhile_are_left_alone)
