@@ -14,51 +14,15 @@
  * waits for its turn when its time is up is refused; one whose command is out keeps its turn until
  * that has ended, but its client hears that the outcome is unknown.
  */
-#include "server/node/eventual_api_internal.h"
+#include "server/node/eventual_write_internal.h"
 
-#define EV_HINT_BYTES_MAX (512u << 10)
 #define EV_TURN_US                                                                \
     (600u * UINT64_C(1000000)) /* a turn ends with the command, not with patience \
                                 */
-#define EV_COPIES 2u
-#define EV_BODY_BYTES 10u    /* of an UPDATE without operations */
-#define EV_OP_BYTES 64u      /* of one in it, besides names and values, mostly */
-#define EV_REPLY_BYTES 192u  /* of an answer to one operation, mostly */
-#define EV_ACCOUNT_BYTES 25u /* what the name of a bounded counter's account ends with, at most */
+#define EV_BODY_BYTES 10u      /* of an UPDATE without operations */
+#define EV_OP_BYTES 64u        /* of one in it, besides names and values, mostly */
+#define EV_REPLY_BYTES 192u    /* of an answer to one operation, mostly */
 #define EV_BOUNDED_SPACE NODE_SPACE_OWN "bounded"
-
-struct ev_write_item {
-    struct bytes key;
-    uint8_t region;
-    bool turns; /* takes turns with others on its key */
-    struct buf hints;
-};
-
-struct ev_write {
-    struct node_link link; /* of those that have their turn, or wait for it */
-    struct node_timer patience;
-    struct node_client client;
-    struct node_ev_causal causal;
-    struct crdt_context wanted;
-    struct node_cmd cmd;
-    struct buf memory; /* of what the operations view */
-    struct node_ev_op *ops;
-    struct ev_write_item *items;
-    unsigned count;
-    unsigned at; /* the operation under way */
-    bool in_turn;
-    bool waits; /* for its turn */
-    bool proposed;
-    bool answered; /* before its end */
-    bool create;
-    bool settled; /* the session knows the sequence: the answer is in it */
-    unsigned copies;
-    uint32_t node; /* whose records are asked for */
-    uint64_t deadline_us;
-    int refusal;
-    struct buf resume;
-    struct buf body;
-};
 
 struct node_ev_writes {
     struct node_link turns;   /* have their turn */
@@ -165,9 +129,40 @@ static void ev_turn_end(struct node *n, struct ev_write *w)
     }
 }
 
+static bool ev_write_is_in(const struct node_link *list, const struct ev_write *w)
+{
+    for (const struct node_link *at = list->next; at != list; at = at->next) {
+        const struct ev_write *other = (const struct ev_write *)(const void *)at;
+        if (other != w && other->cmd.session == w->cmd.session &&
+            other->cmd.sequence == w->cmd.sequence) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* returns: whether another attempt of the same write is under way, and may yet be done. */
+static bool ev_write_goes_on(const struct node *n, const struct ev_write *w)
+{
+    return w->cmd.session != 0 &&
+           (ev_write_is_in(&n->ev_writes->turns, w) || ev_write_is_in(&n->ev_writes->waiting, w));
+}
+
+/* returns: what a write is refused with whose time is up before its command is out. */
+static int ev_write_late(const struct node *n, const struct ev_write *w)
+{
+    return ev_write_goes_on(n, w) ? ERR_TIMEOUT : ERR_BUSY;
+}
+
+static void ev_write_refuse(struct node *n, struct ev_write *w, int code);
+
 static void ev_turn_begin(struct node *n, struct ev_write *w)
 {
     bool turns = false;
+    if (n->now >= w->deadline_us) {
+        ev_write_refuse(n, w, ev_write_late(n, w)); /* its patience does not fire once more */
+        return;
+    }
     for (unsigned i = 0; i < w->count; i++) {
         turns = turns || w->items[i].turns;
     }
@@ -222,24 +217,6 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
                n->now + NODE_EV_BUDGET_US, w, ev_write_known);
 }
 
-static bool ev_write_is_in(const struct node_link *list, const struct ev_write *w)
-{
-    for (const struct node_link *at = list->next; at != list; at = at->next) {
-        const struct ev_write *other = (const struct ev_write *)(const void *)at;
-        if (other->cmd.session == w->cmd.session && other->cmd.sequence == w->cmd.sequence) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* returns: whether another attempt of the same write is under way, and may yet be done. */
-static bool ev_write_goes_on(const struct node *n, const struct ev_write *w)
-{
-    return w->cmd.session != 0 &&
-           (ev_write_is_in(&n->ev_writes->turns, w) || ev_write_is_in(&n->ev_writes->waiting, w));
-}
-
 /* Its time is up. */
 static void ev_write_patience(struct node *n, struct node_timer *t)
 {
@@ -247,7 +224,7 @@ static void ev_write_patience(struct node *n, struct node_timer *t)
     if (w->waits) {
         w->waits = false;
         node_link_remove(&w->link);
-        int code = ev_write_goes_on(n, w) ? ERR_TIMEOUT : ERR_BUSY;
+        int code = ev_write_late(n, w);
         ev_turns_go_on(n); /* those who waited for this one alone */
         ev_write_refuse(n, w, code);
     } else if (w->in_turn && w->proposed && !w->answered) {
@@ -302,7 +279,8 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
     struct ev_write *w = ctx;
     struct buf out;
     if (code != 0) {
-        ev_write_error(n, w, code);
+        bool asked = err_outcome_of(code) == ERR_OUTCOME_RETRY && code != ERR_NO_RIGHTS;
+        ev_write_error(n, w, w->settled && asked ? ERR_TIMEOUT : code); /* it was done before */
         return;
     }
     buf_init(&out, &n->alloc, 4u << 20);
@@ -335,8 +313,21 @@ static int ev_write_hints(struct node *n, struct ev_write *w)
     return 0;
 }
 
+/* What the session knows is answered from there, and changes nothing. */
+static uint64_t ev_write_deadline(const struct node *n, const struct ev_write *w)
+{
+    if (w->settled) {
+        return NUM_MAX(w->deadline_us, n->now + NODE_EV_BUDGET_US);
+    }
+    return w->in_turn ? n->now + EV_TURN_US : w->deadline_us;
+}
+
 static void ev_write_command(struct node *n, struct ev_write *w)
 {
+    if (!w->settled && n->now >= w->deadline_us) {
+        ev_write_refuse(n, w, w->create ? ERR_TIMEOUT : ev_write_late(n, w));
+        return;
+    }
     buf_clear(&w->body);
     (void)buf_reserve(&w->body, EV_BODY_BYTES + w->count * EV_OP_BYTES + w->memory.size);
     int err = w->settled ? 0 : ev_write_hints(n, w);
@@ -352,8 +343,8 @@ static void ev_write_command(struct node *n, struct ev_write *w)
     w->cmd.op = NODE_OP_EV_UPDATE;
     w->cmd.body = buf_view(&w->body);
     w->proposed = true;
-    node_ev_write(n, &w->cmd, w->copies, w->causal.budget_us,
-                  w->in_turn ? n->now + EV_TURN_US : w->deadline_us, w, ev_written);
+    node_ev_write(n, &w->cmd, w->copies, w->causal.budget_us, ev_write_deadline(n, w), w,
+                  ev_written);
 }
 
 /* ---- GRANT ---------------------------------------------------------------------------------- */
@@ -523,8 +514,8 @@ static void ev_hints_named(struct node *n, void *ctx, int code, struct bytes rep
     if (code == 0 && more) {
         code = buf_append(&w->resume, last.data, last.size);
     }
-    if (code != 0) {
-        ev_write_refuse(n, w, code);
+    if (code != 0) { /* whatever became of the question: nothing was written */
+        ev_write_refuse(n, w, code == ERR_TIMEOUT ? ev_write_late(n, w) : code);
         return;
     }
     w->at += !more;
@@ -607,146 +598,6 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-static size_t ev_op_bytes(const struct node_ev_op *op)
-{
-    size_t bytes = 4 + op->space.size + op->name.size + op->name.size + op->op.value.size;
-    for (uint32_t i = 0; i < op->path.count; i++) {
-        bytes += op->path.names[i].size;
-    }
-    return bytes;
-}
-
-static struct bytes ev_keep(struct buf *memory, struct bytes v)
-{
-    size_t at = memory->size;
-    (void)buf_append(memory, v.data, v.size);
-    return bytes_of(memory->data + at, v.size);
-}
-
-/* Copies what the operations view into memory that was reserved. */
-static int ev_ops_keep(struct ev_write *w, struct bytes principal)
-{
-    size_t bytes = principal.size + w->ops[0].space.size;
-    for (unsigned i = 0; i < w->count; i++) {
-        bytes += ev_op_bytes(&w->ops[i]);
-    }
-    TRY(buf_reserve(&w->memory, bytes));
-    w->cmd.principal = ev_keep(&w->memory, principal);
-    struct bytes space = ev_keep(&w->memory, w->ops[0].space);
-    for (unsigned i = 0; i < w->count; i++) {
-        struct node_ev_op *op = &w->ops[i];
-        struct ev_write_item *item = &w->items[i];
-        size_t at = w->memory.size;
-        TRY(node_ev_key(op->space, op->name, &w->memory));
-        item->key = bytes_of(w->memory.data + at, w->memory.size - at);
-        item->region = node_ev_region(op->name);
-        op->space = space;
-        op->name = ev_keep(&w->memory, op->name);
-        op->op.value = ev_keep(&w->memory, op->op.value);
-        for (uint32_t j = 0; j < op->path.count; j++) {
-            op->path.names[j] = ev_keep(&w->memory, op->path.names[j]);
-        }
-        item->turns = node_ev_op_needs_hints(op);
-    }
-    return w->memory.err;
-}
-
-/* Two operations on one key must agree on its types, and one that reads all under a path is alone
- * on its key: what the others of the batch change is not there yet when it is made. */
-static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j)
-{
-    const struct crdt_path *a = &w->ops[i].path;
-    const struct crdt_path *b = &w->ops[j].path;
-    if (!bytes_equal(w->items[i].key, w->items[j].key)) {
-        return 0;
-    }
-    if (w->items[i].turns || w->items[j].turns) {
-        return ERR_INVALID;
-    }
-    for (uint32_t level = 0; level <= a->count && level <= b->count; level++) {
-        if (a->types[level] != b->types[level]) {
-            return ERR_WRONG_TYPE;
-        }
-        bool on = level < a->count && level < b->count;
-        if (!on || !bytes_equal(a->names[level], b->names[level])) {
-            return 0;
-        }
-    }
-    return 0;
-}
-
-/* The name of the longest record that an operation makes, or reads in full. */
-static int ev_op_fits(const struct ev_write *w, unsigned i)
-{
-    const struct crdt_path *path = &w->ops[i].path;
-    uint8_t type = path->types[path->count];
-    size_t bytes = 4 + w->items[i].key.size + 1;
-    for (uint32_t j = 0; j < path->count; j++) {
-        bytes += 3 + path->names[j].size;
-    }
-    if (type == CRDT_MAP || type == CRDT_AW_SET || type == CRDT_RW_SET || type == CRDT_G_SET) {
-        bytes += 3 + w->ops[i].op.value.size;
-    }
-    return bytes + EV_ACCOUNT_BYTES > NODE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
-}
-
-static int ev_ops_check(const struct ev_write *w)
-{
-    if (w->create && w->count > 1) {
-        return ERR_INVALID;
-    }
-    for (unsigned i = 0; i < w->count; i++) {
-        TRY(ev_op_fits(w, i));
-        for (unsigned j = 0; j < i; j++) {
-            TRY(ev_ops_agree(w, i, j));
-        }
-    }
-    return 0;
-}
-
-static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
-{
-    struct wire_node list = wire_node_at(req->params, 1);
-    struct bytes space;
-    uint32_t count = wire_node_count(list);
-    TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, &space));
-    TRY(wire_name_check(space));
-    if (wire_node_kind(list) != WIRE_ARRAY || count == 0) {
-        return ERR_INVALID;
-    }
-    if (count > WIRE_CRDT_OPS_MAX) {
-        return ERR_TOO_LARGE;
-    }
-    w->ops = alloc_get_zeroed(&n->alloc, count, sizeof *w->ops);
-    w->items = alloc_get_zeroed(&n->alloc, count, sizeof *w->items);
-    w->count = count;
-    if (w->ops == NULL || w->items == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        bool create = false;
-        buf_init(&w->items[i].hints, &n->alloc, EV_HINT_BYTES_MAX);
-        TRY(node_ev_op_of(wire_node_at(list, i), &w->ops[i], &create));
-        w->ops[i].space = space;
-        w->create = w->create || create;
-    }
-    return 0;
-}
-
-static int ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
-{
-    struct wire_options o;
-    TRY(wire_params_check(req, 2, 2));
-    TRY(wire_options_of(req, &o));
-    TRY(node_options_cmd(&o, &w->cmd));
-    TRY(node_ev_causal_of(n, &o, &w->causal));
-    w->deadline_us = node_options_deadline(n, &o);
-    w->copies = o.copies == 0 ? EV_COPIES : o.copies;
-    TRY(ev_ops_of(n, req, w));
-    TRY(ev_ops_keep(w, w->cmd.principal));
-    return ev_ops_check(w);
-}
-
 /* What an operation observes is at an owner of the key: removals and the like would find nothing
  * here. Without a session a write is handed over as it is; else, or if it asks for records first,
  * the client goes to the owner of the first key. returns: whether it must. */
@@ -780,7 +631,7 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
     buf_init(&w->memory, &n->alloc, 16u << 20);
     buf_init(&w->resume, &n->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&w->body, &n->alloc, 16u << 20);
-    int err = ev_write_of(n, req, w);
+    int err = node_ev_write_of(n, req, w);
     if (err != 0) {
         node_reply_error(n, client, err, NULL);
         ev_write_free(n, w);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A client of eventual mode on the rig, for the one test that includes it: requests in few words,
- * and what came back.
+ * A client of eventual mode on the rig, for the test that includes it: requests in few words, and
+ * what came back.
  *
  * threads: one owner.
  */
@@ -39,7 +39,7 @@ struct topts {
 
 static struct rig *r;
 
-static void begin(unsigned nodes)
+static inline void begin(unsigned nodes)
 {
     r = rig_new(nodes);
     ck_assert_uint_ne(rig_leader(r, 0), 0);
@@ -47,12 +47,12 @@ static void begin(unsigned nodes)
     rig_run(r, 3000000);
 }
 
-static void end(void)
+static inline void end(void)
 {
     rig_free(r);
 }
 
-static void pack_path(struct buf *out, const struct top *op)
+static inline void pack_path(struct buf *out, const struct top *op)
 {
     uint32_t count = 0;
     while (op->fields[count] != NULL) {
@@ -66,7 +66,7 @@ static void pack_path(struct buf *out, const struct top *op)
     }
 }
 
-static void pack_op(struct buf *out, const struct top *op)
+static inline void pack_op(struct buf *out, const struct top *op)
 {
     (void)wire_pack_map(out, 4u + (op->value != NULL) + (op->to != 0));
     (void)wire_pack_text(out, "name");
@@ -87,7 +87,7 @@ static void pack_op(struct buf *out, const struct top *op)
     }
 }
 
-static void pack_options(struct buf *out, const struct topts *t)
+static inline void pack_options(struct buf *out, const struct topts *t)
 {
     struct wire_options o = {.has_token = t->token != NULL, .copies = t->copies};
     if (t->token != NULL) {
@@ -105,7 +105,7 @@ static void pack_options(struct buf *out, const struct topts *t)
     (void)wire_pack_options(out, &o);
 }
 
-static uint32_t send(unsigned node, struct buf *out)
+static inline uint32_t send(unsigned node, struct buf *out)
 {
     ck_assert_int_eq(out->err, 0);
     rig_send(r, node, buf_view(out));
@@ -113,14 +113,14 @@ static uint32_t send(unsigned node, struct buf *out)
     return r->next_msgid;
 }
 
-static void request(struct buf *out, const char *method, uint32_t params)
+static inline void request(struct buf *out, const char *method, uint32_t params)
 {
     buf_init(out, &r->heap, 4u << 20);
     (void)wire_pack_request(out, ++r->next_msgid, method, params + 1);
 }
 
-static uint32_t ask_update(unsigned node, const struct topts *t, const struct top *ops,
-                           unsigned count)
+static inline uint32_t ask_update(unsigned node, const struct topts *t, const struct top *ops,
+                                  unsigned count)
 {
     struct buf out;
     request(&out, "crdt.update", 2);
@@ -133,7 +133,7 @@ static uint32_t ask_update(unsigned node, const struct topts *t, const struct to
     return send(node, &out);
 }
 
-static void keep_token(const struct topts *t, struct wire_node result)
+static inline void keep_token(const struct topts *t, struct wire_node result)
 {
     struct bytes token = {0};
     if (t->token != NULL) {
@@ -144,7 +144,7 @@ static void keep_token(const struct topts *t, struct wire_node result)
     }
 }
 
-static int answer(uint32_t msgid, const struct topts *t, struct wire_node *result)
+static inline int answer(uint32_t msgid, const struct topts *t, struct wire_node *result)
 {
     for (unsigned tries = 0; tries < 8000; tries++) {
         int code = rig_answer(r, msgid, result);
@@ -161,20 +161,21 @@ static int answer(uint32_t msgid, const struct topts *t, struct wire_node *resul
 
 static const struct topts plain;
 
-static int update(unsigned node, const struct topts *t, const struct top *ops, unsigned count)
+static inline int update(unsigned node, const struct topts *t, const struct top *ops,
+                         unsigned count)
 {
     struct wire_node result;
     return answer(ask_update(node, t, ops, count), t, &result);
 }
 
-static int update_one(unsigned node, struct top op)
+static inline int update_one(unsigned node, struct top op)
 {
     return update(node, &plain, &op, 1);
 }
 
 /* what: name, types (the last may be 0) and fields; element: or NULL. */
-static int read_with(unsigned node, const struct topts *t, struct top what, const char *element,
-                     struct wire_node *result)
+static inline int read_with(unsigned node, const struct topts *t, struct top what,
+                            const char *element, struct wire_node *result)
 {
     struct buf out;
     request(&out, "crdt.read", 4);
@@ -190,26 +191,26 @@ static int read_with(unsigned node, const struct topts *t, struct top what, cons
     return answer(send(node, &out), t, result);
 }
 
-static struct wire_node item_of(struct wire_node result, uint32_t i)
+static inline struct wire_node item_of(struct wire_node result, uint32_t i)
 {
     return wire_node_at(wire_node_find(result, "items"), i);
 }
 
-static uint64_t field(struct wire_node n, const char *name)
+static inline uint64_t field(struct wire_node n, const char *name)
 {
     uint64_t v = 0;
     (void)wire_node_u64(wire_node_find(n, name), &v);
     return v;
 }
 
-static bool field_is(struct wire_node n, const char *name, const char *text)
+static inline bool field_is(struct wire_node n, const char *name, const char *text)
 {
     struct bytes v = {0};
     return wire_node_bytes(wire_node_find(n, name), 4096, &v) == 0 &&
            bytes_equal(v, bytes_of_text(text));
 }
 
-static int64_t counter(unsigned node, const char *name, uint8_t type)
+static inline int64_t counter(unsigned node, const char *name, uint8_t type)
 {
     struct wire_node result;
     int64_t v = -1;
@@ -219,7 +220,7 @@ static int64_t counter(unsigned node, const char *name, uint8_t type)
     return v;
 }
 
-static bool has(unsigned node, const char *name, uint8_t type, const char *element)
+static inline bool has(unsigned node, const char *name, uint8_t type, const char *element)
 {
     struct wire_node result;
     bool v = false;
@@ -227,6 +228,16 @@ static bool has(unsigned node, const char *name, uint8_t type, const char *eleme
         read_with(node, &plain, (struct top){.name = name, .types = {type}}, element, &result), 0);
     ck_assert_int_eq(wire_node_bool(wire_node_find(item_of(result, 0), "value"), &v), 0);
     return v;
+}
+
+/* A session of the own group of a node. */
+static inline uint64_t open_own(unsigned node)
+{
+    struct wire_node result;
+    uint64_t session = 0;
+    ck_assert_int_eq(rig_call(r, node, "session.open", "u:64", &result), 0);
+    ck_assert_int_eq(wire_node_u64(wire_node_find(result, "session"), &session), 0);
+    return session;
 }
 
 #define ADD(n, t, by) \

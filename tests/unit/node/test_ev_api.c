@@ -252,15 +252,6 @@ END_TEST
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
-static uint64_t open_own(unsigned node)
-{
-    struct wire_node result;
-    uint64_t session = 0;
-    ck_assert_int_eq(rig_call(r, node, "session.open", "u:64", &result), 0);
-    ck_assert_int_eq(wire_node_u64(wire_node_find(result, "session"), &session), 0);
-    return session;
-}
-
 /* scenario C28 */
 START_TEST(an_increment_that_is_sent_again_counts_once)
 {
@@ -536,169 +527,6 @@ START_TEST(one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_con
 }
 END_TEST
 
-/* ---- bounded counters ----------------------------------------------------------------------- */
-
-static const struct top create = {
-    .name = "stock", .types = {WIRE_CRDT_BOUNDED}, .verb = WIRE_CRDT_CREATE, .amount = 10};
-
-START_TEST(a_bounded_counter_is_created_once_and_never_falls_below_0)
-{
-    struct top other = create;
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    ck_assert_int_eq(update_one(2, create), 0); /* the same: there already */
-    other.amount = 11;
-    ck_assert_int_eq(update_one(3, other), ERR_EXISTS);
-    rig_run(r, 2000000);
-    for (unsigned i = 1; i <= 3; i++) {
-        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 10);
-    }
-    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -4)), 0);
-    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -1)), ERR_NO_RIGHTS);
-    ck_assert_int_eq(update_one(1, (struct top){.name = "stock",
-                                                .types = {WIRE_CRDT_BOUNDED},
-                                                .verb = WIRE_CRDT_TRANSFER,
-                                                .amount = 3,
-                                                .to = 2}),
-                     0);
-    rig_run(r, 2000000);
-    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -3)), 0);
-    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -1)), ERR_NO_RIGHTS);
-    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -4)), ERR_NO_RIGHTS);
-    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -3)), 0);
-    rig_run(r, 2000000);
-    for (unsigned i = 1; i <= 3; i++) {
-        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 0);
-    }
-    end();
-}
-END_TEST
-
-/* Scenario C30, at one node: those that come at once take turns. */
-START_TEST(what_is_taken_away_at_the_same_time_is_taken_in_turns)
-{
-    uint32_t ids[12];
-    unsigned taken = 0;
-    struct wire_node result;
-    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    for (unsigned i = 0; i < 12; i++) {
-        ids[i] = ask_update(1, &plain, &take, 1);
-    }
-    for (unsigned i = 0; i < 12; i++) {
-        int code = answer(ids[i], &plain, &result);
-        ck_assert(code == 0 || code == ERR_NO_RIGHTS);
-        taken += code == 0;
-    }
-    ck_assert_uint_eq(taken, 10);
-    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 0);
-    end();
-}
-END_TEST
-
-START_TEST(who_waits_for_a_turn_is_answered_when_its_time_is_up)
-{
-    const struct topts hurry = {.deadline_ms = 400};
-    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
-    struct wire_node result;
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    rig_run(r, 2000000);
-    r->nodes[0].wal_held = true; /* so that the first does not end */
-    uint32_t first = ask_update(1, &(struct topts){.deadline_ms = 60000}, &take, 1);
-    uint32_t second = ask_update(1, &hurry, &take, 1);
-    rig_run(r, 300000);
-    ck_assert_int_eq(rig_answer(r, second, &result), 1);
-    rig_run(r, 200000);
-    ck_assert_int_eq(rig_answer(r, second, &result), ERR_BUSY); /* certainly not done */
-    r->nodes[0].wal_held = false;
-    ck_assert_int_eq(answer(first, &plain, &result), 0);
-    rig_run(r, 2000000);
-    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
-    end();
-}
-END_TEST
-
-/* A repetition waits for the turn of the first, which may yet be done. */
-START_TEST(who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done)
-{
-    struct topts first = {.session = 0, .sequence = 1, .deadline_ms = 60000};
-    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
-    struct wire_node result;
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    first.session = open_own(1);
-    rig_run(r, 2000000);
-    struct topts again = first;
-    again.deadline_ms = 400;
-    r->nodes[0].wal_held = true;
-    uint32_t a = ask_update(1, &first, &take, 1);
-    uint32_t b = ask_update(1, &again, &take, 1);
-    uint32_t c = ask_update(1, &again, &take, 1);
-    rig_run(r, 1500000);
-    ck_assert_int_eq(rig_answer(r, b, &result), ERR_TIMEOUT);
-    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
-    r->nodes[0].wal_held = false;
-    ck_assert_int_eq(answer(a, &plain, &result), 0);
-    rig_run(r, 2000000);
-    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
-    end();
-}
-END_TEST
-
-/* What only waited behind it goes on. */
-START_TEST(who_gives_up_its_place_lets_others_go_on)
-{
-    const struct topts hurry = {.deadline_ms = 400};
-    const struct top both[] = {ADD("stock", WIRE_CRDT_BOUNDED, -1),
-                               ADD("other", WIRE_CRDT_BOUNDED, -1)};
-    struct top second = create;
-    struct wire_node result;
-    second.name = "other";
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    ck_assert_int_eq(update_one(1, second), 0);
-    rig_run(r, 2000000);
-    r->nodes[0].wal_held = true;
-    uint32_t a = ask_update(1, &plain, &both[0], 1);
-    uint32_t b = ask_update(1, &hurry, both, 2);
-    uint32_t c = ask_update(1, &(struct topts){.deadline_ms = 600}, &both[1], 1);
-    rig_run(r, 500000);
-    ck_assert_int_eq(rig_answer(r, b, &result), ERR_BUSY);
-    rig_run(r, 200000); /* c waited for nobody but b, so its command is out */
-    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
-    r->nodes[0].wal_held = false;
-    ck_assert_int_eq(answer(a, &plain, &result), 0);
-    rig_run(r, 2000000);
-    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 9);
-    ck_assert_int_eq(counter(1, "other", WIRE_CRDT_BOUNDED), 9);
-    end();
-}
-END_TEST
-
-START_TEST(a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time)
-{
-    const struct topts hurry = {.deadline_ms = 400};
-    const struct top take = ADD("stock", WIRE_CRDT_BOUNDED, -1);
-    struct wire_node result;
-    begin(3);
-    ck_assert_int_eq(update_one(1, create), 0);
-    rig_run(r, 2000000);
-    r->nodes[0].wal_held = true;
-    uint32_t first = ask_update(1, &hurry, &take, 1);
-    uint32_t second = ask_update(1, &(struct topts){.deadline_ms = 60000}, &take, 1);
-    rig_run(r, 500000);
-    ck_assert_int_eq(rig_answer(r, first, &result), ERR_TIMEOUT); /* it may yet be done */
-    ck_assert_int_eq(rig_answer(r, second, &result), 1);
-    r->nodes[0].wal_held = false;
-    ck_assert_int_eq(answer(second, &plain, &result), 0);
-    rig_run(r, 2000000);
-    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 8);
-    end();
-}
-END_TEST
-
 /* ---- watches -------------------------------------------------------------------------------- */
 
 /* Counts what was told of a name in notifications; values are not. */
@@ -776,11 +604,5 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           a_session_whose_token_is_full_hears_that_its_write_was_done,
           a_token_of_an_epoch_that_was_never_granted_is_refused_at_once,
           one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_consistency,
-          a_bounded_counter_is_created_once_and_never_falls_below_0,
-          what_is_taken_away_at_the_same_time_is_taken_in_turns,
-          who_waits_for_a_turn_is_answered_when_its_time_is_up,
-          who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done,
-          who_gives_up_its_place_lets_others_go_on,
-          a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time,
           a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere,
           the_clusters_own_spaces_are_not_for_clients)

@@ -1,0 +1,50 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * crdt.update: the request that api_crdt_write.c takes along its way, and api_crdt_ops.c reads.
+ *
+ * threads: the loop thread.
+ */
+#ifndef HOLDFAST_SERVER_NODE_EVENTUAL_WRITE_INTERNAL_H
+#define HOLDFAST_SERVER_NODE_EVENTUAL_WRITE_INTERNAL_H
+
+#include "server/node/eventual_api_internal.h"
+
+struct ev_write_item {
+    struct bytes key;
+    uint8_t region;
+    bool turns; /* takes turns with others on its key */
+    struct buf hints;
+};
+
+struct ev_write {
+    struct node_link link; /* of those that have their turn, or wait for it */
+    struct node_timer patience;
+    struct node_client client;
+    struct node_ev_causal causal;
+    struct crdt_context wanted;
+    struct node_cmd cmd;
+    struct buf memory; /* of what the operations view */
+    struct node_ev_op *ops;
+    struct ev_write_item *items;
+    unsigned count;
+    unsigned at; /* the operation under way */
+    bool in_turn;
+    bool waits; /* for its turn */
+    bool proposed;
+    bool answered; /* before its end */
+    bool create;
+    bool settled; /* the session knows the sequence: the answer is in it */
+    unsigned copies;
+    uint32_t node; /* whose records are asked for */
+    uint64_t deadline_us;
+    int refusal;
+    struct buf resume;
+    struct buf body;
+};
+
+/* Takes the operations and options out of a request, copied and checked; w: its buffers are
+ * initialised. returns: 0 or what the request is refused with. */
+int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode towards clients: bounded counters, whose operations take turns, and what a client
+ * hears whose time is up.
+ */
+#include "ev_client.h"
+
+static const struct top create = {
+    .name = "stock", .types = {WIRE_CRDT_BOUNDED}, .verb = WIRE_CRDT_CREATE, .amount = 10};
+static const struct top take = {
+    .name = "stock", .types = {WIRE_CRDT_BOUNDED}, .verb = WIRE_CRDT_ADD, .amount = -1};
+static const struct topts patient = {.deadline_ms = 60000};
+static const struct topts hurry = {.deadline_ms = 400};
+
+START_TEST(a_bounded_counter_is_created_once_and_never_falls_below_0)
+{
+    struct top other = create;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    ck_assert_int_eq(update_one(2, create), 0); /* the same: there already */
+    other.amount = 11;
+    ck_assert_int_eq(update_one(3, other), ERR_EXISTS);
+    rig_run(r, 2000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 10);
+    }
+    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -4)), 0);
+    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -1)), ERR_NO_RIGHTS);
+    ck_assert_int_eq(update_one(1, (struct top){.name = "stock",
+                                                .types = {WIRE_CRDT_BOUNDED},
+                                                .verb = WIRE_CRDT_TRANSFER,
+                                                .amount = 3,
+                                                .to = 2}),
+                     0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -3)), 0);
+    ck_assert_int_eq(update_one(2, ADD("stock", WIRE_CRDT_BOUNDED, -1)), ERR_NO_RIGHTS);
+    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -4)), ERR_NO_RIGHTS);
+    ck_assert_int_eq(update_one(1, ADD("stock", WIRE_CRDT_BOUNDED, -3)), 0);
+    rig_run(r, 2000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 0);
+    }
+    end();
+}
+END_TEST
+
+/* Scenario C30, at one node: those that come at once take turns. */
+START_TEST(what_is_taken_away_at_the_same_time_is_taken_in_turns)
+{
+    uint32_t ids[12];
+    unsigned taken = 0;
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    for (unsigned i = 0; i < 12; i++) {
+        ids[i] = ask_update(1, &plain, &take, 1);
+    }
+    for (unsigned i = 0; i < 12; i++) {
+        int code = answer(ids[i], &plain, &result);
+        ck_assert(code == 0 || code == ERR_NO_RIGHTS);
+        taken += code == 0;
+    }
+    ck_assert_uint_eq(taken, 10);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 0);
+    end();
+}
+END_TEST
+
+/* A counter of 10 is there, and what is written from now on does not end. */
+static void begin_held(unsigned nodes)
+{
+    begin(nodes);
+    ck_assert_int_eq(update_one(1, create), 0);
+    rig_run(r, 2000000);
+    r->nodes[0].wal_held = true;
+}
+
+/* It ends: so does this request, well, and so much is left. */
+static void end_held(uint32_t request, int64_t left)
+{
+    struct wire_node result;
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(request, &plain, &result), 0);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), left);
+}
+
+START_TEST(who_waits_for_a_turn_is_answered_when_its_time_is_up)
+{
+    struct wire_node result;
+    begin_held(3);
+    uint32_t first = ask_update(1, &patient, &take, 1);
+    uint32_t second = ask_update(1, &hurry, &take, 1);
+    rig_run(r, 300000);
+    ck_assert_int_eq(rig_answer(r, second, &result), 1);
+    rig_run(r, 200000);
+    ck_assert_int_eq(rig_answer(r, second, &result), ERR_BUSY); /* certainly not done */
+    end_held(first, 9);
+    end();
+}
+END_TEST
+
+/* A repetition waits for the turn of the first, which may yet be done. */
+START_TEST(who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done)
+{
+    struct topts first = patient;
+    struct wire_node result;
+    begin_held(3);
+    r->nodes[0].wal_held = false;
+    first.session = open_own(1);
+    first.sequence = 1;
+    struct topts again = first;
+    again.deadline_ms = 400;
+    r->nodes[0].wal_held = true;
+    uint32_t a = ask_update(1, &first, &take, 1);
+    uint32_t b = ask_update(1, &again, &take, 1);
+    uint32_t c = ask_update(1, &again, &take, 1);
+    rig_run(r, 1500000);
+    ck_assert_int_eq(rig_answer(r, b, &result), ERR_TIMEOUT);
+    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
+    end_held(a, 9);
+    end();
+}
+END_TEST
+
+/* The node that gets rights says who it is when the time is up. */
+START_TEST(what_comes_too_late_is_refused_and_was_not_done)
+{
+    const struct top give = {.name = "stock",
+                             .types = {WIRE_CRDT_BOUNDED},
+                             .verb = WIRE_CRDT_TRANSFER,
+                             .amount = 3,
+                             .to = 2};
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    rig_run(r, 2000000);
+    uint32_t id = ask_update(1, &hurry, &give, 1);
+    r->now += 1000000; /* the process stood still */
+    ck_assert_int_eq(answer(id, &plain, &result), ERR_BUSY);
+    rig_run(r, 2000000);
+    ck_assert_int_eq(update_one(2, take), ERR_NO_RIGHTS);
+    end();
+}
+END_TEST
+
+/* Behind the turn of another. */
+START_TEST(what_was_done_is_never_refused_because_its_repetition_comes_too_late)
+{
+    struct topts done = hurry;
+    struct wire_node result;
+    begin_held(1);
+    r->nodes[0].wal_held = false;
+    done.session = open_own(1);
+    done.sequence = 1;
+    ck_assert_int_eq(update(1, &done, &take, 1), 0);
+    r->nodes[0].wal_held = true;
+    uint32_t other = ask_update(1, &patient, &take, 1);
+    uint32_t again = ask_update(1, &done, &take, 1);
+    rig_run(r, 500000);
+    end_held(again, 8);
+    ck_assert_int_eq(rig_answer(r, other, &result), 0);
+    end();
+}
+END_TEST
+
+/* What only waited behind it goes on. */
+START_TEST(who_gives_up_its_place_lets_others_go_on)
+{
+    const struct top both[] = {take, ADD("other", WIRE_CRDT_BOUNDED, -1)};
+    struct top second = create;
+    struct wire_node result;
+    second.name = "other";
+    begin_held(3);
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(update_one(1, second), 0);
+    rig_run(r, 2000000);
+    r->nodes[0].wal_held = true;
+    uint32_t a = ask_update(1, &plain, &both[0], 1);
+    uint32_t b = ask_update(1, &hurry, both, 2);
+    uint32_t c = ask_update(1, &(struct topts){.deadline_ms = 600}, &both[1], 1);
+    rig_run(r, 500000);
+    ck_assert_int_eq(rig_answer(r, b, &result), ERR_BUSY);
+    rig_run(r, 200000); /* c waited for nobody but b, so its command is out */
+    ck_assert_int_eq(rig_answer(r, c, &result), ERR_TIMEOUT);
+    end_held(a, 9);
+    ck_assert_int_eq(counter(1, "other", WIRE_CRDT_BOUNDED), 9);
+    end();
+}
+END_TEST
+
+START_TEST(a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time)
+{
+    struct wire_node result;
+    begin_held(3);
+    uint32_t first = ask_update(1, &hurry, &take, 1);
+    uint32_t second = ask_update(1, &patient, &take, 1);
+    rig_run(r, 500000);
+    ck_assert_int_eq(rig_answer(r, first, &result), ERR_TIMEOUT); /* it may yet be done */
+    ck_assert_int_eq(rig_answer(r, second, &result), 1);
+    end_held(second, 8);
+    end();
+}
+END_TEST
+
+UNIT_MAIN("ev_turns", a_bounded_counter_is_created_once_and_never_falls_below_0,
+          what_is_taken_away_at_the_same_time_is_taken_in_turns,
+          who_waits_for_a_turn_is_answered_when_its_time_is_up,
+          who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done,
+          what_comes_too_late_is_refused_and_was_not_done,
+          what_was_done_is_never_refused_because_its_repetition_comes_too_late,
+          who_gives_up_its_place_lets_others_go_on,
+          a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_in_time)
