@@ -114,7 +114,10 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  * done. UNAVAILABLE: the node has not reached group 0 since its start. WIRE_CRDT_CREATE stands
  * alone; EXISTS: it was created with another amount. NOT_LEADER
  * {leader}: another node owns the first key; without a session it is handed over. Keys of one batch
- * share a {tag}, or what it removes of the others may not be seen where it is applied */
+ * share a {tag}, or what it removes of the others may not be seen where it is applied. A refusal of
+ * several operations has the hint {operation}: which of them it is about, from 0, if one is. With
+ * apart they are of several callers: NOT_LEADER unless the node owns all of the keys, and the hint
+ * has {regions} too, bit i: region i (slot modulo 64) is the node's */
 #define WIRE_METHOD_CRDT_UPDATE "crdt.update"
 /* [space, name, path (its last type 0: whatever is there), element|nil] ->
  *   {items [{type, found bool, value, siblings [[value bin, node u32, epoch u64, counter u64,
@@ -144,6 +147,7 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 
 #define WIRE_GROUP_OWN 64u               /* the number of every node's own group */
 #define WIRE_CRDT_OPS_MAX 256u           /* one crdt.update */
+#define WIRE_CRDT_REGIONS 64u            /* a key's: its slot modulo this */
 #define WIRE_CRDT_VALUE_BYTES_MAX 32768u /* of a register */
 #define WIRE_CRDT_ELEMENT_BYTES_MAX 512u /* of a set; of a field */
 #define WIRE_CRDT_DEPTH_MAX 8u           /* names in a path */
@@ -222,6 +226,7 @@ enum wire_crdt_verb {
 
 /* --- options ---------------------------------------------------------------------------------- */
 
+#define WIRE_OPTION_APART "apart"
 #define WIRE_OPTION_BUDGET_MS "budget_ms"
 #define WIRE_OPTION_COPIES "copies"
 #define WIRE_OPTION_DEADLINE_MS "deadline_ms"
@@ -280,12 +285,14 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_NODE "node"
 #define WIRE_FIELD_NODES "nodes"
 #define WIRE_FIELD_OFFSET "offset"
+#define WIRE_FIELD_OPERATION "operation"
 #define WIRE_FIELD_PART_BYTES "part_bytes"
 #define WIRE_FIELD_PATH "path"
 #define WIRE_FIELD_PRODUCT "product"
 #define WIRE_FIELD_PROOF "proof"
 #define WIRE_FIELD_RECEIVED "received"
 #define WIRE_FIELD_RETRY_MS "retry_ms"
+#define WIRE_FIELD_REGIONS "regions"
 #define WIRE_FIELD_REVISION "revision"
 #define WIRE_FIELD_RIGHTS "rights"
 #define WIRE_FIELD_ROOT "root"

@@ -175,7 +175,7 @@ static int wire_options_causal(const struct wire_rpc *m, struct wire_options *o)
         return ERR_INVALID;
     }
     o->copies = (uint32_t)copies;
-    return 0;
+    return wire_option_bool(m, WIRE_OPTION_APART, &o->apart);
 }
 
 static int wire_options_read(const struct wire_rpc *m, struct wire_options *o)

@@ -84,6 +84,7 @@ struct wire_options {
     bool has_budget;
     uint64_t budget_ms;
     uint32_t copies; /* 0: not given */
+    bool apart;      /* operations of several callers */
 };
 
 /* returns: 0, m->refusal, ERR_INVALID or ERR_TOO_LARGE; *out is all defaults on failure. */

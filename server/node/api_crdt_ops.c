@@ -40,6 +40,7 @@ static int ev_ops_keep(struct ev_write *w, struct bytes principal)
         struct node_ev_op *op = &w->ops[i];
         struct ev_write_item *item = &w->items[i];
         size_t at = w->memory.size;
+        w->named = i;
         TRY(node_ev_key(op->space, op->name, &w->memory));
         item->key = bytes_of(w->memory.data + at, w->memory.size - at);
         item->region = node_ev_region(op->name);
@@ -93,12 +94,13 @@ static int ev_op_fits(const struct ev_write *w, unsigned i)
     return bytes + EV_ACCOUNT_BYTES > NODE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
 }
 
-static int ev_ops_check(const struct ev_write *w)
+static int ev_ops_check(struct ev_write *w)
 {
     if (w->create && w->count > 1) {
         return ERR_INVALID;
     }
     for (unsigned i = 0; i < w->count; i++) {
+        w->named = i;
         TRY(ev_op_fits(w, i));
         for (unsigned j = 0; j < i; j++) {
             TRY(ev_ops_agree(w, i, j));
@@ -128,6 +130,7 @@ static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write
     }
     for (uint32_t i = 0; i < count; i++) {
         bool create = false;
+        w->named = i;
         buf_init(&w->items[i].hints, &n->alloc, EV_HINT_BYTES_MAX);
         TRY(node_ev_op_of(wire_node_at(list, i), &w->ops[i], &create));
         w->ops[i].space = space;
@@ -145,6 +148,7 @@ int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write
     TRY(node_ev_causal_of(n, &o, &w->causal));
     w->deadline_us = node_options_deadline(n, &o);
     w->copies = o.copies == 0 ? EV_COPIES : o.copies;
+    w->apart = o.apart;
     TRY(ev_ops_of(n, req, w));
     TRY(ev_ops_keep(w, w->cmd.principal));
     return ev_ops_check(w);

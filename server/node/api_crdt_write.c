@@ -180,14 +180,46 @@ static void ev_turn_begin(struct node *n, struct ev_write *w)
 
 static void ev_write_command(struct node *n, struct ev_write *w);
 
+/* returns: bit i: region i is this node's. */
+static uint64_t ev_write_regions(struct node *n)
+{
+    uint32_t owners[NODE_EV_OWNERS_MAX];
+    uint64_t regions = 0;
+    for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
+        bool self = false;
+        (void)node_ev_owners(n, (uint8_t)i, owners, &self);
+        regions |= (uint64_t)self << i;
+    }
+    return regions;
+}
+
+/* What it is refused for, who else might take it, and which of its operations that is about. */
+static void ev_write_say(struct node *n, const struct ev_write *w, int code)
+{
+    struct wire_hint hints[3];
+    struct wire_failure f = {.code = code, .hints = hints};
+    if (code == ERR_BUSY) {
+        node_reply_error(n, w->client, code, NULL);
+        return;
+    }
+    if (code == ERR_NOT_LEADER) {
+        hints[f.hints_count++] = (struct wire_hint){.name = WIRE_FIELD_LEADER, .number = w->node};
+    }
+    if (code == ERR_NOT_LEADER && w->apart) {
+        hints[f.hints_count++] =
+            (struct wire_hint){.name = WIRE_FIELD_REGIONS, .number = ev_write_regions(n)};
+    }
+    if (w->count > 1 && w->named < w->count) {
+        hints[f.hints_count++] =
+            (struct wire_hint){.name = WIRE_FIELD_OPERATION, .number = w->named};
+    }
+    node_reply_failure(n, w->client, &f);
+}
+
 static void ev_write_error(struct node *n, struct ev_write *w, int code)
 {
-    struct wire_hint hint = {.name = WIRE_FIELD_LEADER, .number = w->node};
-    struct wire_failure f = {.code = code, .hints = &hint, .hints_count = 1};
-    if (code == ERR_NOT_LEADER && !w->answered) {
-        node_reply_failure(n, w->client, &f);
-    } else if (!w->answered) {
-        node_reply_error(n, w->client, code, NULL);
+    if (!w->answered) {
+        ev_write_say(n, w, code);
     }
     ev_turn_end(n, w);
 }
@@ -279,6 +311,9 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
     struct ev_write *w = ctx;
     struct buf out;
     if (code != 0) {
+        struct bytes_reader r = bytes_reader_of(reply);
+        uint32_t at = bytes_take_u16(&r);
+        w->named = bytes_reader_ended(&r) ? at : UINT32_MAX;
         bool asked = err_outcome_of(code) == ERR_OUTCOME_RETRY && code != ERR_NO_RIGHTS;
         ev_write_error(n, w, w->settled && asked ? ERR_TIMEOUT : code); /* it was done before */
         return;
@@ -567,6 +602,7 @@ static void ev_waited(struct node *n, void *ctx, int code, struct bytes reply)
     struct ev_write *w = ctx;
     (void)reply;
     if (code != 0) {
+        w->named = w->at;
         ev_write_refuse(n, w, code);
         return;
     }
@@ -583,6 +619,7 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
         crdt_context_init(&w->wanted, &alloc);
         int err = node_ev_causal_context(&w->causal, region, &w->wanted);
         if (err != 0) {
+            w->named = w->at;
             ev_write_refuse(n, w, err);
             return;
         }
@@ -598,21 +635,34 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+/* returns: this node, unless another one owns the region and is there. */
+static uint32_t ev_write_owner(struct node *n, uint8_t region)
+{
+    uint32_t owners[NODE_EV_OWNERS_MAX];
+    bool self = false;
+    unsigned count = node_ev_owners(n, region, owners, &self);
+    for (unsigned i = 0; i < count && !self; i++) {
+        if (node_peer_sure(n, owners[i])) {
+            return owners[i];
+        }
+    }
+    return n->self;
+}
+
 /* What an operation observes is at an owner of the key: removals and the like would find nothing
  * here. Without a session a write is handed over as it is; else, or if it asks for records first,
  * the client goes to the owner of the first key. returns: whether it must. */
 static bool ev_write_elsewhere(struct node *n, struct ev_write *w)
 {
-    uint32_t owners[NODE_EV_OWNERS_MAX];
-    bool self = false;
     bool turns = false;
-    unsigned count = node_ev_owners(n, w->items[0].region, owners, &self);
-    w->node = n->self;
+    w->node = ev_write_owner(n, w->items[0].region);
+    w->named = 0;
     for (unsigned i = 0; i < w->count; i++) {
         turns = turns || w->items[i].turns;
     }
-    for (unsigned i = 0; i < count && !self && w->node == n->self; i++) {
-        w->node = node_peer_sure(n, owners[i]) ? owners[i] : n->self;
+    for (unsigned i = 1; i < w->count && w->apart && w->node == n->self; i++) {
+        w->named = i;
+        w->node = ev_write_owner(n, w->items[i].region);
     }
     return (turns || w->cmd.session != 0) && w->node != n->self;
 }
@@ -625,6 +675,7 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
         return;
     }
     w->client = client;
+    w->named = UINT32_MAX;
     node_link_init(&w->link);
     crdt_context_init(&w->wanted, &n->alloc);
     wire_token_init(&w->causal.token, &n->alloc);
@@ -633,7 +684,7 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
     buf_init(&w->body, &n->alloc, 16u << 20);
     int err = node_ev_write_of(n, req, w);
     if (err != 0) {
-        node_reply_error(n, client, err, NULL);
+        ev_write_say(n, w, err);
         ev_write_free(n, w);
         return;
     }
@@ -643,5 +694,6 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
         ev_write_refuse(n, w, ERR_NOT_LEADER);
         return;
     }
+    w->named = UINT32_MAX;
     ev_wait_next(n, w);
 }

@@ -35,10 +35,12 @@ struct ev_write {
     bool answered; /* before its end */
     bool create;
     bool settled; /* the session knows the sequence: the answer is in it */
+    bool apart;   /* operations of several callers: all of the keys must be this node's */
     unsigned copies;
     uint32_t node; /* whose records are asked for */
     uint64_t deadline_us;
     int refusal;
+    uint32_t named; /* the operation that a refusal is about; UINT32_MAX: no single one */
     struct buf resume;
     struct buf body;
 };

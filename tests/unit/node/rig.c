@@ -613,7 +613,7 @@ int rig_answer(struct rig *r, uint32_t msgid, struct wire_node *result)
     for (unsigned i = r->replies_count; i > 0; i--) {
         struct wire_node root;
         struct wire_rpc m;
-        struct wire_error error;
+        struct wire_error error = {0};
         int err = wire_decode(r->decoder, buf_view(&r->replies[i - 1].raw), &root);
         ASSERT(err == 0 && wire_rpc_of(root, &m) == 0);
         if (m.type != WIRE_RESPONSE || m.msgid != msgid) {
@@ -621,12 +621,12 @@ int rig_answer(struct rig *r, uint32_t msgid, struct wire_node *result)
         }
         if (!wire_node_is_nil(m.error)) {
             wire_error_of(m.error, &error);
-            return error.code;
         }
+        bool good = wire_node_is_nil(m.error);
         if (result != NULL) {
-            *result = m.result;
+            *result = good ? m.result : error.hint;
         }
-        return 0;
+        return good ? 0 : error.code;
     }
     return 1;
 }

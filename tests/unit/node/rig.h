@@ -14,7 +14,7 @@
 #include "store/kv.h"
 #include "tests/unit/store/mem_disk.h"
 
-#define RIG_NODES_MAX 5u
+#define RIG_NODES_MAX 6u
 #define RIG_REPLIES_MAX 4096u
 
 struct rig_message {
@@ -115,7 +115,8 @@ void rig_send(struct rig *r, unsigned i, struct bytes raw);
  * the option map is the last word, "o:stale", "o:session=ID,SEQ,ACK", "o:deadline=MS".
  * returns: its msgid. */
 uint32_t rig_ask(struct rig *r, unsigned i, const char *method, const char *words);
-/* returns: the code of the answer; 1 if there is none yet. result: valid until the next call. */
+/* returns: the code of the answer; 1 if there is none yet. result: of an error its hint; valid
+ * until the next call. */
 int rig_answer(struct rig *r, uint32_t msgid, struct wire_node *result);
 /* Asks and runs until the answer is there. */
 int rig_call(struct rig *r, unsigned i, const char *method, const char *words,
