@@ -30,7 +30,7 @@
 
 int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_call **out)
 {
-    if (c->calls_count >= HF_CALLS_MAX || c->closing) {
+    if ((c->calls_count >= HF_CALLS_MAX && !spec->apart) || c->closing) {
         return ERR_BUSY;
     }
     struct hf_call *call = calloc(1, sizeof(*call));
@@ -52,7 +52,7 @@ int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_
         c->calls->prev = call;
     }
     c->calls = call;
-    c->calls_count++;
+    c->calls_count += !spec->apart; /* those it is made for are counted */
     *out = call;
     return 0;
 }
@@ -92,12 +92,13 @@ static void call_unlink(struct hf_call *call)
     if (call->next != NULL) {
         call->next->prev = call->prev;
     }
-    c->calls_count--;
+    c->calls_count -= !call->spec.apart;
 }
 
 void hf_call_drop(struct hf_call *call)
 {
     struct hf_client *c = call->client;
+    hf_share_forget(call);
     call_leave_session(call);
     call_unlink(call);
     if (call->writing && c->nodes[call->node].conn != NULL) {
@@ -109,7 +110,7 @@ void hf_call_drop(struct hf_call *call)
     free(call);
 }
 
-static void call_finish(struct hf_call *call, const struct hf_reply *reply)
+void hf_call_finish(struct hf_call *call, const struct hf_reply *reply)
 {
     void *ctx = call->ctx;
     hf_reply_fn *done = call->done;
@@ -117,10 +118,12 @@ static void call_finish(struct hf_call *call, const struct hf_reply *reply)
     struct hf_reply copy = *reply;
     (void)snprintf(text, sizeof(text), "%s", reply->text);
     copy.text = text;
+    struct hf_lane *lane = hf_share_landing(call, reply);
     hf_call_drop(call);
     if (done != NULL) {
         done(ctx, &copy);
     }
+    hf_share_landed(lane);
 }
 
 /* ---- what next ------------------------------------------------------------------------------ */
@@ -342,8 +345,18 @@ int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done)
     }
     call->ctx = ctx;
     call->done = done;
-    call_try(call);
+    if (call->share != HF_SHARE_NONE && call->spec.class == HF_WRITE) {
+        hf_share_add(call);
+    } else {
+        call_try(call);
+    }
     return 0;
+}
+
+void hf_call_go(struct hf_call *call)
+{
+    call->state = HF_CALL_WAITING;
+    call_try(call);
 }
 
 /* ---- what came of it ------------------------------------------------------------------------ */
@@ -385,6 +398,13 @@ static bool call_refused_by_all(struct hf_call *call, int code)
         all = all && (call->refused[i] || n->down || n->failures > 0 || n->silent);
     }
     return all || call->maybe_done;
+}
+
+/* returns: whether a request that several share is refused for what may be about one of them. */
+static bool call_blames_one(const struct hf_call *call, int code)
+{
+    return call->spec.apart &&
+           (code == ERR_NOT_LEADER || code == ERR_BEHIND || code == ERR_NO_RIGHTS);
 }
 
 void hf_call_lost(struct hf_call *call, int code, const char *text)
@@ -502,7 +522,7 @@ static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
         return false;
     }
     if (outcome == ERR_OUTCOME_RETRY) {
-        if (call_refused_by_all(call, e->code)) {
+        if (call_refused_by_all(call, e->code) || call_blames_one(call, e->code)) {
             return false;
         }
         call_refused(call, e);
@@ -520,9 +540,9 @@ static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
 void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message)
 {
     struct hf_reply reply = {
-        .text = "", .result = m->result, .message = message, .node = call->node};
+        .text = "", .result = m->result, .message = message, .node = call->node, .answered = true};
     if (wire_node_is_nil(m->error)) {
-        call_finish(call, &reply);
+        hf_call_finish(call, &reply);
         return;
     }
     struct wire_error e;
@@ -541,13 +561,14 @@ void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct byt
         reply.code = ERR_TIMEOUT;
         reply.text = "the session ended before the outcome was known";
     }
-    call_finish(call, &reply);
+    hf_call_finish(call, &reply);
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
 static void call_out_of_time(struct hf_call *call)
 {
+    hf_share_part(call);
     struct hf_reply reply = {.code = ERR_TIMEOUT, .node = call->node};
     bool unknown = call->maybe_done || (call->spec.class != HF_READ && call->state == HF_CALL_SENT);
     char text[HF_TEXT_BYTES];
@@ -563,7 +584,7 @@ static void call_out_of_time(struct hf_call *call)
         reply.code = told ? call->last : alone ? ERR_UNREACHABLE : ERR_UNAVAILABLE;
     }
     reply.text = text;
-    call_finish(call, &reply);
+    hf_call_finish(call, &reply);
 }
 
 static void call_pass_by(struct hf_call *call)
@@ -658,7 +679,7 @@ static bool call_run(struct hf_call *call, uint64_t now)
 {
     if (call->state == HF_CALL_ENDED) {
         struct hf_reply reply = {.code = call->last, .text = call->text, .node = call->node};
-        call_finish(call, &reply);
+        hf_call_finish(call, &reply);
         return true;
     }
     if (now >= call->deadline_ms) {
@@ -667,6 +688,9 @@ static bool call_run(struct hf_call *call, uint64_t now)
     }
     if (call->state == HF_CALL_SENT) {
         call_hark(call, now);
+    }
+    if (call->state == HF_CALL_HELD || call->state == HF_CALL_RIDING) {
+        return false;
     }
     if (call->state == HF_CALL_WAITING && now >= call->wake_ms) {
         call->parked = false;
@@ -683,6 +707,9 @@ static uint64_t call_due(const struct hf_call *call, uint64_t now)
 {
     if (call->state == HF_CALL_ENDED) {
         return now;
+    }
+    if (call->state == HF_CALL_HELD || call->state == HF_CALL_RIDING) {
+        return call->deadline_ms;
     }
     uint64_t at = call->state == HF_CALL_WAITING ? call->wake_ms : call->attempt_end_ms;
     if (call->state != HF_CALL_WAITING && call_may_doubt(call)) {
@@ -703,6 +730,7 @@ void hf_calls_run(struct hf_client *c)
         bool due = call_due(call, now) <= now;
         call = due && call_run(call, now) ? c->calls : call->next;
     }
+    hf_share_run(c); /* what is out of time does not go any more */
     for (call = c->calls; call != NULL && !c->closing; call = call->next) {
         hf_timer_by(c, call_due(call, now));
     }
@@ -750,11 +778,12 @@ void hf_calls_end(struct hf_client *c)
 {
     while (c->calls != NULL) {
         struct hf_call *call = c->calls;
+        hf_share_part(call);
         bool sent = call->state == HF_CALL_SENT && call->spec.class != HF_READ;
         struct hf_reply reply = {.code =
                                      call->maybe_done || sent ? ERR_CONNECTION : ERR_UNAVAILABLE,
                                  .text = "the client was closed",
                                  .node = HF_NOWHERE};
-        call_finish(call, &reply);
+        hf_call_finish(call, &reply);
     }
 }

@@ -96,6 +96,9 @@ int hf_client_new(struct uv_loop_s *loop, const struct hf_client_options *option
     c->unreachable_ms = o->unreachable_ms != 0 ? o->unreachable_ms : CLIENT_UNREACHABLE_MS;
     c->plain = o->plain;
     c->next_msgid = 1;
+    for (uint32_t i = 0; i < WIRE_CRDT_REGIONS; i++) {
+        c->owners[i] = HF_NOWHERE;
+    }
     uint64_t seed = o->seed;
     if (seed == 0 && uv_random(NULL, NULL, &seed, sizeof(seed), 0, NULL) != 0) {
         seed = uv_hrtime();
@@ -127,6 +130,7 @@ static void client_release(struct hf_client *c)
         int err = uv_loop_close(&c->own_loop);
         ASSERT(err == 0);
     }
+    ASSERT(c->lanes == NULL);
     free(c);
 }
 

@@ -4,6 +4,9 @@
  * The parts of libholdfast: nodes and how they are found, connections, calls (a request with its
  * retries), sessions. The operations of holdfast.h are built on hf_call_start.
  *
+ *   An update of eventual mode may be HELD first, and then RIDING in the request of another call,
+ *   which the library makes for several (share.c).
+ *
  *   call   WAITING -> PLACED (on a connection, perhaps still connecting) -> SENT -> ended
  *             ^____________ refused, lost, too slow: a pause, then another node ____|
  *
@@ -92,7 +95,21 @@ enum hf_call_class {
     HF_ONCE,     /* never repeated once it may have arrived */
 };
 
-enum hf_call_state { HF_CALL_WAITING = 0, HF_CALL_PLACED, HF_CALL_SENT, HF_CALL_ENDED };
+enum hf_call_state {
+    HF_CALL_WAITING = 0,
+    HF_CALL_PLACED,
+    HF_CALL_SENT,
+    HF_CALL_HELD,   /* in a lane, until the request before it has ended */
+    HF_CALL_RIDING, /* in a request that it shares with others */
+    HF_CALL_ENDED
+};
+
+/* Whether an update may share a request with others of its lane (share.c). */
+enum hf_share {
+    HF_SHARE_NONE = 0, /* knows no lane */
+    HF_SHARE_BY,       /* goes by itself, behind what waits in its lane */
+    HF_SHARE_WITH,     /* with others */
+};
 
 enum hf_route {
     HF_ANY = 0,  /* every node is as good */
@@ -109,6 +126,8 @@ struct hf_reply {
     struct wire_node hint;
     struct bytes message; /* the whole response */
     uint32_t node;        /* index of the node that answered, or HF_NOWHERE */
+    bool answered;        /* a node said so */
+    uint32_t place;       /* which operation of a shared request is the call's, from 1; 0: all */
 };
 struct hf_call;
 typedef void hf_reply_fn(void *ctx, const struct hf_reply *reply);
@@ -127,6 +146,7 @@ struct hf_call_spec {
     struct hf_causal *causal; /* or NULL */
     uint64_t budget_ms;       /* 0: none is said */
     uint32_t copies;          /* 0: none is said */
+    bool apart;               /* a shared request: ends when one operation may be to blame */
     uint64_t timeout_ms;
     struct bytes body; /* borrowed until the call has ended; sent after head without a copy */
 };
@@ -162,6 +182,16 @@ struct hf_call {
     uint32_t msgid;
     int last; /* of the last attempt */
     char text[HF_TEXT_BYTES];
+    struct hf_lane *lane;     /* HELD in it, or the others of it wait for this request */
+    struct hf_flight *flight; /* RIDING: the request it shares */
+    struct hf_call *behind;   /* the next in the lane, or in the request */
+    enum hf_share share;
+    size_t space_bytes; /* of head: how much of it is the space, which an array of operations
+                           follows */
+    uint32_t region;    /* of its key */
+    uint32_t place;     /* in the request it shares, from 1 */
+    unsigned shared;    /* requests that it shared and that were refused */
+    bool alone;         /* one of them for its sake, or so it seemed */
     void *ctx;
     hf_reply_fn *done;
 };
@@ -173,6 +203,10 @@ int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_
 int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done);
 /* Ends it without done. */
 void hf_call_drop(struct hf_call *call);
+/* Ends it with this reply. */
+void hf_call_finish(struct hf_call *call, const struct hf_reply *reply);
+/* Begins its first attempt. */
+void hf_call_go(struct hf_call *call);
 
 /* From connections. */
 void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message);
@@ -196,6 +230,25 @@ void hf_calls_end(struct hf_client *c);
 void hf_calls_tell(struct hf_client *c, const char *why);
 /* Wakes parked calls. */
 void hf_calls_wake(struct hf_client *c);
+
+/* ---- lanes ---------------------------------------------------------------------------------- */
+
+struct hf_lane;
+struct hf_flight;
+
+/* Takes a call whose ctx and done are set: it goes now, or waits in its lane. */
+void hf_share_add(struct hf_call *call);
+/* A call is about to end without an answer: what may have become of it is noted in it, and it is
+ * taken out of the request it shares. */
+void hf_share_part(struct hf_call *call);
+/* A call is being dropped: nothing here knows it any more. */
+void hf_share_forget(struct hf_call *call);
+/* A call has its answer, done is next. returns: the lane that waits for it, or NULL; it sends
+ * nothing before hf_share_landed, so that what is called meanwhile goes together. */
+struct hf_lane *hf_share_landing(struct hf_call *call, const struct hf_reply *reply);
+void hf_share_landed(struct hf_lane *lane);
+/* The timer of the client: nothing waits long for a request that gets no answer. */
+void hf_share_run(struct hf_client *c);
 
 /* hf_ask of any node, with at most one number as parameter. */
 int hf_ask_number(struct hf_client *c, const char *method, const uint64_t *number, void *ctx,
@@ -266,6 +319,8 @@ struct hf_client {
     uint32_t calls_count;
     uint32_t next_msgid;
     struct hf_conn *conns;
+    struct hf_lane *lanes;
+    uint32_t owners[WIRE_CRDT_REGIONS]; /* node index of one that owns the region, or HF_NOWHERE */
     struct hf_watch *watches;
     struct hf_transfer *transfers;
 };
@@ -330,6 +385,7 @@ struct hf_op {
     struct bytes message; /* that the reply is in */
     struct hf_object_info object;
     char subject[96]; /* what errors name: 'key' */
+    uint32_t place;   /* of hf_reply */
     uint64_t seen;    /* writes: when repeated */
 };
 struct hf_op *hf_op_new(struct hf_client *c, struct bytes subject, void *ctx, hf_done_fn *done);

@@ -249,6 +249,7 @@ static void conn_pack(struct conn_write *w, struct hf_call *call)
     w->head_bytes = w->bytes.size;
     (void)buf_append(&w->bytes, call->tail.data, call->tail.size);
     options.copies = spec->copies;
+    options.apart = spec->apart;
     options.has_budget = spec->budget_ms != 0;
     options.budget_ms = spec->budget_ms;
     struct buf token;

@@ -240,7 +240,11 @@ static int crdt_read_members(struct hf_op *op, struct wire_node n, struct hf_res
 static int crdt_read_update(struct hf_op *op, struct wire_node n, struct hf_result *out)
 {
     struct wire_node list = wire_node_find(n, WIRE_FIELD_CHANGED);
-    uint32_t count = wire_node_count(list);
+    uint32_t from = op->place == 0 ? 0 : op->place - 1;
+    uint32_t count = op->place == 0 ? wire_node_count(list) : 1;
+    if (from + count > wire_node_count(list)) {
+        return ERR_DONE;
+    }
     struct hf_block *block = block_new(op);
     bool *changed = calloc((size_t)count + 1, sizeof(*changed));
     if (block == NULL || changed == NULL) {
@@ -249,7 +253,7 @@ static int crdt_read_update(struct hf_op *op, struct wire_node n, struct hf_resu
     }
     block->changed = changed;
     for (uint32_t i = 0; i < count; i++) {
-        (void)wire_node_bool(wire_node_at(list, i), &changed[i]);
+        (void)wire_node_bool(wire_node_at(list, from + i), &changed[i]);
     }
     out->changed = changed;
     out->count = count;
@@ -354,6 +358,16 @@ static void crdt_pack_op(struct buf *out, const struct hf_crdt_op *op)
     }
 }
 
+/* What reads all records under a path waits for its turn, and what moves rights, or makes them,
+ * asks others first: nobody is to wait for that. */
+static enum hf_share crdt_share(const struct hf_crdt_op *op)
+{
+    uint8_t type = op->path.types[op->path.count];
+    bool slow = type == HF_CRDT_MAP || type == HF_CRDT_BOUNDED || op->verb == HF_CRDT_TRANSFER ||
+                op->verb == HF_CRDT_CREATE;
+    return slow ? HF_SHARE_BY : HF_SHARE_WITH;
+}
+
 int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, hf_done_fn *done)
 {
     const struct hf_call_spec how = {
@@ -375,6 +389,9 @@ int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, h
         }
     }
     TRY(crdt_begin(c, crdt, &how, &call));
+    call->space_bytes = call->head.size;
+    call->region = wire_slot_of(hf_in(crdt->ops[0].name)) % WIRE_CRDT_REGIONS;
+    call->share = crdt->ops_count == 1 ? crdt_share(&crdt->ops[0]) : HF_SHARE_BY;
     (void)wire_pack_array(&call->head, (uint32_t)crdt->ops_count);
     for (size_t i = 0; i < crdt->ops_count; i++) {
         crdt_pack_op(&call->head, &crdt->ops[i]);

@@ -390,7 +390,17 @@ struct hf_crdt {
 
 /* ops -> changed, count, copies. All are applied, or none. It is applied once, at one node: a
  * repetition goes to the same node, and TIMEOUT or CONNECTION says that this node is gone and the
- * outcome unknown. */
+ * outcome unknown.
+ *
+ * Updates of one operation that a client has outstanding at the same time, in the same space, with
+ * the same causal, copies and budget, share requests: the first goes at once, and those that are
+ * called while it is on its way go together when it has ended, or after 200 ms. Nothing else of
+ * that can be seen. They are applied in the order of the calls, as long as the node answers; each
+ * has its own timeout, answer and callback, is refused only for what it asked itself, and counts
+ * once. Of a shared request whose answer is lost for good, the outcome of each is unknown. Updates
+ * of several operations stay as they are and go alone, as do those of maps' fields (REMOVE) and of
+ * bounded counters; what was called before them goes before. In a client with `plain` none share.
+ */
 HF_EXPORT int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
                              hf_done_fn *done);
 /* name, path, element -> found; values (one a type), count, clock, node, time_us, consistency */

@@ -45,6 +45,7 @@ static void op_done(void *ctx, const struct hf_reply *reply)
     result.consistency = "";
     if (reply->code == 0) {
         op->message = reply->message;
+        op->place = reply->place;
         result.consistency = hf_consistency_of(reply->result);
         result.code = op->read != NULL ? op->read(op, reply->result, &result) : 0;
         result.memory = op->block;
