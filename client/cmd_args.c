@@ -14,9 +14,9 @@
 #define ARGS_TIMEOUT_MAX_S 31536000u
 #define ARGS_UNREACHABLE_MS 3000u
 
-static const struct hf_cmd_verb *const args_tables[] = {hf_cmd_kv_verbs,     hf_cmd_crdt_verbs,
-                                                        hf_cmd_object_verbs, hf_cmd_cluster_verbs,
-                                                        hf_cmd_member_verbs, hf_cmd_local_verbs};
+static const struct hf_cmd_verb *const args_tables[] = {
+    hf_cmd_kv_verbs,     hf_cmd_crdt_verbs,  hf_cmd_object_verbs, hf_cmd_cluster_verbs,
+    hf_cmd_member_verbs, hf_cmd_local_verbs, hf_cmd_run_verbs};
 #define ARGS_TABLES (sizeof(args_tables) / sizeof(args_tables[0]))
 
 struct args_option {
@@ -56,6 +56,8 @@ static const struct args_option args_options[] = {
     {"--grow-only", HF_OPT_GROW_ONLY, NULL, "nothing can be taken away again"},
     {"--remove-wins", HF_OPT_REMOVE_WINS, NULL, "over an addition at the same time"},
     {"--disable-wins", HF_OPT_DISABLE_WINS, NULL, "over an enabling at the same time"},
+    {"--local", HF_OPT_LOCAL, NULL, "read standard input"},
+    {"--memory", HF_OPT_MEMORY, "BYTES", "most that groups may take (268435456)"},
 };
 #define ARGS_OPTIONS (sizeof(args_options) / sizeof(args_options[0]))
 
@@ -176,7 +178,10 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_TYPE: cmd->type = value; return value[0] != '\0';
     case HF_OPT_GROW_ONLY:
     case HF_OPT_REMOVE_WINS:
-    case HF_OPT_DISABLE_WINS: return true;
+    case HF_OPT_DISABLE_WINS:
+    case HF_OPT_LOCAL: return true;
+    case HF_OPT_MEMORY:
+        return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;
     case HF_OPT_SET: return args_keep(cmd->set, &cmd->set_count, value);
     default: return false;
     }
@@ -226,6 +231,9 @@ int hf_cmd_help(const char *noun)
         if ((options & o->bit) != 0) {
             (void)printf("  %-14s %-9s %s\n", o->name, o->value != NULL ? o->value : "", o->help);
         }
+    }
+    if (noun != NULL && (options & HF_OPT_LOCAL) != 0) {
+        (void)fputs(hf_cmd_run_grammar, stdout);
     }
     (void)fputs(args_exits, stdout);
     return HF_EXIT_DONE;

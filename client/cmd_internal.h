@@ -56,6 +56,8 @@ enum {
     HF_OPT_DISABLE_WINS = 1 << 21,
     HF_OPT_GROW_ONLY = 1 << 22,
     HF_OPT_BUDGET = 1 << 23,
+    HF_OPT_LOCAL = 1 << 24,
+    HF_OPT_MEMORY = 1 << 25,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 
@@ -88,6 +90,7 @@ struct hf_cmd {
     uint32_t copies;
     const char *type;
     uint64_t budget_ms;
+    uint64_t memory_bytes;
     const char *arg[HF_CMD_ARGS_MAX];
     uint32_t args;
 };
@@ -110,6 +113,10 @@ extern const struct hf_cmd_verb hf_cmd_object_verbs[];
 extern const struct hf_cmd_verb hf_cmd_cluster_verbs[];
 extern const struct hf_cmd_verb hf_cmd_member_verbs[];
 extern const struct hf_cmd_verb hf_cmd_local_verbs[];
+extern const struct hf_cmd_verb hf_cmd_run_verbs[];
+
+/* What help says of programs. */
+extern const char hf_cmd_run_grammar[];
 
 /* Reads the words after the program's name. returns: the verb; NULL and *exit_code when all is
  * said (help, version, or a sentence on stderr). */

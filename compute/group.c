@@ -1,0 +1,379 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Groups: the table, and its result as lines.
+ */
+#include "compute/group_internal.h"
+
+#include "base/hash.h"
+#include "base/num.h"
+
+#include <stdlib.h>
+
+#define SLOTS_FIRST 64u
+#define CHUNK_BYTES (256u << 10)
+
+void compute_groups_init(struct compute_groups *g, const struct compute_program *p,
+                         const struct alloc *alloc, uint64_t limit_bytes)
+{
+    *g = (struct compute_groups){
+        .p = p, .store = {.alloc = *alloc, .used_bytes = 0}, .limit_bytes = limit_bytes};
+}
+
+void compute_groups_release(struct compute_groups *g)
+{
+    const struct compute_program *p = g->p;
+    for (size_t i = 0; i < g->slot_count; i++) {
+        struct compute_group *group = g->slots[i].group;
+        for (uint32_t a = 0; a < p->aggregates && group != NULL; a++) {
+            compute_tally_release(compute_group_tally(group, p->aggregate[a].at),
+                                  p->aggregate[a].op, &g->store);
+        }
+    }
+    while (g->chunks != NULL) {
+        struct compute_group_chunk *chunk = g->chunks;
+        g->chunks = chunk->next;
+        alloc_put(&g->store.alloc, chunk, chunk->bytes);
+    }
+    alloc_put(&g->store.alloc, g->slots, g->slot_count * sizeof(g->slots[0]));
+    g->slots = NULL;
+    g->slot_count = 0;
+    g->count = 0;
+}
+
+bool compute_groups_fit(const struct compute_groups *g)
+{
+    return g->store.used_bytes <= g->limit_bytes;
+}
+
+/* --- the table --- */
+
+static int grow(struct compute_groups *g)
+{
+    const size_t count = g->slot_count == 0 ? SLOTS_FIRST : g->slot_count * 2;
+    struct compute_group_slot *slots = alloc_get_zeroed(&g->store.alloc, count, sizeof(slots[0]));
+    if (slots == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < g->slot_count; i++) {
+        if (g->slots[i].group == NULL) {
+            continue;
+        }
+        size_t at = g->slots[i].hash & (count - 1);
+        while (slots[at].group != NULL) {
+            at = (at + 1) & (count - 1);
+        }
+        slots[at] = g->slots[i];
+    }
+    alloc_put(&g->store.alloc, g->slots, g->slot_count * sizeof(slots[0]));
+    g->slots = slots;
+    g->slot_count = count;
+    return 0;
+}
+
+static struct compute_group *chunk_get(struct compute_groups *g, size_t bytes)
+{
+    struct compute_group_chunk *chunk = g->chunks;
+    if (chunk == NULL || chunk->bytes - chunk->used < bytes) {
+        const size_t head = sizeof(*chunk);
+        const size_t all = NUM_MAX((size_t)CHUNK_BYTES, head + bytes);
+        chunk = alloc_get(&g->store.alloc, all);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        *chunk = (struct compute_group_chunk){.next = g->chunks, .bytes = all, .used = head};
+        g->chunks = chunk;
+    }
+    struct compute_group *group = (struct compute_group *)(void *)((uint8_t *)chunk + chunk->used);
+    chunk->used += bytes;
+    return group;
+}
+
+static int make(struct compute_groups *g, struct bytes key, uint64_t hash,
+                struct compute_group **out)
+{
+    const size_t key_at = sizeof(struct compute_group) + g->p->tally_bytes;
+    const size_t bytes = num_round_up(key_at + key.size, sizeof(uint64_t));
+    const uint64_t charge = bytes + COMPUTE_GROUP_SLOT_BYTES;
+    if (!compute_groups_fit(g) || charge > g->limit_bytes - g->store.used_bytes) {
+        return ERR_TOO_LARGE;
+    }
+    struct compute_group *group = chunk_get(g, bytes);
+    if (group == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *group = (struct compute_group){
+        .hash = hash, .key_bytes = (uint32_t)key.size, .key_at = (uint32_t)key_at};
+    memset((uint8_t *)group + sizeof(*group), 0, g->p->tally_bytes);
+    if (key.size > 0) {
+        memcpy((uint8_t *)group + key_at, key.data, key.size);
+    }
+    g->store.used_bytes += charge;
+    *out = group;
+    return 0;
+}
+
+static int find(struct compute_groups *g, struct bytes key, uint64_t hash,
+                struct compute_group **out)
+{
+    if (g->count >= g->slot_count / 2) {
+        TRY(grow(g));
+    }
+    size_t at = hash & (g->slot_count - 1);
+    for (; g->slots[at].group != NULL; at = (at + 1) & (g->slot_count - 1)) {
+        if (g->slots[at].hash == hash && bytes_equal(compute_group_key(g->slots[at].group), key)) {
+            *out = g->slots[at].group;
+            return 0;
+        }
+    }
+    TRY(make(g, key, hash, out));
+    g->slots[at] = (struct compute_group_slot){.hash = hash, .group = *out};
+    g->count++;
+    return 0;
+}
+
+int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out)
+{
+    return find(g, key, hash_of(key, 0), out);
+}
+
+int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from)
+{
+    const struct compute_program *p = into->p;
+    for (size_t i = 0; i < from->slot_count; i++) {
+        struct compute_group *other = from->slots[i].group;
+        struct compute_group *group = NULL;
+        if (other == NULL) {
+            continue;
+        }
+        TRY(find(into, compute_group_key(other), other->hash, &group));
+        for (uint32_t a = 0; a < p->aggregates; a++) {
+            const struct compute_aggregate *agg = &p->aggregate[a];
+            TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,
+                                    compute_group_tally(other, agg->at), &into->store));
+        }
+        if (!compute_groups_fit(into)) {
+            return ERR_TOO_LARGE;
+        }
+    }
+    return 0;
+}
+
+/* --- keys --- */
+
+/* A zero byte becomes 00 ff, and 00 01 ends a part, so that a part sorts before what it begins. */
+void compute_key_put(struct buf *key, struct bytes part, bool last)
+{
+    for (size_t at = 0; at < part.size;) {
+        const uint8_t *zero = memchr(part.data + at, 0, part.size - at);
+        const size_t end = zero != NULL ? (size_t)(zero - part.data) + 1 : part.size;
+        (void)buf_append(key, part.data + at, end - at);
+        if (zero != NULL) {
+            (void)buf_put_u8(key, 0xff);
+        }
+        at = end;
+    }
+    if (!last) {
+        (void)buf_put_u8(key, 0);
+        (void)buf_put_u8(key, 1);
+    }
+}
+
+/* Takes one part into `part`. returns: what is left of the key. */
+static struct bytes key_take(struct bytes key, struct buf *part)
+{
+    buf_clear(part);
+    size_t at = 0;
+    while (at < key.size) {
+        const uint8_t *zero = memchr(key.data + at, 0, key.size - at);
+        const size_t end = zero != NULL ? (size_t)(zero - key.data) : key.size;
+        (void)buf_append(part, key.data + at, end - at);
+        at = NUM_MIN(end + 2, key.size);
+        if (zero != NULL && key.data[end + 1] == 1) {
+            break;
+        }
+        if (zero != NULL) {
+            (void)buf_put_u8(part, 0);
+        }
+    }
+    return bytes_of(key.data + at, key.size - at);
+}
+
+/* --- the result --- */
+
+static int put_value(const struct compute_group *group, const struct compute_aggregate *a,
+                     struct buf *into)
+{
+    char text[COMPUTE_VALUE_TEXT];
+    struct compute_value v;
+    const struct compute_tally *t =
+        compute_group_tally((struct compute_group *)(uintptr_t)group, a->at);
+    TRY(compute_tally_finish(t, a->op, &v));
+    return buf_append(into, text, compute_value_text(&v, text));
+}
+
+static int put_group(const struct compute_groups *g, const struct compute_group *group,
+                     struct buf *part, struct buf *into)
+{
+    const struct compute_program *p = g->p;
+    struct bytes key = compute_group_key(group);
+    for (uint32_t k = 0; k < p->keys; k++) {
+        if (k > 0) {
+            (void)buf_put_u8(into, ',');
+        }
+        if (p->keys == 1) {
+            compute_csv_put(into, key);
+        } else {
+            key = key_take(key, part);
+            compute_csv_put(into, buf_view(part));
+        }
+    }
+    for (uint32_t a = 0; a < p->aggregates; a++) {
+        (void)buf_put_u8(into, ',');
+        const int err = put_value(group, &p->aggregate[a], into);
+        if (err != 0 && err != ERR_NOT_FOUND) {
+            return err; /* of too few numbers: nothing between the commas */
+        }
+    }
+    (void)buf_put_u8(into, '\n');
+    return into->err != 0 ? into->err : part->err;
+}
+
+static int order_of(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* A whole number against a double that is no NaN, without rounding. returns: as bytes_compare. */
+static int whole_order(struct compute_i128 whole, double real)
+{
+    const bool minus = whole.high < 0;
+    uint64_t high = (uint64_t)whole.high;
+    uint64_t low = whole.low;
+    if (minus != (real < 0)) {
+        return minus ? -1 : 1;
+    }
+    if (minus) {
+        high = ~high + (low == 0);
+        low = 0 - low;
+        real = -real;
+    }
+    int order = -1;
+    if (real < 0x1p128) {
+        const uint64_t real_high = (uint64_t)(real * 0x1p-64);
+        const double rest = real - (double)real_high * 0x1p64;
+        const uint64_t real_low = (uint64_t)rest;
+        order = order_of(high, real_high);
+        order = order != 0 ? order : order_of(low, real_low);
+        order = order != 0 ? order : -(rest > (double)real_low);
+    }
+    return minus ? -order : order;
+}
+
+static int value_order(const struct compute_value *a, const struct compute_value *b)
+{
+    if (a->is_real && b->is_real) {
+        return (a->real > b->real) - (a->real < b->real);
+    }
+    return a->is_real ? -whole_order(b->whole, a->real) : whole_order(a->whole, b->real);
+}
+
+struct ranked {
+    struct compute_value value;
+    const struct compute_group *group;
+    bool has;
+};
+
+/* returns: as bytes_compare, the greater first, NaN before all. */
+static int value_compare(const struct compute_value *a, const struct compute_value *b)
+{
+    if (!a->is_real && !b->is_real) {
+        if (a->whole.high != b->whole.high) {
+            return a->whole.high > b->whole.high ? -1 : 1;
+        }
+        return (a->whole.low < b->whole.low) - (a->whole.low > b->whole.low);
+    }
+    const bool a_nan = a->is_real && a->real != a->real;
+    const bool b_nan = b->is_real && b->real != b->real;
+    if (a_nan || b_nan) {
+        return (int)b_nan - (int)a_nan;
+    }
+    return value_order(b, a);
+}
+
+static int ranked_compare(const void *left, const void *right)
+{
+    const struct ranked *a = left;
+    const struct ranked *b = right;
+    if (a->has != b->has) {
+        return a->has ? -1 : 1;
+    }
+    const int order = a->has ? value_compare(&a->value, &b->value) : 0;
+    return order != 0 ? order
+                      : bytes_compare(compute_group_key(a->group), compute_group_key(b->group));
+}
+
+static int rank(const struct compute_groups *g, struct ranked *list)
+{
+    const struct compute_aggregate *first = &g->p->aggregate[0];
+    size_t count = 0;
+    for (size_t i = 0; i < g->slot_count; i++) {
+        struct compute_group *group = g->slots[i].group;
+        if (group == NULL) {
+            continue;
+        }
+        list[count] = (struct ranked){.group = group};
+        if (g->p->top > 0) {
+            const int err = compute_tally_finish(compute_group_tally(group, first->at), first->op,
+                                                 &list[count].value);
+            if (err != 0 && err != ERR_NOT_FOUND) {
+                return err;
+            }
+            list[count].has = err == 0;
+        }
+        count++;
+    }
+    ASSERT(count == g->count);
+    qsort(list, count, sizeof(list[0]), ranked_compare);
+    return 0;
+}
+
+static int groups_text(const struct compute_groups *g, struct buf *into)
+{
+    struct buf part;
+    struct ranked *list =
+        alloc_get_zeroed(&g->store.alloc, NUM_MAX(g->count, (size_t)1), sizeof(list[0]));
+    if (list == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    buf_init(&part, &g->store.alloc, SIZE_MAX);
+    int err = rank(g, list);
+    const size_t shown = g->p->top > 0 && g->p->top < g->count ? (size_t)g->p->top : g->count;
+    for (size_t i = 0; i < shown && err == 0; i++) {
+        err = put_group(g, list[i].group, &part, into);
+    }
+    buf_release(&part);
+    alloc_put(&g->store.alloc, list, NUM_MAX(g->count, (size_t)1) * sizeof(list[0]));
+    return err;
+}
+
+int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32_t *failed)
+{
+    const struct compute_program *p = g->p;
+    if (p->keys > 0) {
+        *failed = 0;
+        return groups_text(g, into);
+    }
+    size_t at = 0;
+    while (g->slots[at].group == NULL) {
+        at++; /* there is one group, whose key is empty */
+    }
+    for (uint32_t a = 0; a < p->aggregates; a++) {
+        *failed = a;
+        if (a > 0) {
+            (void)buf_put_u8(into, ',');
+        }
+        TRY(put_value(g->slots[at].group, &p->aggregate[a], into));
+    }
+    return buf_put_u8(into, '\n');
+}

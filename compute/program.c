@@ -1,0 +1,407 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Programs: source and stages.
+ */
+#include "compute/program.h"
+
+#include "base/num.h"
+#include "compute/program_internal.h"
+#include "compute/tally_internal.h"
+
+#include <math.h>
+
+static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
+                                      "u64", "f32", "f64", "lines", "words", "csv"};
+static const char *const stages[] = {
+    "where", "select", "by",  "top",    "count",  "sum",       "min", "max",      "mean",
+    "var",   "varp",   "dot", "argmin", "argmax", "histogram", "log", "quantile", "distinct"};
+#define SOURCES (sizeof(sources) / sizeof(sources[0]))
+#define STAGES (sizeof(stages) / sizeof(stages[0]))
+#define AGGREGATES_FROM 4u /* in stages */
+#define QUANTILE_PARTS COMPUTE_PARTS_MAX
+
+/* --- sources --- */
+
+static bool word_equals(const struct compute_parser *s, const char *text)
+{
+    return s->token.kind == COMPUTE_TOKEN_WORD && compute_parser_is(s, text);
+}
+
+/* xN: so many bytes are no number. returns: 0 if the word is something else. */
+static uint32_t skip_of(const struct compute_parser *s)
+{
+    const struct bytes word = s->token.shown;
+    uint32_t bytes = 0;
+    if (s->token.kind != COMPUTE_TOKEN_WORD || word.size < 2 || word.data[0] != 'x') {
+        return 0;
+    }
+    for (size_t i = 1; i < word.size; i++) {
+        if (word.data[i] < '0' || word.data[i] > '9') {
+            return 0;
+        }
+        bytes = NUM_MIN(bytes * 10 + (uint32_t)(word.data[i] - '0'), COMPUTE_RECORD_MAX + 1);
+    }
+    return bytes;
+}
+
+static int parse_column(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    uint32_t bytes = skip_of(s);
+    for (unsigned t = 0; t < COMPUTE_TYPES && bytes == 0; t++) {
+        if (word_equals(s, compute_type_name((enum compute_type)t))) {
+            if (p->columns == COMPUTE_PROGRAM_FIELDS_MAX) {
+                return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u numbers",
+                               s->token.column, COMPUTE_PROGRAM_FIELDS_MAX);
+            }
+            p->column[p->columns++] =
+                (struct compute_column){.type = (enum compute_type)t, .at = p->record_bytes};
+            bytes = compute_type_bytes((enum compute_type)t);
+        }
+    }
+    if (bytes == 0) {
+        return compute_parser_unknown(s, "is no source of records", sources, SOURCES);
+    }
+    if (bytes > COMPUTE_RECORD_MAX - p->record_bytes) {
+        return err_set(s->why, ERR_TOO_LARGE, "column %u: a record is longer than %u bytes",
+                       s->token.column, COMPUTE_RECORD_MAX);
+    }
+    p->record_bytes += bytes;
+    return compute_parser_next(s);
+}
+
+static int parse_array(struct compute_parser *s)
+{
+    s->p->source = COMPUTE_SOURCE_ARRAY;
+    TRY(parse_column(s));
+    while (compute_parser_is(s, ",")) {
+        TRY(compute_parser_next(s));
+        TRY(parse_column(s));
+    }
+    return s->p->columns > 0 ? 0 : compute_parser_wrong(s, "follows a record without numbers");
+}
+
+static int parse_source(struct compute_parser *s)
+{
+    if (word_equals(s, "lines")) {
+        s->p->source = COMPUTE_SOURCE_LINES;
+        return compute_parser_next(s);
+    }
+    if (word_equals(s, "words")) {
+        s->p->source = COMPUTE_SOURCE_WORDS;
+        return compute_parser_next(s);
+    }
+    if (!word_equals(s, "csv")) {
+        return parse_array(s);
+    }
+    s->p->source = COMPUTE_SOURCE_CSV;
+    TRY(compute_parser_next(s));
+    if (word_equals(s, "header")) {
+        s->p->header = true;
+        return compute_parser_next(s);
+    }
+    return 0;
+}
+
+/* --- aggregates --- */
+
+static bool find_aggregate(const struct compute_parser *s, enum compute_op *out)
+{
+    for (unsigned op = 0; op < COMPUTE_OPS; op++) {
+        if (word_equals(s, compute_op_name((enum compute_op)op))) {
+            *out = (enum compute_op)op;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number, perhaps with a sign. */
+static int parse_real(struct compute_parser *s, double *out)
+{
+    const bool minus = compute_parser_is(s, "-");
+    if (minus) {
+        TRY(compute_parser_next(s));
+    }
+    if (s->token.kind != COMPUTE_TOKEN_NUMBER) {
+        return compute_parser_wrong(s, "stands where a number should");
+    }
+    const double real = compute_number_real(&s->token.number);
+    *out = minus ? -real : real;
+    return compute_parser_next(s);
+}
+
+static int parse_whole(struct compute_parser *s, uint64_t least, uint64_t most, uint64_t *out)
+{
+    const struct compute_number *n = &s->token.number;
+    if (s->token.kind != COMPUTE_TOKEN_NUMBER || n->is_real || n->size < least || n->size > most) {
+        char what[96];
+        (void)snprintf(what, sizeof(what), "stands where a whole number from %llu to %llu should",
+                       (unsigned long long)least, (unsigned long long)most);
+        return compute_parser_wrong(s, what);
+    }
+    *out = n->size;
+    return compute_parser_next(s);
+}
+
+/* What stands before an aggregate's expression. */
+static int parse_parameters(struct compute_parser *s, struct compute_aggregate *a)
+{
+    uint64_t count = 0;
+    switch (a->op) {
+    case COMPUTE_OP_HISTOGRAM:
+        TRY(parse_whole(s, 1, COMPUTE_BINS_MAX, &count));
+        TRY(parse_real(s, &a->low));
+        TRY(parse_real(s, &a->high));
+        if (!(a->low < a->high) || !isfinite(a->high - a->low)) {
+            return err_set(s->why, ERR_INVALID,
+                           "column %u: the bins of 'histogram' go from a number to a greater one",
+                           a->column);
+        }
+        break;
+    case COMPUTE_OP_LOG: TRY(parse_whole(s, 0, COMPUTE_PARTS_MAX, &count)); break;
+    case COMPUTE_OP_TOP: TRY(parse_whole(s, 1, COMPUTE_TOP_MAX, &count)); break;
+    case COMPUTE_OP_QUANTILE:
+        count = QUANTILE_PARTS;
+        TRY(parse_real(s, &a->low));
+        if (!(a->low >= 0 && a->low <= 1)) {
+            return err_set(s->why, ERR_INVALID, "column %u: a quantile is from 0 to 1", a->column);
+        }
+        break;
+    default: break;
+    }
+    a->count = (uint32_t)count;
+    return 0;
+}
+
+/* An expression that has a number or, if texts is true, a text. */
+static int parse_value(struct compute_parser *s, bool texts, struct compute_expr *out)
+{
+    enum compute_expr_type type = COMPUTE_EXPR_NUMBER;
+    const struct compute_token first = s->token;
+    TRY(compute_parser_expr(s, out, &type));
+    if (type == COMPUTE_EXPR_TRUTH || (type == COMPUTE_EXPR_TEXT && !texts)) {
+        s->token = first;
+        return compute_parser_wrong(s, type == COMPUTE_EXPR_TRUTH
+                                           ? "begins a condition, where a value should be"
+                                           : "is a text, where a number should be");
+    }
+    return 0;
+}
+
+static int parse_aggregate(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    struct compute_aggregate a = {.column = s->token.column};
+    if (p->aggregates == COMPUTE_PROGRAM_LIST_MAX) {
+        return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u aggregates", s->token.column,
+                       COMPUTE_PROGRAM_LIST_MAX);
+    }
+    if (!find_aggregate(s, &a.op)) {
+        return compute_parser_unknown(s, "is no aggregate", stages + AGGREGATES_FROM,
+                                      STAGES - AGGREGATES_FROM);
+    }
+    TRY(compute_parser_next(s));
+    TRY(parse_parameters(s, &a));
+    if (a.op == COMPUTE_OP_DOT) {
+        TRY(parse_value(s, false, &a.value));
+        if (!compute_parser_is(s, ",")) {
+            return compute_parser_wrong(s, "stands where ',' and the second factor should");
+        }
+        TRY(compute_parser_next(s));
+        TRY(parse_value(s, false, &a.other));
+    } else if (a.op == COMPUTE_OP_COUNT) {
+        a.value = (struct compute_expr){.from = 0, .to = 0};
+    } else if (compute_parser_at_expr(s)) {
+        TRY(parse_value(s, a.op == COMPUTE_OP_DISTINCT, &a.value));
+    } else {
+        TRY(compute_parser_field(s, p->source == COMPUTE_SOURCE_ARRAY, &a.value));
+    }
+    p->aggregate[p->aggregates++] = a;
+    return 0;
+}
+
+static int parse_aggregates(struct compute_parser *s)
+{
+    TRY(parse_aggregate(s));
+    while (compute_parser_is(s, ",")) {
+        TRY(compute_parser_next(s));
+        TRY(parse_aggregate(s));
+    }
+    return 0;
+}
+
+/* --- stages --- */
+
+static int parse_where(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    enum compute_expr_type type = COMPUTE_EXPR_TRUTH;
+    const struct compute_token first = s->token;
+    if (p->wheres == COMPUTE_PROGRAM_LIST_MAX) {
+        return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u conditions", s->token.column,
+                       COMPUTE_PROGRAM_LIST_MAX);
+    }
+    TRY(compute_parser_expr(s, &p->where[p->wheres], &type));
+    if (type != COMPUTE_EXPR_TRUTH) {
+        s->token = first;
+        return compute_parser_wrong(s, "begins a value, where a condition should be: $1 > 0");
+    }
+    p->wheres++;
+    return 0;
+}
+
+/* Values of any type. */
+static int parse_values(struct compute_parser *s, struct compute_expr *list, uint32_t *count)
+{
+    for (;;) {
+        if (*count == COMPUTE_PROGRAM_LIST_MAX) {
+            return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u expressions",
+                           s->token.column, COMPUTE_PROGRAM_LIST_MAX);
+        }
+        TRY(parse_value(s, true, &list[*count]));
+        (*count)++;
+        if (!compute_parser_is(s, ",")) {
+            return 0;
+        }
+        TRY(compute_parser_next(s));
+    }
+}
+
+static int parse_stage(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    const bool last = p->aggregates > 0 || p->selects > 0;
+    if (p->keys > 0 && p->top == 0 && word_equals(s, "top")) {
+        TRY(compute_parser_next(s));
+        return parse_whole(s, 1, UINT64_MAX, &p->top);
+    }
+    if (last) {
+        return compute_parser_wrong(s, p->keys > 0 && p->top == 0
+                                           ? "cannot follow 'by': only 'top N' can"
+                                           : "follows the last stage");
+    }
+    if (word_equals(s, "where")) {
+        TRY(compute_parser_next(s));
+        return parse_where(s);
+    }
+    if (word_equals(s, "select")) {
+        TRY(compute_parser_next(s));
+        return parse_values(s, p->select, &p->selects);
+    }
+    if (word_equals(s, "by")) {
+        TRY(compute_parser_next(s));
+        TRY(parse_values(s, p->key, &p->keys));
+        return parse_aggregates(s);
+    }
+    enum compute_op op = COMPUTE_OP_COUNT;
+    if (!find_aggregate(s, &op)) {
+        return compute_parser_unknown(s, "is no stage", stages, STAGES);
+    }
+    return parse_aggregates(s);
+}
+
+static int parse_program(struct compute_parser *s)
+{
+    TRY(compute_parser_next(s));
+    TRY(parse_source(s));
+    while (compute_parser_is(s, "|")) {
+        TRY(compute_parser_next(s));
+        TRY(parse_stage(s));
+    }
+    return s->token.kind == COMPUTE_TOKEN_END
+               ? 0
+               : compute_parser_wrong(s, "stands where '|' or the end should");
+}
+
+/* --- the plan --- */
+
+/* returns: whether it is one field, and which. */
+static bool is_field(const struct compute_program *p, struct compute_expr e, uint32_t *field)
+{
+    const struct compute_code *code = &p->code[e.from];
+    if (e.to != e.from + 1 || code->op != COMPUTE_CODE_FIELD) {
+        return false;
+    }
+    *field = code->field;
+    return true;
+}
+
+/* One aggregate of fields of raw records is what compute_reduce does. */
+static bool plan_reduces(struct compute_program *p)
+{
+    uint32_t field = 1;
+    uint32_t other = 1;
+    const struct compute_aggregate *a = &p->aggregate[0];
+    if (p->source != COMPUTE_SOURCE_ARRAY || p->wheres + p->keys > 0 || p->aggregates != 1 ||
+        (a->op != COMPUTE_OP_COUNT && !is_field(p, a->value, &field)) ||
+        (a->op == COMPUTE_OP_DOT && !is_field(p, a->other, &other))) {
+        return false;
+    }
+    const struct compute_column *first = &p->column[field - 1];
+    const struct compute_column *second = &p->column[other - 1];
+    if (a->op == COMPUTE_OP_DOT && first->type != second->type) {
+        return false;
+    }
+    p->spec = (struct compute_reduce_spec){.op = a->op,
+                                           .type = first->type,
+                                           .record_bytes = p->record_bytes,
+                                           .field = first->at,
+                                           .other = a->op == COMPUTE_OP_DOT ? second->at : 0,
+                                           .count = a->count,
+                                           .low = a->low,
+                                           .high = a->high};
+    return true;
+}
+
+static int plan(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    p->reduces = plan_reduces(p);
+    for (uint32_t i = 0; i < p->aggregates; i++) {
+        struct compute_aggregate *a = &p->aggregate[i];
+        if (!p->reduces && !compute_tally_has(a->op)) {
+            return err_set(s->why, ERR_INVALID,
+                           "column %u: '%s' works on one field of raw records only, alone and "
+                           "without 'where' or 'by'",
+                           a->column, compute_op_name(a->op));
+        }
+        a->at = p->tally_bytes;
+        p->tally_bytes += compute_tally_bytes(a->op);
+    }
+    return 0;
+}
+
+int compute_program_new(struct compute_program **out, const struct alloc *alloc, struct bytes text,
+                        struct err_info *why)
+{
+    if (text.size > COMPUTE_PROGRAM_BYTES_MAX) {
+        return err_set(why, ERR_TOO_LARGE, "the program is longer than %u bytes",
+                       COMPUTE_PROGRAM_BYTES_MAX);
+    }
+    struct compute_program *p = alloc_get_zeroed(alloc, 1, sizeof(*p));
+    if (p == NULL) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for a program");
+    }
+    p->alloc = *alloc;
+    if (text.size > 0) {
+        memcpy(p->text, text.data, text.size);
+    }
+    struct compute_parser s = {.p = p, .size = text.size, .why = why};
+    int err = parse_program(&s);
+    err = err == 0 ? plan(&s) : err;
+    if (err != 0) {
+        compute_program_free(p);
+        return err;
+    }
+    *out = p;
+    return 0;
+}
+
+void compute_program_free(struct compute_program *p)
+{
+    if (p != NULL) {
+        alloc_put(&p->alloc, p, sizeof(*p));
+    }
+}

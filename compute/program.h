@@ -1,0 +1,39 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Programs: what is to be computed from the records of an object, as text such as
+ * `csv | where $7 >= 500 | by $5 count | top 10`. The text is checked once and becomes a plan;
+ * tasks (task.h) run the plan over spans of the object. docs/program.md is the language.
+ *
+ *   compute_program_new(&p, &heap, text, &why);     why: column, word, and what was meant
+ *   ... tasks of p ...
+ *   compute_program_free(p);
+ *
+ * Limits: COMPUTE_PROGRAM_* below.
+ *
+ * threads: a plan never changes; tasks of any number of threads may read it.
+ */
+#ifndef HOLDFAST_COMPUTE_PROGRAM_H
+#define HOLDFAST_COMPUTE_PROGRAM_H
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+#define COMPUTE_PROGRAM_BYTES_MAX 16384u
+#define COMPUTE_PROGRAM_CODES_MAX 1024u /* numbers, fields and operators of all expressions */
+#define COMPUTE_PROGRAM_DEPTH_MAX 64u   /* how deep an expression nests */
+#define COMPUTE_PROGRAM_LIST_MAX 64u    /* keys, aggregates, selected expressions, conditions */
+#define COMPUTE_PROGRAM_FIELDS_MAX 1024u
+
+struct compute_program;
+
+/* text: copied.
+ * returns: 0; ERR_INVALID (wrong; why says where); ERR_TOO_LARGE (one of the limits);
+ * ERR_NO_MEMORY.
+ */
+int compute_program_new(struct compute_program **out, const struct alloc *alloc, struct bytes text,
+                        struct err_info *why);
+void compute_program_free(struct compute_program *p);
+
+#endif

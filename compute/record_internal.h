@@ -1,0 +1,85 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Records of a source, what expressions make of them, and what can be wrong with one.
+ *
+ * threads: one owner of a record and its scratch at a time.
+ */
+#ifndef HOLDFAST_COMPUTE_RECORD_INTERNAL_H
+#define HOLDFAST_COMPUTE_RECORD_INTERNAL_H
+
+#include "compute/program_internal.h"
+
+#define COMPUTE_RECORD_BYTES_MAX (UINT32_C(1) << 20)
+
+/* The first error of a span. Which it is depends on the records alone, never on where the object
+ * was cut: see task.c. */
+enum compute_fault_kind {
+    COMPUTE_FAULT_NONE,
+    COMPUTE_FAULT_NO_NUMBER,
+    COMPUTE_FAULT_DIVISION,
+    COMPUTE_FAULT_OVERFLOW,
+    COMPUTE_FAULT_QUOTE_INSIDE, /* a quote in a field that does not begin with one */
+    COMPUTE_FAULT_QUOTE_AFTER,  /* something between a closing quote and the comma */
+    COMPUTE_FAULT_QUOTE_OPEN,   /* the object ends within quotes */
+    COMPUTE_FAULT_LONG,
+    COMPUTE_FAULT_PARTIAL, /* the object ends within a record of fixed size */
+    COMPUTE_FAULT_LIMIT,   /* groups take more than the limit */
+};
+
+#define COMPUTE_FAULT_SHOWN 32u
+struct compute_fault {
+    enum compute_fault_kind kind;
+    uint64_t record; /* of the span, from 0 */
+    uint32_t field;
+    uint32_t shown; /* bytes */
+    uint8_t show[COMPUTE_FAULT_SHOWN];
+};
+
+/* What a value is at one moment. */
+enum compute_cell_kind {
+    COMPUTE_CELL_ABSENT,  /* an empty field, or one that is not there */
+    COMPUTE_CELL_NONE,    /* a text that is no number */
+    COMPUTE_CELL_FIELD,   /* a field's text, not looked at yet */
+    COMPUTE_CELL_LITERAL, /* a text of the program */
+    COMPUTE_CELL_NUMBER,
+    COMPUTE_CELL_TRUTH,
+};
+
+struct compute_cell {
+    enum compute_cell_kind kind;
+    uint32_t field; /* NONE, FIELD */
+    bool truth;
+    struct compute_number number;
+    struct bytes text; /* NONE, FIELD, LITERAL */
+};
+
+struct compute_record {
+    struct bytes whole;
+    uint32_t fields;                                /* those that are there, up to p->fields */
+    struct bytes field[COMPUTE_PROGRAM_FIELDS_MAX]; /* text: $1 is field[0] */
+    struct buf scratch;                             /* CSV: fields without their quotes */
+};
+
+void compute_record_init(struct compute_record *r, const struct alloc *alloc);
+void compute_record_release(struct compute_record *r);
+/* Finds the fields of a record, as far as the program uses them. whole: borrowed while r is used.
+ * returns: 0, or ERR_NO_MEMORY; what is wrong with the record is in fault. */
+int compute_record_set(struct compute_record *r, const struct compute_program *p,
+                       struct bytes whole, struct compute_fault *fault);
+
+/* returns: false if the record has a fault, which is filled in. */
+bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
+                       const struct compute_record *r, struct compute_cell *out,
+                       struct compute_fault *fault);
+/* Looks whether a field is a number. */
+void compute_cell_read(struct compute_cell *c);
+/* The text of a value: of a field its own. digits: where that of a number is written. */
+struct bytes compute_cell_text(const struct compute_cell *c, char digits[COMPUTE_VALUE_TEXT]);
+void compute_fault_at(struct compute_fault *fault, enum compute_fault_kind kind, uint32_t field,
+                      struct bytes shown);
+
+/* Appends a field of CSV, in quotes if it needs them (RFC 4180). A failure stays in into->err. */
+void compute_csv_put(struct buf *into, struct bytes field);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Tallies: what an aggregate of a program keeps for one group. A tally depends on which values it
+ * took in and not on their order, so tallies of parts merge to that of the whole; so does the
+ * memory it takes. Whole numbers are summed in 128 bits; the 1 KiB of an exact sum of doubles is
+ * taken when the first double comes.
+ *
+ * threads: one owner of a tally at a time.
+ */
+#ifndef HOLDFAST_COMPUTE_TALLY_INTERNAL_H
+#define HOLDFAST_COMPUTE_TALLY_INTERNAL_H
+
+#include "compute/record_internal.h"
+
+/* All zeros at first. Of count only the first member is there. */
+struct compute_tally {
+    uint64_t count; /* of numbers; count: records; distinct: values */
+    uint64_t reals; /* numbers that were not whole */
+    union {
+        struct {
+            struct compute_i128 whole;
+            struct compute_exact *real; /* NULL before the first */
+        } sum;                          /* sum, mean */
+        struct {
+            struct compute_exact *sum; /* dot: of products */
+            struct compute_exact *squares;
+        } spread;                   /* var, varp, dot; NULL before the first number */
+        struct compute_number best; /* min, max; if count is more than 0 */
+        struct {
+            uint64_t *few;  /* distinct: up to COMPUTE_TALLY_FEW different ones, in any order */
+            uint64_t *many; /* or a sketch of them, as in compute_reduce */
+            uint64_t fewer; /* how many */
+        } distinct;
+    } of;
+};
+#define COMPUTE_TALLY_FEW 64u
+
+/* Where tallies take memory from. */
+struct compute_store {
+    struct alloc alloc;
+    uint64_t used_bytes;
+};
+
+/* returns: whether the operator has tallies. */
+bool compute_tally_has(enum compute_op op);
+uint32_t compute_tally_bytes(enum compute_op op);
+/* Takes in a value; not for count and dot. returns: 0, ERR_NO_MEMORY; a cell that is no number and
+ * should be one is the caller's to refuse. */
+int compute_tally_add(struct compute_tally *t, enum compute_op op, const struct compute_cell *value,
+                      struct compute_store *store);
+/* dot: takes in a product of two numbers. */
+int compute_tally_add_product(struct compute_tally *t, const struct compute_number *a,
+                              const struct compute_number *b, struct compute_store *store);
+int compute_tally_merge(struct compute_tally *into, enum compute_op op,
+                        const struct compute_tally *from, struct compute_store *store);
+void compute_tally_release(struct compute_tally *t, enum compute_op op,
+                           struct compute_store *store);
+/* returns: 0; ERR_NOT_FOUND (of too few values); ERR_OVERFLOW. */
+int compute_tally_finish(const struct compute_tally *t, enum compute_op op,
+                         struct compute_value *out);
+
+#endif

@@ -1,0 +1,503 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Tasks: cutting a span into records, and joining spans.
+ *
+ * Why errors do not depend on the cut: a record's fault depends on the record alone, and its number
+ * is counted from the start of the span, so that the first of two spans that has a fault has the
+ * first fault of both. The limit of groups is passed or not by the groups of all records before the
+ * first fault, however they were put together; therefore a span keeps its groups when it has a
+ * fault, and merging holds them against the limit before the fault counts.
+ */
+#include "compute/task.h"
+
+#include "base/num.h"
+#include "compute/task_internal.h"
+
+#define NONE SIZE_MAX
+
+/* --- life --- */
+
+static int reading_init(struct compute_task *t, struct compute_reading *r, bool quoted)
+{
+    const struct compute_program *p = t->p;
+    const bool array = p->source == COMPUTE_SOURCE_ARRAY;
+    r->open = array ? t->from % p->record_bytes != 0 : t->from != 0;
+    r->quoted = quoted;
+    buf_init(&r->head, &t->alloc, SIZE_MAX);
+    buf_init(&r->tail, &t->alloc, SIZE_MAX);
+    buf_init(&r->output, &t->alloc, SIZE_MAX);
+    compute_groups_init(&r->groups, p, &t->alloc, t->limit_bytes);
+    if (p->keys > 0 || p->aggregates == 0) {
+        return 0;
+    }
+    const int err = compute_groups_find(&r->groups, bytes_of(NULL, 0), &r->only);
+    if (err == ERR_TOO_LARGE) {
+        r->fault.kind = COMPUTE_FAULT_LIMIT;
+        return 0;
+    }
+    return err;
+}
+
+static void reading_release(struct compute_reading *r)
+{
+    if (r->groups.p != NULL) {
+        compute_groups_release(&r->groups);
+        buf_release(&r->head);
+        buf_release(&r->tail);
+        buf_release(&r->output);
+    }
+}
+
+int compute_task_new(struct compute_task **out, const struct alloc *alloc,
+                     const struct compute_program *p, const struct compute_task_options *options,
+                     struct err_info *why)
+{
+    int err = 0;
+    if (options->from > INT64_MAX) {
+        return err_set(why, ERR_RANGE, "a span begins beyond 2^63 bytes");
+    }
+    struct compute_task *t = alloc_get_zeroed(alloc, 1, sizeof(*t));
+    if (t == NULL) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for a task");
+    }
+    t->alloc = *alloc;
+    t->p = p;
+    t->from = options->from;
+    t->to = options->from;
+    t->limit_bytes = options->memory_bytes > 0 ? options->memory_bytes : COMPUTE_TASK_MEMORY_USUAL;
+    t->readings = p->source == COMPUTE_SOURCE_CSV && t->from > 0 ? 2 : 1;
+    compute_record_init(&t->record, alloc);
+    buf_init(&t->key, alloc, SIZE_MAX);
+    for (unsigned i = 0; i < t->readings && err == 0; i++) {
+        err = reading_init(t, &t->reading[i], i == 1);
+    }
+    if (err == 0 && p->reduces) {
+        err = compute_reduce_new(&t->reduce, alloc, &p->spec, t->from, why);
+    }
+    if (err != 0) {
+        compute_task_free(t);
+        return err_set(why, err, "no memory for a task");
+    }
+    *out = t;
+    return 0;
+}
+
+void compute_task_free(struct compute_task *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    reading_release(&t->reading[0]);
+    reading_release(&t->reading[1]);
+    compute_reduce_free(t->reduce);
+    compute_record_release(&t->record);
+    buf_release(&t->key);
+    alloc_put(&t->alloc, t, sizeof(*t));
+}
+
+bool compute_task_is_settled(const struct compute_task *t)
+{
+    return t->from == 0 && t->reading[0].fault.kind != COMPUTE_FAULT_NONE;
+}
+
+/* --- where records end --- */
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static size_t find_byte(struct bytes data, size_t at, uint8_t byte)
+{
+    const uint8_t *found = at < data.size ? memchr(data.data + at, byte, data.size - at) : NULL;
+    return found != NULL ? (size_t)(found - data.data) : data.size;
+}
+
+/* The next line end of CSV that is not in quotes, from `at` on. quote: where the next quote at or
+ * behind `at` is. returns: its place, or data.size. */
+static size_t find_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote)
+{
+    for (;;) {
+        const size_t end = find_byte(data, at, '\n');
+        while (*quote < end) {
+            *quoted = !*quoted;
+            *quote = find_byte(data, *quote + 1, '"');
+        }
+        if (end == data.size || !*quoted) {
+            return end;
+        }
+        at = end + 1;
+    }
+}
+
+/* The end of the record that the data begins within. skip: bytes of what ends it.
+ * returns: how many bytes belong to the record; NONE if it does not end here. */
+static size_t first_end(const struct compute_task *t, struct compute_reading *r, struct bytes data,
+                        size_t *skip)
+{
+    const struct compute_program *p = t->p;
+    size_t at = 0;
+    size_t quote = 0;
+    *skip = 1;
+    switch (p->source) {
+    case COMPUTE_SOURCE_LINES: at = find_byte(data, 0, '\n'); break;
+    case COMPUTE_SOURCE_WORDS:
+        while (at < data.size && !is_space(data.data[at])) {
+            at++;
+        }
+        break;
+    case COMPUTE_SOURCE_CSV:
+        quote = find_byte(data, 0, '"');
+        at = find_csv_end(data, 0, &r->quoted, &quote);
+        break;
+    case COMPUTE_SOURCE_ARRAY:
+        *skip = 0;
+        at = r->open ? p->record_bytes - t->from % p->record_bytes - r->head.size
+                     : p->record_bytes - r->tail.size;
+        return at <= data.size ? at : NONE;
+    }
+    return at < data.size ? at : NONE;
+}
+
+/* Appends to a fragment, of which no more is kept than shows that the record is too long. */
+static int fragment_put(struct buf *fragment, struct bytes data)
+{
+    const size_t room = COMPUTE_RECORD_BYTES_MAX + 1 - fragment->size;
+    return buf_append(fragment, data.data, NUM_MIN(room, data.size));
+}
+
+/* A record in the tail is whole. */
+static int end_tail(struct compute_task *t, struct compute_reading *r)
+{
+    if (t->p->source != COMPUTE_SOURCE_WORDS || r->tail.size > 0) {
+        TRY(compute_task_record(t, r, buf_view(&r->tail)));
+    }
+    buf_clear(&r->tail);
+    return 0;
+}
+
+/* A record goes on beyond this piece. */
+static int keep_tail(struct compute_reading *r, struct bytes data)
+{
+    TRY(fragment_put(&r->tail, data));
+    if (r->tail.size > COMPUTE_RECORD_BYTES_MAX && r->fault.kind == COMPUTE_FAULT_NONE) {
+        r->fault.kind = COMPUTE_FAULT_LONG;
+        r->fault.record = r->records;
+    }
+    return 0;
+}
+
+static int whole_lines(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                       size_t *at)
+{
+    for (;;) {
+        const size_t end = find_byte(data, *at, '\n');
+        if (end == data.size) {
+            return 0;
+        }
+        TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
+        *at = end + 1;
+    }
+}
+
+static int whole_words(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                       size_t *at)
+{
+    for (;;) {
+        size_t end = *at;
+        while (end < data.size && is_space(data.data[end])) {
+            end++;
+        }
+        *at = end;
+        while (end < data.size && !is_space(data.data[end])) {
+            end++;
+        }
+        if (end == data.size) {
+            return 0;
+        }
+        TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
+        *at = end + 1;
+    }
+}
+
+static int whole_csv(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                     size_t *at)
+{
+    size_t quote = find_byte(data, *at, '"');
+    for (;;) {
+        const size_t end = find_csv_end(data, *at, &r->quoted, &quote);
+        if (end == data.size) {
+            return 0;
+        }
+        TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
+        *at = end + 1;
+    }
+}
+
+static int whole_array(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                       size_t *at)
+{
+    const size_t bytes = t->p->record_bytes;
+    for (; data.size - *at >= bytes; *at += bytes) {
+        TRY(compute_task_record(t, r, bytes_of(data.data + *at, bytes)));
+    }
+    return 0;
+}
+
+/* Records that begin and end within the data, from *at on. */
+static int whole_records(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                         size_t *at)
+{
+    switch (t->p->source) {
+    case COMPUTE_SOURCE_LINES: return whole_lines(t, r, data, at);
+    case COMPUTE_SOURCE_WORDS: return whole_words(t, r, data, at);
+    case COMPUTE_SOURCE_CSV: return whole_csv(t, r, data, at);
+    case COMPUTE_SOURCE_ARRAY: break;
+    }
+    return whole_array(t, r, data, at);
+}
+
+static int reading_update(struct compute_task *t, struct compute_reading *r, struct bytes data)
+{
+    size_t at = 0;
+    if (r->fault.kind != COMPUTE_FAULT_NONE || data.size == 0) {
+        return 0;
+    }
+    if (r->open || r->tail.size > 0) {
+        size_t skip = 0;
+        const size_t end = first_end(t, r, data, &skip);
+        const struct bytes part = end == NONE ? data : bytes_of(data.data, end);
+        if (r->open) {
+            TRY(fragment_put(&r->head, part));
+        } else {
+            TRY(keep_tail(r, part));
+        }
+        if (end == NONE) {
+            return 0;
+        }
+        if (!r->open) {
+            TRY(end_tail(t, r));
+        }
+        r->open = false;
+        at = end + skip;
+    }
+    TRY(whole_records(t, r, data, &at));
+    return keep_tail(r, bytes_of(data.data + at, data.size - at));
+}
+
+int compute_task_update(struct compute_task *t, struct bytes data)
+{
+    ASSERT(!t->ended);
+    if (data.size > (uint64_t)INT64_MAX - t->to) {
+        return ERR_RANGE;
+    }
+    if (t->reduce != NULL) {
+        TRY(compute_reduce_update(t->reduce, data));
+    }
+    for (unsigned i = 0; i < t->readings && t->reduce == NULL; i++) {
+        TRY(reading_update(t, &t->reading[i], data));
+    }
+    t->to += data.size;
+    return 0;
+}
+
+/* --- merging --- */
+
+/* What is behind the first record that ends in the span of `from`: into has none of its own, or is
+ * at the same place. */
+static int take_body(struct compute_reading *into, const struct compute_reading *from)
+{
+    if (into->fault.kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    const int err = compute_groups_merge(&into->groups, &from->groups);
+    if (err == ERR_TOO_LARGE) {
+        into->fault.kind = COMPUTE_FAULT_LIMIT;
+        return 0;
+    }
+    TRY(err);
+    TRY(buf_append(&into->output, from->output.data, from->output.size));
+    if (from->fault.kind != COMPUTE_FAULT_NONE) {
+        into->fault = from->fault;
+        into->fault.record += into->records;
+        return 0;
+    }
+    into->records += from->records;
+    into->quoted = from->quoted;
+    return keep_tail(into, buf_view(&from->tail));
+}
+
+/* begins: from begins with the object, as into does, which is empty. */
+static int reading_merge(struct compute_task *t, struct compute_reading *into,
+                         const struct compute_reading *from, bool begins)
+{
+    const struct bytes head = buf_view(&from->head);
+    if (into->fault.kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    if (begins) {
+        return take_body(into, from);
+    }
+    if (into->open) {
+        TRY(fragment_put(&into->head, head));
+        into->open = from->open;
+    } else if (from->open || head.size > 0 || into->tail.size > 0) {
+        TRY(keep_tail(into, head));
+        into->quoted = from->quoted;
+        if (!from->open) {
+            TRY(end_tail(t, into));
+        }
+    } else if (t->p->source != COMPUTE_SOURCE_ARRAY) {
+        TRY(end_tail(t, into)); /* the span begins with what ends a record: it was empty */
+    }
+    into->quoted = from->open ? from->quoted : into->quoted;
+    return from->open ? 0 : take_body(into, from);
+}
+
+int compute_task_merge(struct compute_task *into, const struct compute_task *next)
+{
+    if (into->p != next->p || into->to != next->from || into->ended || next->ended) {
+        return ERR_INVALID;
+    }
+    if (into->reduce != NULL) {
+        TRY(compute_reduce_merge(into->reduce, next->reduce));
+        into->to = next->to;
+        return 0;
+    }
+    for (unsigned i = 0; i < into->readings && next->to > next->from; i++) {
+        struct compute_reading *r = &into->reading[i];
+        TRY(reading_merge(into, r, &next->reading[next->readings == 2 && r->quoted],
+                          next->from == 0));
+    }
+    into->to = next->to;
+    return 0;
+}
+
+/* --- the result --- */
+
+struct bytes compute_task_output(const struct compute_task *t)
+{
+    return t->from == 0 ? buf_view(&t->reading[0].output) : bytes_of(NULL, 0);
+}
+
+void compute_task_output_clear(struct compute_task *t)
+{
+    if (t->from == 0) {
+        buf_clear(&t->reading[0].output);
+    }
+}
+
+static int fault_code(enum compute_fault_kind kind)
+{
+    switch (kind) {
+    case COMPUTE_FAULT_NONE: return 0;
+    case COMPUTE_FAULT_NO_NUMBER: return ERR_WRONG_TYPE;
+    case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
+    case COMPUTE_FAULT_OVERFLOW: return ERR_OVERFLOW;
+    case COMPUTE_FAULT_QUOTE_INSIDE:
+    case COMPUTE_FAULT_QUOTE_AFTER:
+    case COMPUTE_FAULT_QUOTE_OPEN: return ERR_PROTOCOL;
+    case COMPUTE_FAULT_PARTIAL: return ERR_RANGE;
+    default: return ERR_TOO_LARGE;
+    }
+}
+
+/* The bytes of a fault, as far as they are kept, with others than ASCII's as '?'. */
+static void fault_shown(const struct compute_fault *f, char text[COMPUTE_FAULT_SHOWN + 1])
+{
+    for (uint32_t i = 0; i < f->shown; i++) {
+        text[i] = f->show[i] >= 0x20 && f->show[i] < 0x7f ? (char)f->show[i] : '?';
+    }
+    text[f->shown] = '\0';
+}
+
+static int fault_set(const struct compute_task *t, const struct compute_fault *f,
+                     struct err_info *why)
+{
+    const int code = fault_code(f->kind);
+    const unsigned long long record = f->record + 1;
+    const unsigned field = f->field;
+    char text[COMPUTE_FAULT_SHOWN + 1];
+    fault_shown(f, text);
+    switch (f->kind) {
+    case COMPUTE_FAULT_NONE: return 0;
+    case COMPUTE_FAULT_NO_NUMBER:
+        return err_set(why, code, "record %llu: $%u is no number: '%s'", record, field, text);
+    case COMPUTE_FAULT_DIVISION:
+        return err_set(why, code, "record %llu: division by zero by '%s'", record, text);
+    case COMPUTE_FAULT_OVERFLOW:
+        return err_set(why, code, "record %llu: '%s' leaves the whole numbers of 64 bits", record,
+                       text);
+    case COMPUTE_FAULT_QUOTE_INSIDE:
+        return err_set(why, code, "record %llu: $%u has a quote but does not begin with one: '%s'",
+                       record, field, text);
+    case COMPUTE_FAULT_QUOTE_AFTER:
+        return err_set(why, code, "record %llu: $%u goes on behind its closing quote: '%s'", record,
+                       field, text);
+    case COMPUTE_FAULT_QUOTE_OPEN:
+        return err_set(why, code, "record %llu: a quote is not closed", record);
+    case COMPUTE_FAULT_LONG:
+        return err_set(why, code, "record %llu is longer than %u bytes", record,
+                       COMPUTE_RECORD_BYTES_MAX);
+    case COMPUTE_FAULT_PARTIAL:
+        return err_set(why, code, "record %llu is cut: it has %u of %u bytes", record, field,
+                       t->p->record_bytes);
+    case COMPUTE_FAULT_LIMIT: break;
+    }
+    return err_set(why, code, "groups take more than the limit of %llu bytes",
+                   (unsigned long long)t->limit_bytes);
+}
+
+/* What is left behind the last end of a record is a record. */
+static int end_object(struct compute_task *t, struct compute_reading *r)
+{
+    if (r->fault.kind != COMPUTE_FAULT_NONE || (r->tail.size == 0 && !r->quoted)) {
+        return 0;
+    }
+    if (t->p->source == COMPUTE_SOURCE_ARRAY || r->quoted) {
+        r->fault.kind = r->quoted ? COMPUTE_FAULT_QUOTE_OPEN : COMPUTE_FAULT_PARTIAL;
+        r->fault.record = r->records;
+        r->fault.field = (uint32_t)r->tail.size;
+        return 0;
+    }
+    return end_tail(t, r);
+}
+
+/* Of a result that one aggregate does not have. */
+static int result_set(const struct compute_task *t, uint32_t failed, int err, struct err_info *why)
+{
+    const char *name = compute_op_name(t->p->aggregate[failed].op);
+    switch (err) {
+    case 0: return 0;
+    case ERR_NOT_FOUND: return err_set(why, err, "%s of too few numbers", name);
+    case ERR_OVERFLOW: return err_set(why, err, "%s is beyond 128 bits", name);
+    case ERR_RANGE: return err_set(why, err, "the last record is cut");
+    default: return err_set(why, err, "%s: %s", name, err_text(err));
+    }
+}
+
+int compute_task_finish(struct compute_task *t, struct err_info *why)
+{
+    struct compute_reading *r = &t->reading[0];
+    uint32_t failed = 0;
+    ASSERT(!t->ended);
+    if (t->from != 0) {
+        return err_set(why, ERR_RANGE, "the span does not begin with the object");
+    }
+    t->ended = true;
+    if (t->reduce != NULL) {
+        return result_set(t, 0, compute_reduce_text(t->reduce, &r->output), why);
+    }
+    const int err = end_object(t, r);
+    if (err != 0) {
+        return err_set(why, err, "no memory for the last record");
+    }
+    if (r->fault.kind != COMPUTE_FAULT_NONE) {
+        return fault_set(t, &r->fault, why);
+    }
+    if (t->p->aggregates == 0) {
+        return 0;
+    }
+    return result_set(t, failed, compute_groups_text(&r->groups, &r->output, &failed), why);
+}

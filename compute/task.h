@@ -1,0 +1,72 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Tasks: a program over a span of an object's bytes, which may begin and end inside records. The
+ * pieces of these are kept, and joined when the states of spans that touch are merged. The result,
+ * and the error if there is one, are the same however the object was cut into spans and pieces, and
+ * in whatever grouping spans were merged.
+ *
+ *   compute_task_new(&t, &heap, program, &options, &why);
+ *   compute_task_update(t, bytes);      the bytes that follow, in pieces of any size
+ *   compute_task_output(t);             records to print, so far: take them, then
+ *   compute_task_output_clear(t);
+ *   compute_task_merge(t, next);        next begins where t ends
+ *   compute_task_finish(t, &why);       t covers the object from 0 to its end; more output
+ *   compute_task_free(t);
+ *
+ * Errors of records are part of the state: the first in the order of the object is the result. What
+ * is before it is output if records are printed. Groups beyond the limit are an error that stands
+ * before that of any record, unless it comes without the groups of the records up to there.
+ *
+ * Limits: records of COMPUTE_TASK_RECORD_MAX bytes; objects of less than 2^63 bytes; groups by
+ * options.
+ *
+ * threads: one owner of a state at a time; the plan is only read.
+ */
+#ifndef HOLDFAST_COMPUTE_TASK_H
+#define HOLDFAST_COMPUTE_TASK_H
+
+#include "compute/program.h"
+
+#include <stdbool.h>
+
+#define COMPUTE_TASK_RECORD_MAX (UINT32_C(1) << 20)
+#define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
+
+struct compute_task_options {
+    uint64_t from;         /* offset of the span in the object */
+    uint64_t memory_bytes; /* limit of groups; 0: COMPUTE_TASK_MEMORY_USUAL */
+};
+
+struct compute_task;
+
+/* The state of an empty span. p: borrowed while the task lives.
+ * returns: 0, ERR_RANGE (from), ERR_NO_MEMORY. */
+int compute_task_new(struct compute_task **out, const struct alloc *alloc,
+                     const struct compute_program *p, const struct compute_task_options *options,
+                     struct err_info *why);
+void compute_task_free(struct compute_task *t);
+
+/* Takes in the bytes that follow.
+ * returns: 0; ERR_RANGE (beyond 2^63); ERR_NO_MEMORY, and the state is of no more use. */
+int compute_task_update(struct compute_task *t, struct bytes data);
+/* returns: whether nothing that follows can change the result, as after an error. */
+bool compute_task_is_settled(const struct compute_task *t);
+/* Takes in the span of `next`, which stays as it is.
+ * returns: 0; ERR_INVALID: of another program, or it does not begin where `into` ends;
+ * ERR_NO_MEMORY, and `into` is of no more use. */
+int compute_task_merge(struct compute_task *into, const struct compute_task *next);
+
+/* What records or the result give to print. Empty if the span does not begin at 0.
+ * returns: a view that any call but this one ends. */
+struct bytes compute_task_output(const struct compute_task *t);
+void compute_task_output_clear(struct compute_task *t);
+
+/* Ends the object: its last record, then the result is added to the output.
+ * returns: 0; ERR_RANGE (the span does not begin at 0, or the object ends inside a record of fixed
+ * size); ERR_WRONG_TYPE (no number); ERR_INVALID (division by zero); ERR_OVERFLOW; ERR_PROTOCOL
+ * (quotes); ERR_TOO_LARGE (a record, or the groups); ERR_NOT_FOUND (of too few numbers);
+ * ERR_NO_MEMORY. Of records, `why` names record, from 1, and field. */
+int compute_task_finish(struct compute_task *t, struct err_info *why);
+
+#endif

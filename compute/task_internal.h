@@ -1,0 +1,50 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside tasks: what one reading of a span keeps.
+ *
+ * Where a span of CSV begins inside an object nobody knows whether its first byte is in quotes. It
+ * is read both ways; merging picks the one with which the span before ends. As a quote changes the
+ * state of one as of the other, the two readings of a span end in different states, and none is
+ * ever needed twice.
+ *
+ * threads: one owner at a time.
+ */
+#ifndef HOLDFAST_COMPUTE_TASK_INTERNAL_H
+#define HOLDFAST_COMPUTE_TASK_INTERNAL_H
+
+#include "compute/group_internal.h"
+#include "compute/task.h"
+
+_Static_assert(COMPUTE_TASK_RECORD_MAX == COMPUTE_RECORD_BYTES_MAX, "one limit");
+
+struct compute_reading {
+    bool open;        /* no end of a record was seen: all bytes are in head */
+    bool quoted;      /* CSV: the bytes that follow are in quotes */
+    struct buf head;  /* bytes before the first end of a record; cut where they are too many */
+    struct buf tail;  /* bytes after the last one */
+    uint64_t records; /* between the two */
+    struct compute_fault fault; /* the first: nothing behind it counts */
+    struct compute_groups groups;
+    struct compute_group *only; /* of a program without keys */
+    struct buf output;          /* of a program without aggregates */
+};
+
+struct compute_task {
+    struct alloc alloc;
+    const struct compute_program *p;
+    uint64_t from;
+    uint64_t to;
+    uint64_t limit_bytes;
+    bool ended;
+    struct compute_reduce *reduce; /* of a plan that reduces: it does all */
+    unsigned readings;             /* 1; 2: CSV that does not begin at 0 */
+    struct compute_reading reading[2];
+    struct compute_record record; /* scratch, as are these */
+    struct buf key;
+};
+
+/* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */
+int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What a program does with one record.
+ */
+#include "base/num.h"
+#include "compute/task_internal.h"
+
+static int print_selected(struct compute_task *t, struct compute_reading *r,
+                          struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    char digits[COMPUTE_VALUE_TEXT];
+    struct compute_cell cell;
+    const size_t before = r->output.size;
+    for (uint32_t i = 0; i < p->selects; i++) {
+        if (!compute_expr_eval(p, p->select[i], &t->record, &cell, fault)) {
+            r->output.size = before;
+            return 0;
+        }
+        if (cell.kind == COMPUTE_CELL_NONE) {
+            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            r->output.size = before;
+            return 0;
+        }
+        if (i > 0) {
+            (void)buf_put_u8(&r->output, ',');
+        }
+        compute_csv_put(&r->output, compute_cell_text(&cell, digits));
+    }
+    return buf_put_u8(&r->output, '\n');
+}
+
+static int print_record(struct compute_task *t, struct compute_reading *r)
+{
+    (void)buf_append(&r->output, t->record.whole.data, t->record.whole.size);
+    if (t->p->source != COMPUTE_SOURCE_ARRAY) {
+        (void)buf_put_u8(&r->output, '\n');
+    }
+    return r->output.err;
+}
+
+/* A number for an aggregate. returns: false if there is none; with or without a fault. */
+static bool number_of(struct compute_task *t, struct compute_expr e, struct compute_cell *out,
+                      struct compute_fault *fault)
+{
+    if (!compute_expr_eval(t->p, e, &t->record, out, fault)) {
+        return false;
+    }
+    compute_cell_read(out);
+    if (out->kind == COMPUTE_CELL_NONE) {
+        compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, out->field, out->text);
+    }
+    return out->kind == COMPUTE_CELL_NUMBER;
+}
+
+static int tally_dot(struct compute_task *t, struct compute_reading *r, struct compute_tally *tally,
+                     const struct compute_aggregate *a, struct compute_fault *fault)
+{
+    struct compute_cell x;
+    struct compute_cell y;
+    const bool left = number_of(t, a->value, &x, fault);
+    if (fault->kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    const bool right = number_of(t, a->other, &y, fault);
+    return left && right ? compute_tally_add_product(tally, &x.number, &y.number, &r->groups.store)
+                         : 0;
+}
+
+static int tally_one(struct compute_task *t, struct compute_reading *r, struct compute_group *group,
+                     const struct compute_aggregate *a, struct compute_fault *fault)
+{
+    struct compute_tally *tally = compute_group_tally(group, a->at);
+    struct compute_cell cell;
+    switch (a->op) {
+    case COMPUTE_OP_COUNT: tally->count++; return 0;
+    case COMPUTE_OP_DOT: return tally_dot(t, r, tally, a, fault);
+    case COMPUTE_OP_DISTINCT:
+        if (!compute_expr_eval(t->p, a->value, &t->record, &cell, fault)) {
+            return 0;
+        }
+        if (cell.kind == COMPUTE_CELL_ABSENT ||
+            (cell.kind == COMPUTE_CELL_FIELD && cell.text.size == 0)) {
+            return 0;
+        }
+        if (cell.kind == COMPUTE_CELL_NONE) {
+            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            return 0;
+        }
+        return compute_tally_add(tally, a->op, &cell, &r->groups.store);
+    default:
+        return number_of(t, a->value, &cell, fault)
+                   ? compute_tally_add(tally, a->op, &cell, &r->groups.store)
+                   : 0;
+    }
+}
+
+/* The record's key. returns: false for a fault. */
+static bool key_of(struct compute_task *t, struct bytes *key, char digits[COMPUTE_VALUE_TEXT],
+                   struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    struct compute_cell cell;
+    buf_clear(&t->key);
+    for (uint32_t i = 0; i < p->keys; i++) {
+        if (!compute_expr_eval(p, p->key[i], &t->record, &cell, fault)) {
+            return false;
+        }
+        if (cell.kind == COMPUTE_CELL_NONE) {
+            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            return false;
+        }
+        *key = compute_cell_text(&cell, digits);
+        if (p->keys > 1) {
+            compute_key_put(&t->key, *key, i + 1 == p->keys);
+        }
+    }
+    if (p->keys > 1) {
+        *key = buf_view(&t->key);
+    }
+    return true;
+}
+
+static int tally_record(struct compute_task *t, struct compute_reading *r,
+                        struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    char digits[COMPUTE_VALUE_TEXT];
+    struct bytes key = bytes_of(NULL, 0);
+    struct compute_group *group = r->only;
+    if (p->keys > 0) {
+        if (!key_of(t, &key, digits, fault)) {
+            return 0;
+        }
+        TRY(t->key.err);
+        const int err = compute_groups_find(&r->groups, key, &group);
+        if (err == ERR_TOO_LARGE) {
+            fault->kind = COMPUTE_FAULT_LIMIT;
+            return 0;
+        }
+        TRY(err);
+    }
+    for (uint32_t i = 0; i < p->aggregates && fault->kind == COMPUTE_FAULT_NONE; i++) {
+        TRY(tally_one(t, r, group, &p->aggregate[i], fault));
+    }
+    if (!compute_groups_fit(&r->groups)) {
+        fault->kind = COMPUTE_FAULT_LIMIT;
+    }
+    return 0;
+}
+
+/* returns: whether all conditions hold; false also for a fault. */
+static bool passes(struct compute_task *t, struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    struct compute_cell cell;
+    for (uint32_t i = 0; i < p->wheres; i++) {
+        if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault) || !cell.truth) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record)
+{
+    const struct compute_program *p = t->p;
+    struct compute_fault *fault = &r->fault;
+    if (fault->kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    fault->record = r->records++;
+    if (record.size > COMPUTE_RECORD_BYTES_MAX) {
+        fault->kind = COMPUTE_FAULT_LONG;
+        return 0;
+    }
+    if (p->source == COMPUTE_SOURCE_CSV && record.size > 0 &&
+        record.data[record.size - 1] == '\r' && !t->ended) {
+        record.size--; /* the line ends with CR LF */
+    }
+    if (p->header && t->from == 0 && fault->record == 0) {
+        return 0;
+    }
+    TRY(compute_record_set(&t->record, p, record, fault));
+    if (fault->kind != COMPUTE_FAULT_NONE || !passes(t, fault)) {
+        return 0;
+    }
+    if (p->aggregates > 0) {
+        return tally_record(t, r, fault);
+    }
+    return p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r);
+}

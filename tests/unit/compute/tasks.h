@@ -1,0 +1,100 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Results of programs for tests: what is printed, then the error, if there is one.
+ *
+ * threads: one.
+ */
+#ifndef HOLDFAST_TESTS_UNIT_COMPUTE_TASKS_H
+#define HOLDFAST_TESTS_UNIT_COMPUTE_TASKS_H
+
+#include "base/num.h"
+#include "base/rng.h"
+#include "compute/task.h"
+
+#include <stdio.h>
+
+#define TASKS_SPANS_MAX 12u
+#define TASKS_TEXT_BYTES (64u << 20)
+
+static inline struct compute_program *tasks_program(const char *text)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = NULL;
+    struct err_info why = {.code = 0};
+    if (compute_program_new(&p, &heap, bytes_of_text(text), &why) != 0) {
+        (void)fprintf(stderr, "%s: %s\n", text, why.text);
+    }
+    ASSERT(p != NULL);
+    return p;
+}
+
+static inline struct compute_task *tasks_new(const struct compute_program *p, uint64_t from,
+                                             uint64_t memory_bytes)
+{
+    const struct alloc heap = alloc_heap();
+    const struct compute_task_options options = {.from = from, .memory_bytes = memory_bytes};
+    struct compute_task *t = NULL;
+    ASSERT(compute_task_new(&t, &heap, p, &options, NULL) == 0);
+    return t;
+}
+
+/* Ends the task and frees it. returns: the code. out: result and error, with a NUL. */
+static inline int tasks_end(struct compute_task *t, struct buf *out)
+{
+    struct err_info why = {.code = 0};
+    const int err = compute_task_finish(t, &why);
+    const struct bytes printed = compute_task_output(t);
+    (void)buf_append(out, printed.data, printed.size);
+    if (err != 0) {
+        (void)buf_append(out, "error: ", 7);
+        (void)buf_append(out, why.text, strlen(why.text));
+        (void)buf_append(out, err_name(err), strlen(err_name(err)));
+    }
+    ASSERT(buf_put_u8(out, 0) == 0);
+    compute_task_free(t);
+    return err;
+}
+
+/* The state of [from, to), from pieces of any size. most: of a piece; 0: any. */
+static inline struct compute_task *tasks_span(struct rng *rng, const struct compute_program *p,
+                                              uint64_t memory_bytes, struct bytes data, size_t from,
+                                              size_t to, size_t most)
+{
+    struct compute_task *t = tasks_new(p, from, memory_bytes);
+    while (from < to) {
+        const size_t part =
+            (size_t)rng_between(rng, 1, most > 0 ? NUM_MIN(to - from, most) : to - from);
+        ASSERT(compute_task_update(t, bytes_of(data.data + from, part)) == 0);
+        from += part;
+    }
+    return t;
+}
+
+/* From spans that are merged in any grouping. */
+static inline struct compute_task *tasks_merged(struct rng *rng, const struct compute_program *p,
+                                                uint64_t memory_bytes, struct bytes data)
+{
+    struct compute_task *spans[TASKS_SPANS_MAX];
+    unsigned count = (unsigned)rng_between(rng, 1, TASKS_SPANS_MAX);
+    size_t from = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const size_t near = NUM_MIN(data.size - from, (size_t)8);
+        const size_t to = i + 1 == count          ? data.size
+                          : rng_chance(rng, 1, 3) ? from + (size_t)rng_below(rng, near + 1)
+                                                  : (size_t)rng_between(rng, from, data.size);
+        spans[i] = tasks_span(rng, p, memory_bytes, data, from, to,
+                              rng_chance(rng, 1, 2) ? 0 : (size_t)rng_between(rng, 1, 9));
+        from = to;
+    }
+    while (count > 1) {
+        const unsigned at = (unsigned)rng_below(rng, count - 1);
+        ASSERT(compute_task_merge(spans[at], spans[at + 1]) == 0);
+        compute_task_free(spans[at + 1]);
+        count--;
+        memmove(&spans[at + 1], &spans[at + 2], (count - at - 1) * sizeof(spans[0]));
+    }
+    return spans[0];
+}
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Tasks: results and errors of programs, the same however the object is cut and merged.
+ */
+#include "tests/unit/compute/tasks.h"
+#include "tests/unit/unit.h"
+
+static struct buf result;
+
+/* The result of the data in one piece. */
+static const char *run_bytes(const char *program, struct bytes data, uint64_t memory_bytes)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program(program);
+    struct compute_task *t = tasks_new(p, 0, memory_bytes);
+    buf_release(&result);
+    buf_init(&result, &heap, TASKS_TEXT_BYTES);
+    ck_assert_int_eq(compute_task_update(t, data), 0);
+    (void)tasks_end(t, &result);
+    compute_program_free(p);
+    return (const char *)result.data;
+}
+
+static const char *run(const char *program, const char *data)
+{
+    return run_bytes(program, bytes_of_text(data), 0);
+}
+
+/* --- any cut --- */
+
+static const char *const programs[] = {
+    "lines | count",
+    "lines | where $0 != \"\" | by $1 count, sum $2, mean $2 | top 3",
+    "lines | sum $2, min $2, max $2, var $2, distinct $1",
+    "lines | where $2 >= 0 or $1 = \"a\" | select $2 * 2, $1, $2 % 3",
+    "lines | where $3 > 1",
+    "words | count",
+    "words | by $0 count",
+    "words | where $0 > 5 | sum",
+    "words | distinct",
+    "words | where $0 != \"a\"",
+    "csv | count",
+    "csv | by $1 count, sum $2, distinct $3 | top 4",
+    "csv header | by $1, $2 count, dot $2, $2",
+    "csv | select $2, $1",
+    "csv | where $2 > 3",
+    "csv header | sum $1 / $2",
+    "csv | by $3 max $1 + $2, varp $1",
+    "i16,x1,u8 | where $1 > 0 | count, sum $2, mean $1",
+    "i16,x1,u8 | by $2 % 7 min $1, max $1, count | top 5",
+    "i16,x1,u8 | where $1 % 5 = 0 | select $1, $2",
+    "i16,x1,u8 | where $2 < 9",
+    "i16,x1,u8 | var $1",
+    "i16,x1,u8 | sum $1 / $2",
+    "f32 | where $1 > 0 | sum, mean, var, min, max",
+    "f64 | sum",
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+#define DATA_MAX 400u
+
+/* Text with few different bytes, so that fields, quotes and ends meet often. */
+static size_t make_data(struct rng *rng, uint8_t *data)
+{
+    static const char *const alphabets[] = {"a1 \n",         "12,\n", "ab,12\"\r\n",
+                                            "1.5e,- \n\t\"", "\n",    "\"\",\n1"};
+    const char *letters = alphabets[rng_below(rng, 6)];
+    const size_t count = strlen(letters);
+    const size_t bytes = (size_t)rng_below(rng, rng_chance(rng, 1, 4) ? 12 : DATA_MAX);
+    if (rng_chance(rng, 1, 5)) {
+        rng_fill(rng, data, bytes);
+        return bytes;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        data[i] = (uint8_t)letters[rng_below(rng, count)];
+    }
+    return bytes;
+}
+
+/* Records of CSV as they should be, with every kind of field. */
+static size_t make_csv(struct rng *rng, uint8_t *data)
+{
+    static const char *const fields[] = {"1",     "22",      "-3",       "0.5",        "",
+                                         "\"4\"", "\"a,b\"", "\"x\ny\"", "\"q\"\"q\"", "7e2"};
+    static const char *const ends[] = {",", ",", "\n", "\r\n"};
+    size_t bytes = 0;
+    const size_t count = (size_t)rng_below(rng, 40);
+    for (size_t i = 0; i < count; i++) {
+        const char *field = fields[rng_below(rng, rng_chance(rng, 1, 9) ? 10 : 6)];
+        const char *end = ends[rng_below(rng, 4)];
+        memcpy(data + bytes, field, strlen(field));
+        bytes += strlen(field);
+        memcpy(data + bytes, end, strlen(end));
+        bytes += strlen(end);
+    }
+    return bytes;
+}
+
+static void check_cuts(struct rng *rng, const char *program, struct bytes data,
+                       uint64_t memory_bytes)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf other;
+    struct compute_program *p = tasks_program(program);
+    const char *expected = run_bytes(program, data, memory_bytes);
+    buf_init(&other, &heap, TASKS_TEXT_BYTES);
+    for (unsigned way = 0; way < 4; way++) {
+        buf_clear(&other);
+        struct compute_task *t = way == 0 ? tasks_span(rng, p, memory_bytes, data, 0, data.size, 1)
+                                          : tasks_merged(rng, p, memory_bytes, data);
+        (void)tasks_end(t, &other);
+        if (strcmp(expected, (const char *)other.data) != 0) {
+            (void)fprintf(stderr, "%s way %u of %zu bytes: ", program, way, data.size);
+            for (size_t i = 0; i < data.size; i++) {
+                (void)fprintf(stderr, "%02x", data.data[i]);
+            }
+            (void)fputc('\n', stderr);
+        }
+        ck_assert_str_eq(expected, (const char *)other.data);
+    }
+    buf_release(&other);
+    compute_program_free(p);
+}
+
+START_TEST(every_cut_and_grouping_gives_the_same_bytes)
+{
+    struct rng rng;
+    uint8_t data[DATA_MAX + 64];
+    rng_init(&rng, unit_seed("every_cut_and_grouping_gives_the_same_bytes", 1));
+    for (unsigned i = 0; i < 12000; i++) {
+        const size_t bytes = rng_chance(&rng, 1, 2) ? make_csv(&rng, data) : make_data(&rng, data);
+        check_cuts(&rng, programs[rng_below(&rng, PROGRAMS)], bytes_of(data, bytes),
+                   rng_chance(&rng, 1, 3) ? rng_between(&rng, 1, 3000) : 0);
+    }
+}
+END_TEST
+
+START_TEST(limits_of_memory_and_records_hold_wherever_the_object_is_cut)
+{
+    struct rng rng;
+    const struct alloc heap = alloc_heap();
+    const size_t bytes = COMPUTE_TASK_RECORD_MAX + 40;
+    uint8_t *data = alloc_get(&heap, bytes);
+    rng_init(&rng, unit_seed("limits_of_memory_and_records_hold", 2));
+    ck_assert_ptr_nonnull(data);
+    for (unsigned i = 0; i < 40; i++) {
+        const size_t first = (size_t)rng_below(&rng, 20);
+        const size_t size = COMPUTE_TASK_RECORD_MAX - 2 + (size_t)rng_below(&rng, 5);
+        memset(data, 'a', bytes);
+        data[first] = '\n';
+        data[first + 1 + size] = '\n';
+        const char *program = i % 3 == 0   ? "csv | count"
+                              : i % 3 == 1 ? "words | count"
+                                           : "lines | count";
+        struct compute_program *p = tasks_program(program);
+        struct buf other;
+        buf_init(&other, &heap, TASKS_TEXT_BYTES);
+        const char *expected = run_bytes(program, bytes_of(data, bytes), 0);
+        (void)tasks_end(tasks_merged(&rng, p, 0, bytes_of(data, bytes)), &other);
+        ck_assert_str_eq(expected, (const char *)other.data);
+        ck_assert_int_eq(strstr(expected, "TOO_LARGE") != NULL, size > COMPUTE_TASK_RECORD_MAX);
+        buf_release(&other);
+        compute_program_free(p);
+    }
+    alloc_put(&heap, data, bytes);
+}
+END_TEST
+
+START_TEST(spans_that_do_not_touch_are_refused)
+{
+    struct compute_program *p = tasks_program("lines | count");
+    struct compute_program *q = tasks_program("lines | count");
+    struct compute_task *a = tasks_new(p, 0, 0);
+    struct compute_task *b = tasks_new(p, 5, 0);
+    struct compute_task *c = tasks_new(q, 0, 0);
+    ck_assert_int_eq(compute_task_merge(a, b), ERR_INVALID);
+    ck_assert_int_eq(compute_task_merge(a, c), ERR_INVALID);
+    ck_assert_int_eq(compute_task_finish(b, NULL), ERR_RANGE);
+    compute_task_free(a);
+    compute_task_free(b);
+    compute_task_free(c);
+    compute_program_free(p);
+    compute_program_free(q);
+}
+END_TEST
+
+/* --- results --- */
+
+START_TEST(the_last_line_needs_no_end)
+{
+    ck_assert_str_eq(run("lines | count", ""), "0\n");
+    ck_assert_str_eq(run("lines | count", "a\nb"), "2\n");
+    ck_assert_str_eq(run("lines | count", "a\nb\n"), "2\n");
+    ck_assert_str_eq(run("lines | count", "\n\n"), "2\n");
+    ck_assert_str_eq(run("csv | count", "a\r\n\r\nb"), "3\n");
+}
+END_TEST
+
+START_TEST(groups_come_in_byte_order_and_top_by_value)
+{
+    ck_assert_str_eq(run("words | by $0 count", "b a c a b a"), "a,3\nb,2\nc,1\n");
+    ck_assert_str_eq(run("words | by $0 count | top 2", "c b a c b a b"), "b,3\na,2\n");
+    ck_assert_str_eq(run("lines | by $1 sum $2 | top 3", "a -1\nb 0.5\nc 1e30\nd 7"),
+                     "c,1e+30\nd,7\nb,0.5\n");
+    ck_assert_str_eq(run("lines | by $1, $2 count", "a b\nab\na\na b"), "a,,1\na,b,2\nab,,1\n");
+}
+END_TEST
+
+START_TEST(fields_of_csv_are_quoted_where_they_need_it)
+{
+    ck_assert_str_eq(run("csv | by $1 count", "\"a,\"\"b\",1\r\n\"x\ny\"\nplain"),
+                     "\"a,\"\"b\",1\nplain,1\n\"x\ny\",1\n");
+    ck_assert_str_eq(run("csv | select $2, $1", "a,\"b\"\nc"), "b,a\n,c\n");
+    ck_assert_str_eq(run("csv header | sum $2", "n,v\nx,1\ny,2"), "3\n");
+    ck_assert_str_eq(run("csv | where $2 > 1", "a,1\r\n\"b\",2\r\n"), "\"b\",2\n");
+}
+END_TEST
+
+START_TEST(whole_sums_do_not_round_and_reals_round_once)
+{
+    ck_assert_str_eq(run("words | sum", "18446744073709551615 18446744073709551615 -1"),
+                     "36893488147419103229\n");
+    ck_assert_str_eq(run("words | sum", "9007199254740993 0.5 -0.5"), "9007199254740992\n");
+    ck_assert_str_eq(run("words | sum", "1e16 0.1 0.2 0.3 -1e16"), "0.6\n");
+    ck_assert_str_eq(run("words | mean, var, varp", "1 2 3 4"), "2.5,1.6666666666666667,1.25\n");
+    ck_assert_str_eq(run("lines | dot $1, $2", "18446744073709551615 2\n3 -4"),
+                     "36893488147419103218\n");
+}
+END_TEST
+
+START_TEST(what_is_no_number_compares_false)
+{
+    const char *text = "5\nx\n\n-1\n1e1\n";
+    ck_assert_str_eq(run("lines | where $0 > 0 | count", text), "2\n");
+    ck_assert_str_eq(run("lines | where $0 != 5 | count", text), "2\n");
+    ck_assert_str_eq(run("lines | where $0 + 1 > 0 | count", text), "2\n");
+    ck_assert_str_eq(run("lines | where not $0 > 0 | count", text), "3\n");
+    ck_assert_str_eq(run("lines | where $0 = \"x\" or $0 = \"\" | count", text), "2\n");
+    ck_assert_str_eq(run("lines | where $1 = $2 | count", "1 1.0\na a\na b\n1 a\n"), "2\n");
+    ck_assert_str_eq(run("lines | where $1 < $2 | count", "9 10\nb ab\n"), "1\n");
+}
+END_TEST
+
+START_TEST(numbers_of_sixty_four_bits_compare_exactly)
+{
+    const char *text =
+        "9007199254740993 9007199254740992.0\n18446744073709551615 1.8446744073709552e19\n"
+        "-9007199254740993 -9007199254740992.0\n0 -0.0\n";
+    ck_assert_str_eq(run("lines | where $1 > $2 | count", text), "1\n");
+    ck_assert_str_eq(run("lines | where $1 < $2 | count", text), "2\n");
+    ck_assert_str_eq(run("lines | where $1 = $2 | count", text), "1\n");
+    ck_assert_str_eq(run("words | min, max", "1e3 -9223372036854775808 -9.3e18 999"),
+                     "-9.3e+18,1000\n");
+}
+END_TEST
+
+START_TEST(arithmetic_is_as_in_arithmetic)
+{
+    ck_assert_str_eq(
+        run("lines | select 1 + 2 * 3 - 4, (1 + 2) * 3, -$1 * 2, 7 / 2, -7 % 3, 7.5 % 2", "5"),
+        "3,9,-10,3.5,-1,1.5\n");
+    ck_assert_str_eq(run("lines | where $2 != 0 and 6 / $2 = 3 | count", "a 2\nb 0\nc 3"), "1\n");
+    ck_assert_str_eq(run("lines | where $2 = 0 or 6 / $2 = 3 | count", "a 2\nb 0\nc 3"), "2\n");
+    ck_assert_str_eq(run("lines | where not ($1 = 1 and $1 = 1) | count", "1\n2"), "1\n");
+}
+END_TEST
+
+START_TEST(empty_fields_are_left_out)
+{
+    ck_assert_str_eq(run("csv | sum $2, mean $2, min $2, distinct $2", "a,1\nb,\nc\nd,4"),
+                     "5,2.5,1,2\n");
+    ck_assert_str_eq(run("csv | by $1 min $2, var $2", "a,1\nb,\n"), "a,1,\nb,,\n");
+    ck_assert_str_eq(run("csv | min $2", "a"), "error: min of too few numbersNOT_FOUND");
+}
+END_TEST
+
+START_TEST(few_distinct_values_are_counted_and_many_estimated)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf text;
+    char word[32];
+    buf_init(&text, &heap, 1u << 20);
+    for (unsigned i = 0; i < 20000; i++) {
+        const int size = snprintf(word, sizeof(word), "%u ", i % 10000);
+        ck_assert_int_eq(buf_append(&text, word, (size_t)size), 0);
+        if (i == 63) {
+            ck_assert_str_eq(run_bytes("words | distinct", buf_view(&text), 0), "64\n");
+        }
+    }
+    const unsigned long estimate =
+        strtoul(run_bytes("words | distinct", buf_view(&text), 0), NULL, 10);
+    ck_assert_uint_ge(estimate, 9600);
+    ck_assert_uint_le(estimate, 10400);
+    buf_release(&text);
+}
+END_TEST
+
+/* --- errors --- */
+
+START_TEST(errors_name_record_and_field)
+{
+    ck_assert_str_eq(run("csv | sum $2", "a,1\nb,x\nc,y"),
+                     "error: record 2: $2 is no number: 'x'WRONG_TYPE");
+    ck_assert_str_eq(run("lines | select 1 / $1", "1\n0\n"),
+                     "1\nerror: record 2: division by zero by '/'INVALID");
+    ck_assert_str_eq(run("lines | sum $1 % $2", "1 0"),
+                     "error: record 1: division by zero by '%'INVALID");
+    ck_assert_str_eq(run("lines | max $1 * 2", "9223372036854775808"),
+                     "error: record 1: '*' leaves the whole numbers of 64 bitsOVERFLOW");
+    ck_assert_str_eq(run("lines | max -$1", "9223372036854775809"),
+                     "error: record 1: '-' leaves the whole numbers of 64 bitsOVERFLOW");
+    ck_assert_str_eq(run("i32,u8 | count, sum $2", "12345678"),
+                     "error: record 2 is cut: it has 3 of 5 bytesRANGE");
+}
+END_TEST
+
+START_TEST(wrong_quotes_are_errors)
+{
+    ck_assert_str_eq(
+        run("csv | count", "a,b\nc,d\"e\"\n"),
+        "error: record 2: $2 has a quote but does not begin with one: 'd\"e\"'PROTOCOL");
+    ck_assert_str_eq(run("csv | count", "\"a\"b,c\n"),
+                     "error: record 1: $1 goes on behind its closing quote: '\"a\"b,c'PROTOCOL");
+    ck_assert_str_eq(run("csv | count", "a\n\"b\nc"),
+                     "error: record 2: a quote is not closedPROTOCOL");
+}
+END_TEST
+
+START_TEST(groups_have_a_limit)
+{
+    ck_assert_str_eq(run_bytes("words | by $0 count", bytes_of_text("a b c d e f"), 300),
+                     "error: groups take more than the limit of 300 bytesTOO_LARGE");
+    ck_assert_str_eq(run_bytes("words | by $0 count", bytes_of_text("a b a b b a"), 300),
+                     "a,3\nb,3\n");
+}
+END_TEST
+
+START_TEST(what_follows_an_error_changes_nothing)
+{
+    struct compute_program *p = tasks_program("lines | sum");
+    struct compute_task *t = tasks_new(p, 0, 0);
+    ck_assert_int_eq(compute_task_update(t, bytes_of_text("1\n")), 0);
+    ck_assert(!compute_task_is_settled(t));
+    ck_assert_int_eq(compute_task_update(t, bytes_of_text("x\n")), 0);
+    ck_assert(compute_task_is_settled(t));
+    compute_task_free(t);
+    compute_program_free(p);
+}
+END_TEST
+
+START_TEST(a_failed_allocation_is_an_error_and_leaks_nothing)
+{
+    static const char text[] = "\"a b\",1.5\nc,2\nd,0.1\ne,7\n\"f\"\"\",9\n";
+    struct compute_program *p =
+        tasks_program("csv | by $1, $2 sum $2, var $2, distinct $1 | top 2");
+    bool done = false;
+    for (uint64_t at = 1; !done; at++) {
+        struct alloc_budget budget;
+        struct alloc failing = alloc_budget_init(&budget, alloc_heap(), UINT64_MAX);
+        const struct compute_task_options options = {.from = 0};
+        struct compute_task *t = NULL;
+        budget.fail_at = at;
+        int err = compute_task_new(&t, &failing, p, &options, NULL);
+        err = err == 0 ? compute_task_update(t, bytes_of_text(text)) : err;
+        err = err == 0 ? compute_task_finish(t, NULL) : err;
+        ck_assert(err == 0 || err == ERR_NO_MEMORY);
+        compute_task_free(t);
+        ck_assert_uint_eq(budget.used_bytes, 0);
+        done = budget.requests < at;
+        ck_assert(!done || err == 0);
+    }
+    compute_program_free(p);
+}
+END_TEST
+
+UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
+          limits_of_memory_and_records_hold_wherever_the_object_is_cut,
+          spans_that_do_not_touch_are_refused, the_last_line_needs_no_end,
+          groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
+          whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
+          numbers_of_sixty_four_bits_compare_exactly, arithmetic_is_as_in_arithmetic,
+          empty_fields_are_left_out, few_distinct_values_are_counted_and_many_estimated,
+          errors_name_record_and_field, wrong_quotes_are_errors, groups_have_a_limit,
+          what_follows_an_error_changes_nothing, a_failed_allocation_is_an_error_and_leaks_nothing)
