@@ -5,8 +5,11 @@
  *
  *   bench_crdt_load --endpoints H:P,... --op counter|set|key [--clients 50] [--copies 1]
  *                   [--seconds 5 | --count N] [--batch 1] [--keys 10000] [--first 0] [--step 1]
- *       N clients, each with connections of its own and one request open: increments of counters;
- *       additions of new elements to one set; writes of registers, numbered from first by step.
+ *                   [--outstanding 1]
+ *       N clients, each with connections of its own and one call open, or so many as are asked for:
+ *       increments of counters; additions of new elements to one set; writes of registers, numbered
+ *       from first by step. What a client has open at once shares requests, unless a call is a
+ *       batch.
  *   bench_crdt_load --endpoints H:P,... --op lag --rate 5000 --seconds 5
  *       Increments at that rate, spread over all nodes; every 5 ms one more at the first of them,
  * of which the others tell a watch: the time from sending it to hearing of it, at each.
@@ -20,6 +23,7 @@
 #include <uv.h>
 
 #define LOAD_CLIENTS_MAX 4096u
+#define LOAD_OUTSTANDING_MAX 1000u /* of HF_CALLS_MAX */
 #define LOAD_SAMPLES_MAX ((size_t)16 << 20)
 #define LOAD_NODES_MAX 16u
 #define LOAD_PROBES_MAX 65536u
@@ -32,9 +36,12 @@ struct load_client {
     struct hf_client *client;
     struct hf_watch *watch;
     unsigned long index;
-    uint64_t sent_ns;
-    unsigned long batch; /* of the request that is open */
     bool warm;
+};
+struct load_call {
+    struct load_client *client;
+    uint64_t sent_ns;
+    unsigned long batch; /* its operations */
 };
 
 struct load {
@@ -44,6 +51,7 @@ struct load {
     unsigned long copies;
     unsigned long count;
     unsigned long batch;
+    unsigned long outstanding;
     unsigned long keys;
     unsigned long first;
     unsigned long step;
@@ -60,6 +68,7 @@ struct load {
     uint32_t *samples_us;
     size_t samples;
     struct load_client *client;
+    struct load_call *call;
     char *node[LOAD_NODES_MAX]; /* lag: endpoints, and who watches each */
     unsigned nodes;
     uint64_t *probes_ns; /* when each was sent */
@@ -129,24 +138,25 @@ static bool load_over(const struct load *l, uint64_t now)
     return l->count > 0 ? l->next >= l->count : now >= l->ends_ns;
 }
 
-static void load_send(struct load_client *c, bool warm)
+static void load_send(struct load_call *call, bool warm)
 {
     static struct load_text texts[HF_CRDT_OPS_MAX];
     static struct hf_crdt_op ops[HF_CRDT_OPS_MAX];
+    struct load_client *c = call->client;
     struct load *l = c->load;
-    c->batch = 0;
-    while (c->batch < (warm ? 1 : l->batch) && (warm || l->count == 0 || l->next < l->count)) {
+    call->batch = 0;
+    while (call->batch < (warm ? 1 : l->batch) && (warm || l->count == 0 || l->next < l->count)) {
         uint64_t number = warm ? c->index : l->next++;
-        ops[c->batch] = load_make(l, l->first + number * l->step, &texts[c->batch]);
+        ops[call->batch] = load_make(l, l->first + number * l->step, &texts[call->batch]);
         if (warm) {
             (void)snprintf(texts[0].name, sizeof(texts[0].name), "warm/%s%08lu", l->op, c->index);
             ops[0].name = hf_text(texts[0].name);
         }
-        c->batch++;
+        call->batch++;
     }
-    struct hf_crdt crdt = {.ops = ops, .ops_count = c->batch, .copies = (uint32_t)l->copies};
-    c->sent_ns = uv_hrtime();
-    int err = hf_crdt_update(c->client, &crdt, c, load_done);
+    struct hf_crdt crdt = {.ops = ops, .ops_count = call->batch, .copies = (uint32_t)l->copies};
+    call->sent_ns = uv_hrtime();
+    int err = hf_crdt_update(c->client, &crdt, call, load_done);
     if (err != 0) {
         load_fail(hf_error_text(err));
     }
@@ -157,7 +167,8 @@ static void load_send(struct load_client *c, bool warm)
  * have had theirs. */
 static void load_done(void *ctx, const struct hf_result *r)
 {
-    struct load_client *c = ctx;
+    struct load_call *call = ctx;
+    struct load_client *c = call->client;
     struct load *l = c->load;
     uint64_t now = uv_hrtime();
     l->open--;
@@ -169,14 +180,14 @@ static void load_done(void *ctx, const struct hf_result *r)
         return;
     }
     if (r->code != 0) {
-        l->failed += c->batch;
+        l->failed += call->batch;
     } else {
-        l->done += c->batch;
-        load_sample(l, now - c->sent_ns);
+        l->done += call->batch;
+        load_sample(l, now - call->sent_ns);
     }
     l->ended_ns = now;
     if (!load_over(l, now)) {
-        load_send(c, false);
+        load_send(call, false);
     }
 }
 
@@ -196,16 +207,23 @@ static void load_connect(struct load *l, struct load_client *c, const char *endp
     }
 }
 
+static void load_calls(struct load *l, unsigned long client)
+{
+    for (unsigned long i = 0; i < l->outstanding; i++) {
+        l->call[client * l->outstanding + i].client = &l->client[client];
+    }
+}
+
 static void load_print(struct load *l)
 {
     double took = (double)(l->ended_ns - l->started_ns) / 1e9;
     qsort(l->samples_us, l->samples, sizeof(*l->samples_us), load_compare);
-    (void)printf("{\"op\":\"%s\",\"clients\":%lu,\"done\":%llu,\"failed\":%llu,"
+    (void)printf("{\"op\":\"%s\",\"clients\":%lu,\"outstanding\":%lu,\"done\":%llu,\"failed\":%llu,"
                  "\"per_second\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"heard\":%llu,"
                  "\"probes\":%lu}\n",
-                 l->op, l->clients, (unsigned long long)l->done, (unsigned long long)l->failed,
-                 (double)l->done / took, load_at(l, 0.5), load_at(l, 0.99),
-                 (unsigned long long)l->heard, l->probes);
+                 l->op, l->clients, l->outstanding, (unsigned long long)l->done,
+                 (unsigned long long)l->failed, (double)l->done / took, load_at(l, 0.5),
+                 load_at(l, 0.99), (unsigned long long)l->heard, l->probes);
 }
 
 /* Each client stays with the node that it knows first, so they are spread over all of them. */
@@ -214,7 +232,8 @@ static void load_run(struct load *l)
     for (unsigned long i = 0; i < l->clients; i++) {
         l->client[i] = (struct load_client){.load = l, .index = i};
         load_connect(l, &l->client[i], l->node[i % l->nodes]);
-        load_send(&l->client[i], true);
+        load_calls(l, i);
+        load_send(&l->call[i * l->outstanding], true);
         if (l->open >= 64) {
             load_wait(l);
         }
@@ -222,8 +241,9 @@ static void load_run(struct load *l)
     load_wait(l);
     l->started_ns = uv_hrtime();
     l->ends_ns = l->started_ns + (uint64_t)(l->seconds * 1e9);
-    for (unsigned long i = 0; i < l->clients && !load_over(l, l->started_ns); i++) {
-        load_send(&l->client[i], false);
+    unsigned long calls = l->clients * l->outstanding;
+    for (unsigned long i = 0; i < calls && !load_over(l, l->started_ns); i++) {
+        load_send(&l->call[i], false);
     }
     load_wait(l);
     load_print(l);
@@ -296,7 +316,8 @@ static void lag_warm(struct load *l)
         struct load_client *c = &l->client[i];
         *c = (struct load_client){.load = l, .index = i};
         load_connect(l, c, l->node[i % l->nodes]);
-        load_send(c, true);
+        load_calls(l, i);
+        load_send(&l->call[i], true);
         load_wait(l);
         if (i > 0 && i < l->nodes) {
             struct hf_crdt crdt = {.prefix = hf_text("probe/")};
@@ -344,9 +365,10 @@ static int load_parse(struct load *l, int argc, char **argv)
     const struct {
         const char *name;
         unsigned long *into;
-    } numbers[] = {{"--clients", &l->clients}, {"--copies", &l->copies}, {"--count", &l->count},
-                   {"--batch", &l->batch},     {"--keys", &l->keys},     {"--first", &l->first},
-                   {"--step", &l->step},       {"--rate", &l->rate}};
+    } numbers[] = {
+        {"--clients", &l->clients}, {"--copies", &l->copies}, {"--count", &l->count},
+        {"--batch", &l->batch},     {"--keys", &l->keys},     {"--first", &l->first},
+        {"--step", &l->step},       {"--rate", &l->rate},     {"--outstanding", &l->outstanding}};
     for (int i = 1; i + 1 < argc; i += 2) {
         unsigned long *into = NULL;
         for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
@@ -365,7 +387,8 @@ static int load_parse(struct load *l, int argc, char **argv)
         }
     }
     bool good = argc % 2 == 1 && l->clients > 0 && l->clients <= LOAD_CLIENTS_MAX && l->keys > 0 &&
-                l->batch > 0 && l->batch <= HF_CRDT_OPS_MAX && l->endpoints != NULL;
+                l->batch > 0 && l->batch <= HF_CRDT_OPS_MAX && l->outstanding > 0 &&
+                l->outstanding <= LOAD_OUTSTANDING_MAX && l->endpoints != NULL;
     return good ? 0 : load_usage("a value");
 }
 
@@ -388,6 +411,7 @@ int main(int argc, char **argv)
                             .clients = 50,
                             .copies = 1,
                             .batch = 1,
+                            .outstanding = 1,
                             .keys = 10000,
                             .step = 1,
                             .rate = 5000,
@@ -399,9 +423,10 @@ int main(int argc, char **argv)
         return code;
     }
     l.client = calloc(LOAD_CLIENTS_MAX, sizeof(*l.client));
+    l.call = calloc(LOAD_CLIENTS_MAX * l.outstanding, sizeof(*l.call));
     l.samples_us = malloc(LOAD_SAMPLES_MAX * sizeof(*l.samples_us));
     l.probes_ns = calloc(LOAD_PROBES_MAX, sizeof(*l.probes_ns));
-    if (l.client == NULL || l.samples_us == NULL || l.probes_ns == NULL ||
+    if (l.client == NULL || l.call == NULL || l.samples_us == NULL || l.probes_ns == NULL ||
         uv_loop_init(&l.loop) != 0) {
         load_fail("no memory");
     }
@@ -420,6 +445,7 @@ int main(int argc, char **argv)
         free(l.node[i]);
     }
     free(l.client);
+    free(l.call);
     free(l.samples_us);
     free(l.probes_ns);
     return 0;

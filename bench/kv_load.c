@@ -1,13 +1,14 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Our side of bench/kv: N clients, each with connections of its own and one request open, for a
- * number of seconds. Prints one line of JSON with the rate and the latencies. Clients send to the
- * leader, as they always do.
+ * Our side of bench/kv: N clients, each with connections of its own and one request open, or so
+ * many as are asked for, for a number of seconds. Prints one line of JSON with the rate and the
+ * latencies. Clients send to the leader, as they always do.
  *
  *   bench_kv_load --endpoints H:P,... --clients 50 --seconds 5 --op put|get --keys 10000 --bytes
  * 100
- *                 [--plain 1]    writes outside of sessions, as other stores have them
+ *                 [--plain 1]         writes outside of sessions, as other stores have them
+ *                 [--outstanding 1]   calls that a client has open at once
  */
 #include "client/holdfast.h"
 
@@ -18,6 +19,7 @@
 #include <uv.h>
 
 #define LOAD_CLIENTS_MAX 4096u
+#define LOAD_OUTSTANDING_MAX 1000u /* of HF_CALLS_MAX */
 #define LOAD_SAMPLES_MAX ((size_t)16 << 20)
 #define LOAD_VALUE_BYTES_MAX (1u << 20)
 
@@ -29,6 +31,7 @@ struct load {
     unsigned long keys;
     unsigned long bytes;
     unsigned long plain;
+    unsigned long outstanding;
     uv_loop_t loop;
     char *value;
     uint64_t started_ns;
@@ -47,22 +50,26 @@ struct load_client {
     struct hf_client *client;
     unsigned long index;
     uint64_t turn;
-    uint64_t sent_ns;
     bool warm;
+};
+struct load_call {
+    struct load_client *client;
+    uint64_t sent_ns;
 };
 
 static void load_done(void *ctx, const struct hf_result *r);
 
-static void load_send(struct load_client *c)
+static void load_send(struct load_call *call)
 {
+    struct load_client *c = call->client;
     struct load *l = c->load;
     char key[32];
     unsigned long number = (unsigned long)((c->turn++ * l->clients + c->index) % l->keys);
     (void)snprintf(key, sizeof(key), "bench/%08lu", number);
     struct hf_kv kv = {.key = hf_text(key), .value = {.data = l->value, .size = l->bytes}};
-    c->sent_ns = uv_hrtime();
-    int err = strcmp(l->op, "put") == 0 ? hf_kv_put(c->client, &kv, c, load_done)
-                                        : hf_kv_get(c->client, &kv, c, load_done);
+    call->sent_ns = uv_hrtime();
+    int err = strcmp(l->op, "put") == 0 ? hf_kv_put(c->client, &kv, call, load_done)
+                                        : hf_kv_get(c->client, &kv, call, load_done);
     if (err != 0) {
         (void)fprintf(stderr, "bench_kv_load: %s\n", hf_error_text(err));
         exit(1);
@@ -73,7 +80,8 @@ static void load_send(struct load_client *c)
  * have had theirs. */
 static void load_done(void *ctx, const struct hf_result *r)
 {
-    struct load_client *c = ctx;
+    struct load_call *call = ctx;
+    struct load_client *c = call->client;
     struct load *l = c->load;
     uint64_t now = uv_hrtime();
     if (!c->warm) {
@@ -91,11 +99,11 @@ static void load_done(void *ctx, const struct hf_result *r)
     } else {
         l->done++;
         if (l->samples < LOAD_SAMPLES_MAX) {
-            l->samples_us[l->samples++] = (uint32_t)((now - c->sent_ns) / 1000);
+            l->samples_us[l->samples++] = (uint32_t)((now - call->sent_ns) / 1000);
         }
     }
     if (now < l->ends_ns) {
-        load_send(c);
+        load_send(call);
         return;
     }
     l->open--;
@@ -121,7 +129,7 @@ static void load_wait(struct load *l)
     }
 }
 
-static int load_run(struct load *l, struct load_client *clients)
+static int load_run(struct load *l, struct load_client *clients, struct load_call *calls)
 {
     struct hf_client_options options = {.endpoints = l->endpoints, .plain = l->plain != 0};
     for (unsigned long i = 0; i < l->clients; i++) {
@@ -131,8 +139,11 @@ static int load_run(struct load *l, struct load_client *clients)
             (void)fprintf(stderr, "bench_kv_load: %s\n", hf_error_text(err));
             return 1;
         }
+        for (unsigned long j = 0; j < l->outstanding; j++) {
+            calls[i * l->outstanding + j].client = &clients[i];
+        }
         l->open++;
-        load_send(&clients[i]);
+        load_send(&calls[i * l->outstanding]);
         if (l->open >= 64) {
             load_wait(l); /* sessions are opened a few at a time */
         }
@@ -140,17 +151,18 @@ static int load_run(struct load *l, struct load_client *clients)
     load_wait(l);
     l->started_ns = uv_hrtime();
     l->ends_ns = l->started_ns + (uint64_t)(l->seconds * 1e9);
-    for (unsigned long i = 0; i < l->clients; i++) {
+    for (unsigned long i = 0; i < l->clients * l->outstanding; i++) {
         l->open++;
-        load_send(&clients[i]);
+        load_send(&calls[i]);
     }
     load_wait(l);
     double took = (double)(l->ended_ns - l->started_ns) / 1e9;
     qsort(l->samples_us, l->samples, sizeof(*l->samples_us), load_compare);
-    (void)printf("{\"op\":\"%s\",\"clients\":%lu,\"done\":%llu,\"failed\":%llu,"
+    (void)printf("{\"op\":\"%s\",\"clients\":%lu,\"outstanding\":%lu,\"done\":%llu,\"failed\":%llu,"
                  "\"per_second\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n",
-                 l->op, l->clients, (unsigned long long)l->done, (unsigned long long)l->failed,
-                 (double)l->done / took, load_at(l, 0.5), load_at(l, 0.99));
+                 l->op, l->clients, l->outstanding, (unsigned long long)l->done,
+                 (unsigned long long)l->failed, (double)l->done / took, load_at(l, 0.5),
+                 load_at(l, 0.99));
     for (unsigned long i = 0; i < l->clients; i++) {
         hf_client_free(clients[i].client);
     }
@@ -175,7 +187,8 @@ static int load_parse(struct load *l, int argc, char **argv)
         } numbers[] = {{"--clients", &l->clients},
                        {"--keys", &l->keys},
                        {"--bytes", &l->bytes},
-                       {"--plain", &l->plain}};
+                       {"--plain", &l->plain},
+                       {"--outstanding", &l->outstanding}};
         unsigned long *into = NULL;
         for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
             into = strcmp(name, numbers[n].name) == 0 ? numbers[n].into : into;
@@ -195,15 +208,16 @@ static int load_parse(struct load *l, int argc, char **argv)
     if (argc % 2 == 0) {
         return load_usage(argv[argc - 1]);
     }
-    bool good = l->clients > 0 && l->clients <= LOAD_CLIENTS_MAX && l->keys > 0 &&
-                l->bytes <= LOAD_VALUE_BYTES_MAX && l->seconds > 0 &&
-                (strcmp(l->op, "put") == 0 || strcmp(l->op, "get") == 0);
+    bool good = l->outstanding > 0 && l->outstanding <= LOAD_OUTSTANDING_MAX && l->clients > 0 &&
+                l->clients <= LOAD_CLIENTS_MAX && l->keys > 0 && l->bytes <= LOAD_VALUE_BYTES_MAX &&
+                l->seconds > 0 && (strcmp(l->op, "put") == 0 || strcmp(l->op, "get") == 0);
     return good ? 0 : load_usage("a value");
 }
 
 int main(int argc, char **argv)
 {
-    static struct load l = {.op = "put", .clients = 50, .seconds = 5, .keys = 10000, .bytes = 100};
+    static struct load l = {
+        .op = "put", .clients = 50, .outstanding = 1, .seconds = 5, .keys = 10000, .bytes = 100};
     (void)signal(SIGPIPE, SIG_IGN);
     l.endpoints = getenv("HOLDFAST_ENDPOINTS");
     int code = load_parse(&l, argc, argv);
@@ -211,16 +225,19 @@ int main(int argc, char **argv)
         return code;
     }
     struct load_client *clients = calloc(l.clients, sizeof(*clients));
+    struct load_call *calls = calloc(l.clients * l.outstanding, sizeof(*calls));
     l.value = malloc(l.bytes + 1);
     l.samples_us = malloc(LOAD_SAMPLES_MAX * sizeof(*l.samples_us));
-    if (clients == NULL || l.value == NULL || l.samples_us == NULL || uv_loop_init(&l.loop) != 0) {
+    if (clients == NULL || calls == NULL || l.value == NULL || l.samples_us == NULL ||
+        uv_loop_init(&l.loop) != 0) {
         (void)fprintf(stderr, "bench_kv_load: no memory\n");
         return 1;
     }
     memset(l.value, 'v', l.bytes);
-    code = load_run(&l, clients);
+    code = load_run(&l, clients, calls);
     (void)uv_loop_close(&l.loop);
     free(clients);
+    free(calls);
     free(l.value);
     free(l.samples_us);
     return code;
