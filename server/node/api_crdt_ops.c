@@ -61,7 +61,8 @@ static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j)
 {
     const struct crdt_path *a = &w->ops[i].path;
     const struct crdt_path *b = &w->ops[j].path;
-    if (!bytes_equal(w->items[i].key, w->items[j].key)) {
+    if (w->items[i].region != w->items[j].region ||
+        !bytes_equal(w->items[i].key, w->items[j].key)) {
         return 0;
     }
     if (w->items[i].turns || w->items[j].turns) {
