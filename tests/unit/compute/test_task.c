@@ -295,6 +295,23 @@ START_TEST(few_distinct_values_are_counted_and_many_estimated)
 }
 END_TEST
 
+START_TEST(one_aggregate_of_raw_records_has_every_operator)
+{
+    static const uint8_t raw[] = {3, 0, 250, 9, 1, 7, 3, 0, 250, 255, 1, 0};
+    const struct bytes data = bytes_of(raw, sizeof(raw));
+    ck_assert_str_eq(run_bytes("u8,x1 | argmax", data, 0), "1\n");
+    ck_assert_str_eq(run_bytes("u8,x1,u8 | argmin $2", data, 0), "3\n");
+    ck_assert_str_eq(run_bytes("u8,u8 | histogram 2 0 10 $2", data, 0),
+                     "-inf,0,0\n0,5,3\n5,10,2\n10,inf,1\n");
+    ck_assert_str_eq(run_bytes("u8 | top 2", data, 0), "255,9\n250,2\n");
+    ck_assert_str_eq(run_bytes("i8,x1 | quantile 0", data, 0), "-6.00780234070221\n");
+    ck_assert_str_eq(run_bytes("u8,u8 | dot $1, $2", data, 0), "66007\n");
+    ck_assert_str_eq(run_bytes("u8,x4 | count", data, 0), "error: the last record is cutRANGE");
+    ck_assert_str_eq(run_bytes("u8,x4 | where $1 < 5 | count", data, 0),
+                     "error: record 3 is cut: it has 2 of 5 bytesRANGE");
+}
+END_TEST
+
 /* --- errors --- */
 
 START_TEST(errors_name_record_and_field)
@@ -380,5 +397,6 @@ UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
           numbers_of_sixty_four_bits_compare_exactly, arithmetic_is_as_in_arithmetic,
           empty_fields_are_left_out, few_distinct_values_are_counted_and_many_estimated,
-          errors_name_record_and_field, wrong_quotes_are_errors, groups_have_a_limit,
-          what_follows_an_error_changes_nothing, a_failed_allocation_is_an_error_and_leaks_nothing)
+          one_aggregate_of_raw_records_has_every_operator, errors_name_record_and_field,
+          wrong_quotes_are_errors, groups_have_a_limit, what_follows_an_error_changes_nothing,
+          a_failed_allocation_is_an_error_and_leaks_nothing)

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The Holdfast authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Holds `holdfast run --local` against wc, awk and sort, and against Python: csv, math.fsum,
+# fractions. Exit 1 on a difference.
+#
+#   run_oracle.py HOLDFAST [SEED [ROUNDS]]      HOLDFAST_SEED=N: another seed
+import collections
+import csv
+import fractions
+import io
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+
+HOLDFAST = sys.argv[1]
+SEED = int(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("HOLDFAST_SEED", "1"))
+ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 25
+RANDOM = random.Random(SEED)
+CODES = {"b": "i8", "B": "u8", "h": "i16", "H": "u16", "i": "i32", "I": "u32", "q": "i64",
+         "Q": "u64", "f": "f32", "d": "f64"}
+
+
+def run(program, data, code):
+    """What is printed; of a run that is to fail its error."""
+    done = subprocess.run([HOLDFAST, "run", "--local", program], input=data, capture_output=True)
+    if done.returncode != code:
+        sys.exit(f"seed={SEED} {program}: exit {done.returncode}: {done.stderr.decode()}")
+    return done.stderr[len("holdfast: ") :].rstrip(b"\n") if code != 0 else done.stdout
+
+
+def tool(words, data):
+    env = dict(os.environ, LC_ALL="C")
+    return subprocess.run(words, input=data, capture_output=True, check=True, env=env).stdout
+
+
+def check(program, data, expected, code=0):
+    got = run(program, data, code)
+    if isinstance(expected, str):
+        expected = expected.encode()
+    if got != expected:
+        print(f"seed={SEED} {program}\n data {data[:2000]!r}\n got  {got[:2000]!r}\n not  {expected[:2000]!r}")
+        sys.exit(1)
+
+
+def number(value):
+    """As programs print numbers."""
+    if isinstance(value, int):
+        return str(value)
+    texts = (f"{value:.{digits}g}" for digits in range(1, 18))
+    return min((t for t in texts if float(t) == value), key=len)
+
+
+def line(values):
+    return ",".join("" if v is None else number(v) for v in values) + "\n"
+
+
+def nearest(exact):
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
+
+
+def mean(values):
+    return nearest(fractions.Fraction(sum(map(fractions.Fraction, values))) / len(values))
+
+
+def total(values):
+    if all(isinstance(v, int) for v in values):
+        return sum(values)
+    return nearest(sum(map(fractions.Fraction, values)))
+
+
+def variance(values, less):
+    exact = [fractions.Fraction(v) for v in values]
+    if len(exact) <= less:
+        return None
+    middle = sum(exact) / len(exact)
+    return nearest(sum((v - middle) ** 2 for v in exact) / (len(exact) - less))
+
+
+def text():
+    size = RANDOM.randrange(0, 3000)
+    letters = RANDOM.choice(["ab \n", "abcdefgh  \n\t", "a1.,;:-_ \n\n", "x\n"])
+    return "".join(RANDOM.choice(letters) for _ in range(size)).encode()
+
+
+def words_and_lines():
+    data = text()
+    check("words | count", data, tool(["sh", "-c", "wc -w | tr -d ' '"], data))
+    check("lines | count", data, tool(["awk", "END { print NR }"], data))
+    check("lines | where $0 = \"x\" | count", data, tool(["awk", '$0 == "x" { n++ } END { print n + 0 }'], data))
+    check("words | by $0 count", data,
+          tool(["sh", "-c", "tr -s ' \\n\\t' '\\n' | sed '/^$/d' | sort | uniq -c | "
+                            "awk '{ t = $2; if (t ~ /,/) t = \"\\\"\" t \"\\\"\"; print t \",\" $1 }'"], data))
+    check("lines | select $2", data.replace(b",", b""),
+          tool(["awk", "-F", "[ \t]+", '{ sub(/^[ \t]+/, ""); print $2 }'], data.replace(b",", b"")))
+    counts = collections.Counter(data.decode().split())
+    best = sorted(counts.items(), key=lambda c: (-c[1], c[0].encode()))[:5]
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(best)
+    check("words | by $0 count | top 5", data, out.getvalue())
+
+
+def value():
+    kind = RANDOM.randrange(6)
+    if kind == 0:
+        return str(RANDOM.randrange(-(2**63), 2**64))
+    if kind == 1:
+        return repr(RANDOM.uniform(-1, 1) * 10.0 ** RANDOM.randrange(-300, 300))
+    if kind == 2:
+        return f"{RANDOM.randrange(10**RANDOM.randrange(1, 25))}.{RANDOM.randrange(10**RANDOM.randrange(1, 25))}"
+    if kind == 3:
+        return f"{RANDOM.randrange(10**RANDOM.randrange(1, 30))}e{RANDOM.randrange(-40, 40)}"
+    if kind == 4:
+        return ""
+    return str(RANDOM.randrange(-5, 1000))
+
+
+def read(field):
+    """The number of a field; None of an empty one."""
+    if field == "":
+        return None
+    try:
+        whole = int(field)
+        return whole if -(2**63) <= whole < 2**64 else float(field)
+    except ValueError:
+        return float(field)
+
+
+def groups():
+    keys = ["a", "b,c", 'd"e', "f\ng", "", "zz", "\u00e9"]
+    few = RANDOM.random() < 0.5
+    rows = []
+    for _ in range(RANDOM.randrange(0, 120)):
+        v = str(RANDOM.randrange(1000)) if few else value()
+        rows.append([RANDOM.choice(keys), v, RANDOM.choice(keys)])
+    out = io.StringIO()
+    quoting = RANDOM.choice([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+    csv.writer(out, lineterminator=RANDOM.choice(["\n", "\r\n"]), quoting=quoting).writerows(rows)
+    data = out.getvalue().encode()
+    if RANDOM.random() < 0.5:
+        check("csv header | count", data, f"{max(len(rows) - 1, 0)}\n")
+    check("csv | count", data, f"{len(rows)}\n")
+
+    found = collections.defaultdict(list)
+    for row in rows:
+        found[row[0].encode()].append(read(row[1]))
+    expected = io.StringIO()
+    writer = csv.writer(expected, lineterminator="\n")
+    for key in sorted(found):
+        values = [v for v in found[key] if v is not None]
+        results = [len(found[key]), total(values), mean(values) if values else None,
+                   min(values, default=None), max(values, default=None),
+                   variance(values, 1), variance(values, 0)]
+        results = [None if r is None else number(r) for r in results]
+        writer.writerow([key.decode()] + results)
+    check("csv | by $1 count, sum $2, mean $2, min $2, max $2, var $2, varp $2", data,
+          expected.getvalue())
+
+    limit = RANDOM.choice([0, 500, 0.5])
+    passed = [r for r in rows if read(r[1]) is not None and read(r[1]) >= limit and r[2] != "a"]
+    counts = collections.Counter((r[2].encode(), r[0].encode()) for r in passed)
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows(
+        [a.decode(), b.decode(), n] for (a, b), n in
+        sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:4])
+    check(f'csv | where $2 >= {limit} and $3 != "a" | by $3, $1 count | top 4', data,
+          expected.getvalue())
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows(
+        [r[2] or "", number(read(r[1]))] + r[:1] for r in passed)
+    check(f'csv | where $2 >= {limit} and not $3 = "a" | select $3, $2 * 1, $1', data,
+          expected.getvalue())
+
+
+def arrays():
+    codes = [RANDOM.choice(list(CODES)) for _ in range(RANDOM.randrange(1, 4))]
+    skip = RANDOM.randrange(0, 4)
+    layout = struct.Struct("<" + "".join(codes) + (f"{skip}x" if skip else ""))
+    rows = []
+    for _ in range(RANDOM.randrange(0, 100)):
+        row = []
+        for code in codes:
+            if code in "fd":
+                v = RANDOM.choice([0.5, -1.25, 3e10, 7.0, RANDOM.uniform(-1e6, 1e6)])
+                row.append(struct.unpack("<" + code, struct.pack("<" + code, v))[0])
+            else:
+                bits = 8 * struct.calcsize("<" + code)
+                low = -(2 ** (bits - 1)) if code.islower() else 0
+                row.append(RANDOM.randrange(low, low + 2**bits) if RANDOM.random() < 0.5
+                           else RANDOM.randrange(0, 100))
+        rows.append(row)
+    data = b"".join(layout.pack(*row) for row in rows)
+    source = ",".join(CODES[c] for c in codes) + (f",x{skip}" if skip else "")
+    last = len(codes)
+    check(f"{source} | count", data, f"{len(rows)}\n")
+    passed = [r[-1] for r in rows if r[0] > 3]
+    check(f"{source} | where $1 > 3 | sum ${last}, count", data,
+          line([total(passed) if passed else 0, len(passed)]))
+    check(f"{source} | where $1 > 3", data, b"".join(layout.pack(*r) for r in rows if r[0] > 3))
+    check(f"{source} | where $1 <= 3 | select ${last}, $1", data,
+          "".join(line([r[-1], r[0]]) for r in rows if r[0] <= 3))
+    if rows:
+        first = [r[0] for r in rows]
+        plain = total(first)
+        check(f"{source} | sum", data, line([float(plain) if codes[0] in "fd" else plain]))
+        check(f"{source} | mean, min, max, varp", data,
+              line([mean(first), min(first), max(first), variance(first, 0)]))
+        products = [fractions.Fraction(r[0]) * fractions.Fraction(r[-1]) for r in rows]
+        real = codes[0] in "fd" or codes[-1] in "fd"
+        exact = all(isinstance(v, float) or abs(v) < 2**53 for r in rows for v in (r[0], r[-1]))
+        if not real or exact:
+            both = float(sum(products)) if real else int(sum(products))
+            beyond = not real and not -(2**127) <= both < 2**127
+            expected = b"dot is beyond 128 bits" if beyond else line([len(rows), both])
+            check(f"{source} | count, dot $1, ${last}", data, expected, 1 if beyond else 0)
+
+
+def arithmetic():
+    a, b = RANDOM.randrange(-(2**31), 2**31), RANDOM.choice([RANDOM.randrange(1, 100), RANDOM.randrange(1, 2**31)])
+    rest = int(math.fmod(a, b))
+    data = f"{a} {b}\n".encode()
+    check("lines | select $1 + $2, $1 - $2, $1 * $2, $1 / $2, $1 % $2, -$1, ($1 + 1) * 2 - $2",
+          data, line([a + b, a - b, a * b, a / b, rest, -a, (a + 1) * 2 - b]))
+
+
+print(f"run_oracle: seed={SEED}")
+for _ in range(ROUNDS):
+    words_and_lines()
+    groups()
+    arrays()
+    arithmetic()
