@@ -9,6 +9,7 @@
 #include "tests/fuzz/fuzz_crdt.h"
 #include "tests/fuzz/fuzz_eventual.h"
 #include "tests/fuzz/fuzz_gossip.h"
+#include "tests/fuzz/fuzz_program.h"
 #include "tests/fuzz/fuzz_wire.h"
 
 #include "base/err.h"
@@ -91,6 +92,7 @@ static const struct kind kinds[] = {
     {"gossip_receive", fuzz_gossip_receive, fuzz_gossip_receive_example, FUZZ_GOSSIP_EXAMPLES},
     {"crdt", fuzz_crdt, fuzz_crdt_example, FUZZ_CRDT_EXAMPLES},
     {"compute", fuzz_compute, fuzz_compute_example, FUZZ_COMPUTE_EXAMPLES},
+    {"program", fuzz_program, fuzz_program_example, FUZZ_PROGRAM_EXAMPLES},
     {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
 };
 

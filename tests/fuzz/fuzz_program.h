@@ -1,0 +1,21 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What is done with arbitrary bytes as a program, a zero byte, and the object it runs over; and
+ * good ones.
+ *
+ * threads: one.
+ */
+#ifndef HOLDFAST_TESTS_FUZZ_FUZZ_PROGRAM_H
+#define HOLDFAST_TESTS_FUZZ_FUZZ_PROGRAM_H
+
+#include "base/bytes.h"
+
+#define FUZZ_PROGRAM_EXAMPLES 10u
+
+/* Parses; what is a program gives the same result over the object in one piece and in three spans.
+ */
+void fuzz_program(struct bytes input);
+void fuzz_program_example(struct buf *out, unsigned i);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Programs from outside: a result that depends on where the object was cut aborts here.
+ */
+#include "tests/fuzz/fuzz_program.h"
+
+#include "base/num.h"
+#include "compute/task.h"
+
+#define GROUPS_BYTES_MAX (1u << 20)
+
+static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
+    "csv | where $2 >= 5 | by $1 count, sum $2 | top 10",
+    "csv header | select $2 * 2, $1",
+    "words | by $0 count",
+    "lines | where $0 = \"x\" or not $1 < 3 | count",
+    "lines | by $1, $2 mean $3, distinct $2",
+    "csv | where $1 != $2",
+    "i16,x1,u8 | where $1 % 5 > 1 | sum $1 / $2, var $2",
+    "f64 | sum",
+    "f32,i8 | histogram 3 -1 1 $2",
+    "csv | dot $1 + 1, -$2",
+};
+static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
+
+void fuzz_program_example(struct buf *out, unsigned i)
+{
+    (void)buf_append(out, examples[i], strlen(examples[i]) + 1);
+    (void)buf_append(out, object, sizeof(object) - 1);
+}
+
+static struct compute_task *span(const struct compute_program *p, struct bytes object_bytes,
+                                 size_t from, size_t to)
+{
+    const struct alloc heap = alloc_heap();
+    const struct compute_task_options options = {.from = from, .memory_bytes = GROUPS_BYTES_MAX};
+    struct compute_task *t = NULL;
+    ASSERT(compute_task_new(&t, &heap, p, &options, NULL) == 0);
+    ASSERT(compute_task_update(t, bytes_of(object_bytes.data + from, to - from)) == 0);
+    return t;
+}
+
+/* The result and the error, if there is one; ends the task. */
+static void end(struct compute_task *t, struct buf *out)
+{
+    struct err_info why = {.code = 0};
+    const int err = compute_task_finish(t, &why);
+    const struct bytes printed = compute_task_output(t);
+    ASSERT(err != ERR_NO_MEMORY);
+    (void)buf_append(out, printed.data, printed.size);
+    (void)buf_append(out, why.text, err != 0 ? strlen(why.text) : 0);
+    ASSERT(buf_put_u32(out, (uint32_t)err) == 0);
+    compute_task_free(t);
+}
+
+/* The two cuts come from the input's size: a mutation moves them. */
+static void run(const struct compute_program *p, struct bytes data)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf whole;
+    struct buf merged;
+    const size_t second = data.size * 7 % 11 * data.size / 11;
+    const size_t first = second * (data.size % 5) / 5;
+    buf_init(&whole, &heap, SIZE_MAX);
+    buf_init(&merged, &heap, SIZE_MAX);
+    end(span(p, data, 0, data.size), &whole);
+    struct compute_task *a = span(p, data, 0, first);
+    struct compute_task *b = span(p, data, first, second);
+    struct compute_task *c = span(p, data, second, data.size);
+    ASSERT(compute_task_merge(b, c) == 0);
+    ASSERT(compute_task_merge(a, b) == 0);
+    compute_task_free(b);
+    compute_task_free(c);
+    end(a, &merged);
+    ASSERT(bytes_equal(buf_view(&whole), buf_view(&merged)));
+    buf_release(&whole);
+    buf_release(&merged);
+}
+
+void fuzz_program(struct bytes input)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = NULL;
+    const uint8_t *zero = input.size > 0 ? memchr(input.data, 0, input.size) : NULL;
+    const size_t size = zero != NULL ? (size_t)(zero - input.data) : input.size;
+    const size_t rest = zero != NULL ? size + 1 : size;
+    const int err = compute_program_new(&p, &heap, bytes_of(input.data, size), NULL);
+    if (err != 0) {
+        ASSERT(err == ERR_INVALID || err == ERR_TOO_LARGE);
+        return;
+    }
+    run(p, bytes_of(input.data + rest, input.size - rest));
+    compute_program_free(p);
+}
