@@ -22,12 +22,22 @@
 #include "server/node/eventual_ops_internal.h"
 #include "store/kv.h"
 
+/* What the fragments of a command bring to each record; made where their size alone says that it
+ * may be too much. */
+struct node_ev_sums {
+    struct node_ev_names names;
+    uint64_t *bytes; /* by name */
+    uint32_t cap;
+    uint32_t fragments; /* taken so far */
+};
+
 struct node_ev_joining {
     const struct node_ev_store *store;
     struct node_ev_types types;
     struct node_ev_fragment f;
     struct node_ev_fragment *judged; /* all of a command, if it has several */
     uint32_t count;
+    struct node_ev_sums sums;
     struct node_ev_region now;
     bool news; /* of records or context */
     struct buf name;
@@ -42,6 +52,7 @@ static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_
 {
     *j = (struct node_ev_joining){.store = store};
     node_ev_types_init(&j->types, store->alloc);
+    node_ev_names_init(&j->sums.names, store->alloc);
     node_ev_fragment_init(&j->f, store->alloc);
     crdt_context_init(&j->now.seen, store->alloc);
     buf_init(&j->name, store->alloc, NODE_NAME_BYTES_MAX);
@@ -64,6 +75,8 @@ static void node_ev_joining_release(struct node_ev_joining *j)
         node_ev_fragment_release(&j->judged[i]);
     }
     alloc_put(j->store->alloc, j->judged, j->count * sizeof *j->judged);
+    alloc_put(j->store->alloc, j->sums.bytes, j->sums.cap * sizeof *j->sums.bytes);
+    node_ev_names_release(&j->sums.names);
     node_ev_types_release(&j->types);
     node_ev_fragment_release(&j->f);
     crdt_context_release(&j->now.seen);
@@ -129,10 +142,48 @@ static int node_ev_joining_next(struct node_ev_joining *j, struct bytes_reader *
     return 0;
 }
 
+/* Adds a fragment's values to what the command brings to each record. */
+static int node_ev_joining_add(struct node_ev_joining *j, const struct node_ev_fragment *f)
+{
+    struct node_ev_fragment_cursor c;
+    struct bytes key;
+    struct bytes record_key;
+    struct bytes value;
+    uint32_t number;
+    node_ev_fragment_begin(f, &c);
+    while (node_ev_fragment_next(&c, &key, &record_key, &value)) {
+        buf_clear(&j->value);
+        TRY(node_ev_record_name(f->region, key, record_key, &j->value));
+        TRY(node_ev_names_add(&j->sums.names, buf_view(&j->value), &number));
+        ASSERT(number < j->sums.cap);
+        j->sums.bytes[number] += value.size;
+    }
+    return 0;
+}
+
+/* What the fragments up to j->f, the one at this place, bring to the record of j->name. bound: more
+ * than all bring. */
+static int node_ev_joining_sum(struct node_ev_joining *j, uint32_t at, size_t bound, uint64_t *sum)
+{
+    struct node_ev_sums *s = &j->sums;
+    if (s->bytes == NULL) {
+        s->cap = (uint32_t)(bound / NODE_EV_RECORD_BYTES_MIN + 1);
+        s->bytes = alloc_get_zeroed(j->store->alloc, s->cap, sizeof *s->bytes);
+        TRY(s->bytes == NULL ? ERR_NO_MEMORY : 0);
+    }
+    for (; s->fragments <= at; s->fragments++) {
+        TRY(node_ev_joining_add(j, s->fragments < at ? &j->judged[s->fragments] : &j->f));
+    }
+    uint32_t number = node_ev_names_find(&s->names, buf_view(&j->name));
+    ASSERT(number != NODE_EV_NAME_NONE);
+    *sum = s->bytes[number];
+    return 0;
+}
+
 /* A record that outgrew what the table takes would end the node when it is flushed; so it is
- * refused before anything is written. more: bytes that may come to each record; 0: those of the
- * fragment. Nodes that hold to the limits of operations do not come near this. */
-static int node_ev_joining_sizes(struct node_ev_joining *j, uint64_t more)
+ * refused before anything is written. Nodes that hold to the limits of operations do not come near
+ * this. at: the place of j->f in the command; bound: more bytes than come to any record. */
+static int node_ev_joining_sizes(struct node_ev_joining *j, uint32_t at, size_t bound)
 {
     struct node_ev_fragment_cursor c;
     struct bytes key;
@@ -141,10 +192,15 @@ static int node_ev_joining_sizes(struct node_ev_joining *j, uint64_t more)
     node_ev_fragment_begin(&j->f, &c);
     while (node_ev_fragment_next(&c, &key, &record_key, &value)) {
         struct bytes own = {0};
+        uint64_t sum = bound;
         buf_clear(&j->name);
         TRY(node_ev_record_name(j->f.region, key, record_key, &j->name));
         (void)j->store->get(j->store->ctx, buf_view(&j->name), &own);
-        if (own.size + NUM_MAX(more, value.size) > STORE_KV_VALUE_BYTES_MAX) {
+        uint64_t size = own.size; /* the view ends with what is asked for next */
+        if (size + sum > STORE_KV_VALUE_BYTES_MAX) {
+            TRY(node_ev_joining_sum(j, at, bound, &sum));
+        }
+        if (size + sum > STORE_KV_VALUE_BYTES_MAX) {
             return ERR_TOO_LARGE;
         }
     }
@@ -170,7 +226,7 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
             err = crdt_context_join(&seen[region], &j->store->region(j->store->ctx, region)->seen);
         }
         err = err == 0 ? node_ev_joining_judge(j, &seen[region]) : err;
-        err = err == 0 ? node_ev_joining_sizes(j, body.size) : err;
+        err = err == 0 ? node_ev_joining_sizes(j, i, body.size) : err;
         if (err == 0 && node_ev_joining_adds(j)) {
             err = crdt_context_join(&seen[region], &j->f.seen);
         }
@@ -375,7 +431,7 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw,
     uint64_t most;
     TRY(node_ev_joining_region(j, j->f.region));
     TRY(node_ev_joining_judge(j, &j->now.seen));
-    TRY(checked ? 0 : node_ev_joining_sizes(j, 0));
+    TRY(checked ? 0 : node_ev_joining_sizes(j, 0, j->f.records.size));
     j->news = false;
     if ((j->f.flags & NODE_EV_RESTORE) != 0 && !crdt_context_equal(&j->f.seen, &j->now.seen)) {
         return 0;

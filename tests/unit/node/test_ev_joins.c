@@ -457,7 +457,7 @@ START_TEST(two_elements_of_one_dot_are_both_kept_in_the_end)
 END_TEST
 
 /* A fragment with one value of a register, by an actor of its own. out: initialised, empty. */
-static void fragment_with_value(uint32_t node, size_t bytes, struct buf *out)
+static void fragment_with_value(const char *name, uint32_t node, size_t bytes, struct buf *out)
 {
     struct alloc heap = alloc_heap();
     struct node_ev_fragment f;
@@ -470,7 +470,7 @@ static void fragment_with_value(uint32_t node, size_t bytes, struct buf *out)
     f.region = region();
     f.records_count = 1;
     ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){{node, 1}, 1, 1}), 0);
-    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text("k"), &key), 0);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
     (void)buf_put_u8(&value, 1);
     (void)buf_put_u32(&value, 1);
     (void)buf_put_u32(&value, node);
@@ -489,6 +489,27 @@ static void fragment_with_value(uint32_t node, size_t bytes, struct buf *out)
     buf_release(&value);
 }
 
+START_TEST(a_record_outgrows_the_table_by_its_own_values_alone)
+{
+    struct alloc heap = alloc_heap();
+    struct buf f[4];
+    struct bytes last[2];
+    for (unsigned i = 0; i < 4; i++) {
+        buf_init(&f[i], &heap, 1u << 20);
+        fragment_with_value(i < 3 ? "k" : "{k}beside", 10 + i, i < 2 ? 700000 : 400000, &f[i]);
+    }
+    ck_assert_int_eq(send(b, buf_view(&f[0])), 0);
+    ck_assert_int_eq(send(b, buf_view(&f[1])), 0);
+    last[0] = buf_view(&f[2]);
+    last[1] = buf_view(&f[3]);
+    ck_assert_int_eq(ev_join(b, last, 2), 0);
+    ev_check(b, region());
+    for (unsigned i = 0; i < 4; i++) {
+        buf_release(&f[i]);
+    }
+}
+END_TEST
+
 START_TEST(a_record_that_would_outgrow_the_table_is_refused_before_anything_is_written)
 {
     struct alloc heap = alloc_heap();
@@ -496,7 +517,7 @@ START_TEST(a_record_that_would_outgrow_the_table_is_refused_before_anything_is_w
     struct bytes last[2];
     for (unsigned i = 0; i < 5; i++) {
         buf_init(&f[i], &heap, 1u << 21);
-        fragment_with_value(10 + i, i < 3 ? 700000 : 400000, &f[i]);
+        fragment_with_value("k", 10 + i, i < 3 ? 700000 : 400000, &f[i]);
     }
     ck_assert_int_eq(send(b, buf_view(&f[0])), 0);
     ck_assert_int_eq(send(b, buf_view(&f[1])), 0);
@@ -580,6 +601,7 @@ int main(void)
         a_dot_made_twice_is_told_and_the_greater_payload_stays,
         two_elements_of_one_dot_are_both_kept_in_the_end,
         own_dots_that_are_not_known_here_are_refused_until_the_epoch_is_new,
+        a_record_outgrows_the_table_by_its_own_values_alone,
         a_record_that_would_outgrow_the_table_is_refused_before_anything_is_written,
         a_bounded_counter_is_held_to_the_rights_of_this_node,
         NULL,
