@@ -29,6 +29,7 @@ struct node_pending {
     struct node_group *g; /* NULL: this node has no replica */
     struct node_payload *payload;
     uint32_t group;
+    uint32_t called; /* CALLED: whom */
     enum node_pending_state state;
     bool local_only; /* came from another node: not sent on once more */
     int code;        /* REFUSED; WAITING: why */
@@ -104,6 +105,7 @@ static void node_pending_call(struct node *n, struct node_pending *p, uint32_t l
     (void)buf_append(head, p->payload->data, p->payload->bytes);
     node_timer_cancel(n, &p->timer);
     p->state = NODE_PENDING_CALLED;
+    p->called = leader;
     n->counters.forwards++;
     node_call(n, leader, NODE_CALL_PROPOSE, buf_view(head), NULL, p->deadline_us, p,
               node_pending_called);
@@ -120,7 +122,7 @@ static void node_pending_called(struct node *n, void *ctx, int code, struct byte
         return;
     }
     if (!n->closing && code == 0 && p->g == NULL) {
-        node_route_learn(n, p->group, node_route(n, p->group, true)); /* the one that answered */
+        node_route_learn(n, p->group, p->called);
     }
     node_pending_end(n, p, code, reply);
 }
