@@ -103,6 +103,8 @@ double compute_exact_mean(const struct compute_exact *sum, uint64_t count);
  * returns: 0, or ERR_CORRUPT: no values have such sums. */
 int compute_exact_variance(const struct compute_exact *sum, const struct compute_exact *squares,
                            uint64_t count, uint64_t divisor, double *out);
+/* returns: whether it is a whole number, as sums of integers and of their products are. */
+bool compute_exact_is_whole(const struct compute_exact *e);
 /* For sums of integers and of products of integers.
  * returns: 0, ERR_OVERFLOW (beyond 128 bits), or ERR_INVALID (not a whole number). */
 int compute_exact_to_i128(const struct compute_exact *e, struct compute_i128 *out);

@@ -255,12 +255,25 @@ int compute_exact_variance(const struct compute_exact *sum, const struct compute
     return 0;
 }
 
+/* big: its value. */
+static bool is_whole(const struct compute_exact *e, const struct compute_big *big)
+{
+    return (e->seen & COMPUTE_EXACT_NOT_FINITE) == 0 && !any_below(big, COMPUTE_EXACT_ONE_BIT);
+}
+
+bool compute_exact_is_whole(const struct compute_exact *e)
+{
+    struct compute_big big;
+    (void)compute_big_of_exact(&big, e, 0);
+    return is_whole(e, &big);
+}
+
 int compute_exact_to_i128(const struct compute_exact *e, struct compute_i128 *out)
 {
     struct compute_big big;
     const bool negative = compute_big_of_exact(&big, e, 0);
     uint32_t digit[4] = {0};
-    if ((e->seen & COMPUTE_EXACT_NOT_FINITE) != 0 || any_below(&big, COMPUTE_EXACT_ONE_BIT)) {
+    if (!is_whole(e, &big)) {
         return ERR_INVALID;
     }
     const size_t one = COMPUTE_EXACT_ONE_BIT / DIGIT_BITS;

@@ -297,10 +297,12 @@ static int decode_key(struct compute_body *b, const struct compute_reduce_spec *
     return compute_key_is_possible(b->key, spec) ? 0 : ERR_PROTOCOL;
 }
 
-/* returns: whether the sum is of values just if there are records. */
-static bool sum_is_possible(const struct compute_exact *sum, uint64_t records)
+/* returns: whether the sum is of values just if there are records, and whole if they are. */
+static bool sum_is_possible(const struct compute_exact *sum, const struct compute_reduce_spec *spec,
+                            uint64_t records)
 {
-    return (sum->seen != 0) == (records != 0);
+    return (sum->seen != 0) == (records != 0) &&
+           (compute_class_of(spec->type) == COMPUTE_REAL || compute_exact_is_whole(sum));
 }
 
 int compute_body_decode(struct compute_body *b, const struct compute_reduce_spec *spec,
@@ -319,7 +321,8 @@ int compute_body_decode(struct compute_body *b, const struct compute_reduce_spec
     if (has_squares(spec->op)) {
         TRY(compute_exact_decode(&b->squares, from));
     }
-    const bool possible = sum_is_possible(&b->sum, b->records) &&
-                          (!has_squares(spec->op) || sum_is_possible(&b->squares, b->records));
+    const bool possible =
+        sum_is_possible(&b->sum, spec, b->records) &&
+        (!has_squares(spec->op) || sum_is_possible(&b->squares, spec, b->records));
     return possible ? 0 : ERR_PROTOCOL;
 }

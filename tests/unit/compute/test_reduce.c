@@ -393,6 +393,31 @@ START_TEST(damaged_encodings_are_refused_or_canonical)
 }
 END_TEST
 
+/* The sums of floats, said to be of whole numbers. */
+START_TEST(a_fraction_as_the_sum_of_whole_numbers_is_refused)
+{
+    static const enum compute_op ops[] = {COMPUTE_OP_SUM, COMPUTE_OP_MEAN, COMPUTE_OP_VAR,
+                                          COMPUTE_OP_VARP, COMPUTE_OP_DOT};
+    static const double sums[] = {0.5, NAN, INFINITY, 3};
+    const struct alloc heap = alloc_heap();
+    for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]) * 4; i++) {
+        const struct compute_reduce_spec s = {
+            .op = ops[i / 4], .type = COMPUTE_F64, .record_bytes = 8};
+        struct compute_reduce *r = of_object(&s, &sums[i % 4], sizeof(sums[0]));
+        struct buf encoded;
+        encode(r, &encoded);
+        compute_reduce_free(r);
+        encoded.data[2] = COMPUTE_I64;
+        const int err = compute_reduce_decode(&r, &heap, buf_view(&encoded));
+        ck_assert_int_eq(err, i % 4 == 3 ? 0 : ERR_PROTOCOL);
+        if (err == 0) {
+            compute_reduce_free(r);
+        }
+        buf_release(&encoded);
+    }
+}
+END_TEST
+
 START_TEST(a_later_format_is_told_apart_from_nonsense)
 {
     const struct compute_reduce_spec s = {
@@ -422,4 +447,5 @@ UNIT_MAIN("compute_reduce", the_state_of_a_span_is_the_same_however_it_was_put_t
           distinct_numbers_are_estimated_within_four_standard_errors,
           a_table_is_no_single_value_and_needs_all_of_an_object,
           a_failed_allocation_leaves_nothing_behind, damaged_encodings_are_refused_or_canonical,
+          a_fraction_as_the_sum_of_whole_numbers_is_refused,
           a_later_format_is_told_apart_from_nonsense)
