@@ -113,24 +113,40 @@ bool gossip_write_record(struct gossip_writer *w, const struct gossip_record *r)
     return true;
 }
 
-static bool record_address_take(struct bytes_reader *in, unsigned flags, struct gossip_record *out)
+static void record_address_take(struct bytes_reader *in, unsigned flags, struct gossip_record *out)
 {
     size_t bytes = (flags & RECORD_IPV4) != 0 ? 4 : 16;
     struct bytes ip = bytes_take(in, bytes);
     out->address.port = bytes_take_u16(in);
-    if (in->failed) {
-        return false;
-    }
     if (bytes == 4) {
         memcpy(out->address.ip, ipv4_prefix, sizeof(ipv4_prefix));
     }
     memcpy(out->address.ip + 16 - bytes, ip.data, bytes);
-    return true;
+}
+
+/* What follows the known fields is a later version's. */
+static bool record_check(struct bytes body)
+{
+    if (body.size < RECORD_FIXED_BYTES) {
+        return false;
+    }
+    unsigned state = body.data[4];
+    unsigned flags = body.data[6];
+    unsigned accusers = body.data[24];
+    size_t address = (flags & RECORD_IPV4) != 0 ? 4 + 2 : 16 + 2;
+    size_t bytes = RECORD_FIXED_BYTES + 4u * accusers +
+                   ((flags & RECORD_ADDRESS) != 0 ? address : 0) +
+                   ((flags & RECORD_SIGNED) != 0 ? GOSSIP_SIGNATURE_BYTES : 0);
+    return num_get_u32(body.data) != 0 && state >= GOSSIP_ALIVE && state <= GOSSIP_LEFT &&
+           accusers <= GOSSIP_ACCUSERS_MAX && body.size >= bytes;
 }
 
 bool gossip_read_record(struct bytes body, struct gossip_record *out)
 {
     struct bytes_reader in = bytes_reader_of(body);
+    if (!record_check(body)) {
+        return false;
+    }
     *out = (struct gossip_record){.id = bytes_take_u32(&in)};
     out->state = bytes_take_u8(&in);
     out->unwell = bytes_take_u8(&in);
@@ -139,26 +155,20 @@ bool gossip_read_record(struct bytes body, struct gossip_record *out)
     out->epoch = bytes_take_u64(&in);
     out->incarnation = bytes_take_u64(&in);
     out->accuser_count = bytes_take_u8(&in);
-    if (in.failed || out->id == 0 || out->state < GOSSIP_ALIVE || out->state > GOSSIP_LEFT ||
-        out->accuser_count > GOSSIP_ACCUSERS_MAX) {
-        return false;
-    }
     for (unsigned i = 0; i < out->accuser_count; i++) {
         out->accusers[i] = bytes_take_u32(&in);
     }
     out->has_address = (flags & RECORD_ADDRESS) != 0;
-    if (out->has_address && !record_address_take(&in, flags, out)) {
-        return false;
+    if (out->has_address) {
+        record_address_take(&in, flags, out);
     }
     out->is_signed = (flags & RECORD_SIGNED) != 0;
     if (out->is_signed) {
         struct bytes signature = bytes_take(&in, GOSSIP_SIGNATURE_BYTES);
-        if (in.failed) {
-            return false;
-        }
         memcpy(out->signature, signature.data, GOSSIP_SIGNATURE_BYTES);
     }
-    return !in.failed; /* what follows the known fields is a later version's */
+    ASSERT(!in.failed);
+    return true;
 }
 
 void gossip_read_prefetch(const struct gossip *g, struct bytes body)
@@ -172,14 +182,13 @@ void gossip_read_prefetch(const struct gossip *g, struct bytes body)
 
 bool gossip_read_check(uint8_t type, struct bytes body)
 {
-    struct gossip_record record;
     switch (type) {
     case GOSSIP_TYPE_PING: return body.size >= 8;
     case GOSSIP_TYPE_ACK:
     case GOSSIP_TYPE_NACK:
     case GOSSIP_TYPE_WATCH: return body.size >= 4;
     case GOSSIP_TYPE_RELAY: return body.size >= 8;
-    case GOSSIP_TYPE_MEMBER: return gossip_read_record(body, &record);
+    case GOSSIP_TYPE_MEMBER: return record_check(body);
     case GOSSIP_TYPE_FACT: return body.size >= 13 && body.size - 13 <= GOSSIP_FACT_BYTES_MAX;
     case GOSSIP_TYPE_ALERT: return body.size >= 18 && body.data[12] < GOSSIP_RINGS_MAX;
     case GOSSIP_TYPE_SYNC_ASK: return body.size >= 13;

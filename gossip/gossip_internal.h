@@ -543,7 +543,7 @@ struct bytes gossip_write_end(struct gossip_writer *w);
 uint8_t *gossip_write_part(struct gossip_writer *w, enum gossip_type type, size_t bytes);
 size_t gossip_record_bytes(const struct gossip_record *r);
 bool gossip_write_record(struct gossip_writer *w, const struct gossip_record *r);
-/* returns: whether body is a record; if not, out holds some of it. */
+/* returns: whether body is a record. */
 bool gossip_read_record(struct bytes body, struct gossip_record *out);
 /* Hints at the members that a record, which was checked, is about. */
 void gossip_read_prefetch(const struct gossip *g, struct bytes body);

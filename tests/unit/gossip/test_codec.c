@@ -166,6 +166,39 @@ START_TEST(records_come_back_as_they_were)
 }
 END_TEST
 
+/* Cut anywhere, or with a field that cannot be. */
+START_TEST(what_is_no_record_changes_nothing)
+{
+    uint8_t packet[512];
+    struct gossip_record r = net_record(7, GOSSIP_DEGRADED, 1, 2);
+    struct gossip_record untouched;
+    struct gossip_record back;
+    r.accuser_count = GOSSIP_ACCUSERS_MAX;
+    r.is_signed = true;
+    struct gossip_writer w = {.data = packet, .cap = sizeof(packet), .parts_max = 1};
+    ck_assert(gossip_write_record(&w, &r));
+    uint8_t *body = packet + GOSSIP_PART_BYTES;
+    size_t bytes = w.size - GOSSIP_PART_BYTES;
+    memset(&untouched, 0x5a, sizeof(untouched));
+    memset(&back, 0x5a, sizeof(back));
+    for (size_t cut = 0; cut < bytes; cut++) {
+        ck_assert(!gossip_read_record(bytes_of(body, cut), &back));
+        ck_assert(!gossip_read_check(GOSSIP_TYPE_MEMBER, bytes_of(body, cut)));
+    }
+    body[4] = GOSSIP_LEFT + 1;
+    ck_assert(!gossip_read_record(bytes_of(body, bytes), &back));
+    body[4] = GOSSIP_DEGRADED;
+    body[24] = GOSSIP_ACCUSERS_MAX + 1;
+    ck_assert(!gossip_read_record(bytes_of(body, sizeof(packet) - GOSSIP_PART_BYTES), &back));
+    body[24] = GOSSIP_ACCUSERS_MAX;
+    num_put_u32(body, 0);
+    ck_assert(!gossip_read_record(bytes_of(body, bytes), &back));
+    ck_assert_mem_eq(&back, &untouched, sizeof(back));
+    num_put_u32(body, 7);
+    ck_assert(gossip_read_record(bytes_of(body, bytes), &back));
+}
+END_TEST
+
 START_TEST(random_bytes_break_nothing)
 {
     struct rng rng;
@@ -205,5 +238,5 @@ UNIT_MAIN("gossip_codec", compounds_hold_1_to_255_messages, more_than_255_messag
           every_cut_packet_is_refused_and_nothing_of_it_taken,
           absurd_lengths_and_counts_are_refused,
           unknown_messages_are_skipped_and_known_ones_beside_them_taken,
-          records_come_back_as_they_were, random_bytes_break_nothing,
-          logarithms_are_those_of_the_table)
+          records_come_back_as_they_were, what_is_no_record_changes_nothing,
+          random_bytes_break_nothing, logarithms_are_those_of_the_table)
