@@ -179,6 +179,22 @@ void compute_key_put(struct buf *key, struct bytes part, bool last)
     }
 }
 
+bool compute_key_is_whole(struct bytes key, uint32_t parts)
+{
+    uint32_t ends = 1;
+    for (size_t at = 0; at < key.size; at++) {
+        if (key.data[at] != 0) {
+            continue;
+        }
+        at++;
+        if (at == key.size || (key.data[at] != 1 && key.data[at] != 0xff)) {
+            return false;
+        }
+        ends += key.data[at] == 1;
+    }
+    return ends == parts;
+}
+
 /* Takes one part into `part`. returns: what is left of the key. */
 static struct bytes key_take(struct bytes key, struct buf *part)
 {

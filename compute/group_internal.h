@@ -67,5 +67,7 @@ static inline struct bytes compute_group_key(const struct compute_group *group)
 
 /* One part of a key of several: appended so that the whole keeps the order of its parts. */
 void compute_key_put(struct buf *key, struct bytes part, bool last);
+/* returns: whether it is a key of so many parts. */
+bool compute_key_is_whole(struct bytes key, uint32_t parts);
 
 #endif

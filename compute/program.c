@@ -5,6 +5,7 @@
  */
 #include "compute/program.h"
 
+#include "base/hash.h"
 #include "base/num.h"
 #include "compute/program_internal.h"
 #include "compute/tally_internal.h"
@@ -380,11 +381,14 @@ int compute_program_new(struct compute_program **out, const struct alloc *alloc,
         return err_set(why, ERR_TOO_LARGE, "the program is longer than %u bytes",
                        COMPUTE_PROGRAM_BYTES_MAX);
     }
+    struct hash_digest d = {.low = 0, .high = 0};
     struct compute_program *p = alloc_get_zeroed(alloc, 1, sizeof(*p));
     if (p == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory for a program");
     }
     p->alloc = *alloc;
+    hash_digest_add(&d, text, bytes_of(NULL, 0));
+    p->digest = d.low;
     if (text.size > 0) {
         memcpy(p->text, text.data, text.size);
     }

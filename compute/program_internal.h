@@ -74,6 +74,7 @@ struct compute_column {
 
 struct compute_program {
     struct alloc alloc;
+    uint64_t digest;                         /* of the text as it was given; never changes */
     uint8_t text[COMPUTE_PROGRAM_BYTES_MAX]; /* texts of codes point into it */
     enum compute_source source;
     bool header;

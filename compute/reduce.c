@@ -302,6 +302,12 @@ static bool specs_equal(const struct compute_reduce_spec *a, const struct comput
            memcmp(&a->high, &b->high, sizeof(a->high)) == 0;
 }
 
+bool compute_reduce_is_of(const struct compute_reduce *r, const struct compute_reduce_spec *spec,
+                          uint64_t from, uint64_t to)
+{
+    return r->from == from && r->to == to && specs_equal(&r->spec, spec);
+}
+
 int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduce *next)
 {
     if (into->to != next->from || into == next || !specs_equal(&into->spec, &next->spec)) {

@@ -30,6 +30,9 @@ struct compute_body {
     uint64_t *extra;              /* operators of sketch_internal.h: compute_extra_words of them */
 };
 
+/* returns: whether it is a state of this span by this operator. */
+bool compute_reduce_is_of(const struct compute_reduce *r, const struct compute_reduce_spec *spec,
+                          uint64_t from, uint64_t to);
 enum compute_class compute_class_of(enum compute_type type);
 
 /* returns: whether the operator keeps more than the fixed fields. */

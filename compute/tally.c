@@ -42,7 +42,7 @@ static void store_put(struct compute_store *store, void *memory, size_t bytes)
 
 /* --- sums --- */
 
-static int exact_get(struct compute_exact **e, struct compute_store *store)
+int compute_tally_exact(struct compute_exact **e, struct compute_store *store)
 {
     if (*e == NULL) {
         *e = store_get(store, sizeof(**e));
@@ -112,7 +112,7 @@ static int sum_add(struct compute_tally *t, const struct compute_number *n,
         whole_add(&t->of.sum.whole, whole_of(n));
         return 0;
     }
-    TRY(exact_get(&t->of.sum.real, store));
+    TRY(compute_tally_exact(&t->of.sum.real, store));
     compute_exact_add_f64(t->of.sum.real, n->real);
     return 0;
 }
@@ -120,8 +120,8 @@ static int sum_add(struct compute_tally *t, const struct compute_number *n,
 static int spread_add(struct compute_tally *t, const struct compute_number *n,
                       struct compute_store *store)
 {
-    TRY(exact_get(&t->of.spread.sum, store));
-    TRY(exact_get(&t->of.spread.squares, store));
+    TRY(compute_tally_exact(&t->of.spread.sum, store));
+    TRY(compute_tally_exact(&t->of.spread.squares, store));
     if (n->is_real) {
         compute_exact_add_f64(t->of.spread.sum, n->real);
     } else {
@@ -134,7 +134,7 @@ static int spread_add(struct compute_tally *t, const struct compute_number *n,
 int compute_tally_add_product(struct compute_tally *t, const struct compute_number *a,
                               const struct compute_number *b, struct compute_store *store)
 {
-    TRY(exact_get(&t->of.spread.sum, store));
+    TRY(compute_tally_exact(&t->of.spread.sum, store));
     exact_add_product(t->of.spread.sum, a, b);
     t->count++;
     t->reals += a->is_real || b->is_real;
@@ -205,7 +205,7 @@ static size_t sketch_bytes(void)
     return compute_extra_words(&spec) * sizeof(uint64_t);
 }
 
-static int distinct_grow(struct compute_tally *t, struct compute_store *store)
+int compute_tally_grow(struct compute_tally *t, struct compute_store *store)
 {
     t->of.distinct.many = store_get(store, sketch_bytes());
     if (t->of.distinct.many == NULL) {
@@ -218,7 +218,7 @@ static int distinct_grow(struct compute_tally *t, struct compute_store *store)
     return 0;
 }
 
-static int distinct_add(struct compute_tally *t, uint64_t bits, struct compute_store *store)
+int compute_tally_add_bits(struct compute_tally *t, uint64_t bits, struct compute_store *store)
 {
     uint64_t *few = t->of.distinct.few;
     if (t->of.distinct.many != NULL) {
@@ -238,7 +238,7 @@ static int distinct_add(struct compute_tally *t, uint64_t bits, struct compute_s
         t->of.distinct.few = few;
     }
     if (t->of.distinct.fewer == COMPUTE_TALLY_FEW) {
-        TRY(distinct_grow(t, store));
+        TRY(compute_tally_grow(t, store));
         sketch_add(t->of.distinct.many, &bits, 1);
         return 0;
     }
@@ -250,13 +250,13 @@ static int distinct_merge(struct compute_tally *into, const struct compute_tally
                           struct compute_store *store)
 {
     for (uint64_t i = 0; i < from->of.distinct.fewer; i++) {
-        TRY(distinct_add(into, from->of.distinct.few[i], store));
+        TRY(compute_tally_add_bits(into, from->of.distinct.few[i], store));
     }
     if (from->of.distinct.many == NULL) {
         return 0;
     }
     if (into->of.distinct.many == NULL) {
-        TRY(distinct_grow(into, store));
+        TRY(compute_tally_grow(into, store));
     }
     const struct compute_reduce_spec spec = {.op = COMPUTE_OP_DISTINCT, .type = COMPUTE_U64};
     struct compute_body a;
@@ -288,7 +288,7 @@ int compute_tally_add(struct compute_tally *t, enum compute_op op, const struct 
     case COMPUTE_OP_MEAN: TRY(sum_add(t, n, store)); break;
     case COMPUTE_OP_VAR:
     case COMPUTE_OP_VARP: TRY(spread_add(t, n, store)); break;
-    case COMPUTE_OP_DISTINCT: TRY(distinct_add(t, distinct_bits(value), store)); break;
+    case COMPUTE_OP_DISTINCT: TRY(compute_tally_add_bits(t, distinct_bits(value), store)); break;
     default:
         ASSERT(op == COMPUTE_OP_MIN || op == COMPUTE_OP_MAX);
         if (t->count == 0 || is_better(op, n, &t->of.best)) {
@@ -305,7 +305,7 @@ static int merge_exact(struct compute_exact **into, const struct compute_exact *
                        struct compute_store *store)
 {
     if (from != NULL) {
-        TRY(exact_get(into, store));
+        TRY(compute_tally_exact(into, store));
         compute_exact_merge(*into, from);
     }
     return 0;
@@ -409,6 +409,9 @@ static int finish_dot(const struct compute_tally *t, struct compute_value *out)
 int compute_tally_finish(const struct compute_tally *t, enum compute_op op,
                          struct compute_value *out)
 {
+    if (t->count > INT64_MAX) {
+        return ERR_CORRUPT;
+    }
     switch (op) {
     case COMPUTE_OP_COUNT: *out = compute_value_of_u64(t->count); return 0;
     case COMPUTE_OP_DISTINCT: *out = compute_value_of_u64(distinct_count(t)); return 0;

@@ -56,7 +56,18 @@ int compute_tally_merge(struct compute_tally *into, enum compute_op op,
                         const struct compute_tally *from, struct compute_store *store);
 void compute_tally_release(struct compute_tally *t, enum compute_op op,
                            struct compute_store *store);
-/* returns: 0; ERR_NOT_FOUND (of too few values); ERR_OVERFLOW. */
+/* Appends the encoding. returns: 0, what buf_append returns, or ERR_OVERFLOW. */
+int compute_tally_encode(const struct compute_tally *t, enum compute_op op, struct buf *into);
+/* t: zeros. returns: 0, ERR_PROTOCOL, ERR_NO_MEMORY. */
+int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct bytes_reader *from,
+                         struct compute_store *store);
+/* Between tally.c and tally_code.c: the memory of a sum; the bits of a distinct value; from single
+ * values to a sketch. returns: 0 or ERR_NO_MEMORY. */
+int compute_tally_exact(struct compute_exact **e, struct compute_store *store);
+int compute_tally_add_bits(struct compute_tally *t, uint64_t bits, struct compute_store *store);
+int compute_tally_grow(struct compute_tally *t, struct compute_store *store);
+/* returns: 0; ERR_NOT_FOUND (of too few values); ERR_OVERFLOW; ERR_CORRUPT (no values
+ * give such a tally). */
 int compute_tally_finish(const struct compute_tally *t, enum compute_op op,
                          struct compute_value *out);
 

@@ -34,6 +34,7 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     const int err = compute_groups_find(&r->groups, bytes_of(NULL, 0), &r->only);
     if (err == ERR_TOO_LARGE) {
         r->fault.kind = COMPUTE_FAULT_LIMIT;
+        r->open = false; /* nothing is looked at */
         return 0;
     }
     return err;

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 
 #define COMPUTE_TASK_RECORD_MAX (UINT32_C(1) << 20)
+#define COMPUTE_TASK_FORMAT 1u
 #define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
 
 struct compute_task_options {
@@ -56,6 +57,17 @@ bool compute_task_is_settled(const struct compute_task *t);
  * returns: 0; ERR_INVALID: of another program, or it does not begin where `into` ends;
  * ERR_NO_MEMORY, and `into` is of no more use. */
 int compute_task_merge(struct compute_task *into, const struct compute_task *next);
+
+/* Appends the canonical encoding of the state (docs/formats.md): the same span of an object has the
+ * same bytes. The limit of memory is no part of it; nor may output have been cleared.
+ * returns: 0, what buf_append returns, or ERR_OVERFLOW: no records give such a state. */
+int compute_task_encode(const struct compute_task *t, struct buf *into);
+/* A state from all of its encoding. p: of the same text; borrowed. memory_bytes: as in options.
+ * returns: 0; ERR_LEVEL (a later format); ERR_INVALID (another program); ERR_PROTOCOL (not an
+ * encoding); ERR_TOO_LARGE (groups beyond the limit); ERR_NO_MEMORY. */
+int compute_task_decode(struct compute_task **out, const struct alloc *alloc,
+                        const struct compute_program *p, uint64_t memory_bytes,
+                        struct bytes encoded);
 
 /* What records or the result give to print. Empty if the span does not begin at 0.
  * returns: a view that any call but this one ends. */

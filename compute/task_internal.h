@@ -14,6 +14,7 @@
 #define HOLDFAST_COMPUTE_TASK_INTERNAL_H
 
 #include "compute/group_internal.h"
+#include "compute/reduce_internal.h"
 #include "compute/task.h"
 
 _Static_assert(COMPUTE_TASK_RECORD_MAX == COMPUTE_RECORD_BYTES_MAX, "one limit");

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What is done with arbitrary bytes as a program, a zero byte, and the object it runs over; and
- * good ones.
+ * good ones; and states of tasks.
  *
  * threads: one.
  */
@@ -17,5 +17,10 @@
  */
 void fuzz_program(struct bytes input);
 void fuzz_program_example(struct buf *out, unsigned i);
+
+/* The same of arbitrary bytes as the number of a program and a state of one of its tasks: what is
+ * accepted is written again byte for byte, goes on, and has a result or none. */
+void fuzz_task(struct bytes input);
+void fuzz_task_example(struct buf *out, unsigned i);
 
 #endif

@@ -78,6 +78,71 @@ static void run(const struct compute_program *p, struct bytes data)
     buf_release(&merged);
 }
 
+static struct compute_program *example(unsigned i)
+{
+    const struct alloc heap = alloc_heap();
+    const struct bytes text = bytes_of_text(examples[i % FUZZ_PROGRAM_EXAMPLES]);
+    struct compute_program *p = NULL;
+    ASSERT(compute_program_new(&p, &heap, text, NULL) == 0);
+    return p;
+}
+
+void fuzz_task_example(struct buf *out, unsigned i)
+{
+    struct compute_program *p = example(i);
+    const size_t from = i < FUZZ_PROGRAM_EXAMPLES ? 0 : i;
+    struct compute_task *t = span(p, bytes_of(object, sizeof(object)), from, sizeof(object));
+    ASSERT(buf_put_u8(out, (uint8_t)(i % FUZZ_PROGRAM_EXAMPLES)) == 0);
+    ASSERT(compute_task_encode(t, out) == 0);
+    compute_task_free(t);
+    compute_program_free(p);
+}
+
+/* What was accepted, before a span and behind one. */
+static void go_on(const struct compute_program *p, struct compute_task *t, uint64_t to)
+{
+    struct buf out;
+    const struct alloc heap = alloc_heap();
+    struct compute_task *next = NULL;
+    const struct compute_task_options options = {.from = to, .memory_bytes = GROUPS_BYTES_MAX};
+    buf_init(&out, &heap, SIZE_MAX);
+    ASSERT(compute_task_new(&next, &heap, p, &options, NULL) == 0);
+    if (compute_task_update(next, bytes_of(object, sizeof(object) - 1)) == 0) {
+        ASSERT(compute_task_merge(t, next) == 0);
+    }
+    if (compute_task_update(t, bytes_of(object, sizeof(object) - 1)) == 0) {
+        const int again = compute_task_encode(t, &out);
+        ASSERT(again == 0 || again == ERR_OVERFLOW);
+    }
+    compute_task_free(next);
+    end(t, &out);
+    buf_release(&out);
+}
+
+void fuzz_task(struct bytes input)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_task *t = NULL;
+    struct buf out;
+    if (input.size < 26) {
+        return;
+    }
+    struct compute_program *p = example(input.data[0]);
+    const struct bytes state = bytes_of(input.data + 1, input.size - 1);
+    const int err = compute_task_decode(&t, &heap, p, GROUPS_BYTES_MAX, state);
+    if (err == 0) {
+        buf_init(&out, &heap, SIZE_MAX);
+        ASSERT(compute_task_encode(t, &out) == 0);
+        ASSERT(bytes_equal(buf_view(&out), state));
+        buf_release(&out);
+        go_on(p, t, num_get_u64(state.data + 17));
+    } else {
+        ASSERT(err == ERR_PROTOCOL || err == ERR_LEVEL || err == ERR_INVALID ||
+               err == ERR_TOO_LARGE);
+    }
+    compute_program_free(p);
+}
+
 void fuzz_program(struct bytes input)
 {
     const struct alloc heap = alloc_heap();

@@ -93,6 +93,7 @@ static const struct kind kinds[] = {
     {"crdt", fuzz_crdt, fuzz_crdt_example, FUZZ_CRDT_EXAMPLES},
     {"compute", fuzz_compute, fuzz_compute_example, FUZZ_COMPUTE_EXAMPLES},
     {"program", fuzz_program, fuzz_program_example, FUZZ_PROGRAM_EXAMPLES},
+    {"task", fuzz_task, fuzz_task_example, 2 * FUZZ_PROGRAM_EXAMPLES},
     {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
 };
 

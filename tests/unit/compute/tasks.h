@@ -71,24 +71,42 @@ static inline struct compute_task *tasks_span(struct rng *rng, const struct comp
     return t;
 }
 
-/* From spans that are merged in any grouping. */
+/* Encodes and decodes. */
+static inline void tasks_recode(struct compute_task **t, const struct compute_program *p,
+                                uint64_t memory_bytes)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_task *read = NULL;
+    struct buf bytes;
+    buf_init(&bytes, &heap, TASKS_TEXT_BYTES);
+    ASSERT(compute_task_encode(*t, &bytes) == 0);
+    ASSERT(compute_task_decode(&read, &heap, p, memory_bytes, buf_view(&bytes)) == 0);
+    compute_task_free(*t);
+    *t = read;
+    buf_release(&bytes);
+}
+
+/* From spans that are merged in any grouping, some of them encoded on the way. */
 static inline struct compute_task *tasks_merged(struct rng *rng, const struct compute_program *p,
-                                                uint64_t memory_bytes, struct bytes data)
+                                                uint64_t memory_bytes, struct bytes data,
+                                                size_t from, size_t end)
 {
     struct compute_task *spans[TASKS_SPANS_MAX];
     unsigned count = (unsigned)rng_between(rng, 1, TASKS_SPANS_MAX);
-    size_t from = 0;
     for (unsigned i = 0; i < count; i++) {
-        const size_t near = NUM_MIN(data.size - from, (size_t)8);
-        const size_t to = i + 1 == count          ? data.size
+        const size_t near = NUM_MIN(end - from, (size_t)8);
+        const size_t to = i + 1 == count          ? end
                           : rng_chance(rng, 1, 3) ? from + (size_t)rng_below(rng, near + 1)
-                                                  : (size_t)rng_between(rng, from, data.size);
+                                                  : (size_t)rng_between(rng, from, end);
         spans[i] = tasks_span(rng, p, memory_bytes, data, from, to,
                               rng_chance(rng, 1, 2) ? 0 : (size_t)rng_between(rng, 1, 9));
         from = to;
     }
     while (count > 1) {
         const unsigned at = (unsigned)rng_below(rng, count - 1);
+        if (rng_chance(rng, 1, 3)) {
+            tasks_recode(&spans[at + rng_below(rng, 2)], p, memory_bytes);
+        }
         ASSERT(compute_task_merge(spans[at], spans[at + 1]) == 0);
         compute_task_free(spans[at + 1]);
         count--;

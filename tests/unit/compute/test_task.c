@@ -55,6 +55,7 @@ static const char *const programs[] = {
     "i16,x1,u8 | sum $1 / $2",
     "f32 | where $1 > 0 | sum, mean, var, min, max",
     "f64 | sum",
+    "f32 | min, max, distinct, mean",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 #define DATA_MAX 400u
@@ -107,7 +108,7 @@ static void check_cuts(struct rng *rng, const char *program, struct bytes data,
     for (unsigned way = 0; way < 4; way++) {
         buf_clear(&other);
         struct compute_task *t = way == 0 ? tasks_span(rng, p, memory_bytes, data, 0, data.size, 1)
-                                          : tasks_merged(rng, p, memory_bytes, data);
+                                          : tasks_merged(rng, p, memory_bytes, data, 0, data.size);
         (void)tasks_end(t, &other);
         if (strcmp(expected, (const char *)other.data) != 0) {
             (void)fprintf(stderr, "%s way %u of %zu bytes: ", program, way, data.size);
@@ -135,6 +136,75 @@ START_TEST(every_cut_and_grouping_gives_the_same_bytes)
 }
 END_TEST
 
+/* The encoding of a state, which is freed. */
+static void encoded(struct compute_task *t, struct buf *out)
+{
+    const struct alloc heap = alloc_heap();
+    buf_init(out, &heap, TASKS_TEXT_BYTES);
+    ck_assert_int_eq(compute_task_encode(t, out), 0);
+    compute_task_free(t);
+}
+
+START_TEST(a_span_has_the_same_encoding_however_it_was_put_together)
+{
+    struct rng rng;
+    uint8_t bytes[DATA_MAX + 64];
+    rng_init(&rng, unit_seed("a_span_has_the_same_encoding", 1));
+    for (unsigned i = 0; i < 12000; i++) {
+        const size_t size = rng_chance(&rng, 1, 2) ? make_csv(&rng, bytes) : make_data(&rng, bytes);
+        const uint64_t memory_bytes = rng_chance(&rng, 1, 3) ? rng_between(&rng, 1, 3000) : 0;
+        const size_t from = rng_chance(&rng, 1, 4) ? 0 : (size_t)rng_below(&rng, size + 1);
+        const size_t to = (size_t)rng_between(&rng, from, size);
+        struct compute_program *p = tasks_program(programs[rng_below(&rng, PROGRAMS)]);
+        const struct bytes data = bytes_of(bytes, size);
+        struct compute_task *again = tasks_span(&rng, p, memory_bytes, data, from, to, 0);
+        struct buf whole;
+        struct buf merged;
+        struct buf recoded;
+        tasks_recode(&again, p, memory_bytes);
+        encoded(again, &recoded);
+        encoded(tasks_span(&rng, p, memory_bytes, data, from, to, 5), &whole);
+        encoded(tasks_merged(&rng, p, memory_bytes, data, from, to), &merged);
+        ck_assert(bytes_equal(buf_view(&whole), buf_view(&recoded)));
+        if (!bytes_equal(buf_view(&whole), buf_view(&merged))) {
+            (void)fprintf(stderr, "round %u, [%zu, %zu) of %zu bytes\n", i, from, to, size);
+        }
+        ck_assert(bytes_equal(buf_view(&whole), buf_view(&merged)));
+        buf_release(&whole);
+        buf_release(&merged);
+        buf_release(&recoded);
+        compute_program_free(p);
+    }
+}
+END_TEST
+
+START_TEST(encodings_of_others_are_refused)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("words | by $0 count");
+    struct compute_program *q = tasks_program("words | by $0 count ");
+    struct compute_task *t = tasks_new(p, 7, 0);
+    struct compute_task *read = NULL;
+    struct buf bytes;
+    ck_assert_int_eq(compute_task_update(t, bytes_of_text(" a b a c ")), 0);
+    encoded(t, &bytes);
+    ck_assert_int_eq(compute_task_decode(&read, &heap, q, 0, buf_view(&bytes)), ERR_INVALID);
+    ck_assert_int_eq(compute_task_decode(&read, &heap, p, 100, buf_view(&bytes)), ERR_TOO_LARGE);
+    for (size_t cut = 0; cut < bytes.size; cut++) {
+        ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, bytes_of(bytes.data, cut)),
+                         ERR_PROTOCOL);
+    }
+    bytes.data[0]++;
+    ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&bytes)), ERR_LEVEL);
+    bytes.data[0]--;
+    ck_assert_int_eq(buf_put_u8(&bytes, 0), 0);
+    ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&bytes)), ERR_PROTOCOL);
+    buf_release(&bytes);
+    compute_program_free(p);
+    compute_program_free(q);
+}
+END_TEST
+
 START_TEST(limits_of_memory_and_records_hold_wherever_the_object_is_cut)
 {
     struct rng rng;
@@ -156,7 +226,7 @@ START_TEST(limits_of_memory_and_records_hold_wherever_the_object_is_cut)
         struct buf other;
         buf_init(&other, &heap, TASKS_TEXT_BYTES);
         const char *expected = run_bytes(program, bytes_of(data, bytes), 0);
-        (void)tasks_end(tasks_merged(&rng, p, 0, bytes_of(data, bytes)), &other);
+        (void)tasks_end(tasks_merged(&rng, p, 0, bytes_of(data, bytes), 0, bytes), &other);
         ck_assert_str_eq(expected, (const char *)other.data);
         ck_assert_int_eq(strstr(expected, "TOO_LARGE") != NULL, size > COMPUTE_TASK_RECORD_MAX);
         buf_release(&other);
@@ -391,6 +461,7 @@ START_TEST(a_failed_allocation_is_an_error_and_leaks_nothing)
 END_TEST
 
 UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
+          a_span_has_the_same_encoding_however_it_was_put_together, encodings_of_others_are_refused,
           limits_of_memory_and_records_hold_wherever_the_object_is_cut,
           spans_that_do_not_touch_are_refused, the_last_line_needs_no_end,
           groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
