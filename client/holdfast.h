@@ -164,7 +164,7 @@ struct hf_result {
     size_t clock_count;
     const bool *changed;  /* count of them: whether each operation changed anything */
     struct hf_bytes next; /* members: to be given as after; empty: the end */
-    uint32_t copies;      /* update: on how many nodes it was durable */
+    uint32_t copies;      /* update: on how many nodes it was durable, at least */
     uint32_t node;        /* whose state it is */
     uint64_t time_us;     /* of the latest write in it */
     void *memory;         /* private */

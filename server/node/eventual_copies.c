@@ -15,6 +15,8 @@
  */
 #include "server/node/eventual_peers_internal.h"
 
+#include <limits.h>
+
 #define NODE_EV_COPY_WAITS_MAX 8192u
 
 struct node_ev_written {
@@ -68,35 +70,42 @@ static void node_ev_write_end(struct node_ev_write_job *w, int code, struct byte
 
 /* ---- copies --------------------------------------------------------------------------------- */
 
-static bool node_ev_write_at(const struct node_ev_write_job *w, const struct node_ev_peer *p)
-{
-    for (unsigned i = 0; i < w->written_count; i++) {
-        if (!crdt_context_has(&p->known[w->written[i].region], w->written[i].last)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* returns: on how many owners it is durable; *may: how many more may yet say so. */
-static unsigned node_ev_write_copies(const struct node_ev_write_job *w, unsigned *may)
+/* returns: on how many owners of its region it is durable; *may: how many more may yet say so. */
+static unsigned node_ev_written_copies(struct node *n, const struct node_ev_written *written,
+                                       unsigned *may)
 {
     struct node_ev_list list;
     unsigned copies = 1;
     *may = 0;
-    node_ev_list_get(w->n, w->region, &list);
+    node_ev_list_get(n, written->region, &list);
     for (unsigned i = 0; i < list.owners; i++) {
-        const struct node_ev_peer *p = node_ev_peer_of(w->n, list.nodes[i]);
+        const struct node_ev_peer *p = node_ev_peer_of(n, list.nodes[i]);
         if (p == NULL) {
             continue;
         }
-        if (node_ev_write_at(w, p)) {
+        if (crdt_context_has(&p->known[written->region], written->last)) {
             copies++;
         } else {
-            *may += node_peer_is_up(w->n, p->id);
+            *may += node_peer_is_up(n, p->id);
         }
     }
     return copies;
+}
+
+/* returns: on how many nodes each of its regions is durable, at least; 0: one of them is on too few
+ * and may yet be on more. */
+static unsigned node_ev_write_copies(const struct node_ev_write_job *w, bool at_once)
+{
+    unsigned fewest = UINT_MAX;
+    for (unsigned i = 0; i < w->written_count; i++) {
+        unsigned may = 0;
+        unsigned copies = node_ev_written_copies(w->n, &w->written[i], &may);
+        if (copies < w->copies && may > 0 && !at_once) {
+            return 0;
+        }
+        fewest = NUM_MIN(fewest, copies);
+    }
+    return w->written_count == 0 ? 1 : fewest;
 }
 
 static void node_ev_write_finish(struct node_ev_write_job *w, unsigned copies)
@@ -108,9 +117,8 @@ static void node_ev_write_finish(struct node_ev_write_job *w, unsigned copies)
 /* returns: whether it was ended. */
 static bool node_ev_write_check(struct node_ev_write_job *w, bool at_once)
 {
-    unsigned may = 0;
-    unsigned copies = w->written_count == 0 ? 1 : node_ev_write_copies(w, &may);
-    if (copies < w->copies && may > 0 && !at_once) {
+    unsigned copies = node_ev_write_copies(w, at_once);
+    if (copies == 0) {
         return false;
     }
     node_ev_write_finish(w, copies);

@@ -147,5 +147,37 @@ START_TEST(operations_of_several_callers_are_taken_where_all_of_the_keys_are)
 }
 END_TEST
 
+/* returns: how many nodes own both. */
+static unsigned owners_of_both(const char *a, const char *b)
+{
+    unsigned count = 0;
+    for (unsigned i = 1; i <= r->nodes_count; i++) {
+        count +=
+            owns(i, node_ev_region(bytes_of_text(a))) && owns(i, node_ev_region(bytes_of_text(b)));
+    }
+    return count;
+}
+
+START_TEST(copies_are_counted_for_each_region_among_its_own_owners)
+{
+    struct wire_node result;
+    char name[2][16];
+    unsigned at = 0;
+    begin(6);
+    name_of(true, &at, name[0]);
+    do {
+        name_of(true, &at, name[1]);
+    } while (owners_of_both(name[0], name[1]) == NODE_EV_OWNERS_MAX);
+    ck_assert_uint_lt(owners_of_both(name[0], name[1]), NODE_EV_OWNERS_MAX);
+    const struct top ops[2] = {{name[0], NULL, 1}, {name[1], NULL, 1}};
+    const struct wire_options o = {
+        .copies = NODE_EV_OWNERS_MAX, .has_budget = true, .budget_ms = 5000};
+    ck_assert_int_eq(update(1, &o, ops, 2, &result), 0);
+    ck_assert_uint_eq(number(result, WIRE_FIELD_COPIES), NODE_EV_OWNERS_MAX);
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_apart", a_refusal_of_several_operations_names_the_one_that_it_is_about,
-          operations_of_several_callers_are_taken_where_all_of_the_keys_are)
+          operations_of_several_callers_are_taken_where_all_of_the_keys_are,
+          copies_are_counted_for_each_region_among_its_own_owners)
