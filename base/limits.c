@@ -13,6 +13,10 @@
 #define GIB (MIB * 1024)
 #define SECOND ((uint64_t)1000000)
 
+/* A page of replicated records, of 1 MiB, must fit an entry together with what ends the pages, or a
+ * replica that fell behind could never catch up (server/node/eventual_sync.c). */
+#define PROPOSAL_BYTES_MIN (1280 * KIB)
+
 #define ROW(field, type, fallback, min, max, help)                                             \
     {                                                                                          \
         "limits", #field, type, offsetof(struct limits, field), fallback, min, max, NULL, help \
@@ -41,7 +45,7 @@ static const struct config_setting limits_settings[] = {
     BYTES(watch_bytes, 4 * MIB, 4 * KIB, GIB, "changes of one group kept for watches"),
     COUNT(scan_items, 1000, 1, 65536, "items of one scan reply"),
     BYTES(scan_bytes, MIB, 4 * KIB, 64 * MIB, "bytes of one scan reply"),
-    BYTES(proposal_bytes, 2 * MIB, 4 * KIB, 64 * MIB, "one entry of a log"),
+    BYTES(proposal_bytes, 2 * MIB, PROPOSAL_BYTES_MIN, 64 * MIB, "one entry of a log"),
     BYTES(uncommitted_bytes, 32 * MIB, 64 * KIB, GIB, "proposed and not committed, per group"),
     COUNT(uncommitted_entries, 16384, 1, 1048576, "proposed and not committed, per group"),
     BYTES(append_bytes, MIB, 4 * KIB, 64 * MIB, "entries in one message to a follower"),

@@ -221,6 +221,11 @@ static void node_ev_pull_propose(struct node_ev_pull *pull, uint8_t op, struct b
     buf_release(body);
 }
 
+/* A page, and what ends the pages: a context of 4096 ranges, each four numbers of at most ten
+ * bytes, and heads. They go in one entry, so limit proposal_bytes may be no less. */
+_Static_assert(NODE_EV_FRAGMENT_MAX + 4096 * 40 + NODE_NAME_BYTES_MAX * 4 <= 1280u << 10,
+               "the least entry there may be takes the last page");
+
 /* All is here, but for the removals that the peer has dropped, and this node never got: it must
  * tell whoever lacks them all there is, as the peer did. Then the peer's context is added. */
 static void node_ev_pull_finish(struct node_ev_pull *pull)

@@ -47,6 +47,19 @@ START_TEST(a_limit_outside_its_bounds_is_named)
 }
 END_TEST
 
+START_TEST(an_entry_too_short_for_a_page_of_records_is_refused)
+{
+    struct limits l;
+    struct err_info why = {0};
+    limits_init(&l);
+    l.proposal_bytes = 1280u << 10;
+    ck_assert_int_eq(limits_check(&l, &why), 0);
+    l.proposal_bytes = 1u << 20;
+    ck_assert_int_eq(limits_check(&l, &why), ERR_BAD_CONFIG);
+    ck_assert_ptr_nonnull(strstr(why.text, "'proposal_bytes' is 1048576, outside 1310720 to "));
+}
+END_TEST
+
 START_TEST(limits_that_do_not_fit_together_are_both_named)
 {
     struct limits l;
@@ -64,7 +77,7 @@ START_TEST(a_frame_has_room_for_a_piece_of_a_snapshot_and_the_row_that_fills_it)
     struct limits l;
     struct err_info why = {0};
     limits_init(&l);
-    l.proposal_bytes = l.append_bytes = 1u << 20;
+    l.append_bytes = 1u << 20;
     l.snapshot_bytes = 4u << 20;
     l.peer_body_bytes = (5u << 20) + 4096;
     ck_assert_int_eq(limits_check(&l, &why), 0);
@@ -75,5 +88,6 @@ START_TEST(a_frame_has_room_for_a_piece_of_a_snapshot_and_the_row_that_fills_it)
 END_TEST
 
 UNIT_MAIN("base_limits", the_defaults_are_allowed, a_file_sets_limits_by_their_names,
-          a_limit_outside_its_bounds_is_named, limits_that_do_not_fit_together_are_both_named,
+          a_limit_outside_its_bounds_is_named, an_entry_too_short_for_a_page_of_records_is_refused,
+          limits_that_do_not_fit_together_are_both_named,
           a_frame_has_room_for_a_piece_of_a_snapshot_and_the_row_that_fills_it)

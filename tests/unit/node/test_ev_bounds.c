@@ -40,8 +40,12 @@ static int add_some(struct rig *r, unsigned i)
 
 START_TEST(what_every_node_wrote_apart_until_it_was_full_comes_to_be_everywhere)
 {
-    struct rig *r = rig_new(5);
+    struct rig *r = rig_make(5);
     int64_t sum = 0;
+    r->limits.proposal_bytes = 1280u << 10; /* as little as is allowed */
+    for (unsigned i = 1; i <= 5; i++) {
+        rig_start(r, i);
+    }
     ck_assert(rig_leader(r, 0) != 0);
     ck_assert(ev_ready(r));
     for (unsigned i = 1; i <= 5; i++) {
