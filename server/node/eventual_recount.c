@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Counts of types, checked against the records that they follow from, and put right where damage
- * or a mistake has made them others. All records are walked, a page a second, in units: whole keys,
- * as many as are in a page, or one key that is in many.
+ * or a mistake has made them others. All records are walked, a page of them a second, in units:
+ * whole keys, as many as are in a page, or one key that is in many. The counts of a unit are read
+ * at once.
  *
  *   RECORDS  counts of the unit's records are made anew
  *   TYPES    EV_TYPES of the same keys are read; those that differ are told to EV_RECOUNT, at most
