@@ -426,7 +426,8 @@ int node_ev_status(struct node *n, struct buf *out)
                 {"pages", c->pages},
                 {"page_bytes", c->page_bytes},
                 {"restored", c->restored_records},
-                {"dropped", c->dropped}};
+                {"dropped", c->dropped},
+                {"dots_twice", n->counters.ev_conflicts}};
     const uint32_t count = sizeof rows / sizeof rows[0];
     (void)wire_pack_map(out, count + 1);
     for (uint32_t i = 0; i < count; i++) {

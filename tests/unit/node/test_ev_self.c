@@ -533,6 +533,71 @@ START_TEST(damaged_records_come_back_and_the_epoch_is_another)
 }
 END_TEST
 
+/* The value of a register under the first dot of an actor. out: initialised, empty. */
+static void forge(const char *name, struct crdt_actor actor, const char *text, struct buf *out)
+{
+    const uint8_t type = CRDT_MV;
+    struct alloc heap = alloc_heap();
+    struct node_ev_fragment f;
+    struct buf key;
+    struct buf value;
+    buf_init(&key, &heap, 64);
+    buf_init(&value, &heap, 4096);
+    node_ev_fragment_init(&f, &heap);
+    f.region = ev_region(name);
+    f.records_count = 1;
+    ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){actor, 1, 1}), 0);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
+    (void)buf_put_u8(&value, 1);
+    (void)buf_put_u32(&value, 1);
+    (void)buf_put_u32(&value, actor.node);
+    (void)buf_put_u64(&value, actor.epoch);
+    (void)buf_put_u64(&value, 1);
+    (void)buf_put_bytes(&value, bytes_of_text(text));
+    (void)buf_put_u32(&value, 0);
+    ck_assert_int_eq(node_ev_fragment_head(&f, out), 0);
+    ck_assert_int_eq(
+        node_ev_fragment_record(buf_view(&key), bytes_of(&type, 1), buf_view(&value), out), 0);
+    node_ev_fragment_release(&f);
+    buf_release(&key);
+    buf_release(&value);
+}
+
+static uint64_t dots_twice(struct rig *r, unsigned i)
+{
+    struct wire_node result;
+    uint64_t count = UINT64_MAX;
+    ck_assert_int_eq(rig_call(r, i, "crdt.status", "", &result), 0);
+    ck_assert_int_eq(wire_node_u64(wire_node_find(result, "dots_twice"), &count), 0);
+    return count;
+}
+
+/* scenario C17 */
+START_TEST(a_dot_with_two_meanings_is_told_to_whoever_looks_at_the_status)
+{
+    struct rig *r = rig_new(3);
+    struct crdt_actor actor;
+    struct buf one;
+    struct buf other;
+    const uint64_t epoch = epoch_of(r, 2);
+    ck_assert(ev_ready(r) && has_actor(r, 2, &actor));
+    buf_init(&one, &r->heap, 4096);
+    buf_init(&other, &r->heap, 4096);
+    forge("k", actor, "what one process wrote", &one);
+    forge("k", actor, "what its copy wrote", &other);
+    ck_assert_int_eq(ev_join(r, 3, buf_view(&one)), 0);
+    ck_assert_int_eq(ev_join(r, 3, buf_view(&one)), 0); /* the same again is none */
+    ck_assert_uint_eq(dots_twice(r, 3), 0);
+    ck_assert_int_eq(ev_join(r, 3, buf_view(&other)), 0);
+    ck_assert_uint_eq(dots_twice(r, 3), 1);
+    rig_run(r, 5000000); /* the actor hears of dots that it never made */
+    ck_assert_uint_ne(epoch_of(r, 2), epoch);
+    buf_release(&one);
+    buf_release(&other);
+    rig_free(r);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("ev_self");
@@ -545,6 +610,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_orderly_end_of_no_actor_hides_no_crash);
     tcase_add_test(t, a_doubt_takes_the_next_epoch_without_group_0);
     tcase_add_test(t, a_doubt_makes_older_sessions_void);
+    tcase_add_test(t, a_dot_with_two_meanings_is_told_to_whoever_looks_at_the_status);
     tcase_add_test(t, an_epoch_that_was_never_granted_is_known_as_such);
     tcase_add_test(t, nobody_waits_for_what_was_never_granted);
     tcase_add_test(t, who_waits_later_is_asked_for_later);
