@@ -5,7 +5,6 @@
  */
 #include "compute/group_internal.h"
 
-#include "base/hash.h"
 #include "base/num.h"
 
 #include <stdlib.h>
@@ -113,15 +112,15 @@ static int make(struct compute_groups *g, struct bytes key, uint64_t hash,
     return 0;
 }
 
-static int find(struct compute_groups *g, struct bytes key, uint64_t hash,
-                struct compute_group **out)
+int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint64_t hash,
+                               struct compute_group **out)
 {
     if (g->count >= g->slot_count / 2) {
         TRY(grow(g));
     }
     size_t at = hash & (g->slot_count - 1);
     for (; g->slots[at].group != NULL; at = (at + 1) & (g->slot_count - 1)) {
-        if (g->slots[at].hash == hash && bytes_equal(compute_group_key(g->slots[at].group), key)) {
+        if (compute_group_has(&g->slots[at], key, hash)) {
             *out = g->slots[at].group;
             return 0;
         }
@@ -134,7 +133,7 @@ static int find(struct compute_groups *g, struct bytes key, uint64_t hash,
 
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out)
 {
-    return find(g, key, hash_of(key, 0), out);
+    return compute_groups_find_hashed(g, key, compute_key_hash(key), out);
 }
 
 int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from)
@@ -146,7 +145,7 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
         if (other == NULL) {
             continue;
         }
-        TRY(find(into, compute_group_key(other), other->hash, &group));
+        TRY(compute_groups_find_hashed(into, compute_group_key(other), other->hash, &group));
         for (uint32_t a = 0; a < p->aggregates; a++) {
             const struct compute_aggregate *agg = &p->aggregate[a];
             TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,

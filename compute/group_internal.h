@@ -10,9 +10,41 @@
 #ifndef HOLDFAST_COMPUTE_GROUP_INTERNAL_H
 #define HOLDFAST_COMPUTE_GROUP_INTERNAL_H
 
+#include "base/num.h"
 #include "compute/tally_internal.h"
 
 #define COMPUTE_GROUP_SLOT_BYTES 32u /* a group's part of the table, at its sparsest */
+
+#define COMPUTE_KEY_SHORT 8u
+
+/* A bijection, hash_mix of base/hash.h: here for being part of a loop. */
+static inline uint64_t compute_key_mix(uint64_t v)
+{
+    v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9u;
+    v = (v ^ (v >> 27)) * 0x94d049bb133111ebu;
+    return v ^ (v >> 31);
+}
+
+/* returns: a well-mixed hash, which is kept in no encoding. Keys of one size up to
+ * COMPUTE_KEY_SHORT have the same only if they are the same: all their bytes are in `last`. */
+static inline uint64_t compute_key_hash(struct bytes key)
+{
+    const uint8_t *at = key.data;
+    const size_t size = key.size;
+    uint64_t last = 0;
+    uint64_t state = size * UINT64_C(0x9e3779b97f4a7c15);
+    if (size >= 8) {
+        for (size_t i = 0; i + 8 < size; i += 8) {
+            state = compute_key_mix(state ^ num_get_u64(at + i));
+        }
+        last = num_get_u64(at + size - 8);
+    } else if (size >= 4) {
+        last = (uint64_t)num_get_u32(at + size - 4) << 32 | num_get_u32(at);
+    } else if (size > 0) {
+        last = at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
+    }
+    return compute_key_mix(state ^ last);
+}
 
 /* Tallies follow, then the key. */
 struct compute_group {
@@ -48,6 +80,15 @@ void compute_groups_release(struct compute_groups *g);
 /* The group with this key, which is made if it is not there.
  * returns: 0; ERR_TOO_LARGE (the limit); ERR_NO_MEMORY. */
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out);
+/* The same with compute_key_hash(key). */
+int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint64_t hash,
+                               struct compute_group **out);
+/* returns: the first slot to look at; NULL while there are none. */
+static inline const struct compute_group_slot *compute_groups_slot(const struct compute_groups *g,
+                                                                   uint64_t hash)
+{
+    return g->slot_count > 0 ? &g->slots[hash & (g->slot_count - 1)] : NULL;
+}
 /* returns: whether all groups together are within the limit. */
 bool compute_groups_fit(const struct compute_groups *g);
 /* returns: 0; ERR_TOO_LARGE, and into is of no more use but for that; ERR_NO_MEMORY. */
@@ -56,6 +97,15 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
  * and without keys only; ERR_NO_MEMORY. */
 int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32_t *failed);
 
+/* hash: of key. returns: whether the slot's group has this key. */
+static inline bool compute_group_has(const struct compute_group_slot *slot, struct bytes key,
+                                     uint64_t hash)
+{
+    const struct compute_group *group = slot->group;
+    return slot->hash == hash && group->key_bytes == key.size &&
+           (key.size <= COMPUTE_KEY_SHORT ||
+            memcmp((const uint8_t *)group + group->key_at, key.data, key.size) == 0);
+}
 static inline struct compute_tally *compute_group_tally(struct compute_group *group, uint32_t at)
 {
     return (struct compute_tally *)(void *)((uint8_t *)group + sizeof(*group) + at);

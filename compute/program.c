@@ -356,10 +356,19 @@ static bool plan_reduces(struct compute_program *p)
     return true;
 }
 
+static bool plan_counts_words(const struct compute_program *p)
+{
+    uint32_t field = 0;
+    return p->source == COMPUTE_SOURCE_WORDS && p->wheres == 0 && p->keys == 1 &&
+           is_field(p, p->key[0], &field) && p->aggregates == 1 &&
+           p->aggregate[0].op == COMPUTE_OP_COUNT;
+}
+
 static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
     p->reduces = plan_reduces(p);
+    p->counts_words = plan_counts_words(p);
     for (uint32_t i = 0; i < p->aggregates; i++) {
         struct compute_aggregate *a = &p->aggregate[i];
         if (!p->reduces && !compute_tally_has(a->op)) {

@@ -88,7 +88,8 @@ struct compute_program {
     uint64_t top; /* 0: all groups */
     uint32_t tally_bytes;
     uint32_t codes;
-    bool reduces; /* all is done by compute_reduce */
+    bool counts_words; /* words | by $0 count */
+    bool reduces;      /* all is done by compute_reduce */
     struct compute_reduce_spec spec;
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];
     struct compute_expr where[COMPUTE_PROGRAM_LIST_MAX];

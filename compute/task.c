@@ -205,6 +205,9 @@ static int whole_lines(struct compute_task *t, struct compute_reading *r, struct
 static int whole_words(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
+    if (t->p->counts_words) {
+        TRY(compute_task_count_words(r, data, at));
+    }
     for (;;) {
         size_t end = *at;
         while (end < data.size && is_space(data.data[end])) {

@@ -47,5 +47,8 @@ struct compute_task {
 
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record);
+/* Of a plan that counts words: whole words from *at on, which is between words; those of the last
+ * bytes are left. *at: behind what was taken. returns: 0 or ERR_NO_MEMORY. */
+int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at);
 
 #endif

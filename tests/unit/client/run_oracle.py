@@ -230,9 +230,38 @@ def arithmetic():
           data, line([a + b, a - b, a * b, a / b, rest, -a, (a + 1) * 2 - b]))
 
 
+def white_space():
+    """Every byte, on both sides of the blocks in which words are counted."""
+    data = bytes(RANDOM.choice([RANDOM.randrange(256), RANDOM.randrange(8, 15), 32, 97, 160, 141])
+                 for _ in range(RANDOM.randrange(0, 700)))
+    counts = collections.Counter(data.split())
+    expected = b""
+    for word, count in sorted(counts.items()):
+        quoted = b'"' + word.replace(b'"', b'""') + b'"' if set(word) & set(b',"') else word
+        expected += quoted + b",%d\n" % count
+    check("words | by $0 count", data, expected)
+    check("words | count", data, f"{sum(counts.values())}\n")
+
+
+def errors():
+    check("lines | cuont", b"", "column 9: 'cuont' is no stage; is 'count' meant?", 2)
+    check("lines | sum", b"1\nx\n", "record 2: $0 is no number: 'x'", 1)
+    check("f64 | min", b"", "min of too few numbers", 1)
+    for words in [["lines"], ["--local"], ["--local", "--memory", "0", "lines"]]:
+        done = subprocess.run([HOLDFAST, "run"] + words, input=b"", capture_output=True)
+        assert done.returncode == 2, (words, done)
+    words = [HOLDFAST, "run", "--local", "--json", "--memory=1000", "words | by $0 count"]
+    done = subprocess.run(words, input=text() + bytes(range(33, 99)) * 3 + b" ".join(
+        b"%d" % i for i in range(99)), capture_output=True)
+    assert done.returncode == 1 and done.stdout == b"", done
+    assert b'"TOO_LARGE"' in done.stderr and b"limit of 1000 bytes" in done.stderr, done
+
+
 print(f"run_oracle: seed={SEED}")
+errors()
 for _ in range(ROUNDS):
     words_and_lines()
+    white_space()
     groups()
     arrays()
     arithmetic()

@@ -63,9 +63,9 @@ static const char *const programs[] = {
 /* Text with few different bytes, so that fields, quotes and ends meet often. */
 static size_t make_data(struct rng *rng, uint8_t *data)
 {
-    static const char *const alphabets[] = {"a1 \n",         "12,\n", "ab,12\"\r\n",
-                                            "1.5e,- \n\t\"", "\n",    "\"\",\n1"};
-    const char *letters = alphabets[rng_below(rng, 6)];
+    static const char *const alphabets[] = {"a1 \n", "12,\n",    "ab,12\"\r\n",     "1.5e,- \n\t\"",
+                                            "\n",    "\"\",\n1", "aaaaaaaaaaaab \n"};
+    const char *letters = alphabets[rng_below(rng, 7)];
     const size_t count = strlen(letters);
     const size_t bytes = (size_t)rng_below(rng, rng_chance(rng, 1, 4) ? 12 : DATA_MAX);
     if (rng_chance(rng, 1, 5)) {
