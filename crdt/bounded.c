@@ -246,7 +246,8 @@ static int crdt_bounded_fence(struct crdt_making *m)
         return ERR_INVALID;
     }
     size_t at = crdt_context_at(&m->s->seen, dot);
-    if (last > 0 && (!crdt_context_has(&m->s->seen, dot) || m->s->seen.ranges[at].from != 1)) {
+    if (last > 0 && !crdt_context_folds(&m->s->seen, dot.actor) &&
+        (!crdt_context_has(&m->s->seen, dot) || m->s->seen.ranges[at].from != 1)) {
         return ERR_BEHIND;
     }
     TRY(crdt_bounded_open(m, m->op->dot.actor));

@@ -21,10 +21,16 @@ static size_t crdt_shared_bytes(struct bytes a, struct bytes b)
 static int crdt_encode_entry(const struct crdt_state *s, const struct crdt_entry *e,
                              struct buf *out)
 {
-    size_t at = crdt_context_at(&s->seen, e->dot);
-    ASSERT(at < s->seen.count && s->seen.ranges[at].from <= e->dot.counter);
+    size_t at = crdt_context_place(&s->seen, e->dot);
+    ASSERT(at < s->seen.count && crdt_context_has(&s->seen, e->dot));
+    const struct crdt_range range = s->seen.ranges[at];
     TRY(crdt_put_varint(out, at));
-    TRY(crdt_put_varint(out, e->dot.counter - s->seen.ranges[at].from));
+    if (range.actor.epoch == CRDT_FOLDED) {
+        TRY(crdt_put_varint(out, e->dot.actor.epoch - range.from));
+        TRY(crdt_put_varint(out, e->dot.counter - 1));
+    } else {
+        TRY(crdt_put_varint(out, e->dot.counter - range.from));
+    }
     TRY(crdt_put_varint(out, e->payload_bytes));
     return buf_append(out, e->payload, e->payload_bytes);
 }
@@ -35,7 +41,7 @@ int crdt_encode(const struct crdt_state *s, struct buf *out)
     if (s->opaque.size > 0) {
         return buf_append(out, s->opaque.data, s->opaque.size);
     }
-    TRY(buf_put_u8(out, CRDT_LEVEL));
+    TRY(buf_put_u8(out, crdt_context_folded(&s->seen) ? CRDT_LEVEL : 1));
     TRY(crdt_context_encode(&s->seen, out));
     TRY(crdt_put_varint(out, s->records));
     const struct crdt_record *r = (const struct crdt_record *)crdt_tree_first(s->by_key);
@@ -70,21 +76,36 @@ static int crdt_take_key(struct bytes_reader *r, struct buf *key)
     return buf_append(key, rest.data, rest.size);
 }
 
-static int crdt_take_entry(struct crdt_state *s, struct bytes_reader *r, struct bytes key,
-                           struct crdt_dot *last, const struct crdt_limits *limits)
+/* A dot by its place in the context; of an epoch that is folded, by epoch and counter there. */
+static int crdt_take_dot(const struct crdt_state *s, struct bytes_reader *r, struct crdt_dot *dot)
 {
-    struct crdt_shape shape;
     uint64_t at = crdt_take_varint(r);
     uint64_t offset = crdt_take_varint(r);
-    uint64_t bytes = crdt_take_varint(r);
-    if (r->failed || at >= s->seen.count || bytes > r->left) {
+    if (r->failed || at >= s->seen.count) {
         return ERR_PROTOCOL;
     }
     struct crdt_range range = s->seen.ranges[at];
     if (offset > range.to - range.from) {
         return ERR_PROTOCOL;
     }
-    struct crdt_dot dot = {.actor = range.actor, .counter = range.from + offset};
+    *dot = (struct crdt_dot){.actor = range.actor, .counter = range.from + offset};
+    if (range.actor.epoch == CRDT_FOLDED) {
+        dot->actor.epoch = range.from + offset;
+        return num_add_u64(crdt_take_varint(r), 1, &dot->counter) ? 0 : ERR_PROTOCOL;
+    }
+    return 0;
+}
+
+static int crdt_take_entry(struct crdt_state *s, struct bytes_reader *r, struct bytes key,
+                           struct crdt_dot *last, const struct crdt_limits *limits)
+{
+    struct crdt_shape shape;
+    struct crdt_dot dot;
+    TRY(crdt_take_dot(s, r, &dot));
+    uint64_t bytes = crdt_take_varint(r);
+    if (r->failed || bytes > r->left) {
+        return ERR_PROTOCOL;
+    }
     struct bytes payload = bytes_take(r, bytes);
     if (crdt_dot_compare(*last, dot) >= 0 || crdt_entry_find(s, dot) != NULL) {
         return ERR_PROTOCOL;
@@ -141,6 +162,9 @@ int crdt_decode(struct crdt_state *s, struct bytes v, const struct crdt_limits *
     struct buf key;
     buf_init(&key, &s->alloc, SIZE_MAX / 2);
     int err = crdt_context_take(&s->seen, &r, limits);
+    if (err == 0 && (level > 1) != crdt_context_folded(&s->seen)) {
+        err = ERR_PROTOCOL;
+    }
     if (err == 0) {
         err = crdt_take_records(s, &r, &key, limits);
     }

@@ -3,6 +3,9 @@
  *
  * Causal contexts: sets of dots as sorted ranges. The version vector and the dot cloud of the paper
  * are one array here; a cloud that fills up becomes part of the vector by itself.
+ *
+ * Epochs that are over lie in the same array, as ranges of the epoch 0 that no actor has; they come
+ * before all others of their node. A context says nothing else about them.
  */
 #include "base/num.h"
 #include "crdt/crdt_internal.h"
@@ -55,11 +58,33 @@ size_t crdt_context_at(const struct crdt_context *c, struct crdt_dot dot)
     return low;
 }
 
+/* returns: the place of the range by which the actor's epoch is folded; count if it is not. */
+static size_t crdt_context_fold_at(const struct crdt_context *c, struct crdt_actor actor)
+{
+    const struct crdt_dot fold = {.actor = {.node = actor.node}, .counter = actor.epoch};
+    size_t at = actor.epoch == CRDT_FOLDED ? c->count : crdt_context_at(c, fold);
+    bool folded = at < c->count && crdt_actor_compare(c->ranges[at].actor, fold.actor) == 0 &&
+                  c->ranges[at].from <= actor.epoch;
+    return folded ? at : c->count;
+}
+
+bool crdt_context_folds(const struct crdt_context *c, struct crdt_actor actor)
+{
+    return crdt_context_fold_at(c, actor) < c->count;
+}
+
+size_t crdt_context_place(const struct crdt_context *c, struct crdt_dot dot)
+{
+    size_t at = crdt_context_fold_at(c, dot.actor);
+    return at < c->count ? at : crdt_context_at(c, dot);
+}
+
 static bool crdt_context_covers(const struct crdt_context *c, struct crdt_range r)
 {
     size_t at = crdt_context_at(c, (struct crdt_dot){.actor = r.actor, .counter = r.from});
-    return at < c->count && crdt_actor_compare(c->ranges[at].actor, r.actor) == 0 &&
-           c->ranges[at].from <= r.from && c->ranges[at].to >= r.to;
+    return (at < c->count && crdt_actor_compare(c->ranges[at].actor, r.actor) == 0 &&
+            c->ranges[at].from <= r.from && c->ranges[at].to >= r.to) ||
+           crdt_context_folds(c, r.actor);
 }
 
 bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot)
@@ -69,6 +94,9 @@ bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot)
 
 uint64_t crdt_context_last(const struct crdt_context *c, struct crdt_actor actor)
 {
+    if (crdt_context_folds(c, actor)) {
+        return UINT64_MAX;
+    }
     size_t at = crdt_context_at(c, (struct crdt_dot){.actor = actor, .counter = UINT64_MAX});
     if (at < c->count && crdt_actor_compare(c->ranges[at].actor, actor) == 0) {
         return c->ranges[at].to;
@@ -98,10 +126,36 @@ int crdt_context_reserve(struct crdt_context *c, size_t more)
     return 0;
 }
 
+/* Takes away the ranges of epochs that are folded: each node's folds come before them. */
+static void crdt_context_settle(struct crdt_context *c)
+{
+    size_t fold = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct crdt_range r = c->ranges[i];
+        bool first = i == 0 || c->ranges[kept - 1].actor.node != r.actor.node;
+        fold = first ? kept : fold;
+        while (fold < kept && c->ranges[fold].actor.epoch == CRDT_FOLDED &&
+               c->ranges[fold].to < r.actor.epoch) {
+            fold++;
+        }
+        bool folded = r.actor.epoch != CRDT_FOLDED && fold < kept &&
+                      c->ranges[fold].actor.epoch == CRDT_FOLDED &&
+                      c->ranges[fold].from <= r.actor.epoch;
+        if (!folded) {
+            c->ranges[kept++] = r;
+        }
+    }
+    c->count = kept;
+}
+
 void crdt_context_put(struct crdt_context *c, struct crdt_range r)
 {
     ASSERT(c->count < c->cap);
     ASSERT(r.from > 0 && r.from <= r.to);
+    if (crdt_context_folds(c, r.actor)) {
+        return;
+    }
     struct crdt_dot before = {.actor = r.actor, .counter = r.from - 1};
     size_t at = crdt_context_at(c, before);
     size_t end = at;
@@ -114,6 +168,9 @@ void crdt_context_put(struct crdt_context *c, struct crdt_range r)
     memmove(&c->ranges[at + 1], &c->ranges[end], (c->count - end) * sizeof(r));
     c->ranges[at] = r;
     c->count = c->count - (end - at) + 1;
+    if (r.actor.epoch == CRDT_FOLDED) {
+        crdt_context_settle(c);
+    }
 }
 
 int crdt_context_add(struct crdt_context *c, struct crdt_range range)
@@ -150,6 +207,7 @@ int crdt_context_union(const struct crdt_context *a, const struct crdt_context *
         }
         crdt_context_push(out, left ? a->ranges[i++] : b->ranges[j++]);
     }
+    crdt_context_settle(out);
     return 0;
 }
 
@@ -204,6 +262,16 @@ bool crdt_context_equal(const struct crdt_context *a, const struct crdt_context 
 bool crdt_may_join(const struct crdt_context *have, const struct crdt_context *before)
 {
     return crdt_context_leq(before, have);
+}
+
+bool crdt_context_folded(const struct crdt_context *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->ranges[i].actor.epoch == CRDT_FOLDED) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* returns: the place after the ranges of the actor at `at`. */
@@ -280,7 +348,7 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
             return ERR_PROTOCOL;
         }
         actor.node = (uint32_t)node;
-        if (i > 0 && crdt_actor_compare(last, actor) >= 0) {
+        if ((i > 0 && crdt_actor_compare(last, actor) >= 0) || crdt_context_folds(c, actor)) {
             return ERR_PROTOCOL;
         }
         TRY(crdt_context_take_actor(c, r, actor, limits));

@@ -98,7 +98,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CRDT_LEVEL 1u     /* format of the encoding that this code writes */
+#define CRDT_LEVEL 2u  /* format of the encoding that this code writes: 1 where nothing is folded \
+                        */
+#define CRDT_FOLDED 0u /* an epoch that no actor has */
 #define CRDT_DEPTH_MAX 8u /* maps in maps */
 #define CRDT_HLL_PRECISION 12u
 #define CRDT_HLL_REGISTERS (1u << CRDT_HLL_PRECISION)
@@ -139,7 +141,7 @@ struct crdt_limits crdt_limits_default(void);
 
 struct crdt_actor {
     uint32_t node;  /* > 0 */
-    uint64_t epoch; /* new whenever the node is not sure of its last dot */
+    uint64_t epoch; /* > 0; new whenever the node is not sure of its last dot */
 };
 struct crdt_dot {
     struct crdt_actor actor;
@@ -150,7 +152,14 @@ int crdt_actor_compare(struct crdt_actor a, struct crdt_actor b);
 int crdt_dot_compare(struct crdt_dot a, struct crdt_dot b);
 
 /* ---- Contexts: sets of dots, as sorted ranges that neither meet nor overlap. One range an actor
- * unless dots are missing, so that equal sets are equal arrays. */
+ * unless dots are missing, so that equal sets are equal arrays.
+ *
+ * Epochs that are over. Where it is certain which dots of an actor's epoch there are and that no
+ * more will be made, who has seen them all may say so with [epoch, epoch] of the actor (node,
+ * CRDT_FOLDED): all dots of these epochs, those that there are and any number. It is a set of dots
+ * like any, only larger by dots that nobody makes, and everything here goes on meaning what it
+ * means for sets; epochs one after another become one range, and ranges of theirs go. To be certain
+ * is for the caller. */
 
 struct crdt_range {
     struct crdt_actor actor;
@@ -167,8 +176,13 @@ struct crdt_context {
 void crdt_context_init(struct crdt_context *c, const struct alloc *alloc);
 void crdt_context_release(struct crdt_context *c);
 bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot);
-/* returns: the greatest counter seen of actor; 0 if none. The next dot of an actor is at least one
- * more; counters left out (a lease given up) are sealed by adding them without a record. */
+/* returns: whether all dots of the actor's epoch have been seen, by CRDT_FOLDED. */
+bool crdt_context_folds(const struct crdt_context *c, struct crdt_actor actor);
+/* returns: whether it says so of any. */
+bool crdt_context_folded(const struct crdt_context *c);
+/* returns: the greatest counter seen of actor; 0 if none; UINT64_MAX if it is folded. The next dot
+ * of an actor is at least one more; counters left out (a lease given up) are sealed by adding them
+ * without a record. */
 uint64_t crdt_context_last(const struct crdt_context *c, struct crdt_actor actor);
 /* Adds [range.from, range.to]; 0 < from <= to. */
 int crdt_context_add(struct crdt_context *c, struct crdt_range range);

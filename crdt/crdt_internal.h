@@ -91,6 +91,25 @@ static inline struct crdt_range crdt_range_of(struct crdt_dot d)
 {
     return (struct crdt_range){.actor = d.actor, .from = d.counter, .to = d.counter};
 }
+/* The entries whose dots are in a range: for (e = first; crdt_in_range(e, r); e = next by dot). */
+static inline struct crdt_entry *crdt_in_range_first(const struct crdt_state *s,
+                                                     struct crdt_range r)
+{
+    struct crdt_dot from = {.actor = r.actor, .counter = r.from};
+    if (r.actor.epoch == CRDT_FOLDED) {
+        from = (struct crdt_dot){.actor = {.node = r.actor.node, .epoch = r.from}};
+    }
+    return crdt_entry_from(s, from);
+}
+static inline bool crdt_in_range(const struct crdt_entry *e, struct crdt_range r)
+{
+    if (e == NULL || e->dot.actor.node != r.actor.node) {
+        return false;
+    }
+    return r.actor.epoch == CRDT_FOLDED
+               ? e->dot.actor.epoch <= r.to
+               : e->dot.actor.epoch == r.actor.epoch && e->dot.counter <= r.to;
+}
 
 /* ---- context.c */
 int crdt_context_reserve(struct crdt_context *c, size_t more);
@@ -101,6 +120,8 @@ int crdt_context_union(const struct crdt_context *a, const struct crdt_context *
                        struct crdt_context *out);
 /* returns: the place of the first range that ends at or after the dot. */
 size_t crdt_context_at(const struct crdt_context *c, struct crdt_dot dot);
+/* The same, or the place of the range by which its epoch is folded. */
+size_t crdt_context_place(const struct crdt_context *c, struct crdt_dot dot);
 int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
                       const struct crdt_limits *limits);
 

@@ -13,17 +13,6 @@ static struct crdt_entry *crdt_first_by_dot(const struct crdt_state *s)
     return (struct crdt_entry *)crdt_tree_first(s->by_dot);
 }
 
-/* Calls for every entry of s whose dot lies in the range: for (e = first; e != NULL; e = more). */
-static struct crdt_entry *crdt_in_range_first(const struct crdt_state *s, struct crdt_range r)
-{
-    return crdt_entry_from(s, (struct crdt_dot){.actor = r.actor, .counter = r.from});
-}
-
-static bool crdt_in_range(const struct crdt_entry *e, struct crdt_range r)
-{
-    return e != NULL && crdt_actor_compare(e->dot.actor, r.actor) == 0 && e->dot.counter <= r.to;
-}
-
 static bool crdt_entry_same(const struct crdt_entry *a, const struct crdt_entry *b)
 {
     return bytes_equal(crdt_record_key(a->record), crdt_record_key(b->record)) &&
@@ -171,6 +160,9 @@ static int crdt_difference_range(const struct crdt_context *b, struct crdt_range
                                  struct crdt_context *out)
 {
     uint64_t from = range.from;
+    if (crdt_context_folds(b, range.actor)) {
+        return 0;
+    }
     size_t at = crdt_context_at(b, (struct crdt_dot){.actor = range.actor, .counter = from});
     for (; at < b->count && crdt_actor_compare(b->ranges[at].actor, range.actor) == 0; at++) {
         struct crdt_range seen = b->ranges[at];
@@ -188,7 +180,8 @@ static int crdt_difference_range(const struct crdt_context *b, struct crdt_range
     return crdt_context_add(out, (struct crdt_range){range.actor, from, range.to});
 }
 
-/* Everything of one range of a's context: what b has not seen, and what b still has and a not. */
+/* Everything of one range of a's context: what b has not seen, and what b still has and a not. Of
+ * an epoch that a alone has folded the difference tells all: it cannot tell of less. */
 static int crdt_difference_part(const struct crdt_state *a, const struct crdt_state *b,
                                 struct crdt_range range, struct crdt_state *out)
 {
@@ -201,7 +194,7 @@ static int crdt_difference_part(const struct crdt_state *a, const struct crdt_st
     }
     e = crdt_in_range_first(a, range);
     for (; crdt_in_range(e, range); e = crdt_entry_next_dot(e)) {
-        if (!crdt_context_has(&b->seen, e->dot)) {
+        if (!crdt_context_has(&b->seen, e->dot) || crdt_context_folds(&out->seen, e->dot.actor)) {
             TRY(crdt_state_put(out, crdt_record_key(e->record), e->dot, crdt_entry_payload(e)));
         }
     }

@@ -94,7 +94,7 @@ static int crdt_delta_check(const struct crdt_state *s, const struct crdt_path *
     if (s->opaque.size > 0) {
         return ERR_LEVEL;
     }
-    if (op->dot.actor.node == 0 || op->dot.counter == 0) {
+    if (op->dot.actor.node == 0 || op->dot.actor.epoch == CRDT_FOLDED || op->dot.counter == 0) {
         return ERR_INVALID;
     }
     TRY(crdt_path_check(path, limits));

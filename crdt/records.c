@@ -71,11 +71,9 @@ bool crdt_replaced_next(const struct crdt_state *s, const struct crdt_state *del
     for (bool fresh = at->view.at == NULL; at->range < delta->seen.count; fresh = true) {
         struct crdt_range range = delta->seen.ranges[at->range];
         if (fresh) {
-            e = crdt_entry_from(s, (struct crdt_dot){range.actor, range.from});
+            e = crdt_in_range_first(s, range);
         }
-        for (; e != NULL && crdt_actor_compare(e->dot.actor, range.actor) == 0 &&
-               e->dot.counter <= range.to;
-             e = crdt_entry_next_dot(e)) {
+        for (; crdt_in_range(e, range); e = crdt_entry_next_dot(e)) {
             if (crdt_entry_find(delta, e->dot) == NULL) {
                 return crdt_view_of(e, &at->view);
             }
