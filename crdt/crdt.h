@@ -98,7 +98,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CRDT_LEVEL 2u  /* format of the encoding that this code writes: 1 where nothing is folded \
+#define CRDT_LEVEL                                                                                \
+    2u                 /* format of the encoding that this code writes: 1 where nothing is folded \
                         */
 #define CRDT_FOLDED 0u /* an epoch that no actor has */
 #define CRDT_DEPTH_MAX 8u /* maps in maps */

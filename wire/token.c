@@ -111,22 +111,70 @@ static int token_reserve(struct wire_token *t)
     return 0;
 }
 
+/* returns: the place of the first that does not lie wholly before. */
+static uint32_t token_range_at(const struct wire_token *t, const struct wire_token_range *range)
+{
+    uint32_t low = 0;
+    uint32_t high = t->ranges_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (token_before(&t->ranges[mid], range)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* returns: whether the range's epoch is folded in t. */
+static bool token_folds(const struct wire_token *t, const struct wire_token_range *range)
+{
+    const struct wire_token_range epoch = {
+        .region = range->region, .node = range->node, .from = range->epoch, .to = range->epoch};
+    if (range->epoch == WIRE_TOKEN_FOLDED) {
+        return false;
+    }
+    for (uint32_t i = token_range_at(t, &epoch); i < t->ranges_count; i++) {
+        if (token_order(&t->ranges[i], &epoch) != 0 || t->ranges[i].from > range->epoch) {
+            return false;
+        }
+        if (t->ranges[i].to >= range->epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes away the ranges of epochs that the fold covers. */
+static void token_settle(struct wire_token *t, const struct wire_token_range *fold)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < t->ranges_count; i++) {
+        const struct wire_token_range *r = &t->ranges[i];
+        bool covered = r->region == fold->region && r->node == fold->node &&
+                       r->epoch != WIRE_TOKEN_FOLDED && r->epoch >= fold->from &&
+                       r->epoch <= fold->to;
+        if (!covered) {
+            t->ranges[kept++] = *r;
+        }
+    }
+    t->ranges_count = kept;
+}
+
 int wire_token_add_range(struct wire_token *t, const struct wire_token_range *range)
 {
     struct wire_token_range all = *range;
     if (all.from == 0 || all.from > all.to || all.node == 0) {
         return ERR_INVALID;
     }
-    uint32_t low = 0;
-    uint32_t high = t->ranges_count;
-    while (low < high) { /* the first that does not lie wholly before */
-        uint32_t mid = low + (high - low) / 2;
-        if (token_before(&t->ranges[mid], &all)) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
+    if (token_folds(t, &all)) {
+        return 0;
     }
+    if (all.epoch == WIRE_TOKEN_FOLDED) {
+        token_settle(t, &all); /* first, so that there is room where there was none */
+    }
+    uint32_t low = token_range_at(t, &all);
     uint32_t end = low;
     while (end < t->ranges_count && !token_before(&all, &t->ranges[end])) {
         all.from = NUM_MIN(all.from, t->ranges[end].from);
@@ -157,13 +205,23 @@ int wire_token_join(struct wire_token *into, const struct wire_token *from)
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
+static bool token_folded(const struct wire_token *t)
+{
+    for (uint32_t i = 0; i < t->ranges_count; i++) {
+        if (t->ranges[i].epoch == WIRE_TOKEN_FOLDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int wire_token_encode(const struct wire_token *t, struct buf *out)
 {
     size_t at = out->size;
     if (wire_token_empty(t)) {
         return out->err;
     }
-    (void)buf_put_u8(out, WIRE_TOKEN_LEVEL);
+    (void)buf_put_u8(out, token_folded(t) ? WIRE_TOKEN_LEVEL : 1);
     (void)buf_put_u16(out, (uint16_t)t->groups_count);
     for (uint32_t i = 0; i < t->groups_count; i++) {
         (void)buf_put_u32(out, t->groups[i].group);
@@ -182,7 +240,7 @@ int wire_token_encode(const struct wire_token *t, struct buf *out)
     return buf_put_u32(out, crc_of(out->data + at, out->size - at));
 }
 
-static int token_decode_ranges(struct wire_token *t, struct bytes_reader *r)
+static int token_decode_ranges(struct wire_token *t, struct bytes_reader *r, uint8_t level)
 {
     uint32_t ranges = bytes_take_u16(r);
     for (uint32_t i = 0; i < ranges && !r->failed; i++) {
@@ -191,7 +249,8 @@ static int token_decode_ranges(struct wire_token *t, struct bytes_reader *r)
         range.epoch = bytes_take_u64(r);
         range.from = bytes_take_u64(r);
         range.to = bytes_take_u64(r);
-        int err = r->failed ? ERR_PROTOCOL : wire_token_add_range(t, &range);
+        bool bad = r->failed || (level == 1 && range.epoch == WIRE_TOKEN_FOLDED);
+        int err = bad ? ERR_PROTOCOL : wire_token_add_range(t, &range);
         if (err != 0) {
             return err == ERR_INVALID ? ERR_PROTOCOL : err;
         }
@@ -215,7 +274,8 @@ int wire_token_decode(struct wire_token *t, struct bytes v)
         return ERR_CORRUPT;
     }
     struct bytes_reader r = bytes_reader_of(bytes_of(v.data, v.size - 4));
-    if (bytes_take_u8(&r) != WIRE_TOKEN_LEVEL) {
+    uint8_t level = bytes_take_u8(&r);
+    if (level == 0 || level > WIRE_TOKEN_LEVEL) {
         return ERR_LEVEL;
     }
     uint32_t groups = bytes_take_u16(&r);
@@ -224,7 +284,7 @@ int wire_token_decode(struct wire_token *t, struct bytes v)
         uint64_t index = bytes_take_u64(&r);
         TRY(r.failed ? ERR_PROTOCOL : wire_token_add_group(t, group, index));
     }
-    TRY(token_decode_ranges(t, &r));
+    TRY(token_decode_ranges(t, &r, level));
     return bytes_reader_ended(&r) ? 0 : ERR_PROTOCOL;
 }
 

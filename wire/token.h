@@ -13,7 +13,8 @@
  *
  * Of a group of the strong side a token holds the index that was applied; of a region of the
  * eventual side the dots that were seen, as ranges of an actor's counters. Holding more is never
- * wrong: a node then waits for it. Bytes are in docs/formats.md.
+ * wrong: a node then waits for it. A range of epoch 0 is one of epochs of that node, all of whose
+ * dots have been seen (crdt/crdt.h, CRDT_FOLDED). Bytes are in docs/formats.md.
  *
  * threads: values; one owner at a time.
  */
@@ -22,7 +23,8 @@
 
 #include "base/bytes.h"
 
-#define WIRE_TOKEN_LEVEL 1u
+#define WIRE_TOKEN_LEVEL 2u  /* what is written: 1 where nothing is folded */
+#define WIRE_TOKEN_FOLDED 0u /* an epoch that no actor has */
 #define WIRE_TOKEN_GROUPS_MAX 64u
 #define WIRE_TOKEN_RANGES_MAX 2048u
 #define WIRE_TOKEN_BYTES_MAX 65536u
@@ -39,7 +41,8 @@ struct wire_token_range {
     uint64_t to;
 };
 
-/* Both sorted; ranges of one actor in one region neither meet nor overlap. */
+/* Both sorted; ranges of one actor in one region neither meet nor overlap, and of an epoch that is
+ * folded there are none. */
 struct wire_token {
     struct wire_token_group groups[WIRE_TOKEN_GROUPS_MAX];
     uint32_t groups_count;

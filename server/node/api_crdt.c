@@ -195,6 +195,7 @@ static void ev_read_reply(struct node *n, struct ev_read *r)
     (void)wire_pack_u64(out, r->time_us);
     (void)wire_pack_text(out, WIRE_FIELD_NODE);
     (void)wire_pack_u64(out, r->nodes[r->at]);
+    node_ev_token_fold(n, &r->causal.token);
     int err = node_ev_token_add(&r->causal.token, r->target.region, &r->seen);
     err = err != 0 ? err
                    : node_ev_pack_causal(out, &r->causal.token,

@@ -280,6 +280,7 @@ static int ev_written_pack(struct node *n, struct buf *out, struct ev_write *w, 
     struct bytes_reader r = bytes_reader_of(reply);
     uint8_t copies = bytes_take_u8(&r);
     uint32_t count = bytes_take_u16(&r);
+    node_ev_token_fold(n, &w->causal.token);
     (void)wire_pack_map(out, 4);
     (void)wire_pack_text(out, WIRE_FIELD_COPIES);
     (void)wire_pack_u64(out, copies);

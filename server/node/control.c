@@ -12,9 +12,11 @@
  *   ROSTER  one                        what was decided about each node: roster.c
  *   KEYRING one                        gossip's keys: keyring.c
  *   EPOCHS  id u32be                   epochs of its actors: eventual_epochs.c
+ *   RETIRED id u32be                   those of them that are over: eventual_retire.c
  */
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
+#include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
 #define NODE_REFRESH_US 5000000u /* between questions to group 0 from where it is not */
@@ -67,6 +69,7 @@ int node_control_init(struct node *n)
         c->peers[i].state = NODE_MEMBER_IN;
         memcpy(c->peers[i].public_key, n->identity.nodes[i].public_key,
                sizeof c->peers[i].public_key);
+        buf_init(&c->peers[i].retired, &n->alloc, 2u * NODE_EV_RETIRED_BYTES_MAX);
     }
     for (uint32_t i = 0; i < n->identity.slots_count; i++) {
         const struct wire_identity_slots *range = &n->identity.slots[i];
@@ -83,6 +86,9 @@ int node_control_init(struct node *n)
 void node_control_release(struct node *n)
 {
     struct node_control *c = n->control;
+    for (uint32_t i = 0; c != NULL && i < c->nodes_count; i++) {
+        buf_release(&c->peers[i].retired);
+    }
     if (c != NULL) {
         size_t cells = (size_t)n->identity.placement_groups * c->nodes_count;
         alloc_put(&n->alloc, c->places, cells * sizeof *c->places);
@@ -120,6 +126,8 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
         node_keyring_note(n, value);
     } else if (name.data[0] == NODE_KEY_EPOCHS) {
         node_ev_epochs_note(n, number, value);
+    } else if (name.data[0] == NODE_KEY_RETIRED) {
+        node_ev_retired_note(n, number, value);
     } else if (name.data[0] == NODE_KEY_PLACE && number < n->identity.placement_groups &&
                value.size == c->nodes_count * sizeof(uint32_t)) {
         bool changed = false;
@@ -357,6 +365,7 @@ const struct node_op node_control_ops[] = {
     {NODE_OP_KEY, "key", node_keyring_keys, node_keyring_apply},
     {NODE_OP_NODE_STATE, "node_state", node_roster_state_keys, node_roster_state_apply},
     {NODE_OP_EPOCHS, "epochs", node_ev_epochs_keys, node_ev_epochs_apply},
+    {NODE_OP_RETIRE, "retire", node_ev_retire_keys, node_ev_retire_apply},
     {0, NULL, NULL, NULL},
 };
 
@@ -369,7 +378,7 @@ static int node_control_want(struct bytes body, struct node_keys *keys, struct n
     (void)keys;
     range->from = bytes_of(from, 1);
     range->to = bytes_of(to, 1);
-    range->rows_max = 2 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
+    range->rows_max = 3 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     range->bytes_max = 4u << 20;
     return 0;
 }

@@ -32,6 +32,7 @@ struct node_control_peer {
     uint64_t capacity_bytes;
     uint64_t epochs_next; /* epochs below it have been granted to its actors, from 1 */
     uint8_t public_key[WIRE_IDENTITY_KEY_BYTES];
+    struct buf retired; /* rows of RETIRED */
 };
 
 struct node_control {

@@ -87,6 +87,9 @@ int node_ev_causal_context(const struct node_ev_causal *c, uint8_t region,
 /* returns: whether what was seen of the region here is all of it. */
 bool node_ev_causal_met(const struct node *n, uint8_t region, const struct crdt_context *wanted);
 int node_ev_token_add(struct wire_token *t, uint8_t region, const struct crdt_context *seen);
+/* Makes the token smaller: of epochs that are over it says no more than that all of them has been
+ * seen, where this node has folded them. */
+void node_ev_token_fold(const struct node *n, struct wire_token *t);
 /* Pairs `consistency` and `token`. */
 int node_ev_pack_causal(struct buf *out, const struct wire_token *token, const char *consistency);
 

@@ -10,8 +10,22 @@
  * way. Answer: for each region whose hash differs: region u8, hash u64, context (length u32).
  */
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_retire_internal.h"
 
 /* ---- what is known of a peer ---------------------------------------------------------------- */
+
+/* returns: whether the range has dots of this node that it does not know itself. Those of epochs
+ * that are over come like any others: no more are made. */
+static bool node_ev_unknown_here(const struct node *n, const struct crdt_range *r,
+                                 const struct crdt_context *own)
+{
+    const struct crdt_dot last = {.actor = r->actor, .counter = r->to};
+    struct crdt_actor self;
+    if (r->actor.node != node_self(n) || crdt_context_has(own, last)) {
+        return false;
+    }
+    return r->actor.epoch != CRDT_FOLDED || (node_ev_actor(n, &self) && self.epoch <= r->to);
+}
 
 /* Dots of this node that it does not know itself: they were made by a state that is lost. */
 static void node_ev_judge_self(struct node *n, const struct node_ev_peer *p, uint8_t region)
@@ -20,9 +34,7 @@ static void node_ev_judge_self(struct node *n, const struct node_ev_peer *p, uin
     const struct crdt_context *known = &p->known[region];
     const struct crdt_context *own = node_ev_seen(n, region);
     for (size_t i = 0; i < known->count && !ev->doubted; i++) {
-        const struct crdt_range *r = &known->ranges[i];
-        const struct crdt_dot last = {.actor = r->actor, .counter = r->to};
-        if (r->actor.node == node_self(n) && !crdt_context_has(own, last)) {
+        if (node_ev_unknown_here(n, &known->ranges[i], own)) {
             ev->doubted = true;
             ev->whole = UINT64_MAX;
             log_line(node_log(n), LOG_WARN, "eventual_dots_unknown", "node=%u by=%u region=%u",
@@ -46,6 +58,7 @@ void node_ev_judge(struct node *n, struct node_ev_peer *p, uint8_t region)
     if (!node_ev_list_has(&list, node_self(n)) && (ev->pulling & bit) == 0) {
         return; /* it is no concern of this node */
     }
+    node_ev_fold_follow(n, region, &p->known[region]);
     if (p->lack_us[region] == 0 || crdt_context_leq(&p->lacked[region], node_ev_seen(n, region))) {
         p->lack_us[region] = node_now(n); /* what was missing has come, and more is */
         (void)node_ev_context_set(&p->lacked[region], &p->known[region]);

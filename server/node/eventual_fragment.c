@@ -9,7 +9,7 @@
 #include "server/node/eventual_ops_internal.h"
 #include "wire/api.h"
 
-#define NODE_EV_FRAGMENT_FORMAT 1u
+#define NODE_EV_FRAGMENT_FORMAT 2u /* 1 where nothing is folded */
 #define NODE_EV_FLAGS (NODE_EV_PAGE | NODE_EV_LAST | NODE_EV_RESTORE)
 
 void node_ev_fragment_init(struct node_ev_fragment *f, const struct alloc *alloc)
@@ -91,7 +91,14 @@ static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader
     }
     TRY(crdt_context_decode(&f->before, before, &limits));
     TRY(crdt_context_decode(&f->seen, seen, &limits));
-    return page && f->before.count > 0 ? ERR_PROTOCOL : 0;
+    /* What was made tells of single dots: only a page can tell of all of an epoch. */
+    bool good = page ? f->before.count == 0 : !crdt_context_folded(&f->seen);
+    return good ? 0 : ERR_PROTOCOL;
+}
+
+static bool node_ev_fragment_folded(const struct node_ev_fragment *f)
+{
+    return crdt_context_folded(&f->before) || crdt_context_folded(&f->seen);
 }
 
 static int node_ev_fragment_open(struct node_ev_fragment *f, struct bytes v, bool checked)
@@ -109,6 +116,7 @@ static int node_ev_fragment_open(struct node_ev_fragment *f, struct bytes v, boo
         return ERR_LEVEL;
     }
     int err = node_ev_fragment_take(f, &r);
+    err = err == 0 && (format > 1) != node_ev_fragment_folded(f) ? ERR_PROTOCOL : err;
     err = err == 0 && !checked ? node_ev_records_check(f) : err;
     if (err != 0) {
         node_ev_fragment_release(f);
@@ -172,7 +180,7 @@ static int node_ev_put_context(const struct crdt_context *c, struct buf *out)
 
 int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
 {
-    (void)buf_put_u8(out, NODE_EV_FRAGMENT_FORMAT);
+    (void)buf_put_u8(out, node_ev_fragment_folded(f) ? NODE_EV_FRAGMENT_FORMAT : 1);
     (void)buf_put_u8(out, f->region);
     (void)buf_put_u8(out, f->flags);
     TRY(buf_put_u64(out, f->time_us));

@@ -100,6 +100,9 @@ static int node_ev_joining_region(struct node_ev_joining *j, uint8_t region)
 static bool node_ev_joining_strange(const struct node_ev_joining *j,
                                     const struct crdt_context *seen)
 {
+    if (j->acts && crdt_context_folds(&j->f.seen, j->actor)) {
+        return true; /* as if no more of them were made */
+    }
     for (size_t i = 0; j->acts && i < j->f.seen.count; i++) {
         struct crdt_context one = {.ranges = &j->f.seen.ranges[i], .count = 1};
         if (crdt_actor_compare(one.ranges->actor, j->actor) == 0 && !crdt_context_leq(&one, seen)) {

@@ -162,6 +162,7 @@ void node_ev_scope_release(struct node_ev_scope *s);
 int node_ev_update_scope(struct bytes body, struct node_ev_scope *s);
 int node_ev_join_scope(struct bytes body, struct node_ev_scope *s);
 int node_ev_drop_scope(struct bytes body, struct node_ev_scope *s);
+int node_ev_fold_scope(struct bytes body, struct node_ev_scope *s);
 
 /* The start of this node's actor. returns: false: no actor. */
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
@@ -175,6 +176,7 @@ uint64_t node_ev_share(uint32_t nodes);
 int node_ev_update(const struct node_ev_store *store, struct bytes body, struct buf *reply);
 int node_ev_join(const struct node_ev_store *store, struct bytes body, struct buf *reply);
 int node_ev_drop(const struct node_ev_store *store, struct bytes body, struct buf *reply);
+int node_ev_fold(const struct node_ev_store *store, struct bytes body); /* eventual_fold.c */
 
 /* ---- small things ---------------------------------------------------------------------------- */
 

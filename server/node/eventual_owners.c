@@ -63,6 +63,18 @@ static int node_ev_range_order(const struct crdt_range *a, const struct crdt_ran
     return a->to < b->from ? -1 : a->from > b->to;
 }
 
+/* What a has of epochs that b has folded. */
+static int node_ev_meet_folds(const struct crdt_context *a, const struct crdt_context *b,
+                              struct crdt_context *out)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (crdt_context_folds(b, a->ranges[i].actor)) {
+            TRY(crdt_context_add(out, a->ranges[i]));
+        }
+    }
+    return 0;
+}
+
 int node_ev_meet(const struct crdt_context *a, const struct crdt_context *b,
                  struct crdt_context *out)
 {
@@ -90,7 +102,8 @@ int node_ev_meet(const struct crdt_context *a, const struct crdt_context *b,
             j++;
         }
     }
-    return 0;
+    TRY(node_ev_meet_folds(a, b, out));
+    return node_ev_meet_folds(b, a, out);
 }
 
 /* Adds what is in x and in none of b from *j on; *j stays at the first that may meet the next. */
@@ -121,7 +134,9 @@ int node_ev_minus(const struct crdt_context *a, const struct crdt_context *b,
     size_t j = 0;
     ASSERT(out->count == 0);
     for (size_t i = 0; i < a->count; i++) {
-        TRY(node_ev_range_minus(&a->ranges[i], b, &j, out));
+        if (!crdt_context_folds(b, a->ranges[i].actor)) {
+            TRY(node_ev_range_minus(&a->ranges[i], b, &j, out));
+        }
     }
     return 0;
 }

@@ -5,6 +5,7 @@
  * tells people. The clock runs while something is left to do (eventual_rest.c).
  */
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_retire_internal.h"
 
 /* ---- facts ---------------------------------------------------------------------------------- */
 
@@ -235,6 +236,9 @@ int node_ev_init(struct node *n)
     ev->tick = (struct node_timer){.ctx = ev, .fire = node_ev_tick_fire};
     ev->run = (struct node_timer){.ctx = ev, .fire = node_ev_run_fire};
     ev->hold = (struct node_timer){.ctx = ev, .fire = node_ev_run_fire};
+    ev->fold = (struct node_timer){.ctx = ev, .fire = node_ev_fold_fire};
+    ev->retire.run = (struct node_timer){.ctx = &ev->retire, .fire = node_ev_retire_fire};
+    buf_init(&ev->retire.rows, &n->alloc, 1u << 20);
     node_link_init(&ev->writes);
     node_ev_ring_init(&ev->ring, NODE_EV_RING_ITEMS, NODE_EV_RING_BYTES, &n->alloc);
     buf_init(&ev->built.body, &n->alloc, n->options.limits.peer_body_bytes);
@@ -293,6 +297,7 @@ void node_ev_release(struct node *n)
         crdt_context_release(&ev->pruned[r]);
     }
     node_ev_ring_release(&ev->ring);
+    buf_release(&ev->retire.rows);
     buf_release(&ev->built.body);
     alloc_put(&n->alloc, ev, sizeof *ev);
     n->eventual = NULL;
@@ -310,6 +315,8 @@ void node_ev_start(struct node *n)
     node_ev_tick_soon(n);
     node_ev_run_soon(n);
     node_ev_recount_start(n);
+    node_ev_fold_soon(n, NODE_EV_FOLD_US);
+    node_ev_retire_soon(n, NODE_EV_RETIRE_US);
 }
 
 void node_ev_owners_changed(struct node *n)
@@ -341,6 +348,7 @@ void node_ev_peer(struct node *n, uint32_t peer, bool up)
     if (node_ev_ready(n)) {
         node_ev_clocks_ask(n, p);
     }
+    node_ev_retire_soon(n, NODE_EV_RETIRE_US);
     if (!p->pushing) {
         node_timer_set(n, &p->push, node_now(n));
     }
@@ -443,7 +451,11 @@ int node_ev_status(struct node *n, struct buf *out)
 }
 
 const struct node_method node_ev_methods[] = {
-    {NODE_CALL_EV_PUSH, node_ev_push_serve}, {NODE_CALL_EV_CLOCKS, node_ev_clocks_serve},
-    {NODE_CALL_EV_PAGE, node_ev_page_serve}, {NODE_CALL_EV_WRITE, node_ev_write_serve},
-    {NODE_CALL_EV_SUMS, node_ev_sums_serve}, {0, NULL},
+    {NODE_CALL_EV_PUSH, node_ev_push_serve},
+    {NODE_CALL_EV_CLOCKS, node_ev_clocks_serve},
+    {NODE_CALL_EV_PAGE, node_ev_page_serve},
+    {NODE_CALL_EV_WRITE, node_ev_write_serve},
+    {NODE_CALL_EV_SUMS, node_ev_sums_serve},
+    {NODE_CALL_EV_OVER, node_ev_over_serve},
+    {0, NULL},
 };

@@ -38,7 +38,8 @@ bool node_ev_list_owns(const struct node_ev_list *list, uint32_t node);
 /* Also one that was: what it has counts until it has seen everything, so it is told everything. */
 bool node_ev_list_has(const struct node_ev_list *list, uint32_t node);
 
-/* out, empty, becomes the dots that are in both; in a and not in b. */
+/* out, empty, becomes the dots that are in both; in a and not in b. An epoch that a has folded and
+ * b has not stays whole: what b has of it cannot be told apart. */
 int node_ev_meet(const struct crdt_context *a, const struct crdt_context *b,
                  struct crdt_context *out);
 int node_ev_minus(const struct crdt_context *a, const struct crdt_context *b,
@@ -182,6 +183,19 @@ struct node_ev_built {
     struct buf body;
 };
 
+/* What this node finds out about its own epochs that are over (eventual_retire.c). */
+struct node_ev_retire {
+    bool asking; /* the other nodes, or group 0 */
+    unsigned owing;
+    unsigned rounds;   /* in which all have answered for these rows */
+    unsigned failures; /* one after another */
+    uint64_t agreed;   /* regions whose rows nobody has refused in them */
+    bool rest;         /* some were */
+    uint64_t below;
+    struct buf rows;
+    struct node_timer run;
+};
+
 struct node_eventual {
     struct node *n;
     struct node_ev_ring ring;
@@ -207,6 +221,9 @@ struct node_eventual {
     struct node_timer tick;
     struct node_timer run; /* inboxes and pulls, later in the turn */
     struct node_timer hold;
+    struct node_timer fold;
+    bool folding;
+    struct node_ev_retire retire;
     const struct node_ev_list *lists; /* of all regions, in place of group 0's; NULL: none */
     struct node_ev_counters counters;
 };

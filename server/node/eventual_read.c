@@ -389,24 +389,39 @@ static void ev_pack_value(struct buf *out, const struct crdt_state *s, const str
     }
 }
 
-/* Each actor once: ranges are sorted. */
+/* The actors of one range, each once: ranges are sorted. out NULL: they are counted.
+ * returns: how many have rights. */
+static uint32_t ev_pack_range(struct buf *out, const struct crdt_state *s,
+                              const struct crdt_path *path, const struct crdt_context *seen,
+                              size_t i)
+{
+    const struct crdt_range *r = &seen->ranges[i];
+    bool folded = r->actor.epoch == CRDT_FOLDED;
+    bool again = i > 0 && !folded && crdt_actor_compare(r[-1].actor, r->actor) == 0;
+    uint64_t epochs = again ? 0 : folded ? r->to - r->from + 1 : 1;
+    uint32_t count = 0;
+    for (uint64_t k = 0; k < epochs; k++) {
+        struct crdt_actor a = r->actor;
+        a.epoch = folded ? r->from + k : a.epoch;
+        int64_t rights = crdt_rights(s, path, a);
+        count += rights > 0;
+        if (rights > 0 && out != NULL) {
+            (void)wire_pack_array(out, 3);
+            (void)wire_pack_u64(out, a.node);
+            (void)wire_pack_u64(out, a.epoch);
+            (void)wire_pack_i64(out, rights);
+        }
+    }
+    return count;
+}
+
 static void ev_pack_rights(struct buf *out, const struct crdt_state *s,
                            const struct crdt_path *path, const struct crdt_context *seen)
 {
     uint32_t count = 0;
     for (unsigned pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < seen->count; i++) {
-            struct crdt_actor a = seen->ranges[i].actor;
-            bool again = i > 0 && crdt_actor_compare(seen->ranges[i - 1].actor, a) == 0;
-            int64_t rights = again ? 0 : crdt_rights(s, path, a);
-            if (rights > 0 && pass == 0) {
-                count++;
-            } else if (rights > 0) {
-                (void)wire_pack_array(out, 3);
-                (void)wire_pack_u64(out, a.node);
-                (void)wire_pack_u64(out, a.epoch);
-                (void)wire_pack_i64(out, rights);
-            }
+            count += ev_pack_range(pass == 0 ? NULL : out, s, path, seen, i);
         }
         if (pass == 0) {
             (void)wire_pack_text(out, WIRE_FIELD_RIGHTS);

@@ -9,7 +9,8 @@
 #include "wire/api.h"
 
 #define NODE_EV_FORMAT 1u
-#define NODE_EV_ENTRY_BYTES 24u /* before the payload */
+#define NODE_EV_REGION_FORMAT 2u /* 1 where nothing is folded */
+#define NODE_EV_ENTRY_BYTES 24u  /* before the payload */
 #define NODE_EV_RANGES_MAX \
     (1u << 24) /* of a context on the own disk: what was joined was checked */
 
@@ -80,7 +81,7 @@ int node_ev_region_decode(struct bytes raw, struct node_ev_region *out)
         return 0;
     }
     uint8_t format = bytes_take_u8(&r);
-    if (format > NODE_EV_FORMAT) {
+    if (format > NODE_EV_REGION_FORMAT) {
         return ERR_LEVEL;
     }
     uint64_t time_us = bytes_take_u64(&r);
@@ -90,6 +91,10 @@ int node_ev_region_decode(struct bytes raw, struct node_ev_region *out)
         return ERR_CORRUPT;
     }
     int err = crdt_context_decode(&out->seen, bytes_of(r.at, r.left), &limits);
+    if (err == 0 && (format > NODE_EV_FORMAT) != crdt_context_folded(&out->seen)) {
+        crdt_context_release(&out->seen);
+        return ERR_CORRUPT;
+    }
     if (err != 0) {
         return err == ERR_NO_MEMORY ? err : ERR_CORRUPT;
     }
@@ -100,7 +105,7 @@ int node_ev_region_decode(struct bytes raw, struct node_ev_region *out)
 
 int node_ev_region_encode(const struct node_ev_region *r, struct buf *out)
 {
-    TRY(buf_put_u8(out, NODE_EV_FORMAT));
+    TRY(buf_put_u8(out, crdt_context_folded(&r->seen) ? NODE_EV_REGION_FORMAT : NODE_EV_FORMAT));
     TRY(buf_put_u64(out, r->time_us));
     TRY(buf_put_u64(out, r->digest.low));
     TRY(buf_put_u64(out, r->digest.high));

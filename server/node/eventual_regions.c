@@ -5,6 +5,7 @@
  * those who wait until one has seen enough.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
 struct node_ev_waiter {
@@ -105,7 +106,9 @@ static void node_ev_wait_fire(struct node *n, struct node_timer *t)
 static bool node_ev_wait_granted(const struct node *n, const struct crdt_context *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        if (!node_ev_granted(n, c->ranges[i].actor)) {
+        struct crdt_actor last = c->ranges[i].actor;
+        last.epoch = last.epoch == CRDT_FOLDED ? c->ranges[i].to : last.epoch;
+        if (!node_ev_granted(n, last)) {
             return false;
         }
     }
@@ -199,6 +202,7 @@ void node_ev_wait(struct node *n, uint8_t region, const struct crdt_context *wan
         return;
     }
     node_timer_set(n, &w->timer, NUM_MAX(deadline_us, n->now));
+    node_ev_fold_follow(n, region, wanted);
     if (!node_ev_wait_granted(n, &w->wanted)) {
         node_ev_regions_ask(n, deadline_us);
     }

@@ -6,6 +6,7 @@
  * applied again after a crash finds the actor it found the first time.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
 #define NODE_EV_SELF_FORMAT 1u
@@ -110,6 +111,7 @@ void node_ev_self_changed(struct node *n, bool present, struct bytes raw)
     if (s->now.epoch == 0 && !n->closing) {
         node_ev_self_soon(n);
     }
+    node_ev_retire_soon(n, NODE_EV_RETIRE_US);
 }
 
 void node_ev_doubt(struct node *n, const char *why)

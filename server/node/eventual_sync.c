@@ -18,6 +18,7 @@
  * last record looked at (length u16), fragment.
  */
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_retire_internal.h"
 
 struct node_ev_pull {
     struct node *n;
@@ -93,6 +94,7 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
         ev->compared |= node_ev_list_owns(&list, p->id) ? bit : 0;
         ev->whole &= pull->whole ? ~bit : UINT64_MAX;
         p->tell |= node_ev_list_has(&list, p->id) ? bit : 0;
+        node_ev_retire_soon(n, NODE_EV_RETIRE_US);
     }
     node_ev_pull_free(pull);
     if (!picked) {
@@ -576,6 +578,7 @@ static int node_ev_page_mode(struct node *n, struct node_ev_page_ask *ask)
     struct crdt_context theirs;
     crdt_context_init(&theirs, &n->alloc);
     int err = crdt_context_decode(&theirs, ask->seen, &limits);
+    err = err != 0 ? err : node_ev_fold_context(n, ask->region, &theirs);
     if (err == 0 && ask->mode == NODE_EV_MISSING &&
         !crdt_context_leq(&node_ev_of(n)->pruned[ask->region], &theirs)) {
         ask->mode = NODE_EV_ALL;

@@ -3,6 +3,7 @@
  *
  * Tokens at a node: what a request wants to have been seen, and what its answer has seen.
  */
+#include "base/num.h"
 #include "server/node/eventual_api_internal.h"
 
 void node_ev_causal_release(struct node_ev_causal *c)
@@ -68,6 +69,27 @@ int node_ev_token_add(struct wire_token *t, uint8_t region, const struct crdt_co
         TRY(wire_token_add_range(t, &range));
     }
     return 0;
+}
+
+void node_ev_token_fold(const struct node *n, struct wire_token *t)
+{
+    for (uint32_t i = t->ranges_count; i-- > 0;) {
+        const struct wire_token_range r = t->ranges[i];
+        const struct crdt_context *seen = &node_ev_region_get(n, r.region)->seen;
+        const struct crdt_actor actor = {.node = r.node, .epoch = r.epoch};
+        for (size_t k = 0; r.epoch != CRDT_FOLDED && k < seen->count; k++) {
+            const struct crdt_range *s = &seen->ranges[k];
+            if (s->actor.node == r.node && s->actor.epoch == CRDT_FOLDED && s->from <= r.epoch &&
+                r.epoch <= s->to) {
+                ASSERT(crdt_context_folds(seen, actor));
+                const struct wire_token_range fold = {
+                    .region = r.region, .node = r.node, .from = s->from, .to = s->to};
+                (void)wire_token_add_range(t, &fold); /* takes that range's place */
+                i = NUM_MIN(i + 1, t->ranges_count);
+                break;
+            }
+        }
+    }
 }
 
 int node_ev_pack_causal(struct buf *out, const struct wire_token *token, const char *consistency)

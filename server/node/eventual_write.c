@@ -158,10 +158,23 @@ static int node_ev_drop_apply(struct node_sm *sm, const struct node_cmd *cmd, st
     return node_ev_pruned_apply(sm, cmd->body);
 }
 
+static int node_ev_fold_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    return node_ev_keys(cmd, out, node_ev_fold_scope);
+}
+
+static int node_ev_fold_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    (void)reply;
+    return node_ev_own(sm) ? node_ev_fold(&store, cmd->body) : ERR_INVALID;
+}
+
 const struct node_op node_ev_ops[] = {
     {NODE_OP_EV_UPDATE, "ev_update", node_ev_update_keys, node_ev_update_apply},
     {NODE_OP_EV_JOIN, "ev_join", node_ev_join_keys, node_ev_join_apply},
     {NODE_OP_EV_DROP, "ev_drop", node_ev_drop_keys, node_ev_drop_apply},
     {NODE_OP_EV_RECOUNT, "ev_recount", node_ev_recount_keys, node_ev_recount_apply},
+    {NODE_OP_EV_FOLD, "ev_fold", node_ev_fold_keys, node_ev_fold_apply},
     {0, NULL, NULL, NULL},
 };

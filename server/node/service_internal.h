@@ -45,6 +45,7 @@ enum node_key_kind {
     NODE_KEY_ROSTER = 0x34,    /* group 0: one record, what was decided about each node */
     NODE_KEY_KEYRING = 0x35,   /* group 0: one record, gossip's keys */
     NODE_KEY_EPOCHS = 0x36,    /* group 0: node id u32be: epochs granted to its actors */
+    NODE_KEY_RETIRED = 0x37,   /* group 0: node id u32be: dots of its epochs that are over */
     NODE_KEY_EV_SELF = 0x50,   /* own group: one, which actor this node is */
     NODE_KEY_EV_REGION = 0x51, /* own group: region u8 */
     NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */
@@ -124,6 +125,7 @@ enum {
     NODE_OP_NODE_STATE,     /* group 0: a node is out, or a member again */
     NODE_OP_KEY,            /* group 0: a key of gossip is installed, used or retired */
     NODE_OP_EPOCHS,         /* group 0: epochs for the actors of a start */
+    NODE_OP_RETIRE,         /* group 0: which dots there are of epochs that are over */
     NODE_OP_EV_UPDATE = 96, /* own group, all of these: operations on replicated data types */
     NODE_OP_EV_JOIN,        /* fragments of peers */
     NODE_OP_EV_START,       /* which actor this start is */
@@ -132,6 +134,7 @@ enum {
     NODE_OP_EV_LOST,        /* the log was cut here: older sessions are void */
     NODE_OP_EV_DROP,        /* removals that every owner has seen go */
     NODE_OP_EV_RECOUNT,     /* counts of types that were wrong */
+    NODE_OP_EV_FOLD,        /* epochs that are over are folded in contexts */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -255,6 +258,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */
        NODE_CALL_EV_WRITE,     /* operations for a node that owns the key */
        NODE_CALL_EV_SUMS,      /* sums of a region's records by bucket */
+       NODE_CALL_EV_OVER,      /* whether these are all dots of epochs that are over */
        NODE_CALL_EV_ASK = 40,  /* a question about records of replicated data types */
 };
 struct node_method {

@@ -334,7 +334,8 @@ static struct crdt_dot sim_crdt_last_dot(const struct wire_token *t, const struc
     for (uint32_t i = 0; i < t->ranges_count; i++) {
         const struct wire_token_range *r = &t->ranges[i];
         struct crdt_dot dot = {.actor = {r->node, r->epoch}, .counter = r->to};
-        if (r->region == region && !crdt_context_has(&op->dep, dot)) {
+        bool folded = r->epoch == CRDT_FOLDED;
+        if (r->region == region && !folded && !crdt_context_has(&op->dep, dot)) {
             return dot;
         }
     }

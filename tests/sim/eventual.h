@@ -172,6 +172,7 @@ struct sim_eventual {
     uint8_t regions[SIM_CRDT_REGIONS]; /* those that are used */
     unsigned regions_count;
     struct crdt_context had[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* what each node had seen */
+    struct crdt_context ever[SIM_CRDT_REGIONS]; /* dots that any had seen, with nothing folded */
     uint64_t digest[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS];
     bool loose[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* it may hold more than it has seen */
     struct sim_crdt_mark *marks;

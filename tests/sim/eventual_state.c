@@ -34,6 +34,9 @@ void sim_crdt_state_init(struct sim *s)
             crdt_context_init(&e->had[id][i], &s->heap_alloc);
         }
     }
+    for (unsigned i = 0; i < SIM_CRDT_REGIONS; i++) {
+        crdt_context_init(&e->ever[i], &s->heap_alloc);
+    }
     e->marks = calloc(SIM_CRDT_MARKS, sizeof(*e->marks));
     ASSERT(e->marks != NULL);
 }
@@ -44,6 +47,9 @@ void sim_crdt_state_release(struct sim *s)
         for (unsigned i = 0; i < SIM_CRDT_REGIONS; i++) {
             crdt_context_release(&s->eventual->had[id][i]);
         }
+    }
+    for (unsigned i = 0; i < SIM_CRDT_REGIONS; i++) {
+        crdt_context_release(&s->eventual->ever[i]);
     }
     free(s->eventual->marks);
 }
@@ -129,6 +135,10 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
     bool *loose = &e->loose[n->id][at];
     *loose = *loose || crdt_context_equal(had, &r->seen);
     ASSERT(crdt_context_join(had, &r->seen) == 0);
+    for (size_t i = 0; i < r->seen.count; i++) {
+        bool folded = r->seen.ranges[i].actor.epoch == CRDT_FOLDED;
+        ASSERT(folded || crdt_context_add(&e->ever[at], r->seen.ranges[i]) == 0);
+    }
     e->digest[n->id][at] = digest;
     *loose = !sim_crdt_same_state(s, n, e->regions[at], r, *loose);
     for (unsigned id = 1; id <= s->options.nodes; id++) {

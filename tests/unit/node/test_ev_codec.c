@@ -213,7 +213,9 @@ START_TEST(a_region_comes_back_as_it_was)
         ck_assert_int_eq(node_ev_region_decode(bytes_of(raw.data, cut), &got), ERR_CORRUPT);
         ck_assert_uint_eq(got.seen.count, 0);
     }
-    raw.data[0] = 2;
+    raw.data[0] = 2; /* nothing in it is folded */
+    ck_assert_int_eq(node_ev_region_decode(buf_view(&raw), &got), ERR_CORRUPT);
+    raw.data[0] = 3;
     ck_assert_int_eq(node_ev_region_decode(buf_view(&raw), &got), ERR_LEVEL);
     crdt_context_release(&r.seen);
     crdt_context_release(&got.seen);
@@ -316,9 +318,11 @@ START_TEST(a_fragment_is_read_as_it_was_written)
     ck_assert(fragment_is(buf_view(&raw)));
     buf_clear(&raw);
     put_fragment(&raw, 0);
-    raw.data[0] = 2; /* a later format: scenario C43 */
     struct node_ev_fragment f;
     node_ev_fragment_init(&f, &heap);
+    raw.data[0] = 2; /* nothing in it is folded */
+    ck_assert_int_eq(node_ev_fragment_decode(&f, buf_view(&raw)), ERR_PROTOCOL);
+    raw.data[0] = 3; /* a later format: scenario C43 */
     ck_assert_int_eq(node_ev_fragment_decode(&f, buf_view(&raw)), ERR_LEVEL);
     node_ev_fragment_release(&f);
     buf_release(&raw);

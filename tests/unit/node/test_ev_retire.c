@@ -1,0 +1,261 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Epochs that are over, in nodes: when they are folded, where, and what becomes of who was away.
+ */
+#include "ev_nodes.h"
+#include "server/node/control_internal.h"
+#include "server/node/eventual_retire_internal.h"
+#include "server/node/eventual_self_internal.h"
+#include "tests/unit/unit.h"
+
+#include <check.h>
+#include <string.h>
+
+#define SETTLE_US 15000000u /* to retire, record and fold */
+
+static struct rig *begin(unsigned nodes)
+{
+    struct rig *r = rig_new(nodes);
+    ck_assert(ev_ready(r));
+    return r;
+}
+
+/* A crash, and another epoch. */
+static void crash(struct rig *r, unsigned i)
+{
+    rig_stop(r, i);
+    rig_start(r, i);
+    ck_assert(ev_ready(r));
+}
+
+static const struct crdt_context *seen(struct rig *r, unsigned i, const char *name)
+{
+    return &node_ev_region_get(ev_node(r, i), ev_region(name))->seen;
+}
+
+/* returns: how many ranges node i has of that node's dots, with those of folded epochs. */
+static unsigned ranges_of(struct rig *r, unsigned i, const char *name, uint32_t node, bool *folded)
+{
+    const struct crdt_context *c = seen(r, i, name);
+    unsigned count = 0;
+    *folded = false;
+    for (size_t k = 0; k < c->count; k++) {
+        count += c->ranges[k].actor.node == node;
+        *folded =
+            *folded || (c->ranges[k].actor.node == node && c->ranges[k].actor.epoch == CRDT_FOLDED);
+    }
+    return count;
+}
+
+static bool folded_at(struct rig *r, unsigned i, const char *name, uint32_t node)
+{
+    bool folded = false;
+    (void)ranges_of(r, i, name, node, &folded);
+    return folded;
+}
+
+/* scenario C37: whatever the number of crashes, a node is two ranges of a context. */
+START_TEST(epochs_that_are_over_are_folded_everywhere)
+{
+    struct rig *r = begin(3);
+    bool folded = false;
+    for (unsigned i = 0; i < 6; i++) {
+        ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+        ck_assert(ev_converge(r, 2000000));
+        crash(r, 2);
+    }
+    ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+    rig_run(r, SETTLE_US);
+    ck_assert(ev_same(r));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_uint_eq(ranges_of(r, i, "n", 2, &folded), 2);
+        ck_assert(folded);
+        ck_assert_int_eq(ev_count(r, i, "n"), 7);
+    }
+    crash(r, 1); /* what is folded is on disk */
+    ck_assert(folded_at(r, 1, "n", 2));
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(a_region_without_dots_of_the_node_says_nothing_of_it)
+{
+    struct rig *r = begin(3);
+    ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+    ck_assert_int_eq(ev_add(r, 1, "other", 1), 0);
+    ck_assert_uint_ne(ev_region("n"), ev_region("other"));
+    crash(r, 2);
+    rig_run(r, SETTLE_US);
+    ck_assert(folded_at(r, 1, "n", 2));
+    ck_assert_uint_eq(seen(r, 1, "other")->count, 1);
+    rig_free(r);
+}
+END_TEST
+
+/* The node that is away may have dots that nobody else has. */
+START_TEST(nothing_is_folded_while_a_node_is_away)
+{
+    struct rig *r = begin(3);
+    ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_stop(r, 3);
+    crash(r, 2);
+    rig_run(r, 60000000);
+    ck_assert(!folded_at(r, 1, "n", 2));
+    ck_assert(!folded_at(r, 2, "n", 2));
+    rig_start(r, 3);
+    ck_assert(ev_ready(r));
+    rig_run(r, SETTLE_US);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert(folded_at(r, i, "n", 2));
+    }
+    ck_assert(ev_same(r));
+    rig_free(r);
+}
+END_TEST
+
+/* What only one other node had of an epoch is had by all before it is folded. */
+START_TEST(dots_that_their_node_lost_are_found_first)
+{
+    struct rig *r = begin(3);
+    struct rig_dir old = {0};
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "x"), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, 2, &old);
+    rig_link(r, 2, 1, false);
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "y"), 0); /* 2 and 3 have it */
+    rig_stop(r, 2);
+    rig_dir_swap(r, 2, &old);
+    rig_link(r, 2, 1, true);
+    rig_isolate(r, 3, true);
+    rig_start(r, 2);
+    rig_run(r, 30000000);
+    ck_assert(!folded_at(r, 1, "set", 2));
+    rig_isolate(r, 3, false);
+    ck_assert(ev_ready(r));
+    rig_run(r, SETTLE_US);
+    ck_assert(ev_same(r));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert(folded_at(r, i, "set", 2));
+        ck_assert(ev_has(r, i, "set", "x"));
+        ck_assert(ev_has(r, i, "set", "y"));
+    }
+    rig_dir_free(&old);
+    rig_free(r);
+}
+END_TEST
+
+/* scenario C1: an older copy of the disk knows neither the removal nor that all is folded. */
+START_TEST(an_older_copy_of_a_disk_brings_nothing_back)
+{
+    struct rig *r = begin(3);
+    struct rig_dir old = {0};
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "stays"), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, 3, &old);
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_REMOVE, "x"), 0);
+    rig_run(r, 20000000); /* dropped */
+    ck_assert_uint_eq(ev_removals(r, 1, "set"), 0);
+    crash(r, 2);
+    rig_run(r, SETTLE_US);
+    ck_assert(folded_at(r, 3, "set", 2));
+    rig_stop(r, 3);
+    rig_dir_swap(r, 3, &old);
+    rig_start(r, 3);
+    ck_assert(ev_ready(r));
+    ck_assert(ev_converge(r, 10000000));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert(folded_at(r, i, "set", 2));
+        ck_assert(!ev_has(r, i, "set", "x"));
+        ck_assert(ev_has(r, i, "set", "stays"));
+    }
+    rig_dir_free(&old);
+    rig_free(r);
+}
+END_TEST
+
+/* A disk that is empty has seen nothing of the epochs, whatever group 0 has recorded. */
+START_TEST(an_empty_disk_gets_all_before_it_says_that_it_has)
+{
+    struct rig *r = begin(3);
+    struct rig_dir none = {0};
+    rig_dir_take(r, 3, &none); /* nothing was written yet */
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "x"), 0);
+    crash(r, 2);
+    rig_run(r, SETTLE_US);
+    ck_assert(folded_at(r, 3, "set", 2));
+    rig_stop(r, 3);
+    rig_dir_swap(r, 3, &none);
+    rig_isolate(r, 3, true);
+    rig_start(r, 3);
+    rig_run(r, 10000000);
+    ck_assert_uint_eq(seen(r, 3, "set")->count, 0);
+    rig_isolate(r, 3, false);
+    ck_assert(ev_converge(r, 10000000));
+    ck_assert(folded_at(r, 3, "set", 2));
+    ck_assert(ev_has(r, 3, "set", "x"));
+    rig_dir_free(&none);
+    rig_free(r);
+}
+END_TEST
+
+static void ended(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)reply;
+    *(int *)ctx = code;
+}
+
+static int retire(struct rig *r, uint32_t node, uint64_t boot, uint64_t below)
+{
+    struct node_ev_retired row = {.region = 5, .below = below};
+    struct crdt_range one = {{node, 1}, 1, 1};
+    struct buf body;
+    int code = 1;
+    crdt_context_init(&row.seen, &r->heap);
+    buf_init(&body, &r->heap, 4096);
+    ck_assert_int_eq(crdt_context_add(&row.seen, one), 0);
+    (void)buf_put_u32(&body, node);
+    (void)buf_put_u64(&body, boot);
+    (void)buf_put_u64(&body, ev_node(r, node)->options.boot_nonce);
+    ck_assert_int_eq(node_ev_retired_put(&row, &body), 0);
+    const struct node_cmd cmd = {.op = NODE_OP_RETIRE, .body = buf_view(&body)};
+    node_propose(ev_node(r, 1), 0, &cmd, r->now + 5000000, &code, ended);
+    for (unsigned tries = 0; tries < 3000 && code == 1; tries++) {
+        rig_run(r, 2000);
+    }
+    crdt_context_release(&row.seen);
+    buf_release(&body);
+    return code;
+}
+
+START_TEST(group_0_records_it_only_of_the_start_it_knows_and_epochs_it_granted)
+{
+    struct rig *r = begin(3);
+    crash(r, 2);
+    rig_run(r, 1000000);
+    uint64_t boot = ev_node(r, 2)->options.boot;
+    uint64_t next = node_control_peer_of(ev_node(r, 1), 2)->epochs_next;
+    ck_assert_int_eq(retire(r, 2, boot - 1, 2), ERR_FENCED);
+    ck_assert_int_eq(retire(r, 2, boot, 1), ERR_INVALID); /* a dot of epoch 1 lies not below it */
+    ck_assert_int_eq(retire(r, 2, boot, next), ERR_INVALID);
+    ck_assert_uint_eq(node_control_peer_of(ev_node(r, 3), 2)->retired.size, 0);
+    ck_assert_int_eq(retire(r, 2, boot, 2), 0);
+    rig_run(r, 2000000);
+    ck_assert_uint_gt(node_control_peer_of(ev_node(r, 3), 2)->retired.size, 0);
+    /* nobody has seen such a dot, so nobody says that it has */
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_uint_eq(node_ev_region_get(ev_node(r, i), 5)->seen.count, 0);
+    }
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_retire", epochs_that_are_over_are_folded_everywhere,
+          a_region_without_dots_of_the_node_says_nothing_of_it,
+          nothing_is_folded_while_a_node_is_away, dots_that_their_node_lost_are_found_first,
+          an_older_copy_of_a_disk_brings_nothing_back,
+          an_empty_disk_gets_all_before_it_says_that_it_has,
+          group_0_records_it_only_of_the_start_it_knows_and_epochs_it_granted)
