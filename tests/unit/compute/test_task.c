@@ -39,6 +39,7 @@ static const char *const programs[] = {
     "words | by $0 count",
     "words | where $0 > 5 | sum",
     "words | distinct",
+    "words | where $0 > -5 | min, max",
     "words | where $0 != \"a\"",
     "csv | count",
     "csv | by $1 count, sum $2, distinct $3 | top 4",
@@ -63,9 +64,10 @@ static const char *const programs[] = {
 /* Text with few different bytes, so that fields, quotes and ends meet often. */
 static size_t make_data(struct rng *rng, uint8_t *data)
 {
-    static const char *const alphabets[] = {"a1 \n", "12,\n",    "ab,12\"\r\n",     "1.5e,- \n\t\"",
-                                            "\n",    "\"\",\n1", "aaaaaaaaaaaab \n"};
-    const char *letters = alphabets[rng_below(rng, 7)];
+    static const char *const alphabets[] = {
+        "a1 \n", "12,\n",    "ab,12\"\r\n",      "1.5e,- \n\t\"",
+        "\n",    "\"\",\n1", "aaaaaaaaaaaab \n", "01. -\n"};
+    const char *letters = alphabets[rng_below(rng, 8)];
     const size_t count = strlen(letters);
     const size_t bytes = (size_t)rng_below(rng, rng_chance(rng, 1, 4) ? 12 : DATA_MAX);
     if (rng_chance(rng, 1, 5)) {
@@ -282,6 +284,7 @@ START_TEST(fields_of_csv_are_quoted_where_they_need_it)
                      "\"a,\"\"b\",1\nplain,1\n\"x\ny\",1\n");
     ck_assert_str_eq(run("csv | select $2, $1", "a,\"b\"\nc"), "b,a\n,c\n");
     ck_assert_str_eq(run("csv header | sum $2", "n,v\nx,1\ny,2"), "3\n");
+    ck_assert_str_eq(run("csv | select $1", "a\r\nb\r"), "a\n\"b\r\"\n"); /* no LF behind it */
     ck_assert_str_eq(run("csv | where $2 > 1", "a,1\r\n\"b\",2\r\n"), "\"b\",2\n");
 }
 END_TEST
@@ -321,6 +324,16 @@ START_TEST(numbers_of_sixty_four_bits_compare_exactly)
     ck_assert_str_eq(run("lines | where $1 = $2 | count", text), "1\n");
     ck_assert_str_eq(run("words | min, max", "1e3 -9223372036854775808 -9.3e18 999"),
                      "-9.3e+18,1000\n");
+}
+END_TEST
+
+START_TEST(of_equal_numbers_the_whole_one_is_least_and_greatest)
+{
+    ck_assert_str_eq(run("words | min, max", "1e19 10000000000000000000"),
+                     "10000000000000000000,10000000000000000000\n");
+    ck_assert_str_eq(run("words | min, max", "10000000000000000000 1e19"),
+                     "10000000000000000000,10000000000000000000\n");
+    ck_assert_str_eq(run("words | min, max", "0 -0.0 0.0"), "-0,0\n");
 }
 END_TEST
 
@@ -467,7 +480,8 @@ UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
           whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
           numbers_of_sixty_four_bits_compare_exactly, arithmetic_is_as_in_arithmetic,
-          empty_fields_are_left_out, few_distinct_values_are_counted_and_many_estimated,
+          of_equal_numbers_the_whole_one_is_least_and_greatest, empty_fields_are_left_out,
+          few_distinct_values_are_counted_and_many_estimated,
           one_aggregate_of_raw_records_has_every_operator, errors_name_record_and_field,
           wrong_quotes_are_errors, groups_have_a_limit, what_follows_an_error_changes_nothing,
           a_failed_allocation_is_an_error_and_leaks_nothing)
