@@ -409,6 +409,35 @@ START_TEST(a_read_with_a_token_waits_or_asks_another_or_says_behind)
 }
 END_TEST
 
+/* That there was nothing to remove is known from what that node had seen. */
+START_TEST(a_session_keeps_to_what_an_operation_that_changed_nothing_had_seen)
+{
+    struct buf token;
+    struct wire_node result;
+    bool changed = true;
+    begin(3);
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    struct topts t = {.token = &token};
+    const struct top what = {.name = "s", .types = {WIRE_CRDT_AW_SET}};
+    const struct top gone = OUT("s", WIRE_CRDT_AW_SET, "x");
+    ck_assert_int_eq(update_one(1, IN("s", WIRE_CRDT_AW_SET, "x")), 0);
+    rig_run(r, 3000000);
+    rig_isolate(r, 2, true);
+    ck_assert_int_eq(update_one(1, gone), 0);
+    ck_assert_int_eq(answer(ask_update(1, &t, &gone, 1), &t, &result), 0);
+    struct wire_node said = wire_node_at(wire_node_find(result, "changed"), 0);
+    ck_assert_int_eq(wire_node_bool(said, &changed), 0);
+    ck_assert(!changed);
+    ck_assert(has(2, "s", WIRE_CRDT_AW_SET, "x")); /* without the token */
+    ck_assert_int_eq(read_with(2, &t, what, "x", &result), ERR_BEHIND);
+    rig_isolate(r, 2, false);
+    rig_run(r, 3000000);
+    ck_assert_int_eq(read_with(2, &t, what, "x", &result), 0);
+    buf_release(&token);
+    end();
+}
+END_TEST
+
 /* scenario C37: what was written is done though its place in the session cannot be told. */
 START_TEST(a_session_whose_token_is_full_hears_that_its_write_was_done)
 {
@@ -651,6 +680,7 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           of_writes_in_a_session_the_later_wins_whatever_the_clocks_say,
           a_write_with_a_clock_years_ahead_is_overwritten_by_the_next,
           a_read_with_a_token_waits_or_asks_another_or_says_behind,
+          a_session_keeps_to_what_an_operation_that_changed_nothing_had_seen,
           a_session_whose_token_is_full_hears_that_its_write_was_done,
           reads_are_answered_after_any_number_of_crashes,
           a_token_of_an_epoch_that_was_never_granted_is_refused_at_once,
