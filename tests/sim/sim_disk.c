@@ -74,6 +74,7 @@ struct sim_disk {
     bool off;
     bool full;
     bool fail_sync;
+    uint64_t failed_syncs;
 };
 
 static void *sim_disk_grow(void *memory, size_t count, size_t bytes)
@@ -331,6 +332,7 @@ static int sim_sync(void *ctx, struct disk_file *file)
     inode->saved_count = kept;
     if (fails) {
         d->fail_sync = false;
+        d->failed_syncs++;
         return ERR_IO;
     }
     inode->durable_size = inode->size;
@@ -549,6 +551,11 @@ void sim_disk_power_off_after(struct sim_disk *d, uint64_t operations)
 void sim_disk_fail_sync(struct sim_disk *d)
 {
     d->fail_sync = true;
+}
+
+uint64_t sim_disk_failed_syncs(const struct sim_disk *d)
+{
+    return d->failed_syncs;
 }
 
 void sim_disk_set_full(struct sim_disk *d, bool full)

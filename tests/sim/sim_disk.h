@@ -29,6 +29,8 @@ void sim_disk_power_off_after(struct sim_disk *d, uint64_t operations);
 
 /* The next sync fails with ERR_IO. */
 void sim_disk_fail_sync(struct sim_disk *d);
+/* returns: how many syncs have failed so. */
+uint64_t sim_disk_failed_syncs(const struct sim_disk *d);
 void sim_disk_set_full(struct sim_disk *d, bool full);
 
 struct sim_spot {

@@ -294,10 +294,14 @@ static int sim_open_segments(struct sim *s, struct sim_node *n, struct err_info 
                                &sim_node_log, why);
 }
 
-/* A planted failure of the disk: the process ends and is started again. What it wrote stays in the
- * cache of the system. */
-static void sim_start_again(struct sim *s, struct sim_node *n)
+/* A planted failure of the disk while it starts: the process ends and is started again. What it
+ * wrote stays in the cache of the system. */
+static void sim_start_again(struct sim *s, struct sim_node *n, const struct err_info *why)
 {
+    if (sim_disk_failed_syncs(n->disk) == n->failed_syncs) {
+        sim_fail(s, "restart", "node %u: the disk fails and nobody planted that: %s", n->id,
+                 why->text);
+    }
     if (n->wal != NULL) {
         store_wal_close(n->wal);
         n->wal = NULL;
@@ -328,7 +332,7 @@ static bool sim_open_stores(struct sim *s, struct sim_node *n, struct err_info *
         code = sim_open_segments(s, n, why);
     }
     if (code == ERR_IO) {
-        sim_start_again(s, n);
+        sim_start_again(s, n, why);
     } else if (code != 0) {
         sim_fail(s, "restart", "node %u cannot open its stores: %s: %s", n->id, err_name(code),
                  why->text);
@@ -344,8 +348,10 @@ void sim_disk_look(struct sim *s, struct sim_node *n, bool open)
     }
     if (open) {
         /* a sync that is planted to fail does so now, and not again */
+        uint64_t failed = sim_disk_failed_syncs(n->disk);
         int code = sim_open_segments(s, n, &why);
-        code = code == ERR_IO ? sim_open_segments(s, n, &why) : code;
+        bool planted = code == ERR_IO && sim_disk_failed_syncs(n->disk) > failed;
+        code = planted ? sim_open_segments(s, n, &why) : code;
         if (code != 0) {
             sim_fail(s, "restart", "node %u cannot open its segments: %s: %s", n->id,
                      err_name(code), why.text);
@@ -411,6 +417,7 @@ void sim_start(struct sim *s, struct sim_node *n)
     n->life++;
     n->paused = false;
     n->wal_slow_us = 0;
+    n->failed_syncs = sim_disk_failed_syncs(n->disk);
     if (!sim_open_stores(s, n, &why)) {
         return;
     }
@@ -426,7 +433,7 @@ void sim_start(struct sim *s, struct sim_node *n)
         code = node_new(&n->node, &options, &n->env, &s->heap_alloc, sim_node_now(s, n), &why);
     }
     if (code == ERR_IO) {
-        sim_start_again(s, n);
+        sim_start_again(s, n, &why);
         return;
     }
     if (code != 0) {
