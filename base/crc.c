@@ -40,17 +40,16 @@ uint32_t crc_more_plain(uint32_t crc, const void *data, size_t bytes)
     return ~state;
 }
 
-/* Half a byte at a time: each entry is what the polynomial 0x1021 leaves of those four bits. */
+/* A byte at a time. Dividing it by the polynomial 0x1021 (bits 12, 5 and 0) leaves its two halves
+ * at those places, after the upper half was folded into the lower one; no table is needed. */
 uint16_t crc16_of(const void *data, size_t bytes)
 {
-    static const uint16_t left[16] = {0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5,
-                                      0x60c6, 0x70e7, 0x8108, 0x9129, 0xa14a, 0xb16b,
-                                      0xc18c, 0xd1ad, 0xe1ce, 0xf1ef};
     const unsigned char *at = data;
     uint32_t state = 0;
     for (size_t i = 0; i < bytes; i++) {
-        state = (state << 4 & 0xffffu) ^ left[(state >> 12 ^ at[i] >> 4) & 0xfu];
-        state = (state << 4 & 0xffffu) ^ left[(state >> 12 ^ at[i]) & 0xfu];
+        uint32_t byte = (state >> 8 & 0xffu) ^ at[i];
+        byte ^= byte >> 4;
+        state = state << 8 ^ byte << 12 ^ byte << 5 ^ byte;
     }
     return (uint16_t)state;
 }

@@ -15,45 +15,83 @@ uint64_t hash_mix(uint64_t v)
     return v ^ (v >> 31);
 }
 
-static uint64_t hash_chain(uint64_t state, struct bytes v, uint64_t odd)
+#define HASH_ODD_LOW 0xd6e8feb86659fd93u
+#define HASH_ODD_HIGH 0xca5a826395121157u
+
+/* returns: the last bytes of v beyond its whole words, as a word that is filled up with zeros. */
+static uint64_t hash_tail(struct bytes v)
 {
-    size_t at = 0;
-    for (; at + 8 <= v.size; at += 8) {
-        state = hash_mix((state ^ num_get_u64(v.data + at)) * odd);
+    size_t left = v.size % 8;
+    const uint8_t *at = v.data + v.size - left;
+    if (left == 0) {
+        return 0;
+    }
+    if (v.size >= 8) {
+        return num_get_u64(at + left - 8) >> (64 - 8 * left);
     }
     uint64_t tail = 0;
-    for (unsigned shift = 0; at < v.size; at++, shift += 8) {
-        tail |= (uint64_t)v.data[at] << shift;
+    for (unsigned i = 0; i < left; i++) {
+        tail |= (uint64_t)at[i] << 8 * i;
     }
-    return hash_mix((state ^ tail) * odd + v.size);
+    return tail;
+}
+
+static uint64_t hash_chain(uint64_t state, struct bytes v, uint64_t odd)
+{
+    for (size_t at = 0; at + 8 <= v.size; at += 8) {
+        state = hash_mix((state ^ num_get_u64(v.data + at)) * odd);
+    }
+    return hash_mix((state ^ hash_tail(v)) * odd + v.size);
 }
 
 uint64_t hash_of(struct bytes v, uint64_t seed)
 {
-    return hash_chain(seed + 0x9e3779b97f4a7c15u, v, 0xd6e8feb86659fd93u);
+    return hash_chain(seed + 0x9e3779b97f4a7c15u, v, HASH_ODD_LOW);
 }
 
-static struct hash_digest hash_record(struct bytes key, struct bytes value)
+/* Both lanes of a digest, on with the chain of what came before. */
+static struct hash_digest hash_lanes(struct hash_digest state, struct bytes v)
 {
-    struct hash_digest one;
-    one.low = hash_chain(hash_chain(0x243f6a8885a308d3u, key, 0xd6e8feb86659fd93u), value,
-                         0xd6e8feb86659fd93u);
-    one.high = hash_chain(hash_chain(0x13198a2e03707344u, key, 0xca5a826395121157u), value,
-                          0xca5a826395121157u);
-    return one;
+    for (size_t at = 0; at + 8 <= v.size; at += 8) {
+        uint64_t word = num_get_u64(v.data + at);
+        state.low = hash_mix((state.low ^ word) * HASH_ODD_LOW);
+        state.high = hash_mix((state.high ^ word) * HASH_ODD_HIGH);
+    }
+    uint64_t tail = hash_tail(v);
+    state.low = hash_mix((state.low ^ tail) * HASH_ODD_LOW + v.size);
+    state.high = hash_mix((state.high ^ tail) * HASH_ODD_HIGH + v.size);
+    return state;
 }
 
-void hash_digest_add(struct hash_digest *d, struct bytes key, struct bytes value)
+struct hash_key hash_key_of(struct bytes key)
 {
-    struct hash_digest one = hash_record(key, value);
+    const struct hash_digest from = {0x243f6a8885a308d3u, 0x13198a2e03707344u};
+    return (struct hash_key){hash_lanes(from, key)};
+}
+
+void hash_digest_put(struct hash_digest *d, const struct hash_key *key, struct bytes value)
+{
+    struct hash_digest one = hash_lanes(key->state, value);
     d->low += one.low;
     d->high += one.high + (d->low < one.low);
 }
 
-void hash_digest_sub(struct hash_digest *d, struct bytes key, struct bytes value)
+void hash_digest_drop(struct hash_digest *d, const struct hash_key *key, struct bytes value)
 {
-    struct hash_digest one = hash_record(key, value);
+    struct hash_digest one = hash_lanes(key->state, value);
     uint64_t borrow = d->low < one.low;
     d->low -= one.low;
     d->high -= one.high + borrow;
+}
+
+void hash_digest_add(struct hash_digest *d, struct bytes key, struct bytes value)
+{
+    const struct hash_key hashed = hash_key_of(key);
+    hash_digest_put(d, &hashed, value);
+}
+
+void hash_digest_sub(struct hash_digest *d, struct bytes key, struct bytes value)
+{
+    const struct hash_key hashed = hash_key_of(key);
+    hash_digest_drop(d, &hashed, value);
 }

@@ -28,4 +28,12 @@ struct hash_digest {
 void hash_digest_add(struct hash_digest *d, struct bytes key, struct bytes value);
 void hash_digest_sub(struct hash_digest *d, struct bytes key, struct bytes value);
 
+/* The same for several values of one key, which is hashed once. */
+struct hash_key {
+    struct hash_digest state;
+};
+struct hash_key hash_key_of(struct bytes key);
+void hash_digest_put(struct hash_digest *d, const struct hash_key *key, struct bytes value);
+void hash_digest_drop(struct hash_digest *d, const struct hash_key *key, struct bytes value);
+
 #endif

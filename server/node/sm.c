@@ -146,11 +146,12 @@ static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, s
     if (!was && !present) {
         return 0;
     }
+    const struct hash_key hashed = hash_key_of(name);
     if (was) {
-        hash_digest_sub(&g->now.digest, name, old);
+        hash_digest_drop(&g->now.digest, &hashed, old);
     }
     if (present) {
-        hash_digest_add(&g->now.digest, name, value);
+        hash_digest_put(&g->now.digest, &hashed, value);
     }
     node_sm_tell(sm, name, present, value);
     return store_mem_put(sm->n->mem, key, present, value);
