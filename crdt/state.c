@@ -126,17 +126,15 @@ void crdt_record_free(const struct alloc *alloc, struct crdt_record *r)
     alloc_put(alloc, r, sizeof(*r) + r->key_bytes);
 }
 
-void crdt_state_link(struct crdt_state *s, struct crdt_entry *e, struct crdt_record *spare)
+static void crdt_record_link(struct crdt_state *s, struct crdt_record *r)
 {
-    struct bytes key = crdt_record_key(spare);
-    struct crdt_record *r = crdt_record_find(s, key);
-    if (r == NULL) {
-        r = spare;
-        crdt_tree_insert(&s->by_key, &r->by_key, &key, crdt_order_key);
-        s->records++;
-    } else {
-        crdt_record_free(&s->alloc, spare);
-    }
+    struct bytes key = crdt_record_key(r);
+    crdt_tree_insert(&s->by_key, &r->by_key, &key, crdt_order_key);
+    s->records++;
+}
+
+static void crdt_entry_link(struct crdt_state *s, struct crdt_entry *e, struct crdt_record *r)
+{
     e->record = r;
     crdt_tree_insert(&r->entries, &e->in_record, &e->dot, crdt_order_in_record);
     crdt_tree_insert(&s->by_dot, &e->by_dot, &e->dot, crdt_order_dot);
@@ -144,19 +142,35 @@ void crdt_state_link(struct crdt_state *s, struct crdt_entry *e, struct crdt_rec
     s->entries++;
 }
 
+void crdt_state_link(struct crdt_state *s, struct crdt_entry *e, struct crdt_record *spare)
+{
+    struct crdt_record *r = crdt_record_find(s, crdt_record_key(spare));
+    if (r == NULL) {
+        r = spare;
+        crdt_record_link(s, r);
+    } else {
+        crdt_record_free(&s->alloc, spare);
+    }
+    crdt_entry_link(s, e, r);
+}
+
 int crdt_state_put(struct crdt_state *s, struct bytes key, struct crdt_dot dot,
                    struct bytes payload)
 {
-    struct crdt_record *spare = crdt_record_new(&s->alloc, key);
-    if (spare == NULL) {
-        return ERR_NO_MEMORY;
-    }
+    struct crdt_record *r = crdt_record_find(s, key);
     struct crdt_entry *e = crdt_entry_new(&s->alloc, dot, payload);
     if (e == NULL) {
-        crdt_record_free(&s->alloc, spare);
         return ERR_NO_MEMORY;
     }
-    crdt_state_link(s, e, spare);
+    if (r == NULL) {
+        r = crdt_record_new(&s->alloc, key);
+        if (r == NULL) {
+            crdt_entry_free(&s->alloc, e);
+            return ERR_NO_MEMORY;
+        }
+        crdt_record_link(s, r);
+    }
+    crdt_entry_link(s, e, r);
     return 0;
 }
 
