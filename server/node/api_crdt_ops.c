@@ -4,6 +4,7 @@
  * crdt.update: operations as they come in a request, copied and checked against each other. What
  * becomes of them is in api_crdt_write.c.
  */
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_write_internal.h"
 
 #define EV_HINT_BYTES_MAX (512u << 10)
@@ -57,14 +58,11 @@ static int ev_ops_keep(struct ev_write *w, struct bytes principal)
 
 /* Two operations on one key must agree on its types, and one that reads all under a path is alone
  * on its key: what the others of the batch change is not there yet when it is made. */
-static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j)
+static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j, bool *same_path)
 {
     const struct crdt_path *a = &w->ops[i].path;
     const struct crdt_path *b = &w->ops[j].path;
-    if (w->items[i].region != w->items[j].region ||
-        !bytes_equal(w->items[i].key, w->items[j].key)) {
-        return 0;
-    }
+    *same_path = a->count == b->count;
     if (w->items[i].turns || w->items[j].turns) {
         return ERR_INVALID;
     }
@@ -73,7 +71,8 @@ static int ev_ops_agree(const struct ev_write *w, unsigned i, unsigned j)
             return ERR_WRONG_TYPE;
         }
         bool on = level < a->count && level < b->count;
-        if (!on || !bytes_equal(a->names[level], b->names[level])) {
+        if (on && !bytes_equal(a->names[level], b->names[level])) {
+            *same_path = false;
             return 0;
         }
     }
@@ -95,19 +94,49 @@ static int ev_op_fits(const struct ev_write *w, unsigned i)
     return bytes + EV_ACCOUNT_BYTES > NODE_NAME_BYTES_MAX ? ERR_TOO_LARGE : 0;
 }
 
-static int ev_ops_check(struct ev_write *w)
+/* The operations of each key, every one linked to the one before it. */
+struct ev_together {
+    struct node_ev_names keys;
+    uint32_t *last;   /* by key: number + 1 of its last operation so far */
+    uint32_t *before; /* by operation: number + 1 of the one before it on its key; 0: none */
+};
+
+/* An operation and those before it on its key, up to one with the same path: with those before
+ * that one it agrees as well. */
+static int ev_op_agrees(struct ev_together *t, const struct ev_write *w, uint32_t i)
 {
+    uint32_t key;
+    bool same_path = false;
+    TRY(node_ev_names_add(&t->keys, w->items[i].key, &key));
+    t->before[i] = t->last[key];
+    t->last[key] = i + 1;
+    for (uint32_t j = t->before[i]; j != 0 && !same_path; j = t->before[j - 1]) {
+        TRY(ev_ops_agree(w, i, j - 1, &same_path));
+    }
+    return 0;
+}
+
+static int ev_ops_check(struct node *n, struct ev_write *w)
+{
+    struct ev_together t;
     if (w->create && w->count > 1) {
         return ERR_INVALID;
     }
-    for (unsigned i = 0; i < w->count; i++) {
-        w->named = i;
-        TRY(ev_op_fits(w, i));
-        for (unsigned j = 0; j < i; j++) {
-            TRY(ev_ops_agree(w, i, j));
-        }
+    if (w->count == 1) {
+        return ev_op_fits(w, 0);
     }
-    return 0;
+    node_ev_names_init(&t.keys, &n->alloc);
+    t.last = alloc_get_zeroed(&n->alloc, w->count, 2 * sizeof *t.last);
+    t.before = t.last == NULL ? NULL : t.last + w->count;
+    int err = t.last == NULL ? ERR_NO_MEMORY : 0;
+    for (unsigned i = 0; err == 0 && i < w->count; i++) {
+        w->named = i;
+        err = ev_op_fits(w, i);
+        err = err != 0 ? err : ev_op_agrees(&t, w, i);
+    }
+    alloc_put(&n->alloc, t.last, w->count * 2 * sizeof *t.last);
+    node_ev_names_release(&t.keys);
+    return err;
 }
 
 static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
@@ -152,5 +181,5 @@ int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write
     w->apart = o.apart;
     TRY(ev_ops_of(n, req, w));
     TRY(ev_ops_keep(w, w->cmd.principal));
-    return ev_ops_check(w);
+    return ev_ops_check(n, w);
 }
