@@ -41,7 +41,7 @@ struct node_ev_store {
     uint32_t self;
     uint64_t log_time_us;
     uint64_t share_bytes; /* node_ev_share of the cluster */
-    /* value: a view valid until the next call. returns: 0 or ERR_NOT_FOUND. */
+    /* value: a view valid until the next put or del. returns: 0 or ERR_NOT_FOUND. */
     int (*get)(void *ctx, struct bytes name, struct bytes *value);
     int (*put)(void *ctx, struct bytes name, struct bytes value); /* 0 or ERR_NO_MEMORY */
     int (*del)(void *ctx, struct bytes name);

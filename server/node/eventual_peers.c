@@ -187,8 +187,9 @@ void node_ev_note(struct node *n, uint8_t region, bool local, struct bytes fragm
 {
     struct node_eventual *ev = node_ev_of(n);
     ASSERT(region < NODE_EV_REGIONS);
-    if (node_ev_note_removes(fragment)) {
-        ev->removals |= UINT64_C(1) << region;
+    uint64_t bit = UINT64_C(1) << region;
+    if ((ev->removals & bit) == 0 && node_ev_note_removes(fragment)) {
+        ev->removals |= bit;
     }
     if (ev->peers_count == 0) {
         return;

@@ -16,6 +16,7 @@
  * win in their registers as long as nobody has seen them, and lose against whoever writes having
  * seen them, for the kernel takes one above the observed winner.
  */
+#include "base/hash.h"
 #include "base/num.h"
 #include "server/node/eventual_ops_internal.h"
 #include "store/kv.h"
@@ -30,6 +31,8 @@ struct node_ev_touch {
     uint32_t hidden;    /* entries that were not seen yet */
     bool loaded;
     bool live;
+    struct node_ev_cursor entries; /* as they are stored */
+    struct node_ev_cursor removals;
     size_t value_at; /* of what is to be written */
     size_t value_bytes;
 };
@@ -45,6 +48,7 @@ struct node_ev_made_region {
     struct node_ev_region now;
     struct crdt_context seen; /* of the deltas */
     uint64_t last;            /* counter */
+    uint32_t records;         /* that were changed */
     struct buf fragment;
 };
 struct node_ev_making {
@@ -55,10 +59,12 @@ struct node_ev_making {
     uint32_t operations;
     struct node_ev_scope scope;
     struct node_ev_touch *touches; /* by scope.records */
+    struct node_ev_names names;    /* of keys */
     struct node_ev_made_key *keys;
-    uint32_t keys_count;
     struct node_ev_made_region *regions;
     uint32_t regions_count;
+    uint32_t regions_max;
+    uint8_t region_at[NODE_EV_REGIONS]; /* number + 1; 0: none yet */
     uint32_t *hit; /* records that the operation under way changes; as many as touches */
     uint32_t hit_count;
     struct buf key;    /* of the operation under way: space and name */
@@ -91,6 +97,7 @@ static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_st
     m->limits.value_bytes_max = NODE_EV_VALUE_BYTES_MAX;
     m->limits.node_bytes_max = store->share_bytes;
     node_ev_scope_init(&m->scope, store->alloc);
+    node_ev_names_init(&m->names, store->alloc);
     buf_init(&m->key, store->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&m->name, store->alloc, NODE_EV_FRAGMENT_MAX);
     buf_init(&m->values, store->alloc, SIZE_MAX / 2);
@@ -106,7 +113,8 @@ static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_st
     m->touches = alloc_get_zeroed(store->alloc, records, sizeof *m->touches);
     m->hit = alloc_get_zeroed(store->alloc, records, sizeof *m->hit);
     m->keys = alloc_get_zeroed(store->alloc, m->operations, sizeof *m->keys);
-    m->regions = alloc_get_zeroed(store->alloc, m->operations, sizeof *m->regions);
+    m->regions_max = NUM_MIN(m->operations, NODE_EV_REGIONS);
+    m->regions = alloc_get_zeroed(store->alloc, m->regions_max, sizeof *m->regions);
     if (m->touches == NULL || m->hit == NULL || m->keys == NULL || m->regions == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -117,7 +125,7 @@ static void node_ev_making_release(struct node_ev_making *m)
 {
     const struct alloc *alloc = m->store->alloc;
     uint32_t records = NUM_MAX(m->scope.records.count, 1);
-    for (uint32_t i = 0; i < m->keys_count; i++) {
+    for (uint32_t i = 0; i < m->names.count; i++) {
         crdt_state_release(&m->keys[i].s);
     }
     for (uint32_t i = 0; i < m->regions_count; i++) {
@@ -128,22 +136,21 @@ static void node_ev_making_release(struct node_ev_making *m)
     alloc_put(alloc, m->touches, records * sizeof *m->touches);
     alloc_put(alloc, m->hit, records * sizeof *m->hit);
     alloc_put(alloc, m->keys, m->operations * sizeof *m->keys);
-    alloc_put(alloc, m->regions, m->operations * sizeof *m->regions);
+    alloc_put(alloc, m->regions, m->regions_max * sizeof *m->regions);
     buf_release(&m->key);
     buf_release(&m->name);
     buf_release(&m->values);
     buf_release(&m->value);
+    node_ev_names_release(&m->names);
     node_ev_scope_release(&m->scope);
 }
 
-/* returns: the region's number, or an error below 0. */
+/* Its number among those of the command; it is copied when it is met first. */
 static int node_ev_making_region(struct node_ev_making *m, uint8_t region, uint32_t *number)
 {
-    for (uint32_t i = 0; i < m->regions_count; i++) {
-        if (m->regions[i].region == region) {
-            *number = i;
-            return 0;
-        }
+    if (m->region_at[region] != 0) {
+        *number = m->region_at[region] - 1u;
+        return 0;
     }
     struct node_ev_made_region *r = &m->regions[m->regions_count];
     r->region = region;
@@ -154,25 +161,23 @@ static int node_ev_making_region(struct node_ev_making *m, uint8_t region, uint3
     crdt_context_init(&r->seen, m->store->alloc);
     buf_init(&r->fragment, m->store->alloc, NODE_EV_FRAGMENT_MAX);
     *number = m->regions_count++;
+    m->region_at[region] = (uint8_t)m->regions_count;
     return crdt_context_join(&r->now.seen, &r->old->seen);
 }
 
 static int node_ev_making_key(struct node_ev_making *m, const struct node_ev_parsed *op,
                               uint32_t *number)
 {
-    for (uint32_t i = 0; i < m->keys_count; i++) {
-        if (bytes_equal(m->keys[i].name, op->name) && bytes_equal(m->keys[i].space, op->space)) {
-            *number = i;
-            return 0;
-        }
+    uint32_t count = m->names.count;
+    TRY(node_ev_names_add(&m->names, buf_view(&m->key), number));
+    if (*number < count) {
+        return 0;
     }
-    struct node_ev_made_key *k = &m->keys[m->keys_count];
-    TRY(node_ev_making_region(m, op->region, &k->region));
+    struct node_ev_made_key *k = &m->keys[*number];
     k->space = op->space;
     k->name = op->name;
     crdt_state_init(&k->s, m->store->alloc);
-    *number = m->keys_count++;
-    return 0;
+    return node_ev_making_region(m, op->region, &k->region);
 }
 
 /* returns: the record's number in the scope, or NODE_EV_NAME_NONE if the command did not name it.
@@ -214,7 +219,6 @@ static int node_ev_making_entry(struct node_ev_making *m, uint32_t key, struct n
 static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct bytes record_key)
 {
     struct node_ev_cursor entries;
-    struct node_ev_cursor removals;
     struct node_ev_entry e;
     struct bytes raw;
     uint32_t i = node_ev_making_touch(m, key, record_key);
@@ -229,7 +233,8 @@ static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct by
         return 0;
     }
     t->bytes = raw.size;
-    TRY(node_ev_record_begin(raw, &entries, &removals));
+    TRY(node_ev_record_begin(raw, &t->entries, &t->removals));
+    entries = t->entries;
     t->live = entries.left > 0;
     while (node_ev_record_entry(&entries, &e)) {
         TRY(node_ev_making_entry(m, key, t, record_key, &e));
@@ -298,6 +303,7 @@ static int node_ev_making_hit(struct node_ev_making *m, uint32_t key, struct byt
     }
     *out = &m->touches[i];
     *first = (*out)->operation != operation + 1;
+    m->regions[m->keys[key].region].records += (*out)->operation == 0;
     if (*first) {
         (*out)->operation = operation + 1;
         m->hit[m->hit_count++] = i;
@@ -423,22 +429,21 @@ static int node_ev_making_op(struct node_ev_making *m, uint32_t operation,
 
 /* The record's entries, their number first, and the digest of what changed. kept: NULL, or only
  * those whose dots are in it, without the digest. */
-static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, struct bytes old,
+static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch,
                                   const struct crdt_context *kept, struct buf *out)
 {
     const struct node_ev_made_key *k = &m->keys[m->touches[touch].key];
     struct hash_digest *digest = &m->regions[k->region].now.digest;
     const struct crdt_context *observed = &m->regions[k->region].old->seen;
     struct bytes name = node_ev_names_at(&m->scope.records, touch);
+    const struct hash_key hashed = kept == NULL ? hash_key_of(name) : (struct hash_key){0};
     size_t head = 4 + 2 + k->space.size + k->name.size;
-    struct node_ev_cursor entries;
-    struct node_ev_cursor removals;
+    struct node_ev_cursor entries = m->touches[touch].entries;
     struct node_ev_entry e;
     struct bytes raw;
     struct crdt_view v;
     uint32_t count = 0;
     size_t count_at = out->size;
-    TRY(node_ev_record_begin(old, &entries, &removals));
     TRY(buf_put_u32(out, 0));
     bool was = kept == NULL && node_ev_record_raw(&entries, &e, &raw);
     bool is = crdt_view_record(&k->s, bytes_of(name.data + head, name.size - head), &v);
@@ -448,13 +453,13 @@ static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, stru
             TRY(buf_append(out, raw.data, raw.size));
             count++;
         } else if (order < 0) {
-            hash_digest_sub(digest, name, raw);
+            hash_digest_drop(digest, &hashed, raw);
         } else if (kept == NULL || crdt_context_has(kept, v.dot)) {
             size_t at = out->size;
             TRY(node_ev_entry_put(out, v.dot, v.payload));
             count++;
             if (order > 0 && kept == NULL) {
-                hash_digest_add(digest, name, bytes_of(out->data + at, out->size - at));
+                hash_digest_put(digest, &hashed, bytes_of(out->data + at, out->size - at));
             }
         }
         is = order >= 0 ? crdt_view_next(&v) : is;
@@ -465,17 +470,14 @@ static int node_ev_making_entries(struct node_ev_making *m, uint32_t touch, stru
 }
 
 /* The dots of removals, old and new, their number first. Of this actor the newest is enough: who
- * has not seen an older one has not seen it either. */
-static int node_ev_making_removals(struct node_ev_making *m, uint32_t touch, struct bytes old,
-                                   struct buf *out)
+ * has not seen an older one has not seen it either. removals: the old ones. */
+static int node_ev_making_removals(struct node_ev_making *m, uint32_t touch,
+                                   struct node_ev_cursor removals, struct buf *out)
 {
     const struct crdt_dot newest = {m->actor, m->touches[touch].gone};
-    struct node_ev_cursor entries;
-    struct node_ev_cursor removals;
     struct crdt_dot dot;
     uint32_t count = newest.counter != 0;
     size_t count_at = out->size;
-    TRY(node_ev_record_begin(old, &entries, &removals));
     TRY(buf_put_u32(out, 0));
     bool more = node_ev_record_removal(&removals, &dot);
     for (; more && crdt_dot_compare(dot, newest) <= 0;
@@ -503,12 +505,10 @@ static int node_ev_making_record(struct node_ev_making *m, uint32_t touch)
     struct node_ev_made_region *r = &m->regions[k->region];
     struct bytes name = node_ev_names_at(&m->scope.records, touch);
     size_t head = 4 + 2 + k->space.size + k->name.size;
-    struct bytes old = {0};
-    (void)m->store->get(m->store->ctx, name, &old);
     t->value_at = m->values.size;
     TRY(buf_put_u8(&m->values, 1));
-    TRY(node_ev_making_entries(m, touch, old, NULL, &m->values));
-    TRY(node_ev_making_removals(m, touch, old, &m->values));
+    TRY(node_ev_making_entries(m, touch, NULL, &m->values));
+    TRY(node_ev_making_removals(m, touch, t->removals, &m->values));
     t->value_bytes = m->values.size - t->value_at;
     ASSERT(t->value_bytes >
            NODE_EV_RECORD_BYTES_MIN); /* what was touched has an entry or a removal */
@@ -517,8 +517,8 @@ static int node_ev_making_record(struct node_ev_making *m, uint32_t touch)
     }
     buf_clear(&m->value);
     TRY(buf_put_u8(&m->value, 1));
-    TRY(node_ev_making_entries(m, touch, bytes_of(NULL, 0), &r->seen, &m->value));
-    TRY(node_ev_making_removals(m, touch, bytes_of(NULL, 0), &m->value));
+    TRY(node_ev_making_entries(m, touch, &r->seen, &m->value));
+    TRY(node_ev_making_removals(m, touch, (struct node_ev_cursor){0}, &m->value));
     return node_ev_fragment_record(bytes_of(name.data + 4, head - 4),
                                    bytes_of(name.data + head, name.size - head),
                                    buf_view(&m->value), &r->fragment);
@@ -535,10 +535,7 @@ static int node_ev_making_heads(struct node_ev_making *m)
         struct node_ev_fragment f = {.region = r->region, .time_us = r->now.time_us};
         f.before = r->old->seen;
         f.seen = r->seen;
-        for (uint32_t t = 0; t < m->scope.records.count; t++) {
-            bool here = m->touches[t].operation != 0 && m->keys[m->touches[t].key].region == i;
-            f.records_count += here;
-        }
+        f.records_count = r->records;
         TRY(node_ev_fragment_head(&f, &r->fragment));
     }
     return 0;
