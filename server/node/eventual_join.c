@@ -69,26 +69,11 @@ static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_
     return j->judged == NULL ? ERR_NO_MEMORY : 0;
 }
 
-static void node_ev_joining_release(struct node_ev_joining *j)
-{
-    for (uint32_t i = 0; i < j->count; i++) {
-        node_ev_fragment_release(&j->judged[i]);
-    }
-    alloc_put(j->store->alloc, j->judged, j->count * sizeof *j->judged);
-    alloc_put(j->store->alloc, j->sums.bytes, j->sums.cap * sizeof *j->sums.bytes);
-    node_ev_names_release(&j->sums.names);
-    node_ev_types_release(&j->types);
-    node_ev_fragment_release(&j->f);
-    crdt_context_release(&j->now.seen);
-    buf_release(&j->name);
-    buf_release(&j->value);
-}
-
 /* Makes `now` the region as it is. */
 static int node_ev_joining_region(struct node_ev_joining *j, uint8_t region)
 {
     const struct node_ev_region *old = j->store->region(j->store->ctx, region);
-    crdt_context_release(&j->now.seen);
+    j->now.seen.count = 0; /* its room stays */
     j->now.time_us = old->time_us;
     j->now.digest = old->digest;
     return crdt_context_join(&j->now.seen, &old->seen);
@@ -235,11 +220,6 @@ static int node_ev_joining_judge_all(struct node_ev_joining *j, struct bytes bod
         }
         j->judged[i] = j->f;
         node_ev_fragment_init(&j->f, j->store->alloc);
-    }
-    for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
-        if ((used >> i & 1) != 0) {
-            crdt_context_release(&seen[i]);
-        }
     }
     return err;
 }
@@ -503,19 +483,19 @@ static uint32_t node_ev_join_count(struct bytes body)
 
 int node_ev_join(const struct node_ev_store *store, struct bytes body, struct buf *reply)
 {
-    struct node_ev_joining j;
+    struct node_ev_joining j = {0};
     struct node_ev_scratch scratch;
     struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
     struct node_ev_store own = *store;
     (void)reply;
     own.alloc = &alloc;
-    TRY(node_ev_join_check(&own, body));
-    int err = node_ev_joining_init(&j, &own, node_ev_join_count(body));
+    int err = node_ev_join_check(&own, body);
+    err = err == 0 ? node_ev_joining_init(&j, &own, node_ev_join_count(body)) : err;
     err = err == 0 ? node_ev_joining_judge_all(&j, body) : err;
     err = err == 0 ? node_ev_joining_run(&j, body) : err;
     if (j.twice) {
         store->doubt(store->ctx, "an own dot has two meanings");
     }
-    node_ev_joining_release(&j);
+    node_ev_scratch_release(&scratch); /* all that was made */
     return err;
 }

@@ -10,33 +10,96 @@
 
 #define NODE_EV_NAMES_FIRST 8u
 
+#ifdef HOLDFAST_DEBUG
+#define NODE_EV_BLOCK_BYTES 512u /* tests fail the allocation of each */
+#else
+#define NODE_EV_BLOCK_BYTES (60u << 10)
+#endif
+#define NODE_EV_BIG_BYTES (NODE_EV_BLOCK_BYTES / 4) /* what is larger has a block of its own */
+
+struct node_ev_block {
+    struct node_ev_block *next;
+    struct node_ev_block **link; /* what points at this one */
+    size_t bytes;
+    _Alignas(16) uint8_t data[];
+};
+
+/* returns: a new block with room for so many bytes. */
+static struct node_ev_block *node_ev_block_new(struct node_ev_scratch *s, size_t bytes)
+{
+    struct node_ev_block *b = NULL;
+    if (bytes <= SIZE_MAX - sizeof *b) {
+        b = alloc_get(&s->under, sizeof *b + bytes);
+    }
+    if (b == NULL) {
+        return NULL;
+    }
+    *b = (struct node_ev_block){.next = s->blocks, .link = &s->blocks, .bytes = bytes};
+    if (b->next != NULL) {
+        b->next->link = &b->next;
+    }
+    s->blocks = b;
+    return b;
+}
+
+static void node_ev_block_free(struct node_ev_scratch *s, struct node_ev_block *b)
+{
+    *b->link = b->next;
+    if (b->next != NULL) {
+        b->next->link = b->link;
+    }
+    alloc_put(&s->under, b, sizeof *b + b->bytes);
+}
+
 static void *node_ev_scratch_get(void *ctx, size_t bytes)
 {
     struct node_ev_scratch *s = ctx;
-    if (bytes > sizeof s->block - s->used) {
-        return s->under.get(s->under.ctx, bytes);
+    if (bytes > NODE_EV_BIG_BYTES) {
+        struct node_ev_block *own = node_ev_block_new(s, bytes);
+        return own == NULL ? NULL : own->data;
     }
-    void *taken = s->block + s->used;
-    s->used = NUM_MIN((size_t)num_round_up(s->used + bytes, 16), sizeof s->block);
+    size_t size = num_round_up(bytes, 16);
+    if (size > s->left) {
+        struct node_ev_block *more = node_ev_block_new(s, NODE_EV_BLOCK_BYTES);
+        if (more == NULL) {
+            return NULL;
+        }
+        s->at = more->data;
+        s->left = NODE_EV_BLOCK_BYTES;
+    }
+    void *taken = s->at;
+    s->at += size;
+    s->left -= size;
     return taken;
 }
 
 static void node_ev_scratch_put(void *ctx, void *memory, size_t bytes)
 {
     struct node_ev_scratch *s = ctx;
-    uintptr_t at = (uintptr_t)memory - (uintptr_t)s->block;
-    if (at >= sizeof s->block) {
-        s->under.put(s->under.ctx, memory, bytes);
-    } else if (num_round_up(at + bytes, 16) == s->used) {
-        s->used = at; /* it was the last one */
+    size_t size = num_round_up(bytes, 16);
+    if (bytes > NODE_EV_BIG_BYTES) {
+        node_ev_block_free(
+            s, (struct node_ev_block *)(void *)((uint8_t *)memory - sizeof(struct node_ev_block)));
+    } else if ((uint8_t *)memory + size == s->at) { /* it was the last one */
+        s->at = memory;
+        s->left += size;
     }
 }
 
 struct alloc node_ev_scratch_init(struct node_ev_scratch *s, const struct alloc *under)
 {
     s->under = *under;
-    s->used = 0;
+    s->blocks = NULL;
+    s->at = s->first;
+    s->left = sizeof s->first;
     return (struct alloc){.get = node_ev_scratch_get, .put = node_ev_scratch_put, .ctx = s};
+}
+
+void node_ev_scratch_release(struct node_ev_scratch *s)
+{
+    while (s->blocks != NULL) {
+        node_ev_block_free(s, s->blocks);
+    }
 }
 
 void node_ev_names_init(struct node_ev_names *names, const struct alloc *alloc)

@@ -57,15 +57,24 @@ struct node_ev_store {
 
 /* ---- memory of one command (eventual_names.c) ------------------------------------------------ */
 
-/* Takes from a block first, and gives nothing of it back before the command ends; what does not fit
- * comes from the allocator under it. Must not move. */
+/* Many small pieces that go together: they are taken one behind the other from blocks, the first of
+ * which is here. What is given back is used again only if it was taken last or has a block of its
+ * own; releasing the scratch releases all, so pieces need not be given back. Must not move. */
+#ifdef HOLDFAST_DEBUG
+#define NODE_EV_SCRATCH_BYTES 256u /* tests are to see further ones */
+#else
 #define NODE_EV_SCRATCH_BYTES 16384u
+#endif
+struct node_ev_block;
 struct node_ev_scratch {
     struct alloc under;
-    size_t used;
-    _Alignas(16) uint8_t block[NODE_EV_SCRATCH_BYTES];
+    struct node_ev_block *blocks; /* further ones */
+    uint8_t *at;
+    size_t left;
+    _Alignas(16) uint8_t first[NODE_EV_SCRATCH_BYTES];
 };
 struct alloc node_ev_scratch_init(struct node_ev_scratch *s, const struct alloc *under);
+void node_ev_scratch_release(struct node_ev_scratch *s);
 
 /* ---- names (eventual_names.c): each once, numbered in the order they came ------------------- */
 

@@ -63,7 +63,6 @@ struct node_ev_making {
     struct node_ev_made_key *keys;
     struct node_ev_made_region *regions;
     uint32_t regions_count;
-    uint32_t regions_max;
     uint8_t region_at[NODE_EV_REGIONS]; /* number + 1; 0: none yet */
     uint32_t *hit; /* records that the operation under way changes; as many as touches */
     uint32_t hit_count;
@@ -84,7 +83,6 @@ static int node_ev_making_scope(struct node_ev_making *m, struct bytes body)
     if (m->scope.hints == 0) {
         return 0;
     }
-    node_ev_scope_release(&m->scope);
     node_ev_scope_init(&m->scope, m->store->alloc);
     return node_ev_update_scope(body, &m->scope);
 }
@@ -113,36 +111,12 @@ static int node_ev_making_init(struct node_ev_making *m, const struct node_ev_st
     m->touches = alloc_get_zeroed(store->alloc, records, sizeof *m->touches);
     m->hit = alloc_get_zeroed(store->alloc, records, sizeof *m->hit);
     m->keys = alloc_get_zeroed(store->alloc, m->operations, sizeof *m->keys);
-    m->regions_max = NUM_MIN(m->operations, NODE_EV_REGIONS);
-    m->regions = alloc_get_zeroed(store->alloc, m->regions_max, sizeof *m->regions);
+    m->regions =
+        alloc_get_zeroed(store->alloc, NUM_MIN(m->operations, NODE_EV_REGIONS), sizeof *m->regions);
     if (m->touches == NULL || m->hit == NULL || m->keys == NULL || m->regions == NULL) {
         return ERR_NO_MEMORY;
     }
     return 0;
-}
-
-static void node_ev_making_release(struct node_ev_making *m)
-{
-    const struct alloc *alloc = m->store->alloc;
-    uint32_t records = NUM_MAX(m->scope.records.count, 1);
-    for (uint32_t i = 0; i < m->names.count; i++) {
-        crdt_state_release(&m->keys[i].s);
-    }
-    for (uint32_t i = 0; i < m->regions_count; i++) {
-        crdt_context_release(&m->regions[i].now.seen);
-        crdt_context_release(&m->regions[i].seen);
-        buf_release(&m->regions[i].fragment);
-    }
-    alloc_put(alloc, m->touches, records * sizeof *m->touches);
-    alloc_put(alloc, m->hit, records * sizeof *m->hit);
-    alloc_put(alloc, m->keys, m->operations * sizeof *m->keys);
-    alloc_put(alloc, m->regions, m->regions_max * sizeof *m->regions);
-    buf_release(&m->key);
-    buf_release(&m->name);
-    buf_release(&m->values);
-    buf_release(&m->value);
-    node_ev_names_release(&m->names);
-    node_ev_scope_release(&m->scope);
 }
 
 /* Its number among those of the command; it is copied when it is met first. */
@@ -410,8 +384,7 @@ static int node_ev_making_delta(struct node_ev_making *m, uint32_t key, uint32_t
     }
     r->now.seen = s->seen;
     crdt_context_init(&s->seen, m->store->alloc);
-    crdt_state_release(&delta);
-    return err;
+    return err; /* the delta stays until the command ends */
 }
 
 static int node_ev_making_op(struct node_ev_making *m, uint32_t operation,
@@ -633,6 +606,6 @@ int node_ev_update(const struct node_ev_store *store, struct bytes body, struct 
         buf_clear(reply);
         (void)buf_put_u16(reply, at);
     }
-    node_ev_making_release(&m);
+    node_ev_scratch_release(&scratch); /* all that was made */
     return err;
 }

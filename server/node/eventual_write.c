@@ -119,7 +119,7 @@ static int node_ev_keys(const struct node_cmd *cmd, struct node_keys *out, node_
     node_ev_scope_init(&scope, &alloc);
     int err = fn(cmd->body, &scope);
     err = err == 0 ? node_ev_scope_keys(&scope, out) : err;
-    node_ev_scope_release(&scope);
+    node_ev_scratch_release(&scratch);
     return err;
 }
 

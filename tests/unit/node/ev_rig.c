@@ -222,7 +222,7 @@ static int ev_run(struct ev_replica *r, ev_scope_fn *scope_of, ev_apply_fn *appl
     r->scope = NULL;
     /* an error changes nothing; without memory the node ends */
     ASSERT(err == 0 || r->puts == 0 || err == ERR_NO_MEMORY);
-    node_ev_scope_release(&scope);
+    node_ev_scratch_release(&scratch);
     return err;
 }
 
