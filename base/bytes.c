@@ -15,16 +15,6 @@ struct bytes bytes_of_text(const char *text)
     return (struct bytes){.data = (const uint8_t *)text, .size = strlen(text)};
 }
 
-int bytes_compare(struct bytes a, struct bytes b)
-{
-    size_t shared = NUM_MIN(a.size, b.size);
-    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
-    if (order != 0) {
-        return order;
-    }
-    return (a.size > b.size) - (a.size < b.size);
-}
-
 bool bytes_has_prefix(struct bytes a, struct bytes prefix)
 {
     return a.size >= prefix.size &&

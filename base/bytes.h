@@ -34,7 +34,12 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 /* returns: below, at or above 0 as a sorts before, with or after b; a prefix sorts first. */
-int bytes_compare(struct bytes a, struct bytes b);
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t shared = a.size < b.size ? a.size : b.size;
+    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
 bool bytes_has_prefix(struct bytes a, struct bytes prefix);
 
 /* Owned bytes. limit_bytes is fixed at _init: growth beyond it is refused. */
