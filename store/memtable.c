@@ -373,8 +373,17 @@ void store_mem_free(struct store_mem *m)
 
 int store_mem_get(struct store_mem *m, struct bytes key, bool *present, struct bytes *value)
 {
+    struct store_mem_spot spot;
+    return store_mem_seek(m, key, &spot, present, value);
+}
+
+int store_mem_seek(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
+                   bool *present, struct bytes *value)
+{
     ASSERT(key.size > 0);
-    struct mem_node *n = mem_find(m, key, hash_of(key, m->options.hash_seed));
+    spot->hash = hash_of(key, m->options.hash_seed);
+    struct mem_node *n = mem_find(m, key, spot->hash);
+    spot->node = n;
     if (n == NULL) {
         return ERR_NOT_FOUND;
     }
@@ -420,10 +429,18 @@ static int mem_put_new(struct store_mem *m, struct mem_node *n, struct mem_node 
 
 int store_mem_put(struct store_mem *m, struct bytes key, bool present, struct bytes value)
 {
+    struct store_mem_spot spot = {.hash = hash_of(key, m->options.hash_seed)};
+    spot.node = mem_find(m, key, spot.hash);
+    return store_mem_put_at(m, &spot, key, present, value);
+}
+
+int store_mem_put_at(struct store_mem *m, const struct store_mem_spot *spot, struct bytes key,
+                     bool present, struct bytes value)
+{
     ASSERT(key.size > 0 && key.size <= UINT16_MAX);
     ASSERT(value.size <= UINT32_MAX / 2);
-    uint64_t hash = hash_of(key, m->options.hash_seed);
-    struct mem_node *old = mem_find(m, key, hash);
+    struct mem_node *old = spot->node;
+    DASSERT(old == mem_find(m, key, spot->hash));
     if (!present) {
         value = (struct bytes){0};
     }
@@ -431,7 +448,7 @@ int store_mem_put(struct store_mem *m, struct bytes key, bool present, struct by
     if (state == MEM_ACTIVE || state == MEM_CLEAN) {
         TRY(mem_put_over(m, old, present, value));
     } else {
-        TRY(mem_put_new(m, mem_node_new(m, key, hash, present, value), old));
+        TRY(mem_put_new(m, mem_node_new(m, key, spot->hash, present, value), old));
     }
     mem_sweep(m, MEM_SWEEP_STEPS);
     mem_evict(m);

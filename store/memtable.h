@@ -42,6 +42,16 @@ void store_mem_free(struct store_mem *m);
 int store_mem_get(struct store_mem *m, struct bytes key, bool *present, struct bytes *value);
 /* present false: deleted. returns: 0 or ERR_NO_MEMORY. */
 int store_mem_put(struct store_mem *m, struct bytes key, bool present, struct bytes value);
+/* The same for a key that is looked at first: its spot holds until the next put, fill, thaw or
+ * drop. */
+struct store_mem_spot {
+    uint64_t hash;
+    void *node;
+};
+int store_mem_seek(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
+                   bool *present, struct bytes *value);
+int store_mem_put_at(struct store_mem *m, const struct store_mem_spot *spot, struct bytes key,
+                     bool present, struct bytes value);
 /* returns: 0 or ERR_NO_MEMORY. */
 int store_mem_fill(struct store_mem *m, struct bytes key, bool present, struct bytes value);
 void store_mem_pin(struct store_mem *m, bool pinned); /* while pinned nothing clean is evicted */

@@ -141,7 +141,8 @@ static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, s
     bool was = false;
     struct bytes old = {0};
     struct bytes key = node_key_of(g, name, sm->key);
-    int err = store_mem_get(sm->n->mem, key, &was, &old);
+    struct store_mem_spot spot;
+    int err = store_mem_seek(sm->n->mem, key, &spot, &was, &old);
     ASSERT(err == 0);
     if (!was && !present) {
         return 0;
@@ -154,7 +155,7 @@ static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, s
         hash_digest_put(&g->now.digest, &hashed, value);
     }
     node_sm_tell(sm, name, present, value);
-    return store_mem_put(sm->n->mem, key, present, value);
+    return store_mem_put_at(sm->n->mem, &spot, key, present, value);
 }
 
 int node_sm_put(struct node_sm *sm, struct bytes name, struct bytes value)
