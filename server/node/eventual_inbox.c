@@ -20,21 +20,20 @@ struct node_ev_join {
     struct buf body;
 };
 
-static void node_ev_inbox_reset(struct node *n, struct node_ev_inbox *in)
+static void node_ev_inbox_reset(struct node_ev_inbox *in)
 {
-    for (unsigned i = 0; i < in->count; i++) {
-        node_ev_fragment_release(&in->items[i].f);
+    if (in->items != NULL) {
+        node_ev_scratch_release(&in->memory);
     }
-    alloc_put(node_alloc(n), in->items, in->count * sizeof *in->items);
     in->items = NULL;
     in->count = 0;
     in->busy = false;
     buf_clear(&in->body);
 }
 
-void node_ev_inbox_clear(struct node *n, struct node_ev_peer *p)
+void node_ev_inbox_clear(struct node_ev_peer *p)
 {
-    node_ev_inbox_reset(n, &p->in);
+    node_ev_inbox_reset(&p->in);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -51,7 +50,7 @@ static void node_ev_inbox_answer(struct node *n, struct node_ev_peer *p)
     }
     node_answer(n, p->in.request, out.err, out.err != 0 ? bytes_of(NULL, 0) : buf_view(&out), NULL);
     buf_release(&out);
-    node_ev_inbox_reset(n, &p->in);
+    node_ev_inbox_reset(&p->in);
 }
 
 static void node_ev_inbox_check(struct node *n, struct node_ev_peer *p)
@@ -268,18 +267,19 @@ static int node_ev_inbox_read(struct node *n, struct node_ev_inbox *in, struct b
         return ERR_PROTOCOL;
     }
     TRY(buf_append(&in->body, body.data, body.size));
-    in->items = alloc_get_zeroed(node_alloc(n), items, sizeof *in->items);
+    const struct alloc alloc = node_ev_scratch_init(&in->memory, node_alloc(n));
+    in->items = alloc_get_zeroed(&alloc, items, sizeof *in->items);
     if (in->items == NULL) {
         return ERR_NO_MEMORY;
     }
     in->count = items;
     struct bytes_reader r = bytes_reader_of(buf_view(&in->body));
     int err = 0;
-    for (unsigned i = 0; i < items; i++) { /* all, so that all can be released */
+    for (unsigned i = 0; i < items && err == 0; i++) {
         struct node_ev_item *item = &in->items[i];
         struct bytes raw = bytes_take_bytes(&r, n->options.limits.proposal_bytes);
-        node_ev_fragment_init(&item->f, node_alloc(n));
-        err = err != 0 ? err : node_ev_fragment_decode(&item->f, raw);
+        node_ev_fragment_init(&item->f, &alloc);
+        err = node_ev_fragment_decode(&item->f, raw);
         if (err == 0 && (item->f.flags != 0 || item->f.region >= NODE_EV_REGIONS)) {
             err = ERR_PROTOCOL;
         }
@@ -310,7 +310,7 @@ void node_ev_push_serve(struct node *n, struct node_request request, struct byte
     }
     int err = node_ev_inbox_read(n, &p->in, body);
     if (err != 0) {
-        node_ev_inbox_reset(n, &p->in);
+        node_ev_inbox_reset(&p->in);
         node_answer(n, request, err, bytes_of(NULL, 0), NULL);
         return;
     }

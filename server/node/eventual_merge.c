@@ -256,19 +256,19 @@ static int node_ev_merge_write(struct node_ev_parts *p, struct node_ev_fragment 
 int node_ev_merge(const struct bytes *fragments, unsigned count, const struct alloc *alloc,
                   struct buf *out)
 {
-    struct node_ev_parts p = {.alloc = *alloc};
+    struct node_ev_scratch scratch;
     struct node_ev_fragment all;
     int err = 0;
     ASSERT(count > 0);
     if (count == 1) { /* most regions, unless many write at once */
         return buf_append(out, fragments[0].data, fragments[0].size);
     }
-    node_ev_fragment_init(&all, alloc);
+    struct node_ev_parts p = {.alloc = node_ev_scratch_init(&scratch, alloc)};
+    node_ev_fragment_init(&all, &p.alloc);
     for (unsigned i = count; i > 0 && err == 0; i--) {
         err = node_ev_merge_one(&p, &all, fragments[i - 1]);
     }
     err = err != 0 ? err : node_ev_merge_write(&p, &all, out);
-    alloc_put(alloc, p.items, p.cap * sizeof *p.items);
-    node_ev_fragment_release(&all);
+    node_ev_scratch_release(&scratch);
     return err;
 }

@@ -193,11 +193,12 @@ int node_ev_joinable(const struct crdt_context *have, struct node_ev_wanting *he
                      const struct alloc *alloc)
 {
     struct crdt_context all;
-    unsigned refused = count;
+    unsigned refused = 0;
     int err = 0;
     crdt_context_init(&all, alloc);
     for (unsigned i = 0; i < count; i++) {
         held[i].take = true;
+        refused += !crdt_may_join(have, held[i].before); /* mostly none needs another */
     }
     while (refused > 0 && err == 0) { /* each round but the last refuses one at least */
         err = node_ev_joinable_round(have, held, count, &all, &refused);

@@ -269,9 +269,9 @@ int node_ev_init(struct node *n)
     return node_ev_recount_init(n);
 }
 
-static void node_ev_peer_release(struct node *n, struct node_ev_peer *p)
+static void node_ev_peer_release(struct node_ev_peer *p)
 {
-    node_ev_inbox_clear(n, p);
+    node_ev_inbox_clear(p);
     buf_release(&p->in.body);
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_release(&p->known[r]);
@@ -290,7 +290,7 @@ void node_ev_release(struct node *n)
     node_ev_recount_release(n);
     node_ev_copies_release(n);
     for (unsigned i = 0; i < ev->peers_count; i++) {
-        node_ev_peer_release(n, &ev->peers[i]);
+        node_ev_peer_release(&ev->peers[i]);
     }
     alloc_put(&n->alloc, ev->peers, ev->peers_count * sizeof *ev->peers);
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {

@@ -18,7 +18,7 @@
 #ifndef HOLDFAST_SERVER_NODE_EVENTUAL_PEERS_INTERNAL_H
 #define HOLDFAST_SERVER_NODE_EVENTUAL_PEERS_INTERNAL_H
 
-#include "server/node/eventual_internal.h"
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/node_internal.h"
 
 /* ---- owners (eventual_owners.c) ---------------------------------------------------------------
@@ -129,6 +129,7 @@ struct node_ev_inbox {
     struct node_ev_item *items;
     unsigned count;
     uint64_t until_us;
+    struct node_ev_scratch memory; /* of items and their contexts */
 };
 
 struct node_ev_peer {
@@ -258,7 +259,7 @@ void node_ev_push_run(struct node *n, struct node_ev_peer *p);
 void node_ev_push_serve(struct node *n, struct node_request request, struct bytes body);
 /* eventual_inbox.c */
 void node_ev_inbox_run(struct node *n);
-void node_ev_inbox_clear(struct node *n, struct node_ev_peer *p);
+void node_ev_inbox_clear(struct node_ev_peer *p);
 /* eventual_clocks.c */
 void node_ev_clocks_ask(struct node *n, struct node_ev_peer *p);
 void node_ev_clocks_serve(struct node *n, struct node_request request, struct bytes body);
