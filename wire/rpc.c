@@ -60,7 +60,9 @@ int wire_rpc_of(struct wire_node root, struct wire_rpc *out)
 
 bool wire_rpc_is(const struct wire_rpc *m, const char *method)
 {
-    return m->type != WIRE_RESPONSE && bytes_equal(m->method, bytes_of_text(method));
+    /* requests are looked for among many methods: most begin otherwise */
+    bool begins = m->method.size > 0 && m->method.data[0] == (uint8_t)method[0];
+    return m->type != WIRE_RESPONSE && begins && bytes_equal(m->method, bytes_of_text(method));
 }
 
 int wire_params_check(const struct wire_rpc *m, uint32_t min, uint32_t max)

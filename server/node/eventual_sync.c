@@ -505,13 +505,14 @@ static bool node_ev_pull_busy(const struct node_eventual *ev, const struct node_
     return false;
 }
 
-/* returns: whether the region is to be fetched from the peer now. */
+/* returns: whether the region, of which something lacks here, is to be fetched from the peer now.
+ */
 static bool node_ev_pull_due(struct node *n, struct node_ev_peer *p, uint8_t region)
 {
     const struct node_eventual *ev = node_ev_of(n);
     uint64_t bit = UINT64_C(1) << region;
     bool may_come = (p->pull_now & bit) == 0 && (ev->compared & bit) != 0;
-    if (p->lack_us[region] == 0 || (ev->pulling & bit) != 0 ||
+    if ((ev->pulling & bit) != 0 ||
         (may_come && node_now(n) - p->lack_us[region] < NODE_EV_LACK_US)) {
         return false;
     }
@@ -524,7 +525,7 @@ static void node_ev_pull_start(struct node *n, struct node_ev_peer *p)
 {
     struct node_eventual *ev = node_ev_of(n);
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
-        if (!node_ev_pull_due(n, p, (uint8_t)r)) {
+        if (p->lack_us[r] == 0 || !node_ev_pull_due(n, p, (uint8_t)r)) {
             continue;
         }
         bool whole = (ev->whole >> r & 1u) != 0;
