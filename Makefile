@@ -13,7 +13,7 @@ help:
 
 build:
 	@scripts/install-deps
-	@cmake --preset release >/dev/null && cmake --build build/release --target holdfastd holdfast
+	@cmake --preset release -DHOLDFAST_LTO=ON >/dev/null && cmake --build build/release --target holdfastd holdfast
 
 demo: build
 	@scripts/demo
@@ -24,7 +24,7 @@ test:
 
 bench:
 	@scripts/install-deps bench
-	@cmake --preset release >/dev/null && cmake --build build/release --target holdfastd holdfast bench_kv_load bench_coding bench_failover
+	@cmake --preset release -DHOLDFAST_LTO=ON >/dev/null && cmake --build build/release --target holdfastd holdfast bench_kv_load bench_coding bench_failover
 	@bench/run
 
 soak:

@@ -22,6 +22,15 @@ if(HOLDFAST_SANITIZE)
     target_link_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE})
 endif()
 
+# Programs with the property HOLDFAST_ONE are optimised with their rooms as one; rooms are compiled
+# for both, so that all others, such as tests, link as fast as ever.
+if(HOLDFAST_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    set(one "$<BOOL:$<TARGET_PROPERTY:HOLDFAST_ONE>>")
+    target_compile_options(holdfast_options INTERFACE
+        "$<$<COMPILE_LANGUAGE:C>:-flto=auto;-ffat-lto-objects>")
+    target_link_options(holdfast_options INTERFACE "$<IF:${one},-flto=auto,-fno-lto>")
+endif()
+
 function(holdfast_room name)
     cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS;LIBS" ${ARGN})
     add_library(holdfast_${name} STATIC ${ROOM_SOURCES})
