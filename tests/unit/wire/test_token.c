@@ -3,6 +3,7 @@
  *
  * Tokens of a session.
  */
+#include "base/crc.h"
 #include "base/err.h"
 #include "base/rng.h"
 #include "tests/unit/unit.h"
@@ -78,6 +79,100 @@ START_TEST(a_token_is_read_as_it_was_written)
     buf_release(&v);
     buf_release(&text);
     buf_release(&again);
+    wire_token_release(&t);
+    wire_token_release(&u);
+}
+END_TEST
+
+static struct wire_token_range epoch_of(uint64_t epoch)
+{
+    return (struct wire_token_range){.region = 4, .node = 2, .epoch = epoch, .from = 1, .to = 9};
+}
+
+static struct wire_token_range folded(uint64_t from, uint64_t to)
+{
+    return (struct wire_token_range){.region = 4, .node = 2, .from = from, .to = to};
+}
+
+/* scenario C37: a range of epoch 0 takes the place of those of the epochs in it. */
+START_TEST(what_is_folded_is_told_once)
+{
+    struct wire_token t;
+    struct wire_token u;
+    struct wire_token_range r = folded(1, 5);
+    struct buf v;
+    heap = alloc_heap();
+    wire_token_init(&t, &heap);
+    wire_token_init(&u, &heap);
+    for (uint64_t epoch = 3; epoch <= 7; epoch++) {
+        struct wire_token_range one = epoch_of(epoch);
+        ck_assert_int_eq(wire_token_add_range(&t, &one), 0);
+    }
+    add(&t, 3, 2, 1, 1); /* of another region */
+    ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    ck_assert_uint_eq(t.ranges_count, 4);
+    ck_assert_uint_eq(t.ranges[1].epoch, WIRE_TOKEN_FOLDED);
+    ck_assert_uint_eq(t.ranges[2].epoch, 6);
+    r = epoch_of(4); /* known already */
+    ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    ck_assert_uint_eq(t.ranges_count, 4);
+    encoded(&t, &v);
+    ck_assert_uint_eq(v.data[0], 2);
+    ck_assert_int_eq(wire_token_decode(&u, buf_view(&v)), 0);
+    ck_assert_uint_eq(u.ranges_count, 4);
+    r = folded(6, 9);
+    ck_assert_int_eq(wire_token_add_range(&u, &r), 0);
+    ck_assert_uint_eq(u.ranges_count, 2);
+    ck_assert_uint_eq(u.ranges[1].to, 9);
+    buf_release(&v);
+    wire_token_release(&t);
+    wire_token_release(&u);
+}
+END_TEST
+
+START_TEST(a_full_token_has_room_for_what_takes_the_place_of_others)
+{
+    struct wire_token t;
+    struct wire_token_range r;
+    heap = alloc_heap();
+    wire_token_init(&t, &heap);
+    for (uint64_t epoch = 1; epoch <= WIRE_TOKEN_RANGES_MAX; epoch++) {
+        r = epoch_of(epoch);
+        ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    }
+    r = epoch_of(WIRE_TOKEN_RANGES_MAX + 1);
+    ck_assert_int_eq(wire_token_add_range(&t, &r), ERR_TOO_LARGE);
+    r = folded(1, 1000);
+    ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    ck_assert_uint_eq(t.ranges_count, WIRE_TOKEN_RANGES_MAX - 1000 + 1);
+    wire_token_release(&t);
+}
+END_TEST
+
+/* What nobody of that level wrote. */
+START_TEST(a_token_of_level_1_has_nothing_folded)
+{
+    struct wire_token t;
+    struct wire_token u;
+    struct wire_token_range r = folded(1, 5);
+    struct buf v;
+    heap = alloc_heap();
+    wire_token_init(&t, &heap);
+    wire_token_init(&u, &heap);
+    ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    encoded(&t, &v);
+    v.data[0] = 1;
+    v.size -= 4;
+    (void)buf_put_u32(&v, crc_of(v.data, v.size));
+    ck_assert_int_eq(wire_token_decode(&u, buf_view(&v)), ERR_PROTOCOL);
+    r = epoch_of(3);
+    wire_token_release(&t);
+    ck_assert_int_eq(wire_token_add_range(&t, &r), 0);
+    buf_release(&v);
+    encoded(&t, &v);
+    ck_assert_uint_eq(v.data[0], 1);
+    ck_assert_int_eq(wire_token_decode(&u, buf_view(&v)), 0);
+    buf_release(&v);
     wire_token_release(&t);
     wire_token_release(&u);
 }
@@ -191,5 +286,6 @@ START_TEST(text_that_is_no_token_is_refused)
 END_TEST
 
 UNIT_MAIN("wire_token", ranges_that_meet_are_one, a_token_is_read_as_it_was_written,
-          the_order_of_joins_does_not_matter, a_flipped_bit_or_a_cut_is_noticed, a_token_is_bounded,
-          text_that_is_no_token_is_refused)
+          what_is_folded_is_told_once, a_full_token_has_room_for_what_takes_the_place_of_others,
+          a_token_of_level_1_has_nothing_folded, the_order_of_joins_does_not_matter,
+          a_flipped_bit_or_a_cut_is_noticed, a_token_is_bounded, text_that_is_no_token_is_refused)
