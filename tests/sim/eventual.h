@@ -172,7 +172,7 @@ struct sim_eventual {
     uint8_t regions[SIM_CRDT_REGIONS]; /* those that are used */
     unsigned regions_count;
     struct crdt_context had[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* what each node had seen */
-    struct crdt_context ever[SIM_CRDT_REGIONS]; /* dots that any had seen, with nothing folded */
+    struct crdt_context folded[SIM_CRDT_REGIONS]; /* which dots those were that a node folded */
     uint64_t digest[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS];
     bool loose[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* it may hold more than it has seen */
     struct sim_crdt_mark *marks;
@@ -205,5 +205,14 @@ void sim_crdt_state_copies(struct sim *s, const struct sim_crdt_op *op);
 /* Whether an update that was answered may be gone: its only copy was in a log that was damaged. */
 bool sim_crdt_state_lost(const struct sim *s);
 void sim_crdt_state_finish(struct sim *s);
+/* returns: whether the update was lost with a disk, and its epoch folded without it: then its
+ * client goes on as if it had not been answered. */
+bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op);
+/* Makes a context of the region one of single dots: what was folded is what nodes had seen of it.
+ * What had been lost with a disk before is not among them. */
+void sim_crdt_unfold(const struct sim_eventual *e, uint8_t region, struct crdt_context *c);
+/* Takes dots out of such a context that had been lost with a disk when their epoch was folded: who
+ * names them waits for them no more. */
+void sim_crdt_unname(const struct sim_eventual *e, uint8_t region, struct crdt_context *c);
 
 #endif

@@ -376,17 +376,8 @@ static void sim_crdt_check_read(struct sim_crdt_look *l)
 static bool sim_crdt_exact(const struct sim_eventual *e, const struct sim_crdt_read *r)
 {
     uint64_t dots = 0;
-    unsigned at = 0;
-    while (e->regions[at] != e->region[r->key]) {
-        at++;
-    }
-    for (size_t i = 0; i < e->ever[at].count; i++) {
-        const struct crdt_range *range = &e->ever[at].ranges[i];
-        dots += crdt_context_folds(&r->seen, range->actor) ? range->to - range->from + 1 : 0;
-    }
     for (size_t i = 0; i < r->seen.count; i++) {
-        bool folded = r->seen.ranges[i].actor.epoch == CRDT_FOLDED;
-        dots += folded ? 0 : r->seen.ranges[i].to - r->seen.ranges[i].from + 1;
+        dots += r->seen.ranges[i].to - r->seen.ranges[i].from + 1;
     }
     for (uint32_t i = 0; i < e->ops_count; i++) {
         dots -= e->region[e->ops[i].key] == e->region[r->key] && sim_crdt_in(r, &e->ops[i]);
@@ -492,6 +483,15 @@ void sim_crdt_model_check(struct sim *s)
     struct sim_eventual *e = s->eventual;
     const struct sim_crdt_op **ops = calloc(e->ops_count + 1u, sizeof(const struct sim_crdt_op *));
     ASSERT(ops != NULL);
+    for (uint32_t i = 0; i < e->reads_count; i++) {
+        sim_crdt_unfold(e, e->region[e->reads[i].key], &e->reads[i].seen);
+    }
+    for (uint32_t i = 0; i < e->ops_count; i++) {
+        sim_crdt_unfold(e, e->region[e->ops[i].key], &e->ops[i].dep);
+        sim_crdt_unname(e, e->region[e->ops[i].key], &e->ops[i].dep);
+        bool gone = sim_crdt_state_gone(s, &e->ops[i]);
+        e->ops[i].end = gone ? SIM_CRDT_UNKNOWN : e->ops[i].end;
+    }
     for (uint32_t i = 0; i < e->ops_count; i++) {
         sim_crdt_check_changed(s, &e->ops[i]);
     }

@@ -35,7 +35,7 @@ void sim_crdt_state_init(struct sim *s)
         }
     }
     for (unsigned i = 0; i < SIM_CRDT_REGIONS; i++) {
-        crdt_context_init(&e->ever[i], &s->heap_alloc);
+        crdt_context_init(&e->folded[i], &s->heap_alloc);
     }
     e->marks = calloc(SIM_CRDT_MARKS, sizeof(*e->marks));
     ASSERT(e->marks != NULL);
@@ -49,7 +49,7 @@ void sim_crdt_state_release(struct sim *s)
         }
     }
     for (unsigned i = 0; i < SIM_CRDT_REGIONS; i++) {
-        crdt_context_release(&s->eventual->ever[i]);
+        crdt_context_release(&s->eventual->folded[i]);
     }
     free(s->eventual->marks);
 }
@@ -134,11 +134,11 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
     /* pages of records come before the context that says they were seen */
     bool *loose = &e->loose[n->id][at];
     *loose = *loose || crdt_context_equal(had, &r->seen);
-    ASSERT(crdt_context_join(had, &r->seen) == 0);
-    for (size_t i = 0; i < r->seen.count; i++) {
-        bool folded = r->seen.ranges[i].actor.epoch == CRDT_FOLDED;
-        ASSERT(folded || crdt_context_add(&e->ever[at], r->seen.ranges[i]) == 0);
+    for (size_t i = 0; i < had->count; i++) {
+        bool folded = crdt_context_folds(&r->seen, had->ranges[i].actor);
+        ASSERT(!folded || crdt_context_add(&e->folded[at], had->ranges[i]) == 0);
     }
+    ASSERT(crdt_context_join(had, &r->seen) == 0);
     e->digest[n->id][at] = digest;
     *loose = !sim_crdt_same_state(s, n, e->regions[at], r, *loose);
     for (unsigned id = 1; id <= s->options.nodes; id++) {
@@ -161,6 +161,41 @@ static unsigned sim_crdt_region_at(const struct sim_eventual *e, uint8_t region)
         at++;
     }
     return at;
+}
+
+void sim_crdt_unfold(const struct sim_eventual *e, uint8_t region, struct crdt_context *c)
+{
+    const struct crdt_context *folded = &e->folded[sim_crdt_region_at(e, region)];
+    struct crdt_context single;
+    crdt_context_init(&single, &c->alloc);
+    for (size_t i = 0; i < c->count; i++) {
+        bool whole = c->ranges[i].actor.epoch == CRDT_FOLDED;
+        ASSERT(whole || crdt_context_add(&single, c->ranges[i]) == 0);
+    }
+    for (size_t i = 0; i < folded->count; i++) {
+        bool in = crdt_context_folds(c, folded->ranges[i].actor);
+        ASSERT(!in || crdt_context_add(&single, folded->ranges[i]) == 0);
+    }
+    crdt_context_release(c);
+    *c = single;
+}
+
+void sim_crdt_unname(const struct sim_eventual *e, uint8_t region, struct crdt_context *c)
+{
+    const struct crdt_context *folded = &e->folded[sim_crdt_region_at(e, region)];
+    struct crdt_context left;
+    crdt_context_init(&left, &c->alloc);
+    for (size_t i = 0; i < c->count; i++) {
+        struct crdt_range r = c->ranges[i];
+        for (uint64_t n = r.from; n <= r.to; n++) {
+            struct crdt_range one = {.actor = r.actor, .from = n, .to = n};
+            bool lost = crdt_context_last(folded, r.actor) > 0 &&
+                        !crdt_context_has(folded, (struct crdt_dot){r.actor, n});
+            ASSERT(lost || crdt_context_add(&left, one) == 0);
+        }
+    }
+    crdt_context_release(c);
+    *c = left;
 }
 
 void sim_crdt_state_copies(struct sim *s, const struct sim_crdt_op *op)
@@ -246,6 +281,14 @@ static bool sim_crdt_may_be_lost(const struct sim *s, const struct sim_crdt_op *
     return op->copies < 2 && sim_crdt_rotted(&s->nodes[op->node]);
 }
 
+bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op)
+{
+    const struct sim_eventual *e = s->eventual;
+    const struct crdt_context *folded = &e->folded[sim_crdt_region_at(e, e->region[op->key])];
+    return op->end == SIM_CRDT_DONE && op->changed && sim_crdt_may_be_lost(s, op) &&
+           crdt_context_last(folded, op->dot.actor) > 0 && !crdt_context_has(folded, op->dot);
+}
+
 bool sim_crdt_state_lost(const struct sim *s)
 {
     const struct sim_eventual *e = s->eventual;
@@ -269,7 +312,9 @@ void sim_crdt_state_finish(struct sim *s)
         unsigned at = sim_crdt_region_at(e, e->region[op->key]);
         bool there = op->end != SIM_CRDT_DONE || !op->changed || sim_crdt_may_be_lost(s, op);
         for (unsigned j = 0; !there && j < count; j++) {
-            if (!crdt_context_has(&e->had[owners[j]][at], op->dot)) {
+            const struct crdt_context *had = &e->had[owners[j]][at];
+            bool folded = crdt_context_folds(had, op->dot.actor);
+            if (!crdt_context_has(folded ? &e->folded[at] : had, op->dot)) {
                 sim_fail(s, "ev-lost",
                          "%s: dot %llu of node %u was acknowledged, node %u has not "
                          "seen it",
