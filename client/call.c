@@ -47,11 +47,14 @@ int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_
     call->deadline_ms = hf_now_ms(c) + timeout_ms;
     buf_init(&call->head, &c->heap, HF_MESSAGE_BYTES_MAX);
     buf_init(&call->tail, &c->heap, HF_MESSAGE_BYTES_MAX);
-    call->next = c->calls;
-    if (c->calls != NULL) {
-        c->calls->prev = call;
+    call->prev =
+        c->calls_last; /* in the order in which they were made, so that none is passed by */
+    if (c->calls_last != NULL) {
+        c->calls_last->next = call;
+    } else {
+        c->calls = call;
     }
-    c->calls = call;
+    c->calls_last = call;
     c->calls_count += !spec->apart; /* those it is made for are counted */
     *out = call;
     return 0;
@@ -91,6 +94,8 @@ static void call_unlink(struct hf_call *call)
     }
     if (call->next != NULL) {
         call->next->prev = call->prev;
+    } else {
+        c->calls_last = call->prev;
     }
     c->calls_count -= !call->spec.apart;
 }
@@ -118,6 +123,7 @@ void hf_call_finish(struct hf_call *call, const struct hf_reply *reply)
     struct hf_reply copy = *reply;
     (void)snprintf(text, sizeof(text), "%s", reply->text);
     copy.text = text;
+    copy.doubtful = call->maybe_done;
     struct hf_lane *lane = hf_share_landing(call, reply);
     hf_call_drop(call);
     if (done != NULL) {
@@ -400,10 +406,11 @@ static bool call_refused_by_all(struct hf_call *call, int code)
     return all || call->maybe_done;
 }
 
-/* returns: whether a request that several share is refused for what may be about one of them. */
+/* returns: whether a request that several share is refused for what may be about one of them, and
+ * no attempt before this one can have been done. */
 static bool call_blames_one(const struct hf_call *call, int code)
 {
-    return call->spec.apart &&
+    return call->spec.apart && !call->maybe_done &&
            (code == ERR_NOT_LEADER || code == ERR_BEHIND || code == ERR_NO_RIGHTS);
 }
 
@@ -560,6 +567,9 @@ void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct byt
     if (e.code == ERR_SESSION_EXPIRED && call->maybe_done) {
         reply.code = ERR_TIMEOUT;
         reply.text = "the session ended before the outcome was known";
+    }
+    if (call->maybe_done && (e.code == ERR_BEHIND || e.code == ERR_NO_RIGHTS)) {
+        reply.code = ERR_CONNECTION; /* what was lost may be in the node's log and not done yet */
     }
     hf_call_finish(call, &reply);
 }

@@ -127,6 +127,7 @@ struct hf_reply {
     struct bytes message; /* the whole response */
     uint32_t node;        /* index of the node that answered, or HF_NOWHERE */
     bool answered;        /* a node said so */
+    bool doubtful;        /* an attempt before the last may have been done */
     uint32_t place;       /* which operation of a shared request is the call's, from 1; 0: all */
 };
 struct hf_call;
@@ -315,7 +316,8 @@ struct hf_client {
     uint64_t map_at_ms;
     struct hf_session sessions[HF_GROUPS_MAX]; /* by position in groups */
     struct hf_session homes[HF_NODES_MAX];     /* of nodes' own groups */
-    struct hf_call *calls;
+    struct hf_call *calls;                     /* first made first */
+    struct hf_call *calls_last;
     uint32_t calls_count;
     uint32_t next_msgid;
     struct hf_conn *conns;

@@ -524,8 +524,12 @@ static void share_again(struct hf_flight *f, const struct hf_reply *reply)
 static void share_done(void *ctx, const struct hf_reply *reply)
 {
     struct hf_flight *f = ctx;
+    struct hf_reply unknown = {
+        .code = ERR_CONNECTION, .text = "it was lost, and refused after that", .node = reply->node};
     f->carrier = NULL;
-    if (share_is_refusal(reply)) {
+    if (share_is_refusal(reply) && reply->doubtful) {
+        share_deliver(f, &unknown); /* sent anew, what was lost could count twice */
+    } else if (share_is_refusal(reply)) {
         share_again(f, reply);
     } else {
         share_deliver(f, reply);

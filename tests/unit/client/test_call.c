@@ -369,6 +369,44 @@ START_TEST(a_session_has_at_most_64_writes_on_their_way_and_acknowledges_in_orde
 }
 END_TEST
 
+static unsigned ended[300]; /* the number of each write in the order in which they ended */
+static unsigned ended_count;
+
+static void note_end(void *ctx, const struct hf_result *result)
+{
+    const unsigned *number = ctx;
+    ck_assert_int_eq(result->code, 0);
+    ended[ended_count++] = *number;
+}
+
+static void answer_at_once(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct wire_options options;
+    (void)f;
+    ck_assert_int_eq(wire_options_of(m, &options), 0);
+    fake_say_revision(conn, m, options.session_seq);
+}
+
+START_TEST(writes_beyond_the_window_wait_their_turn)
+{
+    static unsigned number[300];
+    struct hf_kv kv = {.key = hf_text("key"), .value = hf_text("value")};
+    ended_count = 0;
+    begin(1, answer_at_once);
+    for (unsigned i = 0; i < 300; i++) {
+        number[i] = i;
+        ck_assert_int_eq(hf_kv_put(fake.client, &kv, &number[i], note_end), 0);
+    }
+    while (ended_count < 300) {
+        (void)uv_run(&fake.loop, UV_RUN_ONCE);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        ck_assert_uint_eq(ended[i], i);
+    }
+    fake_close(&fake);
+}
+END_TEST
+
 static void first_session_is_over(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
     struct seen *s = note(f, conn, m);
@@ -587,6 +625,7 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_silent_leader_is_left_as_soon_as_another_one_leads,
           a_slow_leader_that_still_leads_gets_a_write_once,
           a_session_has_at_most_64_writes_on_their_way_and_acknowledges_in_order,
+          writes_beyond_the_window_wait_their_turn,
           a_session_that_has_ended_is_opened_again_if_nothing_can_have_happened,
           a_session_that_has_ended_after_a_lost_write_leaves_it_unknown,
           a_client_closes_its_session_at_the_leader_when_it_ends,

@@ -108,6 +108,92 @@ START_TEST(a_lost_request_is_repeated_for_all_under_its_sequence)
 }
 END_TEST
 
+static int third_code;
+
+static void drops_second_refuses_third(struct fake *f, struct fake_conn *conn,
+                                       const struct wire_rpc *m)
+{
+    const struct wire_hint hints[2] = {{.name = WIRE_FIELD_LEADER, .number = conn->node % 3 + 2},
+                                       {.name = WIRE_FIELD_OPERATION, .number = 0}};
+    const struct sent *s = note(conn, m);
+    (void)f;
+    if (sents == 2) {
+        fake_drop(conn); /* it may be applied yet */
+    } else if (sents == 3) {
+        fake_say_failure(conn, m, &(struct wire_failure){third_code, NULL, hints, 2});
+    } else {
+        say_done(s);
+    }
+}
+
+static void refused_later(int code)
+{
+    third_code = code;
+    begin(3, drops_second_refuses_third);
+    call_all(1, 9, usual);
+    until_answered(9);
+    for (unsigned i = 2; i < sents; i++) {
+        ck_assert_uint_eq(sent[i].sequence, sent[1].sequence);
+        ck_assert_uint_eq(sent[i].session, sent[1].session);
+        ck_assert_uint_eq(sent[i].node, sent[1].node);
+    }
+    for (unsigned i = 2; i <= 9; i++) {
+        ck_assert(callers[i].code == 0 || hf_outcome_of(callers[i].code) == HF_UNKNOWN);
+    }
+    fake_close(&fake);
+}
+
+START_TEST(what_may_be_done_keeps_its_sequence_when_its_node_owns_it_no_more)
+{
+    refused_later(ERR_NOT_LEADER);
+}
+END_TEST
+
+START_TEST(what_may_be_done_keeps_its_sequence_when_its_node_is_behind)
+{
+    refused_later(ERR_BEHIND);
+}
+END_TEST
+
+START_TEST(what_may_be_done_is_unknown_when_it_is_refused_for_good)
+{
+    third_code = ERR_WRONG_TYPE;
+    begin(3, drops_second_refuses_third);
+    call_all(1, 9, usual);
+    until_answered(9);
+    ck_assert_uint_eq(sents, 3);
+    check_done(1, 1);
+    for (unsigned i = 2; i <= 9; i++) {
+        ck_assert_int_eq(hf_outcome_of(callers[i].code), HF_UNKNOWN);
+    }
+    fake_close(&fake);
+}
+END_TEST
+
+static void drops_first_refuses_second(struct fake *f, struct fake_conn *conn,
+                                       const struct wire_rpc *m)
+{
+    const struct sent *s = note(conn, m);
+    (void)f;
+    if (sents == 1) {
+        fake_drop(conn); /* it may be applied yet */
+    } else if (sents == 2) {
+        fake_say_error(conn, m, ERR_BEHIND);
+    } else {
+        say_done(s);
+    }
+}
+
+START_TEST(what_may_be_done_is_unknown_when_its_node_is_behind_later)
+{
+    begin(3, drops_first_refuses_second);
+    call_all(1, 1, usual);
+    until_answered(1);
+    ck_assert_int_eq(hf_outcome_of(callers[1].code), HF_UNKNOWN);
+    fake_close(&fake);
+}
+END_TEST
+
 static void second_dies(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
     const struct sent *s = note(conn, m);
@@ -287,6 +373,10 @@ END_TEST
 UNIT_MAIN("client_share_ends", keys_of_other_nodes_go_there_and_share_requests_with_their_own,
           keys_whose_owner_is_gone_go_to_another_node,
           a_lost_request_is_repeated_for_all_under_its_sequence,
+          what_may_be_done_keeps_its_sequence_when_its_node_owns_it_no_more,
+          what_may_be_done_keeps_its_sequence_when_its_node_is_behind,
+          what_may_be_done_is_unknown_when_it_is_refused_for_good,
+          what_may_be_done_is_unknown_when_its_node_is_behind_later,
           of_a_node_that_is_gone_all_outcomes_are_unknown_and_nothing_counts_elsewhere,
           each_has_its_own_timeout_and_the_others_go_on,
           what_is_out_of_time_before_it_is_sent_is_not_done,
