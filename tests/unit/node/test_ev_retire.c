@@ -176,6 +176,44 @@ START_TEST(an_older_copy_of_a_disk_brings_nothing_back)
 }
 END_TEST
 
+/* scenario C1: what only a disk that was not in use had comes back as it was, and counts once. */
+START_TEST(dots_that_come_back_after_the_fold_count_once_everywhere)
+{
+    struct rig *r = begin(3);
+    struct rig_dir other = {0};
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_add(r, 2, "n", 9), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, 2, &other);
+    rig_isolate(r, 2, true);
+    ck_assert_int_eq(ev_set(r, 2, "set", CRDT_ADD, "y"), 0);
+    ck_assert_int_eq(ev_add(r, 2, "n", 11), 0);
+    rig_stop(r, 2);
+    rig_dir_swap(r, 2, &other); /* the older copy */
+    rig_isolate(r, 2, false);
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    rig_run(r, SETTLE_US);
+    ck_assert(folded_at(r, 1, "set", 2));
+    ck_assert(folded_at(r, 1, "n", 2));
+    rig_stop(r, 2);
+    rig_dir_swap(r, 2, &other); /* the newer one */
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    rig_run(r, SETTLE_US);
+    ck_assert(ev_same(r));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert(folded_at(r, i, "set", 2));
+        ck_assert(folded_at(r, i, "n", 2));
+        ck_assert(ev_has(r, i, "set", "x"));
+        ck_assert(ev_has(r, i, "set", "y"));
+        ck_assert_int_eq(ev_count(r, i, "n"), 20);
+    }
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
 /* A disk that is empty has seen nothing of the epochs, whatever group 0 has recorded. */
 START_TEST(an_empty_disk_gets_all_before_it_says_that_it_has)
 {
@@ -257,5 +295,6 @@ UNIT_MAIN("ev_retire", epochs_that_are_over_are_folded_everywhere,
           a_region_without_dots_of_the_node_says_nothing_of_it,
           nothing_is_folded_while_a_node_is_away, dots_that_their_node_lost_are_found_first,
           an_older_copy_of_a_disk_brings_nothing_back,
+          dots_that_come_back_after_the_fold_count_once_everywhere,
           an_empty_disk_gets_all_before_it_says_that_it_has,
           group_0_records_it_only_of_the_start_it_knows_and_epochs_it_granted)
