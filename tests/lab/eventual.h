@@ -27,8 +27,9 @@
 #define EV_SIBLINGS 64u
 #define EV_ELEMENTS 65536u
 #define EV_TIMEOUT_MS 3000u
-/* Without a write that went well, one that may have, or BEHIND. */
-#define EV_STALL_MS 2500u
+/* Without a write that went well, one that may have, or BEHIND: four nodes that cannot be reached,
+ * 500 ms each, 500 ms in which the fifth waits for what a token names, and 500 ms for the write. */
+#define EV_STALL_MS 3000u
 
 enum ev_kind { EV_COUNTER, EV_DROPPED, EV_SET, EV_REGISTER, EV_MV, EV_MAX };
 struct ev_key {
