@@ -45,7 +45,11 @@ static void *alloc_budget_get(void *ctx, size_t bytes)
 {
     struct alloc_budget *budget = ctx;
     budget->requests++;
-    if (budget->requests == budget->fail_at || bytes > budget->limit_bytes - budget->used_bytes) {
+    if (budget->requests == budget->fail_at) {
+        return NULL;
+    }
+    if (bytes > budget->limit_bytes - budget->used_bytes) {
+        budget->refused++;
         return NULL;
     }
     void *memory = alloc_get(&budget->under, bytes);

@@ -50,6 +50,7 @@ struct alloc_budget {
     uint64_t peak_bytes;
     uint64_t limit_bytes;
     uint64_t requests;
+    uint64_t refused; /* for want of budget */
     uint64_t fail_at;
 };
 

@@ -25,6 +25,7 @@ START_TEST(a_budget_refuses_what_would_pass_it_and_counts_the_peak)
     ck_assert_uint_eq(budget.used_bytes, 0);
     ck_assert_uint_eq(budget.peak_bytes, 100);
     ck_assert_uint_eq(budget.requests, 3);
+    ck_assert_uint_eq(budget.refused, 1);
 }
 END_TEST
 
