@@ -418,3 +418,8 @@ void compute_program_free(struct compute_program *p)
         alloc_put(&p->alloc, p, sizeof(*p));
     }
 }
+
+uint32_t compute_program_steps(const struct compute_program *p)
+{
+    return 1 + p->codes + p->keys + p->aggregates;
+}

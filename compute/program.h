@@ -36,4 +36,8 @@ int compute_program_new(struct compute_program **out, const struct alloc *alloc,
                         struct err_info *why);
 void compute_program_free(struct compute_program *p);
 
+/* returns: how many steps a record takes at most, 1 or more: numbers, fields, operators, keys and
+ * aggregates. With the bytes of a span, a bound of its work. */
+uint32_t compute_program_steps(const struct compute_program *p);
+
 #endif
