@@ -37,6 +37,7 @@
 #define WIRE_EXTENTS_MAX 64u                /* one object.extents */
 #define WIRE_SHARDS_MAX 32u                 /* k + m */
 #define WIRE_ROOT_BYTES 32u
+#define WIRE_PROGRAM_BYTES_MAX 16384u
 #define WIRE_SLOTS 16384u
 #define WIRE_SPACE_DEFAULT "default" /* ordered, in one group */
 
@@ -223,6 +224,14 @@ enum wire_crdt_verb {
 /* [bucket, name, cursor u64 (0: start)] -> {checked, missing, damaged u64, next u64|nil}. Each
  * shard is read again and its checksums compared */
 #define WIRE_METHOD_OBJECT_VERIFY "object.verify"
+/* [bucket, name, version, offset u64, length u64, program] -> {data bin, crc32c u32, decoded bool,
+ *   moved u64}
+ * A program over a range of one cell, run where the cell lies. data: the state of its task over the
+ * range (compute/task.h); states of ranges that touch can be merged. decoded: the cell was not to
+ * be had and was decoded from others. moved: bytes that went from node to node for it.
+ * ERR_TOO_LARGE: work, memory or the state pass the budget; a shorter range may not. ERR_INVALID:
+ * the program is none; ERR_VERSION_GONE, ERR_RANGE as object.read */
+#define WIRE_METHOD_OBJECT_RUN "object.run"
 
 /* --- options ---------------------------------------------------------------------------------- */
 
@@ -259,6 +268,7 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_CREATED_US "created_us"
 #define WIRE_FIELD_DAMAGED "damaged"
 #define WIRE_FIELD_DATA "data"
+#define WIRE_FIELD_DECODED "decoded"
 #define WIRE_FIELD_DELETED "deleted"
 #define WIRE_FIELD_DISK "disk"
 #define WIRE_FIELD_ENDPOINT "endpoint"
@@ -280,6 +290,7 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_MISSING "missing"
 #define WIRE_FIELD_MOD_REVISION "mod_revision"
 #define WIRE_FIELD_MORE "more"
+#define WIRE_FIELD_MOVED "moved"
 #define WIRE_FIELD_NAME "name"
 #define WIRE_FIELD_NEXT "next"
 #define WIRE_FIELD_NODE "node"

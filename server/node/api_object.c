@@ -662,5 +662,6 @@ const struct node_api node_object_api[] = {
     {WIRE_METHOD_OBJECT_LIST, node_api_list},
     {WIRE_METHOD_OBJECT_REMOVE, node_api_remove},
     {WIRE_METHOD_OBJECT_VERIFY, node_verify_object},
+    {WIRE_METHOD_OBJECT_RUN, node_run_object},
     {NULL, NULL},
 };

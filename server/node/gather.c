@@ -36,6 +36,7 @@ struct node_gather {
     uint32_t damaged;  /* of the bad ones: not only out of reach */
     bool busy;
     unsigned reading;
+    uint64_t moved; /* from other nodes */
     struct node_gather_read reads[NODE_OBJECT_SHARDS_MAX];
     uint8_t *cell[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX];
@@ -72,7 +73,7 @@ static void node_gather_free(struct node_gather *g)
 
 static void node_gather_end(struct node_gather *g, int code)
 {
-    struct node_gathered out = {.bad = g->bad};
+    struct node_gathered out = {.bad = g->bad, .moved = g->moved};
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
         if ((g->spec.wanted >> s & 1u) != 0) {
             out.cell[s] = g->cell[s];
@@ -219,7 +220,6 @@ static int node_gather_decode(struct node_gather *g)
 
 static void node_gather_read_done(struct node *n, void *ctx, int code, struct bytes reply)
 {
-    (void)n;
     struct node_gather_read *read = ctx;
     struct node_gather *g = read->g;
     uint32_t bit = 1u << read->shard;
@@ -233,6 +233,7 @@ static void node_gather_read_done(struct node *n, void *ctx, int code, struct by
     if (code == 0) {
         memcpy(g->cell[read->shard], data.data.data, bytes);
         g->have |= bit;
+        g->moved += g->spec.info->e.holder[read->shard] == node_self(n) ? 0 : bytes;
     } else if (code == ERR_BUSY) {
         g->busy = true;
     } else {

@@ -404,6 +404,8 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->gets_waiting);
     node_work_init(&o->gathers);
     node_work_init(&o->rebuilds);
+    node_work_init(&o->runs);
+    node_work_init(&o->run_tasks);
     o->grant_timer.ctx = o;
     o->grant_timer.fire = node_grant_fire;
     int err = node_objects_parts(o);
@@ -432,6 +434,8 @@ void node_objects_free(struct node_objects *o)
     node_rebuild_free_all(o);
     node_put_free_all(o);
     node_get_free_all(o);
+    node_run_tasks_end(o);
+    node_run_free_all(o);
     node_repair_free(o);
     node_audit_free(o);
     node_rehome_free(o);
@@ -504,6 +508,8 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"gets", c->gets},
         {"gets_degraded", c->gets_degraded},
         {"hedges", c->hedges},
+        {"runs", c->runs},
+        {"runs_decoded", c->runs_decoded},
         {"repairing", repairing},
         {"repair_waiting", waiting},
         {"shards_repaired", c->shards_repaired},

@@ -9,6 +9,7 @@
  *   gather.c   gets k cells of one stripe, decodes and verifies others
  *   rebuild.c  gathers every stripe of an extent and writes the missing shards
  *   put*.c     uploads            get.c     reads
+ *   run.c      programs over parts of cells: where they are run      run_task.c  runs them
  *   repair.c   what is missing at this node      audit.c  orphans, due records
  *   surplus.c  copies whose homes have them
  *   rehome.c   homes of shards whose nodes are out, by the rules of object_moves.c
@@ -25,10 +26,15 @@
 
 #define NODE_OBJECTS_PEERS_MAX 64u
 #define NODE_OBJECTS_GROUPS_MAX 64u
-#define NODE_SHARD_BYTES_OUT_MAX                                                               \
-    (64u << 20)                            /* cells in work for other nodes: written, and read \
-                                            */
-#define NODE_GET_BYTES_OUT_MAX (64u << 20) /* cells in memory for degraded reads */
+#define NODE_SHARD_BYTES_OUT_MAX                                                                   \
+    (64u << 20)                                /* cells in work for other nodes: written, and read \
+                                                */
+#define NODE_GET_BYTES_OUT_MAX (64u << 20)     /* cells in memory for degraded reads */
+#define NODE_RUNS_MAX 32u                      /* programs in work at once */
+#define NODE_RUN_BYTES_OUT_MAX (64u << 20)     /* cells in memory, decoded to run programs over */
+#define NODE_RUN_STATE_BYTES_MAX (1u << 20)    /* what a program may give for a part of a cell */
+#define NODE_RUN_MEMORY_BYTES_MAX (16u << 20)  /* what it may have in memory for that */
+#define NODE_RUN_STEPS_MAX (UINT64_C(1) << 26) /* what work it may be: bytes times steps */
 #define NODE_CALL_RETRY_US 20000u
 #define NODE_HEDGE_LEAST_US 20000u
 #define NODE_HEDGE_PER_CENT 5u
@@ -62,6 +68,7 @@ struct node_peer_pace {
 
 struct node_objects_counters {
     uint64_t puts, puts_failed, gets, gets_degraded, hedges;
+    uint64_t runs, runs_decoded;
     uint64_t shards_repaired, bytes_repaired, damage_reports;
     uint64_t repair_starts, shards_moved, surplus_deleted;
     uint64_t digests_checked, digests_wrong;
@@ -96,6 +103,12 @@ struct node_objects {
     uint64_t hedge_tokens; /* hundredths */
     struct node_peer_pace pace[NODE_OBJECTS_PEERS_MAX];
     unsigned pace_count;
+
+    struct node_work runs;
+    unsigned runs_count;
+    uint64_t run_bytes;
+    struct node_work run_tasks;
+    unsigned run_tasks_count;
 
     uint64_t shard_write_bytes;
     uint64_t shard_read_bytes;
@@ -223,6 +236,9 @@ struct node_cell_data {
     struct bytes data;
 };
 int node_shard_read_reply(struct bytes reply, struct node_cell_data *out);
+void node_cell_ref_put(struct buf *b, const struct node_cell_ref *ref);
+void node_cell_ref_take(struct bytes_reader *r, struct node_cell_ref *ref);
+struct store_cell_id node_cell_id(const struct node_cell_ref *ref);
 
 /* What is looked at of a shard: whether its cells are there, or also every byte of them. */
 #define NODE_CHECK_CELLS_MAX 64u
@@ -265,6 +281,7 @@ struct node_gathered {
     uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
     uint32_t bad;                            /* shards that could not be read */
+    uint64_t moved;                          /* bytes that came from other nodes */
 };
 /* code: 0; ERR_UNAVAILABLE: too few nodes answered; ERR_LOST: too few cells are intact. g views
  * until done returns. */
@@ -275,6 +292,34 @@ int node_gather_start(struct node_objects *o, const struct node_gather_spec *spe
 void node_gather_free_all(struct node_objects *o);
 /* returns: bytes that a gather of this extent keeps in memory, at most. */
 uint64_t node_gather_bytes(const struct node_extent_info *info);
+
+/* ---- run_task.c ----------------------------------------------------------------------------- */
+
+/* A program over a part of one data cell, on a worker, a slice at a time. The checksums of a cell
+ * that lies here are checked as it is read. */
+struct node_run_spec {
+    struct bytes program;     /* copied */
+    uint64_t from;            /* of the part, in the object */
+    struct node_cell_ref ref; /* of a cell that lies here */
+    uint32_t at;              /* of the part, in the cell */
+    uint32_t bytes;
+    struct node_blob *data; /* the part itself, retained; NULL: it is read from the cell */
+    uint64_t deadline_us;
+};
+/* code: 0 with the state of the task (compute/task.h), which lasts until done returns. ERR_INVALID:
+ * the program is none. ERR_TOO_LARGE: the budget of work, memory or bytes of the state is spent;
+ * of a smaller part it may not be. ERR_TIMEOUT; what store_segments_get returns. */
+typedef void node_run_fn(struct node *n, void *ctx, int code, struct bytes state);
+/* returns: 0, or ERR_BUSY (too many), ERR_TOO_LARGE (the program), ERR_NO_MEMORY, and done will not
+ * be called. */
+int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
+                   node_run_fn *done);
+void node_run_tasks_end(struct node_objects *o); /* all that wait: no jobs are out */
+/* The same where the cell lies: answers with the state. */
+void node_run_serve(struct node *n, struct node_request request, struct bytes body);
+/* Asks the holder. returns: 0 or ERR_NO_MEMORY and done will not be called. */
+int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
+                 node_done_fn *done);
 
 /* ---- rebuild.c ------------------------------------------------------------------------------ */
 
@@ -306,6 +351,9 @@ void node_put_abort(struct node *n, struct node_client client, const struct wire
 
 void node_get_read(struct node *n, struct node_client client, const struct wire_rpc *req);
 void node_get_free_all(struct node_objects *o);
+
+void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_run_free_all(struct node_objects *o);
 
 void node_verify_object(struct node *n, struct node_client client, const struct wire_rpc *req);
 

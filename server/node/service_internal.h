@@ -253,6 +253,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_SHARD_CHECK,
        NODE_CALL_REPAIR_HINT,
        NODE_CALL_SHARD_SURPLUS,
+       NODE_CALL_RUN,          /* a program over a part of a cell */
        NODE_CALL_EV_PUSH = 32, /* fragments for an owner */
        NODE_CALL_EV_CLOCKS,    /* what a node has seen of its regions */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */

@@ -7,7 +7,7 @@
  */
 #include "server/node/objects_internal.h"
 
-static void node_put_cell_ref(struct buf *b, const struct node_cell_ref *ref)
+void node_cell_ref_put(struct buf *b, const struct node_cell_ref *ref)
 {
     (void)buf_put_u8(b, NODE_OBJECT_FORMAT);
     (void)node_put_version(b, ref->version);
@@ -16,7 +16,7 @@ static void node_put_cell_ref(struct buf *b, const struct node_cell_ref *ref)
     (void)buf_put_u8(b, ref->shard);
 }
 
-static void node_take_cell_ref(struct bytes_reader *r, struct node_cell_ref *ref)
+void node_cell_ref_take(struct bytes_reader *r, struct node_cell_ref *ref)
 {
     uint8_t format = bytes_take_u8(r);
     ref->version = node_take_version(r);
@@ -26,7 +26,7 @@ static void node_take_cell_ref(struct bytes_reader *r, struct node_cell_ref *ref
     r->failed |= format != NODE_OBJECT_FORMAT || ref->shard >= NODE_OBJECT_SHARDS_MAX;
 }
 
-static struct store_cell_id node_cell_id(const struct node_cell_ref *ref)
+struct store_cell_id node_cell_id(const struct node_cell_ref *ref)
 {
     return (struct store_cell_id){.extent_grant = ref->version.grant,
                                   .extent_counter = ref->version.counter,
@@ -58,7 +58,7 @@ int node_shard_write(struct node_objects *o, uint32_t peer, const struct node_ce
     struct buf head;
     struct bytes data = node_blob_bytes(w->data);
     buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
-    node_put_cell_ref(&head, &w->ref);
+    node_cell_ref_put(&head, &w->ref);
     (void)buf_put_u32(&head, w->leaves_count);
     (void)buf_append(&head, w->leaves, (size_t)w->leaves_count * COMPUTE_HASH_BYTES);
     (void)buf_put_u32(&head, (uint32_t)data.size);
@@ -100,7 +100,7 @@ static int node_write_parse(struct bytes body, struct node_cell_ref *ref, struct
                             struct bytes *data)
 {
     struct bytes_reader r = bytes_reader_of(body);
-    node_take_cell_ref(&r, ref);
+    node_cell_ref_take(&r, ref);
     uint32_t leaves_count = bytes_take_u32(&r);
     if (leaves_count > STORE_SEG_LEAVES_MAX) {
         return ERR_INVALID;
@@ -157,7 +157,7 @@ int node_shard_read(struct node_objects *o, uint32_t peer, const struct node_cel
 {
     struct buf head;
     buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
-    node_put_cell_ref(&head, &r->ref);
+    node_cell_ref_put(&head, &r->ref);
     (void)buf_put_u32(&head, r->offset);
     (void)buf_put_u32(&head, r->bytes);
     int err = head.err;
@@ -248,7 +248,7 @@ static void node_read_serve(struct node *n, struct node_request request, struct 
     struct node_objects *o = node_objects_get(n);
     struct bytes_reader r = bytes_reader_of(body);
     struct node_cell_ref ref;
-    node_take_cell_ref(&r, &ref);
+    node_cell_ref_take(&r, &ref);
     uint32_t offset = bytes_take_u32(&r);
     uint32_t bytes = bytes_take_u32(&r);
     int err = bytes_reader_ended(&r) && bytes <= STORE_SEG_CELL_BYTES_MAX ? 0 : ERR_INVALID;
@@ -283,7 +283,7 @@ int node_shard_check(struct node_objects *o, uint32_t peer, const struct node_ce
     struct buf head;
     ASSERT(c->count > 0 && c->count <= NODE_CHECK_CELLS_MAX);
     buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
-    node_put_cell_ref(&head, &c->ref);
+    node_cell_ref_put(&head, &c->ref);
     (void)buf_put_u32(&head, c->count);
     (void)buf_put_u8(&head, c->full);
     int err = head.err;
@@ -388,7 +388,7 @@ static void node_check_serve(struct node *n, struct node_request request, struct
     struct node_objects *o = node_objects_get(n);
     struct bytes_reader r = bytes_reader_of(body);
     struct node_cell_ref ref;
-    node_take_cell_ref(&r, &ref);
+    node_cell_ref_take(&r, &ref);
     uint32_t count = bytes_take_u32(&r);
     bool full = bytes_take_u8(&r) != 0;
     bool sound = bytes_reader_ended(&r) && count > 0 && count <= NODE_CHECK_CELLS_MAX &&
@@ -437,7 +437,7 @@ void node_surplus_hint(struct node_objects *o, uint32_t peer, const struct node_
     }
     ref.cell = extent;
     buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
-    node_put_cell_ref(&head, &ref);
+    node_cell_ref_put(&head, &ref);
     if (head.err == 0 && node_peer_is_up(o->n, peer)) {
         node_call(o->n, peer, NODE_CALL_SHARD_SURPLUS, buf_view(&head), NULL,
                   node_objects_patience(o), NULL, node_surplus_hinted);
@@ -449,7 +449,7 @@ static void node_surplus_serve(struct node *n, struct node_request request, stru
 {
     struct bytes_reader r = bytes_reader_of(body);
     struct node_cell_ref ref;
-    node_take_cell_ref(&r, &ref);
+    node_cell_ref_take(&r, &ref);
     bool sound = bytes_reader_ended(&r) && ref.group != 0;
     if (sound) {
         node_surplus_add(node_objects_get(n), &ref, ref.cell);
@@ -458,7 +458,11 @@ static void node_surplus_serve(struct node *n, struct node_request request, stru
 }
 
 const struct node_method node_object_methods[] = {
-    {NODE_CALL_SHARD_WRITE, node_write_serve},     {NODE_CALL_SHARD_READ, node_read_serve},
-    {NODE_CALL_SHARD_CHECK, node_check_serve},     {NODE_CALL_REPAIR_HINT, node_hint_serve},
-    {NODE_CALL_SHARD_SURPLUS, node_surplus_serve}, {0, NULL},
+    {NODE_CALL_SHARD_WRITE, node_write_serve},
+    {NODE_CALL_SHARD_READ, node_read_serve},
+    {NODE_CALL_SHARD_CHECK, node_check_serve},
+    {NODE_CALL_REPAIR_HINT, node_hint_serve},
+    {NODE_CALL_SHARD_SURPLUS, node_surplus_serve},
+    {NODE_CALL_RUN, node_run_serve},
+    {0, NULL},
 };

@@ -1,0 +1,262 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A program over a part of one data cell, where it lies, and the call between nodes that asks for
+ * it. The part is worked through in slices, each a job of the lane behind all others, so that a
+ * long program holds no worker for long; bytes of a cell are read and their checksums checked
+ * before the program sees them. What a program may cost is bounded before it begins (bytes times
+ * steps) and while it runs (memory, bytes of its state, time); beyond that it ends.
+ *
+ *   open -> slice (job) -> more left: again -> encode -> done
+ */
+#include "compute/task.h"
+#include "server/node/objects_internal.h"
+
+#define NODE_RUN_SLICE_STEPS (UINT64_C(1) << 22)
+#define NODE_RUN_SLICE_LEAST 4096u
+#define NODE_RUN_SLICE_MOST (256u << 10)
+#define NODE_RUN_TIME_MAX_US UINT64_C(60000000) /* for another node */
+
+struct node_run_task {
+    struct node_task task;
+    struct node_work link;
+    struct node_timer timer; /* the lane was full */
+    struct node_objects *o;
+    struct node_run_spec spec;
+    void *ctx;
+    node_run_fn *done;
+    /* the worker's, while a job is out */
+    uint32_t taken;
+    struct alloc heap; /* of workers */
+    struct alloc_budget budget;
+    struct alloc bounded; /* of heap, within the budget */
+    struct compute_program *plan;
+    struct compute_task *compute;
+    struct buf state;
+    uint8_t text[];
+};
+
+static size_t node_run_task_bytes(const struct node_run_task *t)
+{
+    return sizeof *t + t->spec.program.size;
+}
+
+static void node_run_task_free(struct node_run_task *t)
+{
+    struct node_objects *o = t->o;
+    node_timer_cancel(o->n, &t->timer);
+    node_work_remove(&t->link);
+    o->run_tasks_count--;
+    if (t->plan != NULL) {
+        buf_release(&t->state);
+        compute_task_free(t->compute);
+        compute_program_free(t->plan);
+    }
+    if (t->spec.data != NULL) {
+        node_blob_release(o->n, t->spec.data);
+    }
+    alloc_put(&o->alloc, t, node_run_task_bytes(t));
+}
+
+static void node_run_end(struct node_run_task *t, int code)
+{
+    t->done(t->o->n, t->ctx, code, code == 0 ? buf_view(&t->state) : bytes_of(NULL, 0));
+    node_run_task_free(t);
+}
+
+void node_run_tasks_end(struct node_objects *o)
+{
+    while (!node_work_empty(&o->run_tasks)) {
+        uint8_t *link = (uint8_t *)o->run_tasks.next;
+        node_run_end((struct node_run_task *)(void *)(link - offsetof(struct node_run_task, link)),
+                     ERR_UNAVAILABLE);
+    }
+}
+
+/* ---- on a worker ---------------------------------------------------------------------------- */
+
+static int node_run_open(struct node_run_task *t, struct node_env *env)
+{
+    const struct compute_task_options options = {.from = t->spec.from, .memory_bytes = UINT64_MAX};
+    t->heap = env->alloc;
+    TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
+    t->bounded = alloc_budget_init(&t->budget, t->heap, NODE_RUN_MEMORY_BYTES_MAX);
+    buf_init(&t->state, &t->bounded, NODE_RUN_STATE_BYTES_MAX);
+    if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan)) {
+        return ERR_TOO_LARGE;
+    }
+    return compute_task_new(&t->compute, &t->bounded, t->plan, &options, NULL);
+}
+
+/* returns: bytes of the next slice: less of them where a record takes many steps. */
+static uint32_t node_run_slice_bytes(const struct node_run_task *t)
+{
+    uint64_t bytes = NODE_RUN_SLICE_STEPS / compute_program_steps(t->plan);
+    bytes = NUM_MAX(bytes, (uint64_t)NODE_RUN_SLICE_LEAST);
+    bytes = NUM_MIN(bytes, (uint64_t)NODE_RUN_SLICE_MOST);
+    return NUM_MIN((uint32_t)bytes, t->spec.bytes - t->taken);
+}
+
+/* From the disk, in blocks whose checksums are right. */
+static int node_run_read(struct node_run_task *t, struct node_env *env, uint32_t bytes)
+{
+    const struct store_cell_id id = node_cell_id(&t->spec.ref);
+    uint8_t *slice = alloc_get(&t->heap, bytes);
+    if (slice == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    int err = store_segments_get(env->segments, &id, t->spec.at + t->taken, bytes, slice, NULL);
+    err = err != 0 ? err : compute_task_update(t->compute, bytes_of(slice, bytes));
+    alloc_put(&t->heap, slice, bytes);
+    return err;
+}
+
+static int node_run_slice(struct node_run_task *t, struct node_env *env)
+{
+    const uint32_t bytes = node_run_slice_bytes(t);
+    if (t->spec.data != NULL) {
+        const uint8_t *data = node_blob_data(t->spec.data);
+        TRY(compute_task_update(t->compute, bytes_of(data + t->taken, bytes)));
+    } else {
+        TRY(node_run_read(t, env, bytes));
+    }
+    t->taken += bytes;
+    return t->taken == t->spec.bytes ? compute_task_encode(t->compute, &t->state) : 0;
+}
+
+static void node_run_job(struct node_task *task, struct node_env *env)
+{
+    struct node_run_task *t = (struct node_run_task *)(void *)task;
+    int err = t->plan == NULL ? node_run_open(t, env) : 0;
+    err = err != 0 ? err : node_run_slice(t, env);
+    bool spent = err == ERR_NO_MEMORY && t->plan != NULL && t->budget.refused > 0;
+    task->job.code = spent ? ERR_TOO_LARGE : err;
+}
+
+/* ---- slices --------------------------------------------------------------------------------- */
+
+static void node_run_next(struct node *n, struct node_timer *timer)
+{
+    struct node_run_task *t = timer->ctx;
+    if (node_now(n) >= t->spec.deadline_us) {
+        node_run_end(t, ERR_TIMEOUT);
+    } else if (node_task_start(n, &t->task, NODE_LANE_COMPUTE) != 0) {
+        node_timer_set(n, &t->timer, node_now(n) + NODE_CALL_RETRY_US);
+    }
+}
+
+static void node_run_job_done(struct node *n, struct node_task *task)
+{
+    struct node_run_task *t = (struct node_run_task *)(void *)task;
+    if (task->job.code != 0 || t->taken == t->spec.bytes) {
+        node_run_end(t, task->job.code);
+    } else {
+        node_run_next(n, &t->timer);
+    }
+}
+
+int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
+                   node_run_fn *done)
+{
+    const size_t bytes = sizeof(struct node_run_task) + spec->program.size;
+    ASSERT(spec->bytes > 0);
+    if (o->run_tasks_count >= NODE_RUNS_MAX) {
+        return ERR_BUSY;
+    }
+    if (spec->program.size > WIRE_PROGRAM_BYTES_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    struct node_run_task *t = alloc_get(&o->alloc, bytes);
+    if (t == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    *t = (struct node_run_task){.task = {.run = node_run_job, .done = node_run_job_done},
+                                .o = o,
+                                .spec = *spec,
+                                .ctx = ctx,
+                                .done = done};
+    if (spec->program.size > 0) {
+        memcpy(t->text, spec->program.data, spec->program.size);
+    }
+    t->spec.program = bytes_of(t->text, spec->program.size);
+    t->timer.ctx = t;
+    t->timer.fire = node_run_next;
+    if (t->spec.data != NULL) {
+        node_blob_retain(t->spec.data);
+    }
+    node_work_add(&o->run_tasks, &t->link);
+    o->run_tasks_count++;
+    int err = node_task_start(o->n, &t->task, NODE_LANE_COMPUTE);
+    if (err != 0) {
+        node_run_task_free(t);
+    }
+    return err;
+}
+
+/* ---- between nodes -------------------------------------------------------------------------- */
+
+int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
+                 node_done_fn *done)
+{
+    uint64_t now = node_now(o->n);
+    struct buf head;
+    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
+    node_cell_ref_put(&head, &spec->ref);
+    (void)buf_put_u32(&head, spec->at);
+    (void)buf_put_u32(&head, spec->bytes);
+    (void)buf_put_u64(&head, spec->from);
+    (void)buf_put_u64(&head, spec->deadline_us > now ? spec->deadline_us - now : 0);
+    (void)buf_put_bytes(&head, spec->program);
+    int err = head.err;
+    if (err == 0) {
+        node_call(o->n, peer, NODE_CALL_RUN, buf_view(&head), NULL, spec->deadline_us, ctx, done);
+    }
+    buf_release(&head);
+    return err;
+}
+
+/* returns: whether the request can be; views into body. */
+static bool node_run_parse(struct node *n, struct bytes body, struct node_run_spec *spec)
+{
+    struct bytes_reader r = bytes_reader_of(body);
+    *spec = (struct node_run_spec){.data = NULL};
+    node_cell_ref_take(&r, &spec->ref);
+    spec->at = bytes_take_u32(&r);
+    spec->bytes = bytes_take_u32(&r);
+    spec->from = bytes_take_u64(&r);
+    const uint64_t left_us = bytes_take_u64(&r);
+    spec->deadline_us = node_now(n) + NUM_MIN(left_us, NODE_RUN_TIME_MAX_US);
+    spec->program = bytes_take_bytes(&r, WIRE_PROGRAM_BYTES_MAX);
+    return bytes_reader_ended(&r) && spec->bytes > 0 &&
+           num_fits(spec->at, spec->bytes, STORE_SEG_CELL_BYTES_MAX);
+}
+
+struct node_run_served {
+    struct node_objects *o;
+    struct node_request request;
+};
+
+static void node_run_serve_done(struct node *n, void *ctx, int code, struct bytes state)
+{
+    struct node_run_served *s = ctx;
+    node_answer(n, s->request, code, state, NULL);
+    alloc_put(&s->o->alloc, s, sizeof *s);
+}
+
+void node_run_serve(struct node *n, struct node_request request, struct bytes body)
+{
+    struct node_objects *o = node_objects_get(n);
+    struct node_run_spec spec;
+    int err = node_run_parse(n, body, &spec) ? 0 : ERR_INVALID;
+    struct node_run_served *s = err == 0 ? alloc_get(&o->alloc, sizeof *s) : NULL;
+    if (s == NULL) {
+        node_answer(n, request, err != 0 ? err : ERR_NO_MEMORY, bytes_of(NULL, 0), NULL);
+        return;
+    }
+    *s = (struct node_run_served){.o = o, .request = request};
+    err = node_run_start(o, &spec, s, node_run_serve_done);
+    if (err != 0) {
+        alloc_put(&o->alloc, s, sizeof *s);
+        node_answer(n, request, err, bytes_of(NULL, 0), NULL);
+    }
+}
