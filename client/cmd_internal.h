@@ -144,6 +144,10 @@ int hf_cmd_causal(const struct hf_cmd *cmd, struct hf_causal **out);
 /* Ends it. returns: code, or what kept its file from being written. */
 int hf_cmd_causal_end(const struct hf_cmd *cmd, struct hf_causal *s, int code);
 
+/* The object BUCKET/NAME of the first argument; the name may hold further slashes. returns: 0, or a
+ * usage code (said). */
+int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o);
+
 /* The verb of its own file. */
 int hf_cmd_crdt_watch(const struct hf_cmd *cmd);
 

@@ -105,8 +105,7 @@ static int bucket_list(const struct hf_cmd *cmd)
 
 /* ---- objects: names and lines --------------------------------------------------------------- */
 
-/* BUCKET/NAME; the name may hold further slashes. returns: 0, or a usage code (said). */
-static int object_of(const struct hf_cmd *cmd, struct hf_object *o)
+int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o)
 {
     const char *path = cmd->arg[0];
     const char *slash = strchr(path, '/');
@@ -157,7 +156,7 @@ static int object_stat(const struct hf_cmd *cmd)
 {
     struct hf_object o = {.bucket = {NULL, 0}};
     struct hf_answer a = {.ended = false};
-    int code = object_of(cmd, &o);
+    int code = hf_cmd_object_of(cmd, &o);
     code = code == 0 ? object_run(cmd, &o, hf_object_stat, &a) : code;
     if (code != 0) {
         return code;
@@ -179,7 +178,7 @@ static int object_remove(const struct hf_cmd *cmd)
 {
     struct hf_object o = {.bucket = {NULL, 0}};
     struct hf_answer a = {.ended = false};
-    int code = object_of(cmd, &o);
+    int code = hf_cmd_object_of(cmd, &o);
     code = code == 0 ? object_run(cmd, &o, hf_object_remove, &a) : code;
     if (code != 0) {
         return code;
@@ -257,7 +256,7 @@ static int object_verify(const struct hf_cmd *cmd)
 {
     struct hf_object o = {.timeout_ms = cmd->timeout_ms};
     struct hf_answer a = {.ended = false};
-    int code = object_of(cmd, &o);
+    int code = hf_cmd_object_of(cmd, &o);
     code = code == 0 ? object_run(cmd, &o, hf_object_verify, &a) : code;
     if (code != 0) {
         return code;
@@ -375,7 +374,7 @@ static int object_put(const struct hf_cmd *cmd)
     struct hf_object o = {.timeout_ms = cmd->timeout_ms};
     struct object_file f = {.fd = -1};
     struct hf_source source;
-    int code = object_of(cmd, &o);
+    int code = hf_cmd_object_of(cmd, &o);
     code = code == 0 ? object_source_open(cmd, &f, &source) : code;
     if (code != 0) {
         return code;
@@ -530,7 +529,7 @@ static int object_get(const struct hf_cmd *cmd)
     o.ranged = (cmd->given & HF_OPT_RANGE) != 0;
     o.first = cmd->range_first;
     o.last = cmd->range_last;
-    int code = object_of(cmd, &o);
+    int code = hf_cmd_object_of(cmd, &o);
     code = code == 0 ? object_sink_open(cmd, &f, &sink) : code;
     if (code != 0) {
         return code;

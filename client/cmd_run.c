@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * holdfast run: a program over the bytes of standard input.
+ * holdfast run: a program over an object, where it lies, or over the bytes of standard input.
  */
 #include "client/cmd_internal.h"
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define RUN_PIECE_BYTES (256u << 10)
+#define RUN_JSON_BYTES_MAX ((size_t)64 << 20) /* of a result that is one line of JSON */
 
 const char hf_cmd_run_grammar[] =
     "\nPROGRAM is SOURCE { | STAGE }:\n"
@@ -26,6 +27,7 @@ const char hf_cmd_run_grammar[] =
     "  values    $0 the record, $1 $2 ... its fields, numbers, \"text\", + - * / % ( )\n"
     "  conditions  = != < <= > >=    and or not\n"
     "\nExamples:\n"
+    "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
     "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n";
@@ -87,14 +89,11 @@ static int run_program(const struct hf_cmd *cmd, const struct compute_program *p
     return err == 0 ? HF_EXIT_DONE : hf_cmd_fail(cmd, err, "%s", why.text);
 }
 
-static int run(const struct hf_cmd *cmd)
+static int run_local(const struct hf_cmd *cmd)
 {
     const struct alloc heap = alloc_heap();
     struct compute_program *p = NULL;
     struct err_info why;
-    if ((cmd->given & HF_OPT_LOCAL) == 0) {
-        return hf_cmd_usage("run works on standard input and needs --local");
-    }
     const int err = compute_program_new(&p, &heap, bytes_of_text(cmd->arg[0]), &why);
     if (err != 0) {
         (void)hf_cmd_fail(cmd, err, "%s", why.text);
@@ -105,9 +104,116 @@ static int run(const struct hf_cmd *cmd)
     return code;
 }
 
+/* ---- over an object ------------------------------------------------------------------------- */
+
+/* What the program prints: goes to stdout, or for JSON is kept until it is whole. */
+struct run_out {
+    bool keeps;
+    bool failed; /* stdout */
+    struct buf kept;
+};
+
+static int run_out_write(void *ctx, const void *data, size_t bytes)
+{
+    struct run_out *out = ctx;
+    if (out->keeps) {
+        return buf_append(&out->kept, data, bytes);
+    }
+    out->failed = fwrite(data, 1, bytes, stdout) != bytes;
+    return out->failed ? ERR_IO : 0;
+}
+
+static int run_out_rewind(void *ctx)
+{
+    struct run_out *out = ctx;
+    if (!out->keeps) {
+        return ERR_VERSION_GONE; /* what was printed stays */
+    }
+    buf_clear(&out->kept);
+    return 0;
+}
+
+static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
+                         const struct buf *printed)
+{
+    (void)fputs("{\"object\":", stdout);
+    hf_json_text(stdout, cmd->arg[0]);
+    (void)fputs(",\"result\":", stdout);
+    hf_json_string(stdout, (struct hf_bytes){.data = printed->data, .size = printed->size});
+    (void)printf(",\"size\":%llu,\"cells\":%llu,\"cells_decoded\":%llu,\"bytes_read\":%llu,"
+                 "\"bytes_moved\":%llu}\n",
+                 (unsigned long long)r->objects->size, (unsigned long long)r->run.cells,
+                 (unsigned long long)r->run.cells_decoded, (unsigned long long)r->run.bytes_read,
+                 (unsigned long long)r->run.bytes_moved);
+}
+
+static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
+                    struct run_out *out)
+{
+    const struct hf_program program = {.text = hf_text(cmd->arg[1]),
+                                       .memory_bytes = cmd->memory_bytes};
+    const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
+    struct hf_answer a = {.ended = false};
+    struct hf_bar bar;
+    hf_bar_begin(&bar, cmd->arg[0]);
+    o->progress = hf_bar_progress;
+    o->progress_ctx = &bar;
+    int err = hf_object_run(c, o, &program, &sink, &a, hf_answer_done);
+    if (err == 0) {
+        (void)hf_wait(c, &a);
+    }
+    hf_bar_end(&bar);
+    err = out->failed ? ERR_IO : hf_cmd_wait(cmd, c, err, &a); /* stdout's is said at its flush */
+    if (err == 0 && out->keeps) {
+        run_say_json(cmd, &a.result, &out->kept);
+    }
+    hf_answer_release(&a);
+    return hf_cmd_exit_of(err);
+}
+
+static int run_object(const struct hf_cmd *cmd)
+{
+    const struct alloc heap = alloc_heap();
+    struct hf_object o = {.timeout_ms = cmd->timeout_ms};
+    struct run_out out = {.keeps = cmd->json};
+    struct hf_client *c = NULL;
+    char why[HF_TEXT_BYTES];
+    int code = hf_cmd_object_of(cmd, &o);
+    if (code != 0) {
+        return code;
+    }
+    const int err = hf_program_check(hf_text(cmd->arg[1]), why, sizeof(why));
+    if (err != 0) {
+        (void)hf_cmd_fail(cmd, err, "%s", why);
+        return err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
+    }
+    code = hf_cmd_client(cmd, &c);
+    if (code != 0) {
+        return code;
+    }
+    buf_init(&out.kept, &heap, RUN_JSON_BYTES_MAX);
+    code = run_over(cmd, c, &o, &out);
+    buf_release(&out.kept);
+    hf_client_free(c);
+    return code;
+}
+
+static int run(const struct hf_cmd *cmd)
+{
+    const bool local = (cmd->given & HF_OPT_LOCAL) != 0;
+    if (local && cmd->args == 1) {
+        return run_local(cmd);
+    }
+    if (!local && cmd->args == 2) {
+        return run_object(cmd);
+    }
+    return hf_cmd_usage(local ? "run --local works on standard input and takes a program alone"
+                              : "run takes an object and a program, or --local and a program");
+}
+
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
-    {"run", NULL, HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_JSON, 1, 1,
-     "--local PROGRAM [--memory BYTES]",
-     "computes over standard input: counts, sums, groups, filters", run},
+    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY, 1, 2,
+     "BUCKET/NAME PROGRAM | --local PROGRAM [--memory BYTES]",
+     "computes where an object lies, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -15,16 +15,7 @@
 #include <string.h>
 
 #define GET_WINDOW 8u
-#define GET_ROOTS_BYTES_MAX ((uint64_t)64 << 20) /* 2 TiB in cells of 1 MiB */
-#define GET_CELL_BYTES_MAX ((uint64_t)WIRE_PART_BYTES_MAX)
 #define GET_RESTARTS_MAX 1u
-
-struct get_extent {
-    uint64_t first_cell;
-    uint64_t cells;
-    uint32_t holders[WIRE_SHARDS_MAX];
-    uint32_t holders_count;
-};
 
 struct get_slot {
     struct hf_get *get;
@@ -45,11 +36,7 @@ struct hf_get {
     uint64_t last_byte;
     struct compute *compute;
     struct hf_object_info info;
-    uint8_t *roots;
-    uint64_t roots_bytes;
-    uint64_t roots_filled;
-    struct get_extent *extents;
-    uint64_t extents_filled;
+    struct hf_cells cells;
     struct hf_call *call; /* of anything but cells */
     struct get_slot slots[GET_WINDOW];
     unsigned first;
@@ -61,7 +48,7 @@ struct hf_get {
     unsigned restarts;
     bool resumed; /* must be the same object as before */
     uint64_t timeout_ms;
-    uint8_t hashes[GET_CELL_BYTES_MAX / COMPUTE_LEAF_BYTES * MERKLE_HASH_BYTES];
+    uint8_t hashes[HF_CELL_BYTES_MAX / COMPUTE_LEAF_BYTES * MERKLE_HASH_BYTES];
     void *progress_ctx;
     void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
     void *ctx;
@@ -93,8 +80,7 @@ static void get_release(struct hf_get *g)
     compute_free(g->compute);
     buf_release(&g->bucket);
     buf_release(&g->name);
-    free(g->roots);
-    free(g->extents);
+    hf_cells_release(&g->cells);
     free(g);
 }
 
@@ -183,7 +169,7 @@ static bool get_verify(struct hf_get *g, const struct hf_piece *piece, const str
     };
     compute_leaf_hashes(g->compute, l->data.data, l->data.size, g->hashes);
     return merkle_range_verify(&range, g->hashes, proof,
-                               g->roots + piece->cell * MERKLE_HASH_BYTES) == 0;
+                               g->cells.roots + piece->cell * MERKLE_HASH_BYTES) == 0;
 }
 
 /* returns: 0, or ERR_CORRUPT: the answer is of no use. */
@@ -286,24 +272,6 @@ static void get_answered(void *ctx, const struct hf_reply *reply)
     get_settle(g, err == 0 ? get_pump(g) : err);
 }
 
-/* returns: the node that holds the cell, or 0. */
-static uint32_t get_holder(const struct hf_get *g, uint64_t cell)
-{
-    uint64_t low = 0;
-    uint64_t high = g->extents_filled;
-    while (high - low > 1) {
-        uint64_t mid = low + (high - low) / 2;
-        if (g->extents[mid].first_cell <= cell) {
-            low = mid;
-        } else {
-            high = mid;
-        }
-    }
-    const struct get_extent *e = &g->extents[low];
-    uint64_t shard = (cell - e->first_cell) % NUM_MAX(g->info.k, 1u);
-    return shard < e->holders_count ? e->holders[shard] : 0;
-}
-
 static int get_ask(struct get_slot *slot, uint32_t avoid)
 {
     struct hf_get *g = slot->get;
@@ -312,7 +280,7 @@ static int get_ask(struct get_slot *slot, uint32_t avoid)
     struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_READ, HF_READ, 5);
     spec.route = HF_ANY;
     spec.large = true;
-    spec.prefer = avoid == HF_NOWHERE ? get_holder(g, slot->piece.cell) : 0;
+    spec.prefer = avoid == HF_NOWHERE ? hf_cells_holder(&g->cells, &g->info, slot->piece.cell) : 0;
     TRY(hf_call_new(g->transfer.client, &spec, &slot->call));
     slot->call->avoid = avoid;
     struct buf *head = &slot->call->head;
@@ -349,35 +317,12 @@ static int get_pump(struct hf_get *g)
 
 /* ---- extents -------------------------------------------------------------------------------- */
 
-static int get_read_extent(struct hf_get *g, struct wire_node n)
-{
-    struct get_extent *e = &g->extents[g->extents_filled];
-    struct bytes roots = hf_field_bytes(n, WIRE_FIELD_ROOTS);
-    struct wire_node holders = wire_node_find(n, WIRE_FIELD_HOLDERS);
-    if (roots.size % MERKLE_HASH_BYTES != 0 || roots.size == 0 ||
-        roots.size > g->roots_bytes - g->roots_filled) {
-        return ERR_CORRUPT;
-    }
-    e->first_cell = g->roots_filled / MERKLE_HASH_BYTES;
-    e->cells = roots.size / MERKLE_HASH_BYTES;
-    e->holders_count = 0;
-    for (uint32_t i = 0; i < wire_node_count(holders) && i < WIRE_SHARDS_MAX; i++) {
-        (void)wire_node_u32(wire_node_at(holders, i), &e->holders[i]);
-        e->holders_count = i + 1;
-    }
-    memcpy(g->roots + g->roots_filled, roots.data, roots.size);
-    g->roots_filled += roots.size;
-    g->extents_filled++;
-    return 0;
-}
-
 static int get_extents(struct hf_get *g);
 
 static void get_extents_done(void *ctx, const struct hf_reply *reply)
 {
     struct hf_get *g = ctx;
-    uint8_t root[MERKLE_HASH_BYTES];
-    uint32_t count = wire_node_count(reply->result);
+    bool more = false;
     g->call = NULL;
     if (reply->code == ERR_VERSION_GONE) {
         get_again(g);
@@ -387,70 +332,26 @@ static void get_extents_done(void *ctx, const struct hf_reply *reply)
         get_end(g, reply->code, reply->text);
         return;
     }
-    int err = count == 0 ? ERR_CORRUPT : 0;
-    for (uint32_t i = 0; i < count && err == 0; i++) {
-        err = g->extents_filled < g->info.extents
-                  ? get_read_extent(g, wire_node_at(reply->result, i))
-                  : ERR_CORRUPT;
-    }
-    if (err == 0 && g->extents_filled < g->info.extents) {
-        get_settle(g, get_extents(g));
-        return;
-    }
-    if (err == 0) {
-        merkle_root_of(g->roots, g->roots_filled / MERKLE_HASH_BYTES, root);
-        bool same =
-            g->roots_filled == g->roots_bytes && memcmp(root, g->info.root, sizeof(root)) == 0;
-        err = same ? 0 : ERR_CORRUPT;
-    }
+    int err = hf_cells_take(&g->cells, &g->info, reply->result, &more);
     if (err != 0) {
         get_end(g, err, "the list of cells does not match the committed root");
         return;
     }
-    get_settle(g, get_pump(g));
+    get_settle(g, more ? get_extents(g) : get_pump(g));
 }
 
 static int get_extents(struct hf_get *g)
 {
     const struct hf_object o = {.bucket = hf_out(buf_view(&g->bucket)),
+                                .name = hf_out(buf_view(&g->name)),
                                 .timeout_ms = g->timeout_ms};
-    const struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_EXTENTS, HF_READ, 5);
-    TRY(hf_call_new(g->transfer.client, &spec, &g->call));
-    struct buf *head = &g->call->head;
-    (void)wire_pack_bin(head, buf_view(&g->bucket));
-    (void)wire_pack_bin(head, buf_view(&g->name));
-    (void)wire_pack_u64(head, g->info.version);
-    (void)wire_pack_u64(head, g->extents_filled);
-    (void)wire_pack_u64(head, NUM_MIN(g->info.extents - g->extents_filled, WIRE_EXTENTS_MAX));
-    int err = hf_call_start(g->call, g, get_extents_done);
-    if (err != 0) {
-        g->call = NULL;
-    }
-    return err;
+    return hf_cells_ask(&g->cells, g->transfer.client, &o, &g->info, &g->call, g, get_extents_done);
 }
 
 /* Room for what the size and the cells promise. */
 static int get_begin_cells(struct hf_get *g)
 {
-    const struct hf_object_info *o = &g->info;
-    if (o->cell_bytes < COMPUTE_LEAF_BYTES || o->cell_bytes > GET_CELL_BYTES_MAX ||
-        !num_is_pow2(o->cell_bytes) || o->extents > o->size) {
-        return ERR_PROTOCOL;
-    }
-    uint64_t cells = num_div_up(o->size, o->cell_bytes);
-    if (cells > GET_ROOTS_BYTES_MAX / MERKLE_HASH_BYTES || o->extents > cells) {
-        return cells < o->extents ? ERR_PROTOCOL : ERR_TOO_LARGE;
-    }
-    free(g->roots);
-    free(g->extents);
-    g->roots_bytes = cells * MERKLE_HASH_BYTES;
-    g->roots_filled = 0;
-    g->extents_filled = 0;
-    g->roots = malloc((size_t)g->roots_bytes);
-    g->extents = calloc((size_t)o->extents, sizeof(*g->extents));
-    if (g->roots == NULL || g->extents == NULL) {
-        return ERR_NO_MEMORY;
-    }
+    TRY(hf_cells_begin(&g->cells, &g->info));
     return get_extents(g);
 }
 
@@ -460,7 +361,7 @@ static int get_begin_cells(struct hf_get *g)
 static void get_inline(struct hf_get *g, struct bytes data)
 {
     uint8_t root[MERKLE_HASH_BYTES];
-    int err = data.size == g->info.size && data.size <= GET_CELL_BYTES_MAX ? 0 : ERR_CORRUPT;
+    int err = data.size == g->info.size && data.size <= HF_CELL_BYTES_MAX ? 0 : ERR_CORRUPT;
     if (err == 0) {
         compute_leaf_hashes(g->compute, data.data, data.size, g->hashes);
         merkle_root_of(g->hashes, compute_leaves_of(data.size), root);

@@ -140,6 +140,14 @@ struct hf_check {
     uint64_t damaged;
 };
 
+/* What a program cost. Cells count whose states were joined; bytes read are those of the object. */
+struct hf_run_info {
+    uint64_t cells;
+    uint64_t cells_decoded; /* of these: whose holder was lost, so that others were read */
+    uint64_t bytes_read;
+    uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
+};
+
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or
  * the answer. */
 struct hf_result {
@@ -157,6 +165,7 @@ struct hf_result {
     size_t count; /* of items, buckets or objects */
     bool more;
     struct hf_check check;
+    struct hf_run_info run;
     const char *consistency; /* "linearizable", "stale", "eventual", "session"; "": not said */
     const struct hf_crdt_value *values;
     const struct hf_crdt_range
@@ -478,6 +487,21 @@ struct hf_sink {
 /* -> objects (one). RANGE: first or last lies beyond the end, or last before first. */
 HF_EXPORT int hf_object_get(struct hf_client *c, const struct hf_object *o,
                             const struct hf_sink *sink, void *ctx, hf_done_fn *done);
+
+/* What is to be computed from an object's bytes. */
+struct hf_program {
+    struct hf_bytes text;  /* docs/program.md */
+    uint64_t memory_bytes; /* groups may take so much here; 0: 256 MiB */
+};
+/* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
+HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);
+/* Runs the program where the object's cells lie, and joins what comes of them: the sink gets what
+ * the program prints, in order. -> objects (one), run. Returns what hf_program_check does as well.
+ * WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program itself name
+ * record and field, when what is before them has been printed. */
+HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
+                            const struct hf_program *program, const struct hf_sink *sink, void *ctx,
+                            hf_done_fn *done);
 
 /* --- the cluster ------------------------------------------------------------------------------ */
 

@@ -102,6 +102,16 @@ bool compute_task_is_settled(const struct compute_task *t)
     return t->from == 0 && t->reading[0].fault.kind != COMPUTE_FAULT_NONE;
 }
 
+uint64_t compute_task_from(const struct compute_task *t)
+{
+    return t->from;
+}
+
+uint64_t compute_task_to(const struct compute_task *t)
+{
+    return t->to;
+}
+
 /* --- where records end --- */
 
 static bool is_space(uint8_t c)

@@ -53,6 +53,9 @@ void compute_task_free(struct compute_task *t);
 int compute_task_update(struct compute_task *t, struct bytes data);
 /* returns: whether nothing that follows can change the result, as after an error. */
 bool compute_task_is_settled(const struct compute_task *t);
+/* returns: where the span begins, or ends, in the object. */
+uint64_t compute_task_from(const struct compute_task *t);
+uint64_t compute_task_to(const struct compute_task *t);
 /* Takes in the span of `next`, which stays as it is.
  * returns: 0; ERR_INVALID: of another program, or it does not begin where `into` ends;
  * ERR_NO_MEMORY, and `into` is of no more use. */

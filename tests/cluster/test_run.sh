@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The Holdfast authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs over objects of five real daemons print what they print over the same bytes on standard
+# input: all well, with a node killed, and with another one paused.
+#   test_run.sh HOLDFAST HOLDFASTD PYTHON3
+set -uo pipefail
+holdfast=$1
+export HOLDFASTD=$2
+python3=$3
+work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run.XXXXXX")
+dir=$work/cluster
+checks=0
+bad=0
+paused=
+finish() {
+    [ -n "$paused" ] && kill -CONT "$paused" 2>/dev/null
+    [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+failed() {
+    bad=$((bad + 1))
+    echo "not ok: $1"
+}
+die() {
+    echo "not ok: $1"
+    exit 1
+}
+
+# text, csv with quotes, arrays; nothing, less than a cell, cells of both sizes
+"$python3" - "$work" <<'PYTHON' || die "content"
+import random, struct, sys
+work = sys.argv[1]
+rng = random.Random(7)
+words = ["holdfast", "raft", "gossip", "merkle", "cell", "stripe", "a", "of", "the"]
+with open(work + "/text", "w") as f:
+    while f.tell() < 3_000_000:
+        f.write(" ".join(rng.choice(words) + str(rng.randrange(20)) for _ in range(rng.randrange(12))) + "\n")
+with open(work + "/csv", "w", newline="") as f:
+    f.write("id,name,value,state\r\n")
+    i = 0
+    while f.tell() < 9_500_000:
+        i += 1
+        f.write('%d,"name ""%d"", with\na comma",%s,%d\r\n' % (i, i % 1000, rng.choice(["1.25", "-7e3", "", "12"]), rng.choice([200, 404, 500, 503])))
+with open(work + "/f64", "wb") as f:
+    f.write(b"".join(struct.pack("<d", rng.uniform(-1e30, 1e30)) for _ in range(200_001)))
+with open(work + "/i64", "wb") as f:
+    f.write(b"".join(struct.pack("<q", rng.randrange(-2**63, 2**63)) for _ in range(150_000)))
+open(work + "/empty", "wb").close()
+open(work + "/small", "w").write("one line\nand 2 more\n3\n" * 5)
+open(work + "/cell", "w").write("a line of a file that is smaller than a cell\n" * 800)
+open(work + "/lines", "w").write("\n" * 700_000)
+PYTHON
+
+HOLDFAST_ENDPOINTS=$("$holdfast" local up --nodes 5 --dir "$dir" --timeout 60) || die "local up"
+export HOLDFAST_ENDPOINTS
+"$holdfast" bucket create b --ec 3+2 || die "bucket"
+for name in text csv f64 i64 empty small cell lines; do
+    "$holdfast" object put "b/$name" "$work/$name" >/dev/null || die "put $name"
+done
+
+# one NAME PROGRAM: the same output, sentence and exit code as over the file
+one() {
+    local name=$1 program=$2
+    checks=$((checks + 1))
+    "$holdfast" run --local "$program" <"$work/$name" >"$work/want" 2>"$work/want.err"
+    local want=$?
+    "$holdfast" run "b/$name" "$program" --timeout 60 >"$work/got" 2>"$work/got.err"
+    local got=$?
+    [ $want = $got ] || failed "exit $got, not $want: $name: $program: $(cat "$work/got.err")"
+    cmp -s "$work/want" "$work/got" || failed "another result: $name: $program"
+    [ "$(sed 's/^holdfast: //' "$work/want.err")" = "$(sed -E "s/^holdfast: ('$name': )?//" "$work/got.err")" ] ||
+        failed "another sentence: $name: $program: $(cat "$work/want.err" "$work/got.err")"
+}
+all() {
+    one text 'lines | count'
+    one text 'words | by $0 count | top 10'
+    one text 'lines | where $2 = "raft3" | select $1, $3, $0'
+    one csv 'csv header | by $4 count, sum $3, mean $3'
+    one csv 'csv | where $4 >= 500 | by $4 count | top 10'
+    one csv 'csv header | distinct $2'
+    one f64 'f64 | sum'
+    one f64 'f64 | quantile 0.99'
+    one f64 'f64,x4 | var $1'
+    one i64 'i64 | min'
+    one i64 'i64 | sum'
+    one i64 'i32,u32 | where $1 > 0 | count, max $2'
+    one empty 'lines | count'
+    one empty 'f64 | min'
+    one small 'words | by $0 count'
+    one cell 'lines | by $0 count'
+}
+# costs NAME PROGRAM FIELD: a number of its JSON
+costs() {
+    "$holdfast" run "b/$1" "$2" --json --timeout 60 | sed -nE "s/.*\"$3\":([0-9]+).*/\1/p"
+}
+
+all
+one text 'lines | sum $1'                  # no number
+one csv 'csv | sum $3'                     # the header is none
+one small 'csv | where $1 / 0 > 1 | count' # by zero
+one small 'f64 | sum'                      # a number is cut
+one f64 'csv | count'                      # quotes
+one text 'words | by $0 count | top 3 | count'
+one lines "lines | select \"$(printf 'x%.0s' $(seq 60))\""
+one text 'words | by $0, $0, $0 count, sum 1, mean 1'
+
+checks=$((checks + 4))
+moved=$(costs csv 'csv header | by $4 count, sum $3' bytes_moved)
+[ "${moved:-0}" -gt 0 ] && [ "$moved" -lt 20000 ] || failed "'$moved' bytes moved for 10 cells"
+[ "$(costs csv 'csv header | count' bytes_read)" = "$(stat -c %s "$work/csv")" ] || failed "not all bytes were read"
+[ "$(costs csv 'csv header | count' cells_decoded)" = 0 ] || failed "a cell was decoded and nobody had died"
+"$holdfast" run b/small 'lines | count' --json | grep -qxF '{"object":"b/small","result":"15\n","size":110,"cells":0,"cells_decoded":0,"bytes_read":110,"bytes_moved":110}' ||
+    failed "the line of JSON"
+checks=$((checks + 6))
+"$holdfast" run b/absent 'lines | count' 2>"$work/err" && failed "an absent object"
+grep -q "'absent': there is no such object" "$work/err" || failed "no sentence on an absent object"
+"$holdfast" run b/text 'lines | cuont' 2>"$work/err"
+[ $? = 2 ] || failed "a program that is none"
+grep -q "column 9: 'cuont'" "$work/err" || failed "no sentence on a program that is none"
+"$holdfast" run 'lines | count' 2>/dev/null
+[ $? = 2 ] || failed "a program without an object"
+"$holdfast" run b/text 'words | by $0 count' --memory 1000 2>"$work/err"
+grep -q "groups take more than the limit of 1000 bytes" "$work/err" || failed "no sentence on groups beyond the limit"
+
+"$holdfast" local kill 2 --dir "$dir" || die "kill"
+all
+paused=$("$holdfast" local status --json --dir "$dir" | sed -nE 's/^\{"node":4,.*"pid":([0-9]+),.*/\1/p')
+kill -STOP "$paused" || die "pause"
+all
+checks=$((checks + 1))
+[ "$(costs csv 'csv header | count' cells_decoded)" -gt 0 ] || failed "two nodes are gone and no cell was decoded"
+kill -CONT "$paused" || die "resume"
+paused=
+
+echo "$checks checks, $bad failed"
+[ $bad = 0 ]
