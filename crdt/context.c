@@ -87,9 +87,26 @@ static bool crdt_context_covers(const struct crdt_context *c, struct crdt_range 
            crdt_context_folds(c, r.actor);
 }
 
+/* Few ranges are walked: most contexts have one or two an actor. */
 bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot)
 {
-    return crdt_context_covers(c, crdt_range_of(dot));
+    if (c->count > CRDT_CONTEXT_SMALL / 2) {
+        return crdt_context_covers(c, crdt_range_of(dot));
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        const struct crdt_range *r = &c->ranges[i];
+        if (r->actor.node != dot.actor.node) {
+            continue;
+        }
+        if (r->actor.epoch == dot.actor.epoch && r->from <= dot.counter && dot.counter <= r->to) {
+            return true;
+        }
+        if (r->actor.epoch == CRDT_FOLDED && r->from <= dot.actor.epoch &&
+            dot.actor.epoch <= r->to && dot.actor.epoch != CRDT_FOLDED) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint64_t crdt_context_last(const struct crdt_context *c, struct crdt_actor actor)
@@ -284,26 +301,54 @@ static size_t crdt_context_actor_end(const struct crdt_context *c, size_t at)
     return end;
 }
 
+/* Numbers on their way out, so that few of them cost one append. */
+struct crdt_numbers {
+    struct buf *out;
+    unsigned bytes;
+    uint8_t raw[256];
+};
+
+/* Makes room for three numbers. */
+static int crdt_numbers_room(struct crdt_numbers *n)
+{
+    if (n->bytes + 3 * CRDT_VARINT_BYTES_MAX > sizeof n->raw) {
+        TRY(buf_append(n->out, n->raw, n->bytes));
+        n->bytes = 0;
+    }
+    return 0;
+}
+
+static void crdt_numbers_put(struct crdt_numbers *n, uint64_t v)
+{
+    n->bytes += crdt_varint_write(n->raw + n->bytes, v);
+}
+
 int crdt_context_encode(const struct crdt_context *c, struct buf *out)
 {
+    struct crdt_numbers n;
     uint64_t actors = 0;
+    n.out = out;
+    n.bytes = 0;
     for (size_t at = 0; at < c->count; at = crdt_context_actor_end(c, at)) {
         actors++;
     }
-    TRY(crdt_put_varint(out, actors));
+    crdt_numbers_put(&n, actors);
     for (size_t at = 0; at < c->count;) {
         size_t end = crdt_context_actor_end(c, at);
         const struct crdt_range *r = &c->ranges[at];
-        const uint64_t head[] = {r->actor.node, r->actor.epoch, end - at};
         uint64_t least = 1;
-        TRY(crdt_put_varints(out, head, 3));
+        TRY(crdt_numbers_room(&n));
+        crdt_numbers_put(&n, r->actor.node);
+        crdt_numbers_put(&n, r->actor.epoch);
+        crdt_numbers_put(&n, end - at);
         for (; at < end; at++, r++) {
-            const uint64_t range[] = {r->from - least, r->to - r->from};
-            TRY(crdt_put_varints(out, range, 2));
+            TRY(crdt_numbers_room(&n));
+            crdt_numbers_put(&n, r->from - least);
+            crdt_numbers_put(&n, r->to - r->from);
             least = r->to + 2;
         }
     }
-    return out->err;
+    return buf_append(out, n.raw, n.bytes);
 }
 
 /* The ranges of one actor. */

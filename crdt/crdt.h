@@ -314,6 +314,26 @@ int crdt_delta_part(const struct crdt_state *s, const struct crdt_path *path,
  * none: ERR_INVALID. Depends on op->dot.actor for BOUNDED alone. key: appended to. */
 int crdt_op_record(const struct crdt_path *path, const struct crdt_op *op, struct buf *key);
 
+/* Additions to a counter of which a store holds the one record, without a state: G_COUNTER and
+ * PN_COUNTER. What is refused here may still be one that crdt_delta_part makes. */
+#define CRDT_TALLY_BYTES_MAX 20u
+struct crdt_tally {
+    uint8_t type;
+    struct crdt_actor actor; /* who adds */
+    uint64_t low, high;      /* sum of all entries */
+    uint64_t total[2];       /* of the actor's entry: up, down */
+    uint64_t replaced;       /* its counter; 0: there is none */
+};
+/* returns: whether the type is one of these. */
+bool crdt_tally_init(struct crdt_tally *t, uint8_t type, struct crdt_actor actor);
+/* One entry of the record. returns: 0; ERR_PROTOCOL (no operation makes such an entry),
+ * ERR_CONFLICT (the actor has two). */
+int crdt_tally_take(struct crdt_tally *t, struct crdt_dot dot, struct bytes payload);
+/* returns: 0, or ERR_INVALID or ERR_OVERFLOW, and nothing has changed. */
+int crdt_tally_add(struct crdt_tally *t, enum crdt_verb verb, int64_t amount);
+/* The payload of the actor's entry as it is now. returns: its size. */
+unsigned crdt_tally_payload(const struct crdt_tally *t, uint8_t into[CRDT_TALLY_BYTES_MAX]);
+
 /* One entry; views last until the state changes. */
 struct crdt_view {
     struct bytes key;

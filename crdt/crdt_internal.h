@@ -126,12 +126,29 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
                       const struct crdt_limits *limits);
 
 /* ---- varint.c: LEB128, shortest form only */
-#define CRDT_VARINTS_MAX 3u
+#define CRDT_VARINT_BYTES_MAX 10u
 int crdt_put_varint(struct buf *b, uint64_t v);
-int crdt_put_varints(struct buf *b, const uint64_t *v, unsigned count);
-uint64_t crdt_take_varint(struct bytes_reader *r);
+uint64_t crdt_take_varint_long(struct bytes_reader *r);
+/* Most numbers of contexts and counters are small. */
+static inline uint64_t crdt_take_varint(struct bytes_reader *r)
+{
+    if (r->failed || r->left == 0 || *r->at >= 0x80) {
+        return crdt_take_varint_long(r);
+    }
+    r->left--;
+    return *r->at++;
+}
 unsigned crdt_varint_bytes(uint64_t v);
-unsigned crdt_varint_write(uint8_t *at, uint64_t v);
+/* returns: how many bytes it wrote. */
+static inline unsigned crdt_varint_write(uint8_t *at, uint64_t v)
+{
+    unsigned n = 0;
+    for (; v >= 0x80; v >>= 7) {
+        at[n++] = (uint8_t)(v | 0x80);
+    }
+    at[n++] = (uint8_t)v;
+    return n;
+}
 static inline uint64_t crdt_zigzag(int64_t v)
 {
     return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);

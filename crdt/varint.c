@@ -15,34 +15,13 @@ unsigned crdt_varint_bytes(uint64_t v)
     return n;
 }
 
-unsigned crdt_varint_write(uint8_t *at, uint64_t v)
-{
-    unsigned n = 0;
-    for (; v >= 0x80; v >>= 7) {
-        at[n++] = (uint8_t)(v | 0x80);
-    }
-    at[n++] = (uint8_t)v;
-    return n;
-}
-
 int crdt_put_varint(struct buf *b, uint64_t v)
 {
-    uint8_t raw[10];
+    uint8_t raw[CRDT_VARINT_BYTES_MAX];
     return buf_append(b, raw, crdt_varint_write(raw, v));
 }
 
-int crdt_put_varints(struct buf *b, const uint64_t *v, unsigned count)
-{
-    uint8_t raw[10 * CRDT_VARINTS_MAX];
-    unsigned bytes = 0;
-    ASSERT(count <= CRDT_VARINTS_MAX);
-    for (unsigned i = 0; i < count; i++) {
-        bytes += crdt_varint_write(raw + bytes, v[i]);
-    }
-    return buf_append(b, raw, bytes);
-}
-
-uint64_t crdt_take_varint(struct bytes_reader *r)
+uint64_t crdt_take_varint_long(struct bytes_reader *r)
 {
     const uint8_t *at = r->at;
     size_t left = r->failed ? 0 : r->left;

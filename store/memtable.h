@@ -42,8 +42,8 @@ void store_mem_free(struct store_mem *m);
 int store_mem_get(struct store_mem *m, struct bytes key, bool *present, struct bytes *value);
 /* present false: deleted. returns: 0 or ERR_NO_MEMORY. */
 int store_mem_put(struct store_mem *m, struct bytes key, bool present, struct bytes value);
-/* The same for a key that is looked at first: its spot holds until the next put, fill, thaw or
- * drop. */
+/* The same for a key that is looked at first: its spot and the value hold until the next put,
+ * fill, thaw or drop; while pinned, puts of other keys do them no harm. */
 struct store_mem_spot {
     uint64_t hash;
     void *node;

@@ -3,11 +3,13 @@
  *
  * Applies committed entries, a bounded batch at a time: first every payload and every record the
  * batch names is in memory (jobs read what is not), then the entries run one after another without
- * I/O. What is not understood stops the replica; it is never skipped.
+ * I/O. What is not understood stops the replica; it is never skipped. In the own group, what finds
+ * all of its records in memory runs before, without their being named.
  *
  *   IDLE -> LOADING   payloads are read back from the log     -> IDLE
  *   IDLE -> FETCHING  records are read from the table         -> the batch runs -> IDLE
  */
+#include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
 #define NODE_APPLY_BYTES (8u << 20)
@@ -80,6 +82,18 @@ void node_fence(struct node *n, struct node_group *g, uint64_t index, const char
 
 /* ---- one entry ------------------------------------------------------------------------------ */
 
+/* *code: what the command came to. */
+static void node_apply_cmd_end(struct node_sm *sm, const struct node_cmd *cmd, int *code)
+{
+    struct node *n = sm->n;
+    *code = n->reply.err != 0 ? ERR_NO_MEMORY : *code;
+    if (*code == ERR_NO_MEMORY ||
+        (cmd->session != 0 &&
+         node_session_end(sm, cmd, *code, buf_view(&n->reply)) == ERR_NO_MEMORY)) {
+        node_fail(n, ERR_NO_MEMORY, "apply");
+    }
+}
+
 static int node_apply_cmd(struct node_sm *sm, const struct node_cmd *cmd)
 {
     struct node *n = sm->n;
@@ -94,18 +108,18 @@ static int node_apply_cmd(struct node_sm *sm, const struct node_cmd *cmd)
         }
     }
     code = op->apply(sm, cmd, &n->reply);
-    if (n->reply.err != 0) {
-        code = ERR_NO_MEMORY;
-    }
-    if (code == ERR_NO_MEMORY) {
-        node_fail(n, code, "apply");
-        return code;
-    }
-    if (cmd->session != 0 &&
-        node_session_end(sm, cmd, code, buf_view(&n->reply)) == ERR_NO_MEMORY) {
-        node_fail(n, ERR_NO_MEMORY, "apply");
-    }
+    node_apply_cmd_end(sm, cmd, &code);
     return code;
+}
+
+static void node_apply_ended(struct node *n, struct node_group *g, const struct node_sm *sm,
+                             const struct raft_entry *e, int code)
+{
+    g->now.index = sm->index;
+    g->now.term = e->term;
+    g->now.log_time_us = NUM_MAX(g->now.log_time_us, e->time_us);
+    n->counters.applied++;
+    node_propose_applied(n, g, e, sm->index, code);
 }
 
 /* returns: false if the replica must stop at this entry. */
@@ -138,15 +152,21 @@ static bool node_apply_entry(struct node *n, struct node_group *g, uint64_t inde
         break;
     default: return false;
     }
-    if (n->failed) {
-        return true;
+    if (!n->failed) {
+        node_apply_ended(n, g, &sm, e, code);
     }
-    g->now.index = index;
-    g->now.term = e->term;
-    g->now.log_time_us = NUM_MAX(g->now.log_time_us, e->time_us);
-    n->counters.applied++;
-    node_propose_applied(n, g, e, index, code);
     return true;
+}
+
+static void node_apply_told(struct node *n, struct node_group *g)
+{
+    if (n->failed) {
+        return;
+    }
+    struct raft_event ev = {.kind = RAFT_APPLIED, .group = g->id, .index = g->now.index};
+    (void)node_raft(n, &ev);
+    node_watch_turn(n, g);
+    node_ring_trim(n, g);
 }
 
 static void node_apply_execute(struct node *n, struct node_group *g)
@@ -161,13 +181,66 @@ static void node_apply_execute(struct node *n, struct node_group *g)
             break;
         }
     }
-    if (n->failed) {
-        return;
+    node_apply_told(n, g);
+}
+
+/* ---- without naming ------------------------------------------------------------------------- */
+
+/* Applies a command of the own group whose records turn out to be in memory when they are looked
+ * up. returns: false: nothing was done. */
+static bool node_apply_known(struct node_sm *sm, const struct node_cmd *cmd, int *code)
+{
+    bool answered = false;
+    if (cmd->op != NODE_OP_EV_UPDATE && cmd->op != NODE_OP_EV_JOIN) {
+        return false;
     }
-    struct raft_event ev = {.kind = RAFT_APPLIED, .group = g->id, .index = g->now.index};
-    (void)node_raft(n, &ev);
-    node_watch_turn(n, g);
-    node_ring_trim(n, g);
+    buf_clear(&sm->n->reply);
+    if (cmd->session != 0) {
+        if (!node_session_known(sm, cmd)) {
+            return false;
+        }
+        *code = node_session_begin(sm, cmd, &sm->n->reply, &answered);
+        if (answered) {
+            return true;
+        }
+    }
+    if (!node_ev_try(sm, cmd, &sm->n->reply, code)) {
+        return false;
+    }
+    node_apply_cmd_end(sm, cmd, code);
+    return true;
+}
+
+/* Most commands of the own group are such. Goes as far as it can. */
+static void node_apply_direct(struct node *n, struct node_group *g)
+{
+    uint64_t from = g->now.index;
+    while (g->now.index < g->apply_end && !n->failed) {
+        uint64_t index = g->now.index + 1;
+        const struct node_payload *p = node_ring_get(g, index);
+        struct node_sm sm;
+        struct raft_entry e;
+        struct node_cmd cmd;
+        int code = 0;
+        sm.n = n;
+        sm.g = g;
+        sm.index = index;
+        if (p == NULL || raft_entry_get(n->raft, g->id, index, &e) != 0 ||
+            e.type != RAFT_ENTRY_COMMAND ||
+            node_cmd_decode(bytes_of(p->data, p->bytes), &cmd) != 0) {
+            break;
+        }
+        sm.time_us = e.time_us;
+        if (!node_apply_known(&sm, &cmd, &code)) {
+            break;
+        }
+        if (!n->failed) {
+            node_apply_ended(n, g, &sm, &e, code);
+        }
+    }
+    if (g->now.index > from) {
+        node_apply_told(n, g);
+    }
 }
 
 /* ---- the batch ------------------------------------------------------------------------------ */
@@ -302,8 +375,15 @@ bool node_apply_run(struct node *n, struct node_group *g)
     if (!node_apply_bound(n, g)) {
         return false;
     }
-    struct node_fetch *f = node_fetch_new(n, g);
     node_mem_pin(n);
+    if (node_group_own(g)) {
+        node_apply_direct(n, g);
+    }
+    if (g->now.index == g->apply_end || n->failed) {
+        node_mem_unpin(n);
+        return true;
+    }
+    struct node_fetch *f = node_fetch_new(n, g);
     int err = f == NULL ? ERR_NO_MEMORY : node_apply_collect(n, g, f);
     if (err == 0 && f->keys_count > 0) {
         f->ended = node_apply_fetched;

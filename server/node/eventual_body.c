@@ -334,13 +334,9 @@ int node_ev_drop_scope(struct bytes body, struct node_ev_scope *s)
 
 /* ---- who this node is ----------------------------------------------------------------------- */
 
-bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor)
+bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
+                        struct crdt_actor *actor)
 {
-    const uint8_t name = NODE_KEY_EV_SELF;
-    struct bytes raw;
-    if (store->get(store->ctx, bytes_of(&name, 1), &raw) != 0) {
-        return false;
-    }
     struct bytes_reader r = bytes_reader_of(raw);
     uint8_t format = bytes_take_u8(&r);
     (void)bytes_take_u64(&r); /* boot */
@@ -350,4 +346,12 @@ bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *ac
     (void)bytes_take(&r, 16); /* the rest of its block */
     bool clean = bytes_take_u8(&r) != 0;
     return !r.failed && format == 1 && actor->epoch > 0 && !clean; /* clean: it has ended */
+}
+
+bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor)
+{
+    const uint8_t name = NODE_KEY_EV_SELF;
+    struct bytes raw;
+    return store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 &&
+           node_ev_self_parse(store, raw, actor);
 }

@@ -189,6 +189,18 @@ int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
     return buf_put_u32(out, f->records_count);
 }
 
+int node_ev_fragment_head_of(const struct node_ev_fragment *f, struct bytes before,
+                             struct buf *out)
+{
+    (void)buf_put_u8(out, node_ev_fragment_folded(f) ? NODE_EV_FRAGMENT_FORMAT : 1);
+    (void)buf_put_u8(out, f->region);
+    (void)buf_put_u8(out, f->flags);
+    (void)buf_put_u64(out, f->time_us);
+    TRY(buf_put_bytes(out, before));
+    TRY(node_ev_put_context(&f->seen, out));
+    return buf_put_u32(out, f->records_count);
+}
+
 int node_ev_fragment_record(struct bytes key, struct bytes record_key, struct bytes value,
                             struct buf *out)
 {

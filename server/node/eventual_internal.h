@@ -170,6 +170,10 @@ int node_ev_update_encode(const struct node_ev_op *ops, unsigned count, uint64_t
 /* Reply of UPDATE: operations u16 [changed u8], regions u16 [region u8, node u32, epoch u64,
  * counter u64 (the last dot made there)]. */
 
+/* Applies an UPDATE or JOIN whose records were not named, if all of them turn out to be in memory
+ * and it is one that is made without more ado. returns: false: nothing was done. */
+bool node_ev_try(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply, int *code);
+
 /* Applies operations here and has them copied. copies: on how many nodes it is to be durable, this
  * one counted; done is called once that many have it, or when copies_us passed, or no other owner
  * can be reached; code 0, and reply = copies u8, then the reply of UPDATE. Refusals as

@@ -14,6 +14,7 @@
 #ifndef HOLDFAST_SERVER_NODE_EVENTUAL_OPS_INTERNAL_H
 #define HOLDFAST_SERVER_NODE_EVENTUAL_OPS_INTERNAL_H
 
+#include "base/hash.h"
 #include "server/node/eventual_internal.h"
 
 /* Names of all records of one command: fits node_keys with their lengths. */
@@ -35,6 +36,13 @@
 
 /* ---- the store ------------------------------------------------------------------------------ */
 
+/* A record that was looked up: holds until the record is put or something unknown is read. */
+struct node_ev_spot {
+    uint64_t hash;
+    void *node;
+    bool present;
+    struct bytes value; /* until it is put */
+};
 struct node_ev_store {
     void *ctx;
     const struct alloc *alloc;
@@ -45,6 +53,12 @@ struct node_ev_store {
     int (*get)(void *ctx, struct bytes name, struct bytes *value);
     int (*put)(void *ctx, struct bytes name, struct bytes value); /* 0 or ERR_NO_MEMORY */
     int (*del)(void *ctx, struct bytes name);
+    /* Looks a record up that was perhaps not named. returns: false: it is not known in memory.
+     * NULL: nothing is known but what was named. */
+    bool (*seek)(void *ctx, struct bytes name, struct node_ev_spot *spot);
+    /* As put, of a record that was found there. hashed: its name. */
+    int (*put_at)(void *ctx, const struct node_ev_spot *spot, struct bytes name,
+                  const struct hash_key *hashed, struct bytes value);
     /* The region as it is; a view until changed. */
     const struct node_ev_region *(*region)(void *ctx, uint8_t region);
     /* The region's record was put: this is in it. */
@@ -175,6 +189,9 @@ int node_ev_fold_scope(struct bytes body, struct node_ev_scope *s);
 
 /* The start of this node's actor. returns: false: no actor. */
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
+/* The same of the EV_SELF record. */
+bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
+                        struct crdt_actor *actor);
 
 /* ---- operations (eventual_update.c, eventual_join.c) ---------------------------------------- */
 
@@ -187,12 +204,25 @@ int node_ev_join(const struct node_ev_store *store, struct bytes body, struct bu
 int node_ev_drop(const struct node_ev_store *store, struct bytes body, struct buf *reply);
 int node_ev_fold(const struct node_ev_store *store, struct bytes body); /* eventual_fold.c */
 
+/* The same as UPDATE for a command that only adds to counters that are there, whose records are all
+ * in memory, in one look at each and without a state (eventual_count.c). returns: false: it is no
+ * such command, or is refused; nothing was done. */
+bool node_ev_count(const struct node_ev_store *store, struct bytes body, struct buf *reply,
+                   int *code);
+/* When an operation counts as made: seen_us: the latest time seen in the region. */
+uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us);
+
 /* ---- small things ---------------------------------------------------------------------------- */
 
 /* As node_ev_fragment_decode, of bytes that it has accepted: the records are not checked again. */
 int node_ev_fragment_reopen(struct node_ev_fragment *f, struct bytes v);
+/* As node_ev_fragment_head; before: the encoding of f->before. */
+int node_ev_fragment_head_of(const struct node_ev_fragment *f, struct bytes before,
+                             struct buf *out);
 int node_ev_dot_put(struct buf *out, struct crdt_dot dot);
 int node_ev_entry_put(struct buf *out, struct crdt_dot dot, struct bytes payload);
+/* returns: whether the record, which was made or checked here, tells of removals. */
+bool node_ev_record_removes(struct bytes raw);
 /* The next entry with the bytes it is stored as. returns: false after the last. */
 bool node_ev_record_raw(struct node_ev_cursor *entries, struct node_ev_entry *out,
                         struct bytes *raw);

@@ -176,9 +176,7 @@ static bool node_ev_note_removes(struct bytes fragment)
     bool removes = false;
     node_ev_fragment_walk(fragment, &c);
     while (!removes && node_ev_fragment_next(&c, &key, &record_key, &raw)) {
-        struct node_ev_cursor entries;
-        struct node_ev_cursor removals;
-        removes = node_ev_record_begin(raw, &entries, &removals) == 0 && removals.left > 0;
+        removes = node_ev_record_removes(raw);
     }
     return removes;
 }

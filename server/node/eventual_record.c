@@ -218,6 +218,18 @@ int node_ev_record_begin(struct bytes raw, struct node_ev_cursor *entries,
     return 0;
 }
 
+bool node_ev_record_removes(struct bytes raw)
+{
+    struct bytes_reader r = bytes_reader_of(raw);
+    (void)bytes_take_u8(&r); /* format */
+    uint32_t live = bytes_take_u32(&r);
+    for (uint32_t i = 0; i < live && !r.failed; i++) {
+        (void)bytes_take(&r, NODE_EV_DOT_BYTES);
+        (void)bytes_take(&r, bytes_take_u32(&r));
+    }
+    return bytes_take_u32(&r) > 0;
+}
+
 bool node_ev_record_raw(struct node_ev_cursor *entries, struct node_ev_entry *out,
                         struct bytes *raw)
 {

@@ -350,11 +350,11 @@ static int node_ev_making_take(struct node_ev_making *m, uint32_t key, uint32_t 
     return 0;
 }
 
-static uint64_t node_ev_making_time(const struct node_ev_making *m, uint64_t seen_us)
+uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us)
 {
     uint64_t most;
-    bool far = num_add_u64(m->wall_us, NODE_EV_DRIFT_US, &most) && seen_us > most;
-    return far || seen_us == UINT64_MAX ? m->wall_us : NUM_MAX(m->wall_us, seen_us + 1);
+    bool far = num_add_u64(wall_us, NODE_EV_DRIFT_US, &most) && seen_us > most;
+    return far || seen_us == UINT64_MAX ? wall_us : NUM_MAX(wall_us, seen_us + 1);
 }
 
 static int node_ev_making_delta(struct node_ev_making *m, uint32_t key, uint32_t operation,
@@ -369,7 +369,7 @@ static int node_ev_making_delta(struct node_ev_making *m, uint32_t key, uint32_t
         return ERR_OVERFLOW;
     }
     op->op.dot = (struct crdt_dot){m->actor, last + 1};
-    op->op.time_us = node_ev_making_time(m, r->now.time_us);
+    op->op.time_us = node_ev_time(m->wall_us, r->now.time_us);
     TRY(node_ev_making_types(m, key, op, &full));
     crdt_state_init(&delta, m->store->alloc);
     s->seen = r->now.seen; /* lent: a state of these records that has seen all of the region */
@@ -594,6 +594,10 @@ int node_ev_update(const struct node_ev_store *store, struct bytes body, struct 
 {
     struct node_ev_making m;
     struct node_ev_scratch scratch;
+    int code;
+    if (node_ev_count(store, body, reply, &code)) {
+        return code;
+    }
     struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
     struct node_ev_store own = *store;
     own.alloc = &alloc;

@@ -25,6 +25,23 @@ static int node_ev_sm_del(void *ctx, struct bytes name)
     return node_sm_del(ctx, name);
 }
 
+static bool node_ev_sm_seek(void *ctx, struct bytes name, struct node_ev_spot *spot)
+{
+    struct store_mem_spot found;
+    bool known = node_sm_seek(ctx, name, &found, &spot->present, &spot->value);
+    spot->hash = found.hash;
+    spot->node = found.node;
+    return known;
+}
+
+static int node_ev_sm_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
+                             const struct hash_key *hashed, struct bytes value)
+{
+    const struct store_mem_spot at = {.hash = spot->hash, .node = spot->node};
+    const struct node_sm_found found = {.spot = &at, .old = spot->value, .hashed = hashed};
+    return node_sm_put_at(ctx, &found, name, value);
+}
+
 static const struct node_ev_region *node_ev_sm_region(void *ctx, uint8_t region)
 {
     const struct node_sm *sm = ctx;
@@ -70,6 +87,8 @@ static struct node_ev_store node_ev_store_of(struct node_sm *sm)
         .get = node_ev_sm_get,
         .put = node_ev_sm_put,
         .del = node_ev_sm_del,
+        .seek = node_ev_sm_seek,
+        .put_at = node_ev_sm_put_at,
         .region = node_ev_sm_region,
         .changed = node_ev_sm_changed,
         .note = node_ev_sm_note,
@@ -121,6 +140,13 @@ static int node_ev_keys(const struct node_cmd *cmd, struct node_keys *out, node_
     err = err == 0 ? node_ev_scope_keys(&scope, out) : err;
     node_ev_scratch_release(&scratch);
     return err;
+}
+
+bool node_ev_try(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply, int *code)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    ASSERT(node_ev_own(sm));
+    return cmd->op == NODE_OP_EV_UPDATE && node_ev_count(&store, cmd->body, reply, code);
 }
 
 static int node_ev_update_keys(const struct node_cmd *cmd, struct node_keys *out)

@@ -446,6 +446,8 @@ int node_fetch_fill(struct node_fetch *f);
 
 /* session.c */
 int node_session_keys(const struct node_cmd *cmd, struct node_keys *out);
+/* returns: whether its record is in memory. */
+bool node_session_known(struct node_sm *sm, const struct node_cmd *cmd);
 /* *answered: the reply is a stored one, or a refusal; nothing is to be applied. */
 int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
                        bool *answered);

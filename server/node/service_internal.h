@@ -73,6 +73,20 @@ int node_sm_put(struct node_sm *sm, struct bytes name, struct bytes value);
  * revision: its name need not have been fetched and is not looked up. */
 int node_sm_add(struct node_sm *sm, struct bytes name, struct bytes value);
 int node_sm_del(struct node_sm *sm, struct bytes name);
+/* Looks up what may not have been named. spot and value hold until the record is put, for within
+ * one command nothing leaves memory. returns: false: it is not known in memory. */
+struct store_mem_spot;
+bool node_sm_seek(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
+                  struct bytes *value);
+/* As put, of a record found there with the value `old`. hashed: its name. */
+struct hash_key;
+struct node_sm_found {
+    const struct store_mem_spot *spot;
+    struct bytes old;
+    const struct hash_key *hashed;
+};
+int node_sm_put_at(struct node_sm *sm, const struct node_sm_found *found, struct bytes name,
+                   struct bytes value);
 uint32_t node_sm_group(const struct node_sm *sm);
 uint64_t node_sm_revision(const struct node_sm *sm); /* raft index of the command: the revision */
 uint64_t node_sm_log_time(const struct node_sm *sm);

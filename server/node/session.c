@@ -77,6 +77,15 @@ int node_session_keys(const struct node_cmd *cmd, struct node_keys *out)
     return node_keys_add(out, node_session_name(cmd->session, name));
 }
 
+bool node_session_known(struct node_sm *sm, const struct node_cmd *cmd)
+{
+    uint8_t name[9];
+    struct store_mem_spot spot;
+    struct bytes value;
+    bool present;
+    return node_sm_seek(sm, node_session_name(cmd->session, name), &spot, &present, &value);
+}
+
 int node_session_begin(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply,
                        bool *answered)
 {

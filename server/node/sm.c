@@ -163,6 +163,25 @@ int node_sm_put(struct node_sm *sm, struct bytes name, struct bytes value)
     return node_sm_change(sm, name, true, value);
 }
 
+bool node_sm_seek(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
+                  struct bytes *value)
+{
+    struct bytes key = node_key_of(sm->g, name, sm->key);
+    ASSERT(sm->n->pins > 0); /* nothing that was found goes */
+    return store_mem_seek(sm->n->mem, key, spot, present, value) == 0;
+}
+
+int node_sm_put_at(struct node_sm *sm, const struct node_sm_found *found, struct bytes name,
+                   struct bytes value)
+{
+    struct node_group *g = sm->g;
+    struct bytes key = node_key_of(g, name, sm->key);
+    hash_digest_drop(&g->now.digest, found->hashed, found->old);
+    hash_digest_put(&g->now.digest, found->hashed, value);
+    node_sm_tell(sm, name, true, value);
+    return store_mem_put_at(sm->n->mem, found->spot, key, true, value);
+}
+
 int node_sm_add(struct node_sm *sm, struct bytes name, struct bytes value)
 {
     hash_digest_add(&sm->g->now.digest, name, value);

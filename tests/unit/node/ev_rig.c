@@ -5,6 +5,7 @@
  */
 #include "tests/unit/node/ev_rig.h"
 
+#include "base/hash.h"
 #include "base/num.h"
 
 static struct alloc heap;
@@ -82,6 +83,27 @@ static int ev_del(void *ctx, struct bytes name)
     return 0;
 }
 
+static bool ev_seek(void *ctx, struct bytes name, struct node_ev_spot *spot)
+{
+    struct ev_replica *r = ctx;
+    uint32_t i = node_ev_names_find(&r->names, name);
+    r->gets++;
+    spot->hash = hash_of(name, 1);
+    spot->present = i != NODE_EV_NAME_NONE && r->rows[i].present;
+    spot->value = spot->present ? buf_view(&r->rows[i].value) : bytes_of(NULL, 0);
+    return r->unknown == 0 || hash_of(name, r->gets) % r->unknown != 0;
+}
+
+static int ev_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
+                     const struct hash_key *hashed, struct bytes value)
+{
+    const struct hash_key expected = hash_key_of(name);
+    ASSERT(spot->hash == hash_of(name, 1));
+    ASSERT(memcmp(hashed, &expected, sizeof expected) == 0);
+    ((struct ev_replica *)ctx)->puts_at++;
+    return ev_put(ctx, name, value);
+}
+
 static const struct node_ev_region *ev_region(void *ctx, uint8_t region)
 {
     return &((struct ev_replica *)ctx)->regions[region];
@@ -144,6 +166,8 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
         .get = ev_get,
         .put = ev_put,
         .del = ev_del,
+        .seek = ev_seek,
+        .put_at = ev_put_at,
         .region = ev_region,
         .changed = ev_changed,
         .note = ev_noted,

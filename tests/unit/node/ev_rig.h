@@ -36,6 +36,8 @@ struct ev_replica {
     unsigned doubts;
     unsigned gets; /* of the last command */
     unsigned puts;
+    unsigned unknown; /* seek does not know one name of so many; 0: it knows all */
+    unsigned puts_at; /* of all commands: of records that were not named */
     struct buf reply;
     struct buf body;
 };

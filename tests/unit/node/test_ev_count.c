@@ -1,0 +1,275 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The short way of commands and the long one: random histories of replicas in pairs, of which one
+ * may look up what was not named and the other may not. After every command both of a pair have
+ * answered the same, hold the same bytes and have noted the same fragments.
+ */
+#include "base/num.h"
+#include "base/rng.h"
+#include "tests/unit/node/ev_ops.h"
+
+#define REPLICAS 3u
+#define NAMES 9u
+#define STEPS 120u
+#define OPS 12u
+
+struct pair {
+    struct ev_replica *brief;
+    struct ev_replica *plain;
+};
+struct history {
+    struct rng rng;
+    struct pair pairs[REPLICAS];
+    unsigned next[REPLICAS][REPLICAS]; /* [from][to]: of from's notes */
+    uint64_t wall_us;
+    unsigned brief; /* commands that went the short way */
+    unsigned joins;
+    unsigned refused;
+};
+
+/* Three in each of three regions. */
+static const char *const names[NAMES] = {"{a}0", "{a}1", "{a}2", "{b}0", "{b}1",
+                                         "{b}2", "{c}0", "{c}1", "{c}2"};
+
+static unsigned below(struct history *h, unsigned n)
+{
+    return (unsigned)rng_below(&h->rng, n);
+}
+
+static void history_begin(struct history *h, uint64_t seed)
+{
+    *h = (struct history){.wall_us = NOW};
+    rng_init(&h->rng, seed);
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        h->pairs[i] = (struct pair){ev_new(i + 1, 7), ev_new(i + 1, 7)};
+        h->pairs[i].brief->unknown = seed % 3 == 0 ? 20 : 0;
+        h->pairs[i].plain->store.seek = NULL;
+    }
+}
+
+static void history_end(struct history *h)
+{
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        ev_free(h->pairs[i].brief);
+        ev_free(h->pairs[i].plain);
+    }
+}
+
+static void check_rows(const struct ev_replica *one, const struct ev_replica *other)
+{
+    for (uint32_t i = 0; i < one->names.count; i++) {
+        struct bytes name = node_ev_names_at(&one->names, i);
+        ck_assert(bytes_equal(ev_row(one, name), ev_row(other, name)));
+    }
+}
+
+static void check_pair(const struct pair *p, unsigned notes)
+{
+    ck_assert(bytes_equal(buf_view(&p->brief->reply), buf_view(&p->plain->reply)));
+    check_rows(p->brief, p->plain);
+    check_rows(p->plain, p->brief);
+    ck_assert_uint_eq(p->brief->notes_count, p->plain->notes_count);
+    ck_assert_uint_eq(p->brief->doubts, p->plain->doubts);
+    ck_assert_uint_eq(p->brief->conflicts, p->plain->conflicts);
+    for (unsigned i = notes; i < p->brief->notes_count; i++) {
+        const struct ev_note *a_note = &p->brief->notes[i];
+        const struct ev_note *b_note = &p->plain->notes[i];
+        ck_assert(a_note->local == b_note->local && a_note->region == b_note->region);
+        ck_assert(bytes_equal(buf_view(&a_note->fragment), buf_view(&b_note->fragment)));
+    }
+}
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+static struct node_ev_op choose_op(struct history *h)
+{
+    unsigned name = below(h, NAMES);
+    bool other = below(h, 40) == 0;
+    struct node_ev_op op = op_of(name % 3 == 2 ? CRDT_G_COUNTER : CRDT_PN_COUNTER, CRDT_ADD);
+    op.name = bytes_of_text(names[name]);
+    op.op.amount = op.path.types[0] == CRDT_G_COUNTER ? 1 + below(h, 9) : (int64_t)below(h, 9) - 4;
+    if (below(h, 60) == 0) {
+        op.op.amount = below(h, 2) == 0 ? INT64_MAX - below(h, 9) : INT64_MIN + below(h, 2);
+    }
+    if (other) {
+        crdt_path_init(&op.path, (enum crdt_type)(1 + below(h, 4)));
+        op.op.verb = below(h, 2) == 0 ? CRDT_ADD : CRDT_SET;
+        op.op.value = bytes_of_text("v");
+    }
+    return op;
+}
+
+static void step_update(struct history *h)
+{
+    struct pair *p = &h->pairs[below(h, REPLICAS)];
+    struct node_ev_op ops[OPS];
+    unsigned count = 1 + below(h, below(h, 3) == 0 ? OPS : 2);
+    unsigned notes = p->brief->notes_count;
+    unsigned before = p->brief->puts_at;
+    for (unsigned i = 0; i < count; i++) {
+        ops[i] = choose_op(h);
+    }
+    h->wall_us = below(h, 5) == 0 ? NOW - below(h, 1000) : h->wall_us + below(h, 3);
+    int err = ev_update(p->brief, ops, count, h->wall_us);
+    ck_assert_int_eq(err, ev_update(p->plain, ops, count, h->wall_us));
+    h->refused += err != 0;
+    h->brief += p->brief->puts_at > before;
+    check_pair(p, notes);
+}
+
+/* Some notes of one replica at another, in one command; sometimes merged, again or out of turn. */
+static void step_join(struct history *h)
+{
+    unsigned from = below(h, REPLICAS);
+    unsigned to = (from + 1 + below(h, REPLICAS - 1)) % REPLICAS;
+    struct pair *p = &h->pairs[to];
+    const struct ev_replica *sender = h->pairs[from].brief;
+    struct bytes all[6];
+    unsigned count = 0;
+    unsigned at = below(h, 8) == 0 ? below(h, h->next[from][to] + 2) : h->next[from][to];
+    unsigned most = 1 + below(h, 6);
+    for (; at < sender->notes_count && count < most; at++) {
+        if (sender->notes[at].local) {
+            all[count++] = buf_view(&sender->notes[at].fragment);
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    unsigned notes = p->brief->notes_count;
+    unsigned before = p->brief->puts_at;
+    int err = ev_join(p->brief, all, count);
+    ck_assert_int_eq(err, ev_join(p->plain, all, count));
+    h->next[from][to] = err == 0 ? NUM_MAX(h->next[from][to], at) : h->next[from][to];
+    h->joins += p->brief->puts_at > before;
+    check_pair(p, notes);
+}
+
+static void step_pages(struct history *h)
+{
+    unsigned from = below(h, REPLICAS);
+    unsigned to = (from + 1) % REPLICAS;
+    struct ev_pages how = {.all_parts = 1};
+    how.parts = below(h, 2);
+    how.region = node_ev_region(bytes_of_text(names[below(h, NAMES)]));
+    struct pair *p = &h->pairs[to];
+    unsigned notes = p->brief->notes_count;
+    if (h->pairs[from].brief->regions[how.region].seen.count > 0) {
+        int err = ev_pages(p->brief, h->pairs[from].brief, &how);
+        ck_assert_int_eq(err, ev_pages(p->plain, h->pairs[from].plain, &how));
+        check_pair(p, notes);
+    }
+}
+
+static void step_epoch(struct history *h)
+{
+    struct pair *p = &h->pairs[below(h, REPLICAS)];
+    uint64_t epoch = 7 + below(h, 3);
+    ev_epoch(p->brief, epoch);
+    ev_epoch(p->plain, epoch);
+}
+
+static void run(uint64_t seed, struct history *h)
+{
+    history_begin(h, seed);
+    for (unsigned i = 0; i < STEPS; i++) {
+        switch (below(h, 40)) {
+        case 0: step_pages(h); break;
+        case 1: step_epoch(h); break;
+        default:
+            if (below(h, 2) == 0) {
+                step_update(h);
+            } else {
+                step_join(h);
+            }
+            break;
+        }
+    }
+    for (unsigned i = 0; i < NAMES; i++) {
+        uint8_t region_of = node_ev_region(bytes_of_text(names[i]));
+        for (unsigned k = 0; k < REPLICAS; k++) {
+            ev_check(h->pairs[k].brief, region_of);
+        }
+    }
+    history_end(h);
+}
+
+START_TEST(the_short_way_of_a_command_does_what_the_long_one_does)
+{
+    uint64_t from = unit_seed("ev_count", 1);
+    unsigned brief = 0;
+    unsigned refused = 0;
+    unsigned joins = 0;
+    for (uint64_t seed = from; seed < from + 200; seed++) {
+        struct history h;
+        run(seed, &h);
+        brief += h.brief;
+        refused += h.refused;
+        joins += h.joins;
+    }
+    ck_assert_uint_gt(brief, 1000); /* else this shows little */
+    ck_assert_uint_gt(refused, 100);
+    (void)joins;
+}
+END_TEST
+
+/* ---- what a command may ask ------------------------------------------------------------------ */
+
+START_TEST(increments_of_counters_that_are_there_go_the_short_way)
+{
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 5), 0);
+    ck_assert_uint_eq(a->puts_at, 0);
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", -2), 0);
+    ck_assert_uint_eq(a->puts_at, 2); /* the record and its region's */
+    ck_assert_int_eq(counter_of(a, CRDT_PN_COUNTER), 3);
+}
+END_TEST
+
+START_TEST(several_increments_of_one_counter_in_a_command_are_written_once)
+{
+    struct node_ev_op ops[5];
+    ck_assert_int_eq(add(a, CRDT_G_COUNTER, "", 1), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        ops[i] = op_of(CRDT_G_COUNTER, CRDT_ADD);
+        ops[i].op.amount = 10;
+    }
+    ck_assert_int_eq(ev_update(a, ops, 5, NOW), 0);
+    ck_assert_uint_eq(a->puts_at, 2);
+    ck_assert_int_eq(counter_of(a, CRDT_G_COUNTER), 51);
+    ck_assert_uint_eq(crdt_context_last(seen(a), (struct crdt_actor){1, 10}), 6);
+}
+END_TEST
+
+START_TEST(a_record_that_is_not_in_memory_goes_the_long_way)
+{
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 5), 0);
+    a->unknown = 1; /* all */
+    ck_assert_int_eq(add(a, CRDT_PN_COUNTER, "", 5), 0);
+    ck_assert_uint_eq(a->puts_at, 0);
+    ck_assert_int_eq(counter_of(a, CRDT_PN_COUNTER), 10);
+}
+END_TEST
+
+START_TEST(a_body_with_bytes_after_its_operations_is_refused)
+{
+    struct node_ev_op op = op_of(CRDT_PN_COUNTER, CRDT_ADD);
+    op.op.amount = 1;
+    ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
+    ck_assert_int_eq(buf_put_u8(&a->body, 0), 0);
+    ck_assert_int_eq(node_ev_update(&a->store, buf_view(&a->body), &a->reply), ERR_INVALID);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        the_short_way_of_a_command_does_what_the_long_one_does,
+        increments_of_counters_that_are_there_go_the_short_way,
+        several_increments_of_one_counter_in_a_command_are_written_once,
+        a_record_that_is_not_in_memory_goes_the_long_way,
+        a_body_with_bytes_after_its_operations_is_refused,
+        NULL,
+    };
+    return run_tests("ev_count", tests);
+}
