@@ -189,8 +189,7 @@ int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
     return buf_put_u32(out, f->records_count);
 }
 
-int node_ev_fragment_head_of(const struct node_ev_fragment *f, struct bytes before,
-                             struct buf *out)
+int node_ev_fragment_head_of(const struct node_ev_fragment *f, struct bytes before, struct buf *out)
 {
     (void)buf_put_u8(out, node_ev_fragment_folded(f) ? NODE_EV_FRAGMENT_FORMAT : 1);
     (void)buf_put_u8(out, f->region);

@@ -487,7 +487,11 @@ int node_ev_join(const struct node_ev_store *store, struct bytes body, struct bu
     struct node_ev_scratch scratch;
     struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
     struct node_ev_store own = *store;
+    int code;
     (void)reply;
+    if (node_ev_join_known(store, body, &code)) {
+        return code;
+    }
     own.alloc = &alloc;
     int err = node_ev_join_check(&own, body);
     err = err == 0 ? node_ev_joining_init(&j, &own, node_ev_join_count(body)) : err;

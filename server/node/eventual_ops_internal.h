@@ -209,6 +209,8 @@ int node_ev_fold(const struct node_ev_store *store, struct bytes body); /* event
  * such command, or is refused; nothing was done. */
 bool node_ev_count(const struct node_ev_store *store, struct bytes body, struct buf *reply,
                    int *code);
+/* The same as JOIN where all records are there and in memory (eventual_known.c). */
+bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, int *code);
 /* When an operation counts as made: seen_us: the latest time seen in the region. */
 uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us);
 

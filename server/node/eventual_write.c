@@ -146,7 +146,9 @@ bool node_ev_try(struct node_sm *sm, const struct node_cmd *cmd, struct buf *rep
 {
     struct node_ev_store store = node_ev_store_of(sm);
     ASSERT(node_ev_own(sm));
-    return cmd->op == NODE_OP_EV_UPDATE && node_ev_count(&store, cmd->body, reply, code);
+    ASSERT(cmd->op == NODE_OP_EV_UPDATE || cmd->op == NODE_OP_EV_JOIN);
+    return cmd->op == NODE_OP_EV_UPDATE ? node_ev_count(&store, cmd->body, reply, code)
+                                        : node_ev_join_known(&store, cmd->body, code);
 }
 
 static int node_ev_update_keys(const struct node_cmd *cmd, struct node_keys *out)

@@ -1,0 +1,395 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Eventual mode: joining what peers push into records that are there and in memory. Each is looked
+ * up once and written once a command, however many fragments tell of it. What comes out is to the
+ * byte what eventual_join.c makes of the same command, whose rules are told there. First everything
+ * is joined on the side, so that nothing has changed where a command turns out to be one for the
+ * long way: pages, removals, records that come or go, and whatever is refused, doubted or told.
+ */
+#include "base/num.h"
+#include "server/node/eventual_ops_internal.h"
+#include "store/kv.h"
+
+#define NODE_EV_LONG_WAY ERR_NOT_FOUND
+#define NODE_EV_RECORD_FORMAT 1u
+#define NODE_EV_TOLD_BYTES_MIN 17u /* of a record in a fragment: lengths and the least value */
+
+/* A record of the command. */
+struct node_ev_known {
+    struct node_ev_spot spot;
+    struct bytes name;
+    struct bytes value; /* as it will be */
+    struct hash_key hashed;
+    bool changed;
+};
+struct node_ev_known_region {
+    struct node_ev_spot spot;
+    struct node_ev_region now;
+    bool changed;
+    uint8_t region;
+};
+struct node_ev_knowing {
+    const struct node_ev_store *store;
+    struct crdt_limits limits;
+    struct crdt_actor actor;
+    bool acts;
+    size_t bytes; /* of the command */
+    struct node_ev_fragment f;
+    struct node_ev_known *items;
+    uint32_t count;
+    uint32_t *slots; /* number + 1 by hash; 0: free */
+    uint32_t mask;
+    struct node_ev_known_region *regions;
+    uint32_t regions_count;
+    uint8_t region_at[NODE_EV_REGIONS]; /* number + 1; 0: none yet */
+    struct bytes *told;                 /* fragments that bring something */
+    uint8_t *told_region;
+    uint32_t told_count;
+    struct buf names; /* never moves */
+    struct buf value;
+};
+
+/* ---- what a command works on ---------------------------------------------------------------- */
+
+/* How many fragments and records there are, as far as they say. */
+static int node_ev_knowing_count(struct bytes body, uint32_t *fragments, uint32_t *records)
+{
+    struct bytes_reader all = bytes_reader_of(body);
+    *fragments = 0;
+    *records = 0;
+    while (all.left > 0) {
+        struct bytes_reader r = bytes_reader_of(bytes_take(&all, bytes_take_u32(&all)));
+        (void)bytes_take_u16(&r); /* format, region */
+        uint8_t flags = bytes_take_u8(&r);
+        (void)bytes_take_u64(&r);                 /* time */
+        (void)bytes_take(&r, bytes_take_u32(&r)); /* before */
+        (void)bytes_take(&r, bytes_take_u32(&r)); /* seen */
+        uint32_t count = bytes_take_u32(&r);
+        if (all.failed || r.failed || flags != 0 || count > r.left / NODE_EV_TOLD_BYTES_MIN) {
+            return NODE_EV_LONG_WAY;
+        }
+        *records += count; /* at most as many as the body has bytes */
+        ++*fragments;
+    }
+    return *fragments == 0 ? NODE_EV_LONG_WAY : 0;
+}
+
+static int node_ev_knowing_init(struct node_ev_knowing *k, uint32_t fragments, uint32_t records)
+{
+    const struct alloc *alloc = k->store->alloc;
+    const uint8_t self = NODE_KEY_EV_SELF;
+    struct node_ev_spot spot;
+    uint32_t slots = 4;
+    if (!k->store->seek(k->store->ctx, bytes_of(&self, 1), &spot)) {
+        return NODE_EV_LONG_WAY;
+    }
+    k->acts = spot.present && node_ev_self_parse(k->store, spot.value, &k->actor);
+    while (slots < 2 * records) {
+        slots *= 2;
+    }
+    k->mask = slots - 1;
+    k->limits = crdt_limits_default();
+    node_ev_fragment_init(&k->f, alloc);
+    buf_init(&k->names, alloc, SIZE_MAX / 2);
+    buf_init(&k->value, alloc, SIZE_MAX / 2);
+    k->items = alloc_get(alloc, (records + 1) * sizeof *k->items);
+    k->slots = alloc_get_zeroed(alloc, slots, sizeof *k->slots);
+    k->regions = alloc_get(alloc, NUM_MIN(fragments, NODE_EV_REGIONS) * sizeof *k->regions);
+    k->told = alloc_get(alloc, fragments * (sizeof *k->told + sizeof *k->told_region));
+    if (k->items == NULL || k->slots == NULL || k->regions == NULL || k->told == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    k->told_region = (uint8_t *)(k->told + fragments);
+    return buf_reserve(&k->names, k->bytes);
+}
+
+static int node_ev_knowing_region(struct node_ev_knowing *k, uint8_t region,
+                                  struct node_ev_known_region **out)
+{
+    struct node_ev_known_region *r = &k->regions[k->regions_count];
+    uint8_t name[2];
+    if (k->region_at[region] != 0) {
+        *out = &k->regions[k->region_at[region] - 1];
+        return 0;
+    }
+    node_ev_region_name(region, name);
+    *r = (struct node_ev_known_region){.region = region};
+    if (!k->store->seek(k->store->ctx, bytes_of(name, sizeof name), &r->spot) || !r->spot.present) {
+        return NODE_EV_LONG_WAY;
+    }
+    const struct node_ev_region *old = k->store->region(k->store->ctx, region);
+    r->now.time_us = old->time_us;
+    r->now.digest = old->digest;
+    crdt_context_init(&r->now.seen, k->store->alloc);
+    TRY(crdt_context_join(&r->now.seen, &old->seen));
+    k->region_at[region] = (uint8_t)++k->regions_count;
+    *out = r;
+    return 0;
+}
+
+/* Finds the record among those of the command, or adds it. */
+static int node_ev_knowing_item(struct node_ev_knowing *k, struct bytes key,
+                                struct bytes record_key, struct node_ev_known **out)
+{
+    struct node_ev_known *t = &k->items[k->count];
+    size_t at = k->names.size;
+    TRY(node_ev_record_name(k->f.region, key, record_key, &k->names));
+    t->name = bytes_of(k->names.data + at, k->names.size - at);
+    if (!k->store->seek(k->store->ctx, t->name, &t->spot) || !t->spot.present) {
+        return NODE_EV_LONG_WAY;
+    }
+    uint32_t slot = (uint32_t)t->spot.hash & k->mask;
+    for (; k->slots[slot] != 0; slot = (slot + 1) & k->mask) {
+        struct node_ev_known *other = &k->items[k->slots[slot] - 1];
+        if (other->spot.hash == t->spot.hash && bytes_equal(other->name, t->name)) {
+            *out = other;
+            return 0;
+        }
+    }
+    t->value = t->spot.value;
+    t->hashed = hash_key_of(t->name);
+    t->changed = false;
+    k->slots[slot] = ++k->count;
+    *out = t;
+    return 0;
+}
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+/* A record that is being joined. */
+struct node_ev_mixing {
+    struct node_ev_known *t;
+    struct node_ev_known_region *r;
+    struct node_ev_cursor own;
+    struct node_ev_cursor other;
+    struct bytes record_key;
+    uint8_t *to; /* end of what is written */
+    uint32_t count;
+    bool news;
+};
+
+static void node_ev_mixing_keep(struct node_ev_mixing *m, struct bytes entry)
+{
+    memcpy(m->to, entry.data, entry.size);
+    m->to += entry.size;
+    m->count++;
+}
+
+/* An entry that is here alone. */
+static void node_ev_mixing_own(struct node_ev_knowing *k, struct node_ev_mixing *m,
+                               struct crdt_dot dot, struct bytes raw)
+{
+    if (!crdt_context_has(&k->f.seen, dot)) {
+        node_ev_mixing_keep(m, raw);
+        return;
+    }
+    hash_digest_drop(&m->r->now.digest, &m->t->hashed, raw);
+    m->news = true;
+}
+
+/* An entry that came alone. */
+static void node_ev_mixing_other(struct node_ev_knowing *k, struct node_ev_mixing *m,
+                                 struct crdt_dot dot, struct bytes raw)
+{
+    if (crdt_context_has(&k->f.seen, dot) && !crdt_context_has(&m->r->now.seen, dot)) {
+        node_ev_mixing_keep(m, raw);
+        hash_digest_put(&m->r->now.digest, &m->t->hashed, raw);
+        m->news = true;
+    }
+}
+
+static bool node_ev_mixing_next(struct node_ev_knowing *k, struct node_ev_mixing *m,
+                                struct node_ev_entry *e, struct bytes *raw, int *err)
+{
+    bool more = node_ev_record_raw(&m->other, e, raw);
+    if (more && crdt_entry_check(m->record_key, e->payload, &k->limits) != 0) {
+        *err = NODE_EV_LONG_WAY;
+    }
+    return more;
+}
+
+static int node_ev_mixing_entries(struct node_ev_knowing *k, struct node_ev_mixing *m)
+{
+    struct node_ev_entry a;
+    struct node_ev_entry b;
+    struct bytes a_raw;
+    struct bytes b_raw;
+    int err = 0;
+    bool has_a = node_ev_record_raw(&m->own, &a, &a_raw);
+    bool has_b = node_ev_mixing_next(k, m, &b, &b_raw, &err);
+    while (err == 0 && (has_a || has_b)) {
+        int order = !has_a ? 1 : !has_b ? -1 : crdt_dot_compare(a.dot, b.dot);
+        if (order == 0 && !bytes_equal(a.payload, b.payload)) {
+            return NODE_EV_LONG_WAY;
+        }
+        if (order == 0) {
+            node_ev_mixing_keep(m, a_raw);
+        } else if (order < 0) {
+            node_ev_mixing_own(k, m, a.dot, a_raw);
+        } else {
+            node_ev_mixing_other(k, m, b.dot, b_raw);
+        }
+        has_a = order <= 0 ? node_ev_record_raw(&m->own, &a, &a_raw) : has_a;
+        has_b = order >= 0 ? node_ev_mixing_next(k, m, &b, &b_raw, &err) : has_b;
+    }
+    return err;
+}
+
+static int node_ev_knowing_record(struct node_ev_knowing *k, struct node_ev_known_region *r,
+                                  struct node_ev_fragment_cursor *c)
+{
+    struct node_ev_mixing m = {.r = r};
+    struct node_ev_cursor own_gone;
+    struct node_ev_cursor other_gone;
+    struct bytes key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    m.record_key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    struct bytes value = bytes_take(&c->r, bytes_take_u32(&c->r));
+    if (c->r.failed || 4 + key.size + m.record_key.size > NODE_NAME_BYTES_MAX) {
+        return NODE_EV_LONG_WAY;
+    }
+    TRY(node_ev_knowing_item(k, key, m.record_key, &m.t));
+    struct bytes old = m.t->value;
+    if (value.size == 0 || node_ev_record_begin(old, &m.own, &own_gone) != 0 ||
+        node_ev_record_begin(value, &m.other, &other_gone) != 0 || m.own.left == 0 ||
+        own_gone.left > 1 || other_gone.left > 0 ||
+        m.t->spot.value.size + k->bytes > STORE_KV_VALUE_BYTES_MAX) {
+        return NODE_EV_LONG_WAY;
+    }
+    uint8_t *into = alloc_get(k->store->alloc, old.size + value.size);
+    TRY(into == NULL ? ERR_NO_MEMORY : 0);
+    m.to = into + 1 + sizeof(uint32_t);
+    TRY(node_ev_mixing_entries(k, &m));
+    TRY(m.count == 0 ? NODE_EV_LONG_WAY : 0);
+    if (m.news) {
+        size_t rest = sizeof(uint32_t) + own_gone.left * NODE_EV_DOT_BYTES;
+        into[0] = NODE_EV_RECORD_FORMAT;
+        num_put_u32(into + 1, m.count);
+        memcpy(m.to, old.data + old.size - rest, rest);
+        m.t->value = bytes_of(into, (size_t)(m.to - into) + rest);
+        m.t->changed = true;
+        r->changed = true;
+    }
+    return 0;
+}
+
+/* ---- fragments ------------------------------------------------------------------------------ */
+
+/* returns: whether the fragment may be joined here: its sender had seen nothing that is missing,
+ * and it tells nothing of this node's own dots that is not known. */
+static bool node_ev_knowing_may(const struct node_ev_knowing *k, const struct crdt_context *seen)
+{
+    for (size_t i = 0; k->acts && i < k->f.seen.count; i++) {
+        const struct crdt_context one = {.ranges = &k->f.seen.ranges[i], .count = 1};
+        if (crdt_actor_compare(one.ranges->actor, k->actor) == 0 && !crdt_context_leq(&one, seen)) {
+            return false;
+        }
+    }
+    return crdt_may_join(seen, &k->f.before);
+}
+
+static int node_ev_knowing_records(struct node_ev_knowing *k, struct node_ev_known_region *r)
+{
+    struct node_ev_fragment_cursor c;
+    node_ev_fragment_begin(&k->f, &c);
+    for (uint32_t i = 0; i < k->f.records_count; i++) {
+        TRY(node_ev_knowing_record(k, r, &c));
+    }
+    return bytes_reader_ended(&c.r) ? 0 : NODE_EV_LONG_WAY;
+}
+
+static int node_ev_knowing_fragment(struct node_ev_knowing *k, struct bytes raw)
+{
+    struct node_ev_known_region *r;
+    uint64_t most;
+    node_ev_fragment_release(&k->f);
+    int err = node_ev_fragment_reopen(&k->f, raw);
+    TRY(err == 0 || err == ERR_NO_MEMORY ? err : NODE_EV_LONG_WAY);
+    TRY(node_ev_knowing_region(k, k->f.region, &r));
+    TRY(node_ev_knowing_may(k, &r->now.seen) ? 0 : NODE_EV_LONG_WAY);
+    bool before = r->changed;
+    r->changed = false;
+    TRY(node_ev_knowing_records(k, r));
+    if (!crdt_context_leq(&k->f.seen, &r->now.seen)) {
+        TRY(crdt_context_join(&r->now.seen, &k->f.seen));
+        r->changed = true;
+    }
+    if (r->changed) {
+        k->told_region[k->told_count] = k->f.region;
+        k->told[k->told_count++] = raw;
+    }
+    bool far = num_add_u64(k->store->log_time_us, NODE_EV_DRIFT_US, &most) && k->f.time_us > most;
+    if (!far && k->f.time_us > r->now.time_us) {
+        r->now.time_us = k->f.time_us;
+        r->changed = true;
+    }
+    r->changed = r->changed || before;
+    return 0;
+}
+
+static int node_ev_knowing_read(struct node_ev_knowing *k, struct bytes body)
+{
+    struct bytes_reader r = bytes_reader_of(body);
+    while (r.left > 0) {
+        TRY(node_ev_knowing_fragment(k, bytes_take(&r, bytes_take_u32(&r))));
+    }
+    return 0;
+}
+
+/* ---- what is written ------------------------------------------------------------------------ */
+
+static int node_ev_knowing_write_region(struct node_ev_knowing *k,
+                                        const struct node_ev_known_region *r)
+{
+    const struct node_ev_store *store = k->store;
+    uint8_t name[2];
+    node_ev_region_name(r->region, name);
+    const struct hash_key hashed = hash_key_of(bytes_of(name, sizeof name));
+    buf_clear(&k->value);
+    TRY(node_ev_region_encode(&r->now, &k->value));
+    TRY(store->put_at(store->ctx, &r->spot, bytes_of(name, sizeof name), &hashed,
+                      buf_view(&k->value)));
+    store->changed(store->ctx, r->region, &r->now);
+    return 0;
+}
+
+static int node_ev_knowing_write(struct node_ev_knowing *k)
+{
+    const struct node_ev_store *store = k->store;
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct node_ev_known *t = &k->items[i];
+        if (t->changed) {
+            TRY(store->put_at(store->ctx, &t->spot, t->name, &t->hashed, t->value));
+        }
+    }
+    for (uint32_t i = 0; i < k->regions_count; i++) {
+        if (k->regions[i].changed) {
+            TRY(node_ev_knowing_write_region(k, &k->regions[i]));
+        }
+    }
+    for (uint32_t i = 0; i < k->told_count; i++) {
+        store->note(store->ctx, k->told_region[i], false, k->told[i]);
+    }
+    return 0;
+}
+
+bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, int *code)
+{
+    uint32_t fragments;
+    uint32_t records;
+    struct node_ev_scratch scratch;
+    if (store->seek == NULL || body.size > NODE_EV_JOIN_SMALL_BYTES ||
+        node_ev_knowing_count(body, &fragments, &records) != 0) {
+        return false;
+    }
+    struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
+    struct node_ev_store own = *store;
+    struct node_ev_knowing k = {.store = &own, .bytes = body.size};
+    own.alloc = &alloc;
+    int err = node_ev_knowing_init(&k, fragments, records);
+    err = err == 0 ? node_ev_knowing_read(&k, body) : err;
+    err = err == 0 ? node_ev_knowing_write(&k) : err;
+    node_ev_scratch_release(&scratch); /* all that was made */
+    *code = err;
+    return err != NODE_EV_LONG_WAY;
+}
