@@ -373,6 +373,7 @@ struct gossip {
     bool starved;
     bool leaving;
     bool left_done;
+    uint64_t late_us;      /* of its latest late tick; 0: none */
     uint64_t answered_us;  /* when anyone answered a probe of ours */
     uint64_t reassured_us; /* when it asked anybody, before it would hold others dead */
     uint32_t loss;         /* share of whole probes of healthy members that fail, of 65,536 */
@@ -486,6 +487,7 @@ void gossip_suspicion_run(struct gossip *g);
 void gossip_health_add(struct gossip *g, int delta);
 /* Looks whether this call comes late; moves deadlines if so. */
 void gossip_health_late(struct gossip *g);
+void gossip_health_answered(struct gossip *g, uint64_t asked_us);
 bool gossip_health_may_declare(const struct gossip *g);
 uint32_t gossip_health_sure(const struct gossip *g, const struct gossip_entry *e);
 void gossip_health_loss(uint32_t *loss, bool failed);

@@ -77,10 +77,19 @@ void gossip_health_late(struct gossip *g)
     if (!g->rules.late_is_own) {
         return;
     }
+    g->late_us = g->now_us;
     uint64_t late = g->now_us - deadline;
     uint64_t steps = 1 + late / g->rules.probe_interval_us;
     late_shift_all(g, late);
     gossip_health_add(g, (int)NUM_MIN(steps, g->rules.health_max));
+}
+
+/* A node that was late catches up at once: what it asks then is answered in time, which says
+ * nothing of how well it is. */
+void gossip_health_answered(struct gossip *g, uint64_t asked_us)
+{
+    bool late = g->late_us != 0 && asked_us < g->late_us + g->rules.probe_interval_us;
+    gossip_health_add(g, late ? 0 : -1);
 }
 
 bool gossip_health_may_declare(const struct gossip *g)

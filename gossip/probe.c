@@ -359,7 +359,7 @@ static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
     g->answered_us = g->now_us;
     gossip_probe_answered(g, e);
     if (p->scheduled && !p->streamed) {
-        gossip_health_add(g, -1);
+        gossip_health_answered(g, p->sent_us);
         gossip_health_loss(&g->loss, false);
     }
     if (channel == GOSSIP_STREAM) {

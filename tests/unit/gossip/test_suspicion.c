@@ -46,6 +46,25 @@ START_TEST(starved_prober_declares_nobody_dead)
 }
 END_TEST
 
+/* scenario G2: its probe was due while it was stopped, and is answered at once when it goes on */
+START_TEST(an_answer_to_a_late_question_does_not_say_that_the_prober_is_well)
+{
+    struct net *n = net_new(8, gossip_rules_default(), 2);
+    net_run(n, 3000000);
+    n->paused[1] = true;
+    net_run(n, 16000000);
+    n->paused[1] = false;
+    uint64_t asked = n->nodes[1]->counters.probes;
+    net_run(n, 100000);
+    ck_assert_uint_gt(n->nodes[1]->counters.probes, asked);
+    ck_assert_uint_eq(n->nodes[1]->probe_count, 0); /* all are answered */
+    ck_assert_uint_eq(gossip_health(n->nodes[1]), gossip_rules_default().health_max - 1);
+    net_run(n, 10000000); /* the next probe is in time */
+    ck_assert_uint_lt(gossip_health(n->nodes[1]), gossip_rules_default().health_max - 1);
+    net_free(n);
+}
+END_TEST
+
 /* scenario G20 */
 START_TEST(no_suspicion_ends_in_the_first_tick_after_a_gap)
 {
@@ -236,6 +255,7 @@ START_TEST(confidence_rises_with_accusers_and_falls_with_an_answer)
 END_TEST
 
 UNIT_MAIN("gossip_suspicion", starved_prober_declares_nobody_dead,
+          an_answer_to_a_late_question_does_not_say_that_the_prober_is_well,
           no_suspicion_ends_in_the_first_tick_after_a_gap,
           two_nodes_use_the_minimum_and_no_confirmations,
           accuser_counts_once_however_often_it_is_told,
