@@ -147,7 +147,8 @@ bool gossip_read_record(struct bytes body, struct gossip_record *out)
     if (!record_check(body)) {
         return false;
     }
-    *out = (struct gossip_record){.id = bytes_take_u32(&in)};
+    memset(out, 0, GOSSIP_RECORD_HEAD_BYTES);
+    out->id = bytes_take_u32(&in);
     out->state = bytes_take_u8(&in);
     out->unwell = bytes_take_u8(&in);
     unsigned flags = bytes_take_u8(&in);

@@ -47,6 +47,7 @@ static int gossip_memory(struct gossip *g)
     const struct alloc *a = &g->alloc;
     size_t members = g->options.members_max;
     g->entries = alloc_get(a, sizeof(*g->entries) * members);
+    g->contacts = alloc_get(a, sizeof(*g->contacts) * members);
     g->order = alloc_get(a, sizeof(*g->order) * members);
     g->buckets = alloc_get_zeroed(a, 1ul << g->bucket_bits, sizeof(*g->buckets));
     g->fact_buckets = alloc_get_zeroed(a, 1ul << g->bucket_bits, sizeof(*g->fact_buckets));
@@ -58,9 +59,10 @@ static int gossip_memory(struct gossip *g)
     g->stream = alloc_get(a, g->options.stream_bytes);
     bool verifies = g->options.signer.verify != NULL;
     g->proofs = verifies ? alloc_get_zeroed(a, members, sizeof(*g->proofs)) : NULL;
-    bool all = g->entries != NULL && g->order != NULL && g->buckets != NULL &&
-               g->fact_buckets != NULL && g->rumors.items != NULL && g->suspicions != NULL &&
-               g->reports != NULL && g->outs != NULL && g->datagram != NULL && g->stream != NULL;
+    bool all = g->entries != NULL && g->contacts != NULL && g->order != NULL &&
+               g->buckets != NULL && g->fact_buckets != NULL && g->rumors.items != NULL &&
+               g->suspicions != NULL && g->reports != NULL && g->outs != NULL &&
+               g->datagram != NULL && g->stream != NULL;
     int err = gossip_facts_init(g);
     return all && (g->proofs != NULL || !verifies) ? err : ERR_NO_MEMORY;
 }
@@ -137,6 +139,7 @@ void gossip_free(struct gossip *g)
     size_t members = g->options.members_max;
     gossip_facts_release(g);
     alloc_put(&a, g->entries, sizeof(*g->entries) * members);
+    alloc_put(&a, g->contacts, sizeof(*g->contacts) * members);
     alloc_put(&a, g->order, sizeof(*g->order) * members);
     alloc_put(&a, g->buckets, sizeof(*g->buckets) << g->bucket_bits);
     alloc_put(&a, g->fact_buckets, sizeof(*g->fact_buckets) << g->bucket_bits);

@@ -62,10 +62,8 @@ struct gossip_entry {
     uint64_t epoch;
     uint64_t incarnation;
     uint64_t since_us;
-    uint64_t heard_us;
     uint32_t id;
-    uint32_t zone;
-    uint32_t rtt_us;
+    uint32_t slot;        /* of its contact */
     uint32_t answered_ms; /* of the core's time; 0: never */
     struct gossip_address address;
     uint16_t rumor;     /* place in the queue, from 1; 0: not in it */
@@ -77,8 +75,17 @@ struct gossip_entry {
     uint8_t flags;
     uint8_t was; /* state before a change not yet told; 0: none */
 };
-_Static_assert(sizeof(struct gossip_entry) + sizeof(uint32_t) <= GOSSIP_MEMBER_RECORD_BYTES_MAX,
-               "an entry and its place in the probing order are a member's memory");
+/* What records of other members do not touch, kept apart: a packet brings records of some thirty
+ * members, of which each costs one line of the cache then, and not two. */
+struct gossip_contact {
+    uint64_t heard_us;
+    uint32_t rtt_us;
+    uint32_t zone;
+};
+_Static_assert(sizeof(struct gossip_entry) == 64, "an entry is a line of the cache");
+_Static_assert(sizeof(struct gossip_entry) + sizeof(struct gossip_contact) + sizeof(uint32_t) <=
+                   GOSSIP_MEMBER_RECORD_BYTES_MAX,
+               "an entry, its contact and its place in the probing order are a member's memory");
 
 /* Kept only where signatures are checked. */
 struct gossip_proof {
@@ -90,19 +97,20 @@ struct gossip_proof {
 
 /* A record about a member, as told. */
 struct gossip_record {
+    uint64_t epoch;
+    uint64_t incarnation;
     uint32_t id;
     uint8_t state;
     uint8_t unwell;
-    uint64_t epoch;
-    uint64_t incarnation;
-    bool has_address;
-    struct gossip_address address;
     uint8_t agreed; /* distinct accusers behind a death */
     uint8_t accuser_count;
-    uint32_t accusers[GOSSIP_ACCUSERS_MAX];
+    bool has_address;
     bool is_signed;
-    uint8_t signature[GOSSIP_SIGNATURE_BYTES];
+    struct gossip_address address;
+    uint32_t accusers[GOSSIP_ACCUSERS_MAX];
+    uint8_t signature[GOSSIP_SIGNATURE_BYTES]; /* left as it was if it is not signed */
 };
+#define GOSSIP_RECORD_HEAD_BYTES offsetof(struct gossip_record, signature)
 
 /* ---- rumors ------------------------------------------------------------------------------- */
 
@@ -313,9 +321,10 @@ struct gossip {
     uint64_t start_us;
     uint64_t now_us;
 
-    struct gossip_entry *entries; /* ascending ids */
-    struct gossip_proof *proofs;  /* beside entries, or NULL */
-    uint32_t *order;              /* places in entries: before order_at probed in this turn */
+    struct gossip_entry *entries;    /* ascending ids */
+    struct gossip_contact *contacts; /* by slot */
+    struct gossip_proof *proofs;     /* beside entries, or NULL */
+    uint32_t *order;                 /* places in entries: before order_at probed in this turn */
     uint32_t count;
     uint32_t order_at;
     uint32_t probe_turn;
@@ -408,8 +417,16 @@ int gossip_members_set(struct gossip *g, const struct gossip_seat *seats, uint32
 void gossip_members_reap(struct gossip *g);
 /* returns: NULL if there is none of this id. */
 struct gossip_entry *gossip_entry_of(const struct gossip *g, uint32_t id);
+
+static inline struct gossip_contact *gossip_contact_of(const struct gossip *g,
+                                                       const struct gossip_entry *e)
+{
+    return &g->contacts[e->slot];
+}
+
 /* A hint that the entry will be wanted soon; id: any. */
 void gossip_entry_prefetch(const struct gossip *g, uint32_t id);
+void gossip_entry_prefetch_more(const struct gossip *g, uint32_t id);
 static inline struct gossip_entry *gossip_self(const struct gossip *g)
 {
     return &g->entries[g->self];

@@ -34,7 +34,24 @@ void gossip_entry_prefetch(const struct gossip *g, uint32_t id)
     if (guess < g->count) {
         const uint8_t *at = (const uint8_t *)&g->entries[guess];
         __builtin_prefetch(at);
-        __builtin_prefetch(at + sizeof(struct gossip_entry) - 1);
+        __builtin_prefetch(at + sizeof(struct gossip_entry) -
+                           1); /* the same line if it is aligned */
+    }
+}
+
+void gossip_entry_prefetch_more(const struct gossip *g, uint32_t id)
+{
+    uint32_t guess = id - g->entries[0].id;
+    if (guess < g->count) {
+        const struct gossip_entry *e = &g->entries[guess];
+        __builtin_prefetch(&g->contacts[e->slot]);
+        if (e->rumor != 0) {
+            __builtin_prefetch(&g->rumors.items[e->rumor - 1]);
+        }
+        if (e->suspicion != 0) {
+            __builtin_prefetch(&g->suspicions[e->suspicion - 1]);
+            __builtin_prefetch((const uint8_t *)&g->suspicions[e->suspicion] - 1);
+        }
     }
 }
 
@@ -91,10 +108,11 @@ static void members_locate(struct gossip *g)
 static void members_of_seat(struct gossip *g, const struct gossip_seat *seat,
                             struct gossip_entry *out)
 {
+    g->contacts[out->slot] = (struct gossip_contact){.zone = seat->zone};
     *out = (struct gossip_entry){.epoch = seat->epoch_least,
                                  .since_us = g->now_us,
                                  .id = seat->id,
-                                 .zone = seat->zone,
+                                 .slot = out->slot,
                                  .address = seat->address,
                                  .state = GOSSIP_ALIVE,
                                  .flags = GOSSIP_FLAG_ROSTER_AHEAD};
@@ -164,6 +182,9 @@ static bool members_distinct(const struct gossip *g)
 
 int gossip_members_init(struct gossip *g, const struct gossip_seat *seats, uint32_t count)
 {
+    for (uint32_t i = 0; i < g->options.members_max; i++) {
+        g->entries[i].slot = i; /* and moves with the entry, also of a place that is not taken */
+    }
     for (uint32_t i = 0; i < count; i++) {
         members_of_seat(g, &seats[i], &g->entries[i]);
     }
@@ -204,7 +225,7 @@ static bool members_may_set(struct gossip *g, const struct gossip_seat *seats, u
 
 static void members_update(struct gossip *g, struct gossip_entry *e, const struct gossip_seat *seat)
 {
-    e->zone = seat->zone;
+    gossip_contact_of(g, e)->zone = seat->zone;
     bool back = e->state == GOSSIP_REMOVED;
     if (!back && seat->epoch_least <= e->epoch) {
         return;
@@ -327,7 +348,9 @@ void gossip_members_reap(struct gossip *g)
         if (kept != i && g->proofs != NULL) {
             g->proofs[kept] = g->proofs[i];
         }
+        uint32_t slot = g->entries[kept].slot; /* each place keeps one */
         g->entries[kept] = g->entries[i];
+        g->entries[i].slot = kept == i ? g->entries[i].slot : slot;
         kept++;
     }
     if (kept != g->count) {

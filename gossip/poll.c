@@ -35,14 +35,14 @@ static void member_of(const struct gossip *g, const struct gossip_entry *e,
 {
     bool self = e == gossip_self(g);
     *out = (struct gossip_member){.id = e->id,
-                                  .zone = e->zone,
+                                  .zone = gossip_contact_of(g, e)->zone,
                                   .state = e->state,
                                   .unwell = e->unwell,
                                   .epoch = e->epoch,
                                   .incarnation = e->incarnation,
                                   .since_us = e->since_us,
-                                  .heard_us = self ? g->now_us : e->heard_us,
-                                  .rtt_us = e->rtt_us,
+                                  .heard_us = self ? g->now_us : gossip_contact_of(g, e)->heard_us,
+                                  .rtt_us = gossip_contact_of(g, e)->rtt_us,
                                   .confidence = gossip_health_sure(g, e),
                                   .health = self ? g->health : e->health,
                                   .address = e->address};

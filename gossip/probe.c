@@ -32,13 +32,14 @@ void gossip_probe_rtt(struct gossip *g, struct gossip_entry *e, uint64_t sample_
         return;
     }
     uint32_t sample = (uint32_t)sample_us;
-    e->rtt_us = e->rtt_us == 0 ? sample : (uint32_t)((7ull * e->rtt_us + sample) / 8u);
-    e->rtt_us += e->rtt_us == 0;
+    struct gossip_contact *c = gossip_contact_of(g, e);
+    c->rtt_us = c->rtt_us == 0 ? sample : (uint32_t)((7ull * c->rtt_us + sample) / 8u);
+    c->rtt_us += c->rtt_us == 0;
 }
 
 void gossip_probe_answered(struct gossip *g, struct gossip_entry *e)
 {
-    e->heard_us = g->now_us;
+    gossip_contact_of(g, e)->heard_us = g->now_us;
     e->answered_ms = gossip_ms(g);
     e->flags &= (uint8_t)~GOSSIP_FLAG_DOUBTED;
     if (gossip_entry_lives(e)) {

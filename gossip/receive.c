@@ -36,6 +36,18 @@ static bool receive_check(const struct gossip *g, enum gossip_channel channel, s
     return bytes_reader_ended(&in);
 }
 
+/* What the entries point to follows them: the suspicion, and the place in the queue. */
+static void receive_prefetch(const struct gossip *g, struct bytes_reader in, uint32_t parts)
+{
+    for (; parts > 0; parts--) {
+        uint8_t type = bytes_take_u8(&in);
+        struct bytes body = bytes_take(&in, bytes_take_u16(&in));
+        if (type == GOSSIP_TYPE_MEMBER) {
+            gossip_entry_prefetch_more(g, num_get_u32(body.data));
+        }
+    }
+}
+
 static void receive_ping(struct gossip *g, const struct receive_from *from, struct bytes body)
 {
     if (num_get_u32(body.data + 4) != g->options.self) {
@@ -125,12 +137,14 @@ int gossip_receive(struct gossip *g, enum gossip_channel channel, uint32_t sende
     struct receive_from source = {
         .sender = sender, .channel = channel, .address = known ? from : NULL};
     if (sender_epoch >= e->epoch) {
-        e->heard_us = g->now_us;
+        gossip_contact_of(g, e)->heard_us = g->now_us;
         e->health = data.data[1];
     }
     struct bytes_reader in = bytes_reader_of(data);
     (void)bytes_take(&in, 2);
-    for (uint32_t parts = bytes_take_u16(&in); parts > 0; parts--) {
+    uint32_t parts = bytes_take_u16(&in);
+    receive_prefetch(g, in, parts);
+    for (; parts > 0; parts--) {
         uint8_t type = bytes_take_u8(&in);
         receive_part(g, &source, type, bytes_take(&in, bytes_take_u16(&in)));
     }

@@ -62,12 +62,13 @@ static void record_accusers(const struct gossip *g, const struct gossip_entry *e
 void gossip_record_of(const struct gossip *g, const struct gossip_entry *e, uint32_t accuser,
                       struct gossip_record *out)
 {
-    *out = (struct gossip_record){.id = e->id,
-                                  .state = e->state,
-                                  .unwell = e->unwell,
-                                  .epoch = e->epoch,
-                                  .incarnation = e->incarnation,
-                                  .address = e->address};
+    memset(out, 0, GOSSIP_RECORD_HEAD_BYTES);
+    out->epoch = e->epoch;
+    out->incarnation = e->incarnation;
+    out->id = e->id;
+    out->state = e->state;
+    out->unwell = e->unwell;
+    out->address = e->address;
     out->has_address = gossip_entry_lives(e);
     if (e->state == GOSSIP_SUSPECT || e->state == GOSSIP_DEAD) {
         record_accusers(g, e, accuser, out);
@@ -271,7 +272,7 @@ static void record_number(struct gossip *g, struct gossip_entry *e, const struct
 {
     gossip_members_unhash(g, e);
     if (r->epoch != e->epoch) {
-        e->heard_us = 0; /* of an older start */
+        gossip_contact_of(g, e)->heard_us = 0; /* of an older start */
         e->answered_ms = 0;
     }
     e->epoch = r->epoch;
@@ -329,11 +330,15 @@ static void record_take_suspect(struct gossip *g, struct gossip_entry *e,
 static bool record_death_doubted(const struct gossip *g, const struct gossip_entry *e,
                                  const struct gossip_record *r, enum gossip_way way)
 {
-    if (way == GOSSIP_WAY_SYNC && (!g->rules.demand || e->heard_us != 0)) {
+    if (!g->rules.demand) {
+        return way == GOSSIP_WAY_SYNC;
+    }
+    uint64_t heard_us = gossip_contact_of(g, e)->heard_us;
+    if (way == GOSSIP_WAY_SYNC && heard_us != 0) {
         return true;
     }
-    bool heard = e->heard_us != 0 && g->now_us - e->heard_us < 2 * g->rules.probe_interval_us;
-    return g->rules.demand && heard && r->agreed <= g->rules.confirmations;
+    bool heard = heard_us != 0 && g->now_us - heard_us < 2 * g->rules.probe_interval_us;
+    return heard && r->agreed <= g->rules.confirmations;
 }
 
 static void record_take_dead(struct gossip *g, struct gossip_entry *e,

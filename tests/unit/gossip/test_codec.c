@@ -158,7 +158,7 @@ START_TEST(records_come_back_as_they_were)
         ck_assert_uint_eq(back.unwell, 5);
         ck_assert_mem_eq(&back.address, &r.address, sizeof(r.address));
         ck_assert_mem_eq(back.accusers, r.accusers, sizeof(r.accusers));
-        ck_assert_mem_eq(back.signature, r.signature, sizeof(r.signature));
+        ck_assert_mem_eq(back.signature, r.signature, r.is_signed ? sizeof(r.signature) : 0);
         if (r.accuser_count == 0 && !r.is_signed) {
             ck_assert_uint_le(body.size, GOSSIP_MEMBER_RECORD_BYTES_MAX);
         }

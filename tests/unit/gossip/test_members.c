@@ -256,6 +256,31 @@ START_TEST(roster_changes_bring_and_remove_members)
 }
 END_TEST
 
+/* Places in the table move when members go and come; what is measured stays with its member. */
+START_TEST(round_trips_stay_with_their_members)
+{
+    struct net *n = net_new(6, gossip_rules_default(), 10);
+    struct gossip *g = n->nodes[1];
+    for (uint32_t id = 2; id <= 6; id++) {
+        gossip_contact_of(g, gossip_entry_of(g, id))->rtt_us = 100 * id;
+    }
+    struct gossip_seat seats[4] = {n->seats[0], n->seats[2], n->seats[4], n->seats[5]};
+    ck_assert_int_eq(gossip_roster_set(g, seats, 4, n->now_us), 0);
+    net_drain(n, 1);
+    n->now_us += 60000000;
+    ck_assert_int_eq(gossip_roster_set(g, seats, 4, n->now_us), 0);
+    ck_assert_uint_eq(gossip_count(g), 4);
+    ck_assert_int_eq(gossip_roster_set(g, n->seats, 6, n->now_us), 0);
+    for (uint32_t id = 2; id <= 6; id++) {
+        struct gossip_member m;
+        ck_assert_int_eq(gossip_member_of(g, id, &m), 0);
+        ck_assert_uint_eq(m.rtt_us, id == 2 || id == 4 ? 0 : 100 * id);
+        ck_assert_uint_eq(m.zone, n->seats[id - 1].zone);
+    }
+    net_free(n);
+}
+END_TEST
+
 START_TEST(core_starts_whole_or_not_at_all)
 {
     struct gossip_seat seats[3];
@@ -300,4 +325,5 @@ UNIT_MAIN("gossip_members", only_relay_that_fits_is_always_found,
           members_that_swap_addresses_both_come_back, claims_of_absurd_incarnations_change_nothing,
           suspicion_within_bounds_is_refuted_above_it, new_epoch_replaces_all_of_the_old,
           leaves_and_rejoins_cost_bounded_messages, running_member_refutes_a_forced_leave,
-          roster_changes_bring_and_remove_members, core_starts_whole_or_not_at_all)
+          roster_changes_bring_and_remove_members, round_trips_stay_with_their_members,
+          core_starts_whole_or_not_at_all)
