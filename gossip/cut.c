@@ -77,8 +77,11 @@ static void watch_start(struct gossip *g, struct gossip_entry *e, uint16_t rings
     if (g->watch_count == GOSSIP_WATCHES_MAX) {
         return;
     }
-    g->watches[g->watch_count++] = (struct gossip_watch){
-        .subject = subject, .rings = rings, .start_us = g->now_us, .next_us = g->now_us};
+    g->watches[g->watch_count++] = (struct gossip_watch){.subject = subject,
+                                                         .rings = rings,
+                                                         .epoch = e->epoch,
+                                                         .start_us = g->now_us,
+                                                         .next_us = g->now_us};
     g->watch_us = NUM_MIN(g->watch_us, g->now_us);
     if (g->demand_on && e->state != GOSSIP_DEAD) {
         gossip_probe_start(g, e, false);
@@ -298,7 +301,8 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
 {
     const struct gossip_entry *e = gossip_entry_of(g, w->subject);
     bool bad = false;
-    if (e == NULL || e->state == GOSSIP_LEFT || e->state == GOSSIP_REMOVED) {
+    if (e == NULL || e->state == GOSSIP_LEFT || e->state == GOSSIP_REMOVED ||
+        e->epoch != w->epoch) { /* what an earlier start did not answer is not held against it */
         return false;
     }
     if (watch_judged(g, w, &bad)) {

@@ -150,6 +150,7 @@ enum gossip_phase {
 struct gossip_probe {
     uint32_t target;
     uint32_t seq;
+    uint64_t epoch; /* of the start that is asked */
     uint64_t sent_us;
     uint64_t next_us; /* when its phase ends */
     uint64_t end_us;
@@ -245,6 +246,7 @@ struct gossip_facts {
 struct gossip_watch {
     uint32_t subject;
     uint32_t seq;
+    uint64_t epoch; /* of the start that is asked */
     uint64_t next_us;
     uint64_t start_us;
     uint16_t sent;

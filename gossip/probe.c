@@ -115,6 +115,7 @@ void gossip_probe_start(struct gossip *g, struct gossip_entry *e, bool scheduled
     uint64_t interval = g->rules.probe_interval_us * (scheduled ? g->health + 1 : 1);
     *p = (struct gossip_probe){.target = e->id,
                                .seq = gossip_probe_seq(g),
+                               .epoch = e->epoch,
                                .sent_us = g->now_us,
                                .end_us = g->now_us + interval,
                                .phase = GOSSIP_PHASE_DIRECT,
@@ -252,6 +253,9 @@ static void probe_drop(struct gossip *g, struct gossip_probe *p)
 static void probe_failed(struct gossip *g, const struct gossip_probe *p)
 {
     struct gossip_entry *e = gossip_entry_of(g, p->target);
+    if (e != NULL && e->epoch != p->epoch) {
+        return; /* an earlier start did not answer: this one was not asked */
+    }
     /* that a member fails again says nothing new of this node: else half of a cluster that is cut
      * off from the other half would hold itself unwell */
     bool again = g->rules.late_is_own && e != NULL && e->fails > 0;
