@@ -130,7 +130,7 @@ static void client_release(struct hf_client *c)
         int err = uv_loop_close(&c->own_loop);
         ASSERT(err == 0);
     }
-    ASSERT(c->lanes == NULL);
+    hf_share_free(c);
     free(c);
 }
 

@@ -250,6 +250,8 @@ struct hf_lane *hf_share_landing(struct hf_call *call, const struct hf_reply *re
 void hf_share_landed(struct hf_lane *lane);
 /* The timer of the client: nothing waits long for a request that gets no answer. */
 void hf_share_run(struct hf_client *c);
+/* At the end: no call is left. */
+void hf_share_free(struct hf_client *c);
 
 /* hf_ask of any node, with at most one number as parameter. */
 int hf_ask_number(struct hf_client *c, const char *method, const uint64_t *number, void *ctx,

@@ -331,6 +331,16 @@ void hf_share_run(struct hf_client *c)
     }
 }
 
+/* A lane whose calls went by themselves for want of memory stays for others. */
+void hf_share_free(struct hf_client *c)
+{
+    while (c->lanes != NULL) {
+        struct hf_lane *lane = c->lanes;
+        share_retire(lane);
+        ASSERT(c->lanes != lane); /* nobody is in it */
+    }
+}
+
 /* ---- the end of a call ---------------------------------------------------------------------- */
 
 struct hf_lane *hf_share_landing(struct hf_call *call, const struct hf_reply *reply)

@@ -6,6 +6,8 @@
  */
 #include "callers.h"
 
+#include "client/client_internal.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@ static unsigned owner_of(unsigned region)
 {
     return region % 3;
 }
+
+static unsigned sorts; /* requests of several that make the client sort them by owner */
 
 /* Three nodes own a third of the regions each. */
 static void owns_a_third(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
@@ -31,6 +35,7 @@ static void owns_a_third(struct fake *f, struct fake_conn *conn, const struct wi
         unsigned owner = owner_of(wire_slot_of(bytes_of_text(name)) % 64);
         if (owner != conn->node) {
             hints[0].number = owner + 1;
+            sorts += s->count > 1;
             hints[2] = (struct wire_hint){.name = WIRE_FIELD_OPERATION, .number = i};
             fake_say_failure(conn, m, &(struct wire_failure){ERR_NOT_LEADER, NULL, hints, 3});
             return;
@@ -55,6 +60,62 @@ START_TEST(keys_of_other_nodes_go_there_and_share_requests_with_their_own)
     check_done(1, 200);
     ck_assert_uint_le(sents - before, 3 + 3);
     fake_close(&fake);
+}
+END_TEST
+
+static bool starved;
+static unsigned served; /* while starved, before the first is refused */
+static unsigned refused;
+
+static void *starved_get(void *ctx, size_t bytes)
+{
+    struct alloc heap = alloc_heap();
+    (void)ctx;
+    bool none = starved && served == 0;
+    served -= starved && served > 0;
+    refused += none;
+    return none ? NULL : alloc_get(&heap, bytes);
+}
+
+static void starved_put(void *ctx, void *memory, size_t bytes)
+{
+    struct alloc heap = alloc_heap();
+    (void)ctx;
+    alloc_put(&heap, memory, bytes);
+}
+
+static void owns_a_third_and_memory_ends(struct fake *f, struct fake_conn *conn,
+                                         const struct wire_rpc *m)
+{
+    unsigned before = sorts;
+    owns_a_third(f, conn, m);
+    starved = sorts == 1 && before == 0;
+}
+
+static void check_sorted_without_memory(unsigned first_refused)
+{
+    begin(3, owns_a_third_and_memory_ends);
+    served = first_refused;
+    refused = 0;
+    sorts = 0;
+    fake.client->heap = (struct alloc){.get = starved_get, .put = starved_put};
+    call_all(1, 30, usual);
+    until_answered(30);
+    for (unsigned i = 1; i <= 30; i++) {
+        ck_assert(callers[i].code == 0 || callers[i].code == ERR_NO_MEMORY);
+        ck_assert_uint_le(applied[i], callers[i].code == 0);
+    }
+    starved = false;
+    fake_close(&fake); /* no lane is left */
+}
+
+START_TEST(calls_that_are_sorted_without_memory_end_and_leave_nothing)
+{
+    unsigned first = 0;
+    do {
+        check_sorted_without_memory(first++);
+    } while (refused > 0);
+    ck_assert_uint_gt(first, 4);
 }
 END_TEST
 
@@ -371,6 +432,7 @@ START_TEST(a_client_may_be_freed_by_one_of_those_that_shared_a_request)
 END_TEST
 
 UNIT_MAIN("client_share_ends", keys_of_other_nodes_go_there_and_share_requests_with_their_own,
+          calls_that_are_sorted_without_memory_end_and_leave_nothing,
           keys_whose_owner_is_gone_go_to_another_node,
           a_lost_request_is_repeated_for_all_under_its_sequence,
           what_may_be_done_keeps_its_sequence_when_its_node_owns_it_no_more,
