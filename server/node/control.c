@@ -16,6 +16,7 @@
  */
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
@@ -146,6 +147,9 @@ void node_control_note(struct node *n, struct bytes name, bool present, struct b
             p->boot = num_get_u64(value.data + NODE_BOOT_AT);
             p->nonce = num_get_u64(value.data + NODE_BOOT_AT + 8);
             node_member_roster(n);
+        }
+        if (n->eventual != NULL && number == n->self) {
+            (void)node_ev_hold_known(n);
         }
     }
 }
@@ -420,6 +424,9 @@ static void node_boot_done(struct node *n, void *ctx, int code, struct bytes rep
         node_timer_set(n, &n->control->boot, n->now + n->options.election_us);
     } else {
         n->control->booted = true;
+        if (n->control->refresh.fire != NULL) {
+            node_timer_set(n, &n->control->refresh, n->now); /* what it says of this start */
+        }
         node_member_start(n);
         node_ev_self_wake(n);
         node_ev_start(n);

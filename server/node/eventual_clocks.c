@@ -49,6 +49,7 @@ void node_ev_judge(struct node *n, struct node_ev_peer *p, uint8_t region)
     struct node_eventual *ev = node_ev_of(n);
     uint64_t bit = UINT64_C(1) << region;
     struct node_ev_list list;
+    node_ev_hold_look(n, p, region);
     if (crdt_context_leq(&p->known[region], node_ev_seen(n, region))) {
         p->lack_us[region] = 0;
         p->pull_now &= ~bit;

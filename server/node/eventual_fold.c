@@ -72,7 +72,8 @@ static bool node_ev_foldable(const struct crdt_context *seen, uint32_t node,
 {
     struct crdt_range fold = node_ev_fold_range(node, row->below);
     const struct crdt_context all = {.ranges = &fold, .count = 1};
-    return crdt_context_leq(&row->seen, seen) && !crdt_context_leq(&all, seen);
+    return crdt_context_leq(&row->seen, seen) && !crdt_context_leq(&all, seen) &&
+           node_ev_retired_all(seen, node, row); /* else the fold would hide dots that nobody has */
 }
 
 static int node_ev_fold_row(const struct node_ev_store *store, uint32_t node,

@@ -238,6 +238,7 @@ int node_ev_init(struct node *n)
     ev->fold = (struct node_timer){.ctx = ev, .fire = node_ev_fold_fire};
     ev->retire.run = (struct node_timer){.ctx = &ev->retire, .fire = node_ev_retire_fire};
     buf_init(&ev->retire.rows, &n->alloc, 1u << 20);
+    buf_init(&ev->retire.starts, &n->alloc, 1u << 16);
     node_link_init(&ev->writes);
     node_ev_ring_init(&ev->ring, NODE_EV_RING_ITEMS, NODE_EV_RING_BYTES, &n->alloc);
     buf_init(&ev->built.body, &n->alloc, n->options.limits.peer_body_bytes);
@@ -297,6 +298,7 @@ void node_ev_release(struct node *n)
     }
     node_ev_ring_release(&ev->ring);
     buf_release(&ev->retire.rows);
+    buf_release(&ev->retire.starts);
     buf_release(&ev->built.body);
     alloc_put(&n->alloc, ev, sizeof *ev);
     n->eventual = NULL;
@@ -311,6 +313,7 @@ void node_ev_start(struct node *n)
             ev->removals |= UINT64_C(1) << r;
         }
     }
+    (void)node_ev_hold_known(n);
     node_ev_tick_soon(n);
     node_ev_run_soon(n);
     node_ev_recount_start(n);
@@ -434,6 +437,8 @@ int node_ev_status(struct node *n, struct buf *out)
                 {"page_bytes", c->page_bytes},
                 {"restored", c->restored_records},
                 {"dropped", c->dropped},
+                {"regions_held", (uint64_t)__builtin_popcountll(ev->held.regions)},
+                {"dots_set_aside", c->set_aside},
                 {"dots_twice", n->counters.ev_conflicts}};
     const uint32_t count = sizeof rows / sizeof rows[0];
     (void)wire_pack_map(out, count + 1);

@@ -64,7 +64,7 @@ int node_ev_joinable(const struct crdt_context *have, struct node_ev_wanting *he
 #define NODE_EV_RING_BYTES (8u << 20)
 
 struct node_ev_noted {
-    uint8_t *data;
+    uint8_t *data; /* NULL: not to be sent */
     uint32_t bytes;
     uint8_t region;
 };
@@ -83,6 +83,8 @@ void node_ev_ring_init(struct node_ev_ring *r, uint32_t items_max, uint64_t byte
 void node_ev_ring_release(struct node_ev_ring *r);
 /* Copied; the oldest go to make room. Without memory for it, none are kept: it counts as gone. */
 void node_ev_ring_add(struct node_ev_ring *r, uint8_t region, struct bytes fragment);
+/* What is there of these regions (a bitmap) is not to be sent. */
+void node_ev_ring_forget(struct node_ev_ring *r, uint64_t regions);
 /* number: from first, below next. */
 const struct node_ev_noted *node_ev_ring_get(const struct node_ev_ring *r, uint64_t number);
 
@@ -173,6 +175,7 @@ struct node_ev_counters {
     uint64_t pages_whole;
     uint64_t descents, restored_records;
     uint64_t dropped, handed_over;
+    uint64_t set_aside; /* dots that group 0 had not recorded */
     uint64_t recounted; /* places whose counts of types were put right */
 };
 
@@ -194,7 +197,16 @@ struct node_ev_retire {
     bool rest;         /* some were */
     uint64_t below;
     struct buf rows;
+    struct buf starts; /* of the other nodes when the first round began */
     struct node_timer run;
+};
+
+/* Regions with dots that group 0 has not recorded (eventual_hold.c). */
+struct node_ev_hold {
+    bool looked;
+    uint64_t since_us;
+    uint64_t regions;
+    bool forgetting; /* the own group stands still for it */
 };
 
 struct node_eventual {
@@ -225,6 +237,7 @@ struct node_eventual {
     struct node_timer fold;
     bool folding;
     struct node_ev_retire retire;
+    struct node_ev_hold held;
     const struct node_ev_list *lists; /* of all regions, in place of group 0's; NULL: none */
     struct node_ev_counters counters;
 };
@@ -252,6 +265,21 @@ void node_ev_agree(struct node *n, struct node_ev_peer *p, uint8_t region, bool 
 uint64_t node_ev_open_peers(const struct node *n);
 /* returns: whether nothing is left to do until something happens. */
 bool node_ev_at_rest(const struct node *n);
+/* eventual_hold.c */
+#define NODE_EV_HOLD_KNOWN_US 10000000u /* what may be recorded is held no longer */
+/* returns: whether it is known which regions are held: group 0's word as of this start is. Until
+ * then nothing is sent that was made before it. */
+bool node_ev_hold_known(struct node *n);
+/* returns: whether others may judge by this node's context of the region. */
+bool node_ev_hold_gives(struct node *n, uint8_t region);
+/* returns: whether records of a peer with that context may be joined here. */
+bool node_ev_hold_takes(struct node *n, uint8_t region, const struct crdt_context *theirs);
+/* More is known of the peer: perhaps the region can be forgotten here, or need not be held. */
+void node_ev_hold_look(struct node *n, const struct node_ev_peer *p, uint8_t region);
+/* returns: bitmap of the regions that may be forgotten now; *dots: how many go with them. */
+uint64_t node_ev_hold_spare(const struct node *n, uint64_t *dots);
+/* These have been. */
+void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots);
 /* eventual_push.c */
 /* Something is to be pushed: at once if a write waits for copies, else in time. */
 void node_ev_push_soon(struct node *n, struct node_ev_peer *p);

@@ -52,7 +52,7 @@ static void node_ev_batch_gather(struct node *n, const struct node_ev_peer *p,
     uint64_t asked = 0;
     for (b->end = p->cursor; b->end < ring->next && b->count < NODE_EV_PUSH_ITEMS; b->end++) {
         const struct node_ev_noted *item = node_ev_ring_get(ring, b->end);
-        if (!node_ev_batch_wants(n, p, item->region, &owned, &asked)) {
+        if (item->data == NULL || !node_ev_batch_wants(n, p, item->region, &owned, &asked)) {
             continue;
         }
         if (b->count > 0 && bytes + item->bytes > most) {
@@ -185,7 +185,7 @@ void node_ev_push_run(struct node *n, struct node_ev_peer *p)
 {
     struct node_eventual *ev = node_ev_of(n);
     uint64_t end = 0;
-    if (p->pushing || !node_peer_is_up(n, p->id) || !node_ev_ready(n)) {
+    if (p->pushing || !node_peer_is_up(n, p->id) || !node_ev_ready(n) || !node_ev_hold_known(n)) {
         return;
     }
     if (p->cursor < ev->ring.first) {

@@ -16,6 +16,7 @@
  * It waits until all that was applied is in the table, so that nothing is replayed over it.
  */
 #include "server/node/eventual_ops_internal.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 
 #define NODE_EV_QUARANTINE_RETRY_US 10000u
@@ -31,6 +32,8 @@ struct node_ev_quarantine {
     const struct store_kv *kv;
     struct store_kv_reader *reader;
     uint64_t regions;  /* that lost something */
+    uint64_t forget;   /* of which all goes: eventual_hold.c */
+    uint64_t dots;     /* that go with them */
     uint32_t deleted;  /* records that could not be read */
     struct buf gone;   /* their whole keys: u16 length, key */
     struct buf region; /* one after another: number u8, u32 length, EV_REGION */
@@ -205,8 +208,8 @@ static int node_ev_q_region(struct node_ev_quarantine *q, uint8_t region)
     uint8_t name[2];
     struct buf raw;
     node_ev_q_fresh(q);
-    int err = node_ev_q_walk(q, region);
-    if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds: all of it */
+    int err = (q->forget >> region & 1u) != 0 ? ERR_TOO_LARGE : node_ev_q_walk(q, region);
+    if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds, or all of it */
         node_ev_q_fresh(q);
         err = node_ev_q_forget(q, region);
     }
@@ -352,6 +355,7 @@ static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
     log_line(n->options.log, LOG_WARN, "quarantined",
              "node=%u records=%u regions=%016llx epoch=%llu", n->self, q->deleted,
              (unsigned long long)q->regions, (unsigned long long)q->self.epoch);
+    node_ev_hold_forgot(n, q->forget, q->dots);
     node_retry_soon(n, g);
 }
 
@@ -370,7 +374,7 @@ static void node_ev_q_done(struct node *n, struct node_task *task)
     node_ev_q_free(q);
 }
 
-static int node_ev_q_start(struct node *n, struct node_group *g)
+static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget, uint64_t dots)
 {
     struct node_ev_quarantine *q = alloc_get_zeroed(&n->alloc, 1, sizeof *q);
     if (q == NULL) {
@@ -381,6 +385,9 @@ static int node_ev_q_start(struct node *n, struct node_group *g)
     q->self = *node_ev_self_now(n);
     q->meta = g->now;
     q->wall_us = n->wall;
+    q->forget = forget;
+    q->dots = dots;
+    q->regions = forget;
     buf_init(&q->gone, &n->job_alloc, 64u << 20);
     buf_init(&q->region, &n->job_alloc, 64u << 20);
     crdt_context_init(&q->now.seen, &n->job_alloc);
@@ -411,7 +418,13 @@ static void node_ev_q_fire(struct node *n, struct node_timer *t)
     bool quiet = !n->flush_out && !n->flush_frozen && g->apply_state == NODE_APPLY_IDLE &&
                  g->flushed.index == g->now.index;
     n->flush_now = !quiet;
-    if (!quiet || node_ev_q_start(n, g) != 0) {
+    uint64_t dots = 0;
+    uint64_t forget = quiet ? node_ev_hold_spare(n, &dots) : 0;
+    if (quiet && forget == 0 && node_ev_of(n)->held.forgetting) {
+        node_ev_hold_forgot(n, 0, 0); /* there is something new in it that nobody else has yet */
+        g->broken = false;
+        node_retry_soon(n, g);
+    } else if (!quiet || node_ev_q_start(n, g, forget, dots) != 0) {
         node_timer_set(n, t, n->now + NODE_EV_QUARANTINE_RETRY_US);
     }
 }

@@ -21,17 +21,40 @@
 #include "server/node/eventual_self_internal.h"
 
 #define NODE_EV_RETIRED_FORMAT 1u
-#define NODE_EV_RETIRE_HEAD 20u
+#define NODE_EV_START_ROW 20u
 
 /* ---- group 0 -------------------------------------------------------------------------------- */
 
+/* The body of RETIRE, taken apart; views into it. */
+struct node_ev_retiring {
+    uint32_t node;
+    struct bytes start; /* boot, nonce */
+    uint16_t others;
+    struct bytes starts; /* theirs */
+    struct bytes rows;
+};
+
+static int node_ev_retiring_of(struct bytes body, struct node_ev_retiring *out)
+{
+    struct bytes_reader r = bytes_reader_of(body);
+    out->node = bytes_take_u32(&r);
+    out->start = bytes_take(&r, 16);
+    out->others = bytes_take_u16(&r);
+    out->starts = bytes_take(&r, (size_t)out->others * NODE_EV_START_ROW);
+    out->rows = bytes_of(r.at, r.left);
+    return r.failed || r.left == 0 ? ERR_INVALID : 0;
+}
+
 int node_ev_retire_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
+    struct node_ev_retiring body;
     uint8_t name[5];
-    if (cmd->body.size <= NODE_EV_RETIRE_HEAD) {
-        return ERR_INVALID;
+    TRY(node_ev_retiring_of(cmd->body, &body));
+    uint32_t node = body.node;
+    for (unsigned i = 0; i < body.others; i++) {
+        uint32_t other = num_get_u32(body.starts.data + (size_t)i * NODE_EV_START_ROW);
+        TRY(node_keys_add(out, node_numbered_name(NODE_KEY_NODE, other, name)));
     }
-    uint32_t node = num_get_u32(cmd->body.data);
     TRY(node_keys_add(out, node_numbered_name(NODE_KEY_NODE, node, name)));
     TRY(node_keys_add(out, node_numbered_name(NODE_KEY_EPOCHS, node, name)));
     return node_keys_add(out, node_numbered_name(NODE_KEY_RETIRED, node, name));
@@ -101,30 +124,55 @@ static int node_ev_retire_put(struct node_sm *sm, uint32_t node, struct bytes ro
     return err;
 }
 
+/* returns: 0 if that start of the node is the one that is recorded. */
+static int node_ev_retire_start(struct node_sm *sm, uint32_t node, struct bytes start)
+{
+    uint8_t name[5];
+    struct bytes value;
+    TRY(node_sm_get(sm, node_numbered_name(NODE_KEY_NODE, node, name), &value));
+    return value.size < NODE_BOOT_HEAD ||
+                   !bytes_equal(bytes_of(value.data + NODE_BOOT_AT, 16), start)
+               ? ERR_FENCED
+               : 0;
+}
+
+/* All other nodes must be named, by the start that was asked. One that has started since may have
+ * another disk; it is asked too, or it hears of this record before it tells anybody what it has. */
+static int node_ev_retire_starts(struct node_sm *sm, const struct node_ev_retiring *body)
+{
+    const struct wire_identity *id = &sm->n->identity;
+    unsigned at = 0;
+    for (uint32_t i = 0; i < id->nodes_count; i++) {
+        if (id->nodes[i].id == body->node) {
+            continue;
+        }
+        const uint8_t *row = body->starts.data + (size_t)at * NODE_EV_START_ROW;
+        if (at == body->others || num_get_u32(row) != id->nodes[i].id) {
+            return ERR_INVALID;
+        }
+        TRY(node_ev_retire_start(sm, id->nodes[i].id, bytes_of(row + 4, 16)));
+        at++;
+    }
+    return at == body->others ? 0 : ERR_INVALID;
+}
+
 int node_ev_retire_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
+    struct node_ev_retiring body;
     uint8_t name[5];
     struct bytes value;
     uint64_t regions = 0;
     (void)reply;
-    if (cmd->body.size <= NODE_EV_RETIRE_HEAD || node_sm_group(sm) != 0) {
-        return ERR_INVALID;
-    }
-    struct bytes_reader r = bytes_reader_of(cmd->body);
-    uint32_t node = bytes_take_u32(&r);
-    struct bytes start = bytes_take(&r, 16); /* boot, nonce */
-    struct bytes rows = bytes_of(r.at, r.left);
-    TRY(node_sm_get(sm, node_numbered_name(NODE_KEY_NODE, node, name), &value));
-    if (value.size < NODE_BOOT_HEAD ||
-        !bytes_equal(bytes_of(value.data + NODE_BOOT_AT, 16), start)) {
-        return ERR_FENCED; /* another start of the node is recorded */
-    }
-    TRY(node_sm_get(sm, node_numbered_name(NODE_KEY_EPOCHS, node, name), &value));
+    TRY(node_sm_group(sm) != 0 ? ERR_INVALID : node_ev_retiring_of(cmd->body, &body));
+    TRY(node_ev_retire_start(sm, body.node, body.start));
+    TRY(node_ev_retire_starts(sm, &body));
+    TRY(node_sm_get(sm, node_numbered_name(NODE_KEY_EPOCHS, body.node, name), &value));
     if (value.size < sizeof(uint64_t)) {
         return ERR_INVALID;
     }
-    TRY(node_ev_retire_check(rows, node, num_get_u64(value.data), &sm->n->alloc, &regions));
-    return node_ev_retire_put(sm, node, rows, regions);
+    TRY(node_ev_retire_check(body.rows, body.node, num_get_u64(value.data), &sm->n->alloc,
+                             &regions));
+    return node_ev_retire_put(sm, body.node, body.rows, regions);
 }
 
 void node_ev_retired_note(struct node *n, uint32_t node, struct bytes value)
@@ -244,6 +292,21 @@ static void node_ev_retired_done(struct node *n, void *ctx, int code, struct byt
     node_ev_retire_again(n); /* there may be more */
 }
 
+/* Appends the starts of all other nodes, their number first, as group 0 has recorded them. */
+static int node_ev_retire_starts_put(const struct node *n, struct buf *out)
+{
+    const struct node_control *c = n->control;
+    (void)buf_put_u16(out, (uint16_t)(c->nodes_count - 1));
+    for (uint32_t i = 0; i < c->nodes_count; i++) {
+        if (c->peers[i].id != node_self(n)) {
+            (void)buf_put_u32(out, c->peers[i].id);
+            (void)buf_put_u64(out, c->peers[i].boot);
+            (void)buf_put_u64(out, c->peers[i].nonce);
+        }
+    }
+    return out->err;
+}
+
 /* Appends the rows that nobody refused. returns: how many there are. */
 static unsigned node_ev_retire_agreed(struct node *n, struct buf *out)
 {
@@ -275,6 +338,7 @@ static void node_ev_retire_propose(struct node *n)
     (void)buf_put_u32(&body, node_self(n));
     (void)buf_put_u64(&body, n->options.boot);
     (void)buf_put_u64(&body, n->options.boot_nonce);
+    (void)buf_append(&body, t->starts.data, t->starts.size);
     if (node_ev_retire_agreed(n, &body) > 0) {
         const struct node_cmd cmd = {.op = NODE_OP_RETIRE, .body = buf_view(&body)};
         t->asking = true;
@@ -322,6 +386,10 @@ static void node_ev_over_ask(struct node *n)
     (void)buf_put_u64(&body, t->below);
     (void)buf_append(&body, t->rows.data, t->rows.size);
     t->asking = true;
+    if (t->rounds == 0) {
+        buf_clear(&t->starts);
+        body.err = body.err != 0 ? body.err : node_ev_retire_starts_put(n, &t->starts);
+    }
     t->agreed = body.err != 0 ? 0 : t->rounds == 0 ? UINT64_MAX : t->agreed;
     t->owing = t->agreed == 0 ? 0 : ev->peers_count;
     for (unsigned i = 0; i < t->owing; i++) {

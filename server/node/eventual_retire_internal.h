@@ -37,9 +37,15 @@ int node_ev_retired_put(const struct node_ev_retired *row, struct buf *out);
 /* row: its context is initialised, and replaced. returns: 0, ERR_INVALID (also if other dots are in
  * it than those of `node` below that epoch), ERR_NO_MEMORY. */
 int node_ev_retired_take(struct bytes_reader *r, uint32_t node, struct node_ev_retired *row);
+/* returns: whether all dots in seen by the node's actors of the row's epochs are in the row, one by
+ * one, or folded in seen. */
+bool node_ev_retired_all(const struct crdt_context *seen, uint32_t node,
+                         const struct node_ev_retired *row);
 
-/* Group 0 (eventual_retire.c). RETIRE: node u32, boot u64, nonce u64 of its start, rows rising by
- * region. Refused with FENCED unless that start is recorded. RETIRED, node u32be: format u8, rows.
+/* Group 0 (eventual_retire.c). RETIRE: node u32, boot u64, nonce u64 of its start, starts of all
+ * other nodes in the order of the roster (number u16; node u32, boot u64, nonce u64), rows rising
+ * by region. Refused with FENCED unless these starts are recorded. RETIRED, node u32be: format u8,
+ * rows.
  */
 int node_ev_retire_keys(const struct node_cmd *cmd, struct node_keys *out);
 int node_ev_retire_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply);

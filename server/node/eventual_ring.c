@@ -89,6 +89,19 @@ void node_ev_ring_add(struct node_ev_ring *r, uint8_t region, struct bytes fragm
     r->next++;
 }
 
+void node_ev_ring_forget(struct node_ev_ring *r, uint64_t regions)
+{
+    for (uint64_t i = r->first; i < r->next; i++) {
+        struct node_ev_noted *item = &r->items[i & (r->cap - 1)];
+        if ((regions >> item->region & 1u) != 0) {
+            alloc_put(&r->alloc, item->data, item->bytes);
+            r->bytes -= item->bytes;
+            item->data = NULL;
+            item->bytes = 0;
+        }
+    }
+}
+
 const struct node_ev_noted *node_ev_ring_get(const struct node_ev_ring *r, uint64_t number)
 {
     ASSERT(number >= r->first && number < r->next);

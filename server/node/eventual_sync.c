@@ -411,6 +411,9 @@ static int node_ev_pull_take(struct node_ev_pull *pull, struct bytes reply)
     if (pull->page.region != pull->region || pull->page.flags != flags) {
         return ERR_PROTOCOL;
     }
+    if (!restore && !node_ev_hold_takes(n, pull->region, &pull->page.seen)) {
+        return ERR_BEHIND;
+    }
     if (!pull->begun) {
         pull->begun = true;
         pull->whole = page.whole;
@@ -512,7 +515,7 @@ static bool node_ev_pull_due(struct node *n, struct node_ev_peer *p, uint8_t reg
     const struct node_eventual *ev = node_ev_of(n);
     uint64_t bit = UINT64_C(1) << region;
     bool may_come = (p->pull_now & bit) == 0 && (ev->compared & bit) != 0;
-    if ((ev->pulling & bit) != 0 ||
+    if ((ev->pulling & bit) != 0 || !node_ev_hold_takes(n, region, &p->known[region]) ||
         (may_come && node_now(n) - p->lack_us[region] < NODE_EV_LACK_US)) {
         return false;
     }
@@ -593,6 +596,7 @@ void node_ev_page_serve(struct node *n, struct node_request request, struct byte
     struct node_ev_page_ask ask;
     struct buf query;
     int err = node_ev_ready(n) ? node_ev_page_ask_decode(body, &ask) : ERR_UNAVAILABLE;
+    err = err == 0 && !node_ev_hold_gives(n, ask.region) ? ERR_BEHIND : err;
     err = err != 0 ? err : node_ev_page_mode(n, &ask);
     struct node_request *kept = err == 0 ? alloc_get(&n->alloc, sizeof *kept) : NULL;
     if (kept == NULL) {

@@ -155,6 +155,34 @@ bool ev_has(struct rig *r, unsigned i, const char *name, const char *element)
     return has;
 }
 
+int64_t ev_field_count(struct rig *r, unsigned i, const char *name, const char *field)
+{
+    struct crdt_state s;
+    struct crdt_path path;
+    crdt_state_init(&s, &r->heap);
+    ev_state(r, i, name, &s);
+    crdt_path_init(&path, CRDT_MAP);
+    int err = crdt_path_push(&path, bytes_of_text(field), CRDT_PN_COUNTER);
+    ASSERT(err == 0);
+    int64_t value = crdt_counter(&s, &path);
+    crdt_state_release(&s);
+    return value;
+}
+
+bool ev_is(struct rig *r, unsigned i, const char *name, enum crdt_type type, const char *value)
+{
+    struct crdt_state s;
+    struct crdt_path path;
+    struct crdt_sibling found[2];
+    crdt_state_init(&s, &r->heap);
+    ev_state(r, i, name, &s);
+    crdt_path_init(&path, type);
+    size_t count = crdt_siblings(&s, &path, found, 2);
+    bool is = count == 1 && bytes_equal(found[0].value, bytes_of_text(value));
+    crdt_state_release(&s);
+    return is;
+}
+
 static void ev_count_removals(void *ctx, struct bytes record_key, struct bytes raw)
 {
     struct node_ev_cursor entries;
@@ -190,10 +218,11 @@ static void ev_hint(void *ctx, struct bytes record_key, struct bytes raw)
     (void)buf_append(ctx, record_key.data, record_key.size);
 }
 
-void ev_begin(struct rig *r, unsigned i, const char *name, enum crdt_type type,
-              const struct crdt_op *op, unsigned copies, struct ev_done *done)
+void ev_begin_at(struct rig *r, unsigned i, const char *name, const struct crdt_path *path,
+                 const struct crdt_op *op, unsigned copies, struct ev_done *done)
 {
-    struct node_ev_op one = {.space = bytes_of_text("s"), .name = bytes_of_text(name), .op = *op};
+    struct node_ev_op one = {
+        .space = bytes_of_text("s"), .name = bytes_of_text(name), .path = *path, .op = *op};
     struct node *n = ev_node(r, i);
     struct crdt_actor self;
     struct buf hints;
@@ -201,7 +230,6 @@ void ev_begin(struct rig *r, unsigned i, const char *name, enum crdt_type type,
     *done = (struct ev_done){0};
     buf_init(&hints, &r->heap, 1u << 20);
     buf_init(&body, &r->heap, 1u << 20);
-    crdt_path_init(&one.path, type);
     one.hints = &hints;
     if (node_ev_op_needs_hints(&one)) {
         ev_walk(r, i, name, &hints, ev_hint);
@@ -218,11 +246,32 @@ void ev_begin(struct rig *r, unsigned i, const char *name, enum crdt_type type,
     buf_release(&body);
 }
 
+void ev_begin(struct rig *r, unsigned i, const char *name, enum crdt_type type,
+              const struct crdt_op *op, unsigned copies, struct ev_done *done)
+{
+    struct crdt_path path;
+    crdt_path_init(&path, type);
+    ev_begin_at(r, i, name, &path, op, copies, done);
+}
+
 int ev_do(struct rig *r, unsigned i, const char *name, enum crdt_type type,
           const struct crdt_op *op)
 {
     struct ev_done done;
     ev_begin(r, i, name, type, op, 2, &done);
+    ev_run_until(r, &done.ended);
+    return done.code;
+}
+
+int ev_field_add(struct rig *r, unsigned i, const char *name, const char *field, int64_t amount)
+{
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = amount};
+    struct crdt_path path;
+    struct ev_done done;
+    crdt_path_init(&path, CRDT_MAP);
+    int err = crdt_path_push(&path, bytes_of_text(field), CRDT_PN_COUNTER);
+    ASSERT(err == 0);
+    ev_begin_at(r, i, name, &path, &op, 2, &done);
     ev_run_until(r, &done.ended);
     return done.code;
 }

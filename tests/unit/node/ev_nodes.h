@@ -24,16 +24,24 @@ bool ev_ready(struct rig *r);
 /* Begins one operation on a key of space "s" at node i. copies: as of node_ev_write. */
 void ev_begin(struct rig *r, unsigned i, const char *name, enum crdt_type type,
               const struct crdt_op *op, unsigned copies, struct ev_done *done);
+/* The same at a path. */
+void ev_begin_at(struct rig *r, unsigned i, const char *name, const struct crdt_path *path,
+                 const struct crdt_op *op, unsigned copies, struct ev_done *done);
 /* The same, run to its end, for two copies; value: of a set or register. returns: its code. */
 int ev_do(struct rig *r, unsigned i, const char *name, enum crdt_type type,
           const struct crdt_op *op);
 int ev_add(struct rig *r, unsigned i, const char *name, int64_t amount); /* PN_COUNTER */
 int ev_set(struct rig *r, unsigned i, const char *name, enum crdt_verb verb, const char *element);
+/* Adds to the PN counter in that field of a map. */
+int ev_field_add(struct rig *r, unsigned i, const char *name, const char *field, int64_t amount);
 /* Adds 1 to each of the PN counters prefix<from> up to below prefix<to>, 250 a command. */
 void ev_fill(struct rig *r, unsigned i, const char *prefix, unsigned from, unsigned to);
 /* What node i has under a key. s: initialised, empty. */
 void ev_state(struct rig *r, unsigned i, const char *name, struct crdt_state *s);
 int64_t ev_count(struct rig *r, unsigned i, const char *name);
+int64_t ev_field_count(struct rig *r, unsigned i, const char *name, const char *field);
+/* returns: whether the register (LWW or MV) has this value in sight and no other. */
+bool ev_is(struct rig *r, unsigned i, const char *name, enum crdt_type type, const char *value);
 bool ev_has(struct rig *r, unsigned i, const char *name, const char *element);
 /* Removals in the records of a key at node i. */
 unsigned ev_removals(struct rig *r, unsigned i, const char *name);

@@ -512,11 +512,11 @@ START_TEST(who_was_told_all_there_is_tells_all_there_is)
     rig_run(r, 10000000);
     ck_assert(ev_has(r, 4, "set", "stays"));
     ck_assert_uint_gt(ev_node(r, 4)->eventual->counters.pages_whole, 0);
-    rig_isolate(r, 4, true); /* the two who dropped it are not there any more */
     rig_stop(r, 4);
     rig_start(r, 4);
+    ck_assert(ev_ready(r));
     lists_use(r, last);
-    rig_isolate(r, 4, true);
+    rig_isolate(r, 4, true); /* the two who dropped it are not there any more */
     rig_link(r, 3, 4, true);
     ck_assert(ev_has(r, 3, "set", "x"));
     rig_run(r, 10000000);

@@ -1,0 +1,188 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Dots that group 0 has not recorded, because the disk that has them was out of use: they are set
+ * aside, and nothing that was recorded is lost by them, whatever else happened in the meantime.
+ */
+#include "ev_folds.h"
+
+static void put(struct rig *r, unsigned i, const char *name, enum crdt_type type, const char *value)
+{
+    const struct crdt_op op = {
+        .verb = CRDT_SET, .value = bytes_of_text(value), .time_us = 1000000u + r->now};
+    ck_assert_int_eq(ev_do(r, i, name, type, &op), 0);
+}
+
+/* All keys are of one region. The first lines are everywhere; the last only on the disk that is in
+ * *other then, and node 2 has gone on with a copy from before them. */
+static struct rig *tell(unsigned nodes, struct rig_dir *other)
+{
+    struct rig *r = begin(nodes);
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 9), 0);
+    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "stays"), 0);
+    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "goes"), 0);
+    ck_assert_int_eq(ev_field_add(r, 2, "{t}map", "f", 4), 0);
+    put(r, 3, "{t}lww", CRDT_LWW, "old");
+    put(r, 2, "{t}mv", CRDT_MV, "old");
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, 2, other);
+    rig_isolate(r, 2, true);
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 11), 0);
+    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_ADD, "y"), 0);
+    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_REMOVE, "stays"), 0);
+    ck_assert_int_eq(ev_field_add(r, 2, "{t}map", "f", 5), 0);
+    put(r, 2, "{t}lww", CRDT_LWW, "new");
+    put(r, 2, "{t}mv", CRDT_MV, "new");
+    crash_with(r, 2, other);
+    rig_isolate(r, 2, false);
+    ck_assert(ev_ready(r));
+    return r;
+}
+
+/* Whoever did not see it must be told all there is of the region. */
+static void prune(struct rig *r)
+{
+    ck_assert_int_eq(ev_set(r, 1, "{t}set", CRDT_REMOVE, "goes"), 0);
+    rig_run(r, 20000000);
+    ck_assert_uint_eq(ev_removals(r, 1, "{t}set"), 0);
+}
+
+static void settle(struct rig *r)
+{
+    rig_run(r, SETTLE_US);
+    for (unsigned i = 1; i <= r->nodes_count; i++) {
+        ck_assert(folded_at(r, i, "{t}n", 2));
+    }
+}
+
+/* What was recorded is there, and nothing else. */
+static void check(struct rig *r, int64_t more)
+{
+    ck_assert(ev_same(r));
+    for (unsigned i = 1; i <= r->nodes_count; i++) {
+        ck_assert_int_eq(ev_count(r, i, "{t}n"), 9 + more);
+        ck_assert_int_eq(ev_field_count(r, i, "{t}map", "f"), 4);
+        ck_assert(ev_is(r, i, "{t}lww", CRDT_LWW, "old"));
+        ck_assert(ev_is(r, i, "{t}mv", CRDT_MV, "old"));
+        ck_assert(ev_has(r, i, "{t}set", "x"));
+        ck_assert(ev_has(r, i, "{t}set", "stays"));
+        ck_assert(!ev_has(r, i, "{t}set", "y"));
+    }
+}
+
+/* scenario C1 */
+START_TEST(a_disk_that_comes_back_takes_nothing_away_that_was_recorded)
+{
+    struct rig_dir other = {0};
+    struct rig *r = tell(3, &other);
+    settle(r);
+    crash_with(r, 2, &other);
+    ck_assert(ev_ready(r));
+    settle(r);
+    check(r, 0);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* scenario C1 */
+START_TEST(nor_if_it_must_be_told_all_there_is)
+{
+    struct rig_dir other = {0};
+    struct rig *r = tell(3, &other);
+    prune(r);
+    settle(r);
+    crash_with(r, 2, &other);
+    ck_assert(ev_ready(r));
+    settle(r);
+    check(r, 0);
+    ck_assert(!ev_has(r, 2, "{t}set", "goes"));
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* What is written there at once is pushed and kept, and is no door for the rest. */
+START_TEST(what_the_node_writes_at_once_counts)
+{
+    struct rig_dir other = {0};
+    struct rig *r = tell(3, &other);
+    prune(r);
+    settle(r);
+    crash_with(r, 2, &other);
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 100), 0);
+    ck_assert_int_eq(ev_add(r, 3, "{t}n", 1000), 0);
+    settle(r);
+    check(r, 1100);
+    crash(r, 2);
+    settle(r);
+    check(r, 1100);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* Another crash of the node, and group 0 names the epoch as folded: which dots of it there were, it
+ * has forgotten. */
+START_TEST(nor_if_its_epochs_were_over_long_ago)
+{
+    struct rig_dir other = {0};
+    struct rig *r = tell(3, &other);
+    settle(r);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(ev_add(r, 2, "{t}n", 10), 0);
+        crash(r, 2);
+        settle(r);
+    }
+    prune(r);
+    other.boot = r->nodes[1].boot; /* it was started again until group 0 took it */
+    crash_with(r, 2, &other);
+    ck_assert(ev_ready(r));
+    settle(r);
+    check(r, 20);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* Nodes 2 and 3 have each other and nobody else. */
+static void part(struct rig *r, bool apart)
+{
+    for (unsigned i = 1; i <= 5; i += i == 1 ? 3 : 1) {
+        rig_link(r, 2, i, !apart);
+        rig_link(r, 3, i, !apart);
+    }
+}
+
+/* The disk does not know that there is a record, and cannot hear it. */
+START_TEST(nothing_is_given_before_group_0_was_heard)
+{
+    struct rig_dir other = {0};
+    struct crdt_actor actor;
+    struct rig *r = tell(5, &other);
+    prune(r);
+    settle(r);
+    rig_stop(r, 2);
+    part(r, true);
+    ck_assert_int_eq(ev_add(r, 3, "{t}n", 1000), 0);
+    rig_dir_swap(r, 2, &other);
+    rig_start(r, 2);
+    rig_run(r, SETTLE_US);
+    ck_assert(!node_ev_actor(ev_node(r, 2), &actor));
+    ck_assert(!folded_at(r, 2, "{t}n", 2));
+    ck_assert_int_eq(ev_count(r, 2, "{t}n"), 20);
+    ck_assert_int_eq(ev_count(r, 3, "{t}n"), 1009);
+    part(r, false);
+    settle(r);
+    check(r, 1000);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_unrecorded", nothing_is_given_before_group_0_was_heard,
+          a_disk_that_comes_back_takes_nothing_away_that_was_recorded,
+          nor_if_it_must_be_told_all_there_is, what_the_node_writes_at_once_counts,
+          nor_if_its_epochs_were_over_long_ago)
