@@ -331,42 +331,68 @@ static int object_source_open(const struct hf_cmd *cmd, struct object_file *f,
     return 0;
 }
 
+/* Bytes between a client and a file, with a bar. */
+struct object_job {
+    struct hf_client *client;
+    struct hf_answer answer;
+    struct hf_bar bar;
+    const char *does; /* with the file, and its name */
+    const char *name;
+};
+
+static int object_begin(const struct hf_cmd *cmd, struct hf_object *o, struct object_job *job)
+{
+    int code = hf_cmd_client(cmd, &job->client);
+    if (code == 0) {
+        hf_bar_begin(&job->bar, cmd->arg[0]);
+        o->progress = hf_bar_progress;
+        o->progress_ctx = &job->bar;
+    }
+    return code;
+}
+
+/* err: of the call.
+ * returns: as hf_cmd_wait, and has told the user; the file's error counts for more. */
+static int object_await(const struct hf_cmd *cmd, struct object_job *job, int err, int file_error)
+{
+    if (err == 0) {
+        (void)hf_wait(job->client, &job->answer);
+    }
+    hf_bar_end(&job->bar);
+    if (file_error == 0) {
+        return hf_cmd_wait(cmd, job->client, err, &job->answer);
+    }
+    (void)hf_cmd_fail(cmd, ERR_INVALID, "cannot %s '%s': %s", job->does, job->name,
+                      strerror(file_error));
+    return ERR_INVALID;
+}
+
+static int object_end(struct object_job *job, int err)
+{
+    hf_client_free(job->client);
+    hf_answer_release(&job->answer);
+    return hf_cmd_exit_of(err);
+}
+
 static int object_put_run(const struct hf_cmd *cmd, struct hf_object *o, struct object_file *f,
                           const struct hf_source *source)
 {
-    struct hf_client *c = NULL;
-    struct hf_answer a = {.ended = false};
-    struct hf_bar bar;
-    int code = hf_cmd_client(cmd, &c);
+    struct object_job job = {.does = "read the source of", .name = cmd->arg[0]};
+    int code = object_begin(cmd, o, &job);
     if (code != 0) {
         return code;
     }
-    hf_bar_begin(&bar, cmd->arg[0]);
-    o->progress = hf_bar_progress;
-    o->progress_ctx = &bar;
-    int err = hf_object_put(c, o, source, &a, hf_answer_done);
-    if (err == 0) {
-        (void)hf_wait(c, &a);
-    }
-    hf_bar_end(&bar);
-    if (f->error != 0) {
-        err = ERR_INVALID;
-        (void)hf_cmd_fail(cmd, err, "cannot read the source of '%s': %s", cmd->arg[0],
-                          strerror(f->error));
-    } else {
-        err = hf_cmd_wait(cmd, c, err, &a);
-    }
-    if (err == 0 && cmd->json && a.result.count == 1) {
-        object_print_json(a.result.objects, cmd->arg[0]);
-    } else if (err == 0 && a.result.count == 1) {
-        (void)printf("%s: %llu bytes, root ", cmd->arg[0],
-                     (unsigned long long)a.result.objects->size);
-        hf_json_hex(stdout, a.result.objects->root, sizeof(a.result.objects->root));
+    int err = hf_object_put(job.client, o, source, &job.answer, hf_answer_done);
+    err = object_await(cmd, &job, err, f->error);
+    const struct hf_result *r = &job.answer.result;
+    if (err == 0 && cmd->json && r->count == 1) {
+        object_print_json(r->objects, cmd->arg[0]);
+    } else if (err == 0 && r->count == 1) {
+        (void)printf("%s: %llu bytes, root ", cmd->arg[0], (unsigned long long)r->objects->size);
+        hf_json_hex(stdout, r->objects->root, sizeof(r->objects->root));
         (void)fputc('\n', stdout);
     }
-    hf_client_free(c);
-    hf_answer_release(&a);
-    return hf_cmd_exit_of(err);
+    return object_end(&job, err);
 }
 
 static int object_put(const struct hf_cmd *cmd)
@@ -491,34 +517,17 @@ static int object_sink_close(const struct hf_cmd *cmd, struct object_file *f, in
 static int object_get_run(const struct hf_cmd *cmd, struct hf_object *o, struct object_file *f,
                           const struct hf_sink *sink)
 {
-    struct hf_client *c = NULL;
-    struct hf_answer a = {.ended = false};
-    struct hf_bar bar;
-    int code = hf_cmd_client(cmd, &c);
+    struct object_job job = {.does = "write", .name = cmd->args > 1 ? cmd->arg[1] : "stdout"};
+    int code = object_begin(cmd, o, &job);
     if (code != 0) {
         return code;
     }
-    hf_bar_begin(&bar, cmd->arg[0]);
-    o->progress = hf_bar_progress;
-    o->progress_ctx = &bar;
-    int err = hf_object_get(c, o, sink, &a, hf_answer_done);
-    if (err == 0) {
-        (void)hf_wait(c, &a);
-    }
-    hf_bar_end(&bar);
-    if (f->error != 0) {
-        err = ERR_INVALID;
-        (void)hf_cmd_fail(cmd, err, "cannot write '%s': %s", cmd->args > 1 ? cmd->arg[1] : "stdout",
-                          strerror(f->error));
-    } else {
-        err = hf_cmd_wait(cmd, c, err, &a);
-    }
+    int err = hf_object_get(job.client, o, sink, &job.answer, hf_answer_done);
+    err = object_await(cmd, &job, err, f->error);
     if (err == 0 && cmd->json && f->fd != STDOUT_FILENO) {
-        object_print_json(a.result.objects, cmd->arg[0]);
+        object_print_json(job.answer.result.objects, cmd->arg[0]);
     }
-    hf_client_free(c);
-    hf_answer_release(&a);
-    return hf_cmd_exit_of(err);
+    return object_end(&job, err);
 }
 
 static int object_get(const struct hf_cmd *cmd)
