@@ -4,11 +4,14 @@
  * Object clients: each owns some names, stores objects of seeded content under them and reads them
  * back, byte for byte. When a put is acknowledged the disks of all nodes are looked at: without any
  * one node at least k shards of every stripe must be left. A put whose end is unknown may show up
- * later: the name then has several possible contents, and never another one.
+ * later: the name then has several possible contents, and never another one. Some of the reads are
+ * programs over a cell: their states are those of the content, to the byte.
  */
 #include "base/crc.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "compute/compute.h"
+#include "compute/task.h"
 #include "erasure/erasure.h"
 #include "merkle/merkle.h"
 #include "tests/sim/sim.h"
@@ -32,6 +35,7 @@ enum sim_upload_state {
     SIM_UPLOAD_COMMIT,
     SIM_UPLOAD_STAT,
     SIM_UPLOAD_READ,
+    SIM_UPLOAD_RUN,
     SIM_UPLOAD_DONE,
 };
 
@@ -160,15 +164,38 @@ static void sim_upload_pack_part(struct buf *out, struct sim_uploader *u)
     (void)wire_pack_u64(out, crc_of(u->data + u->offset, bytes));
 }
 
-static void sim_upload_pack_read(struct buf *out, struct sim_uploader *u)
+/* returns: bytes from the offset on that are in its cell. */
+static uint64_t sim_upload_bytes(const struct sim_uploader *u)
 {
     uint64_t in_cell = u->offset % u->cell_bytes;
-    uint64_t bytes = NUM_MIN(u->content.bytes - u->offset, u->cell_bytes - in_cell);
-    (void)wire_pack_request(out, u->msgid, WIRE_METHOD_OBJECT_READ, 6);
+    return NUM_MIN(u->content.bytes - u->offset, u->cell_bytes - in_cell);
+}
+
+static uint64_t sim_upload_turn(const struct sim_uploader *u)
+{
+    return hash_mix(u->content.seed + u->offset);
+}
+
+static const char *sim_upload_program(const struct sim_uploader *u)
+{
+    static const char *const programs[] = {"lines | count, distinct $1", "u16,x1 | sum",
+                                           "csv | where $1 > $2 | by $3 count",
+                                           "f64 | quantile 0.5"};
+    return programs[sim_upload_turn(u) / 4 % 4];
+}
+
+static void sim_upload_pack_read(struct buf *out, struct sim_uploader *u)
+{
+    bool runs = u->state == SIM_UPLOAD_RUN;
+    (void)wire_pack_request(out, u->msgid, runs ? WIRE_METHOD_OBJECT_RUN : WIRE_METHOD_OBJECT_READ,
+                            runs ? 7 : 6);
     sim_upload_name(out, u);
     (void)wire_pack_u64(out, u->version);
     (void)wire_pack_u64(out, u->offset);
-    (void)wire_pack_u64(out, bytes);
+    (void)wire_pack_u64(out, sim_upload_bytes(u));
+    if (runs) {
+        (void)wire_pack_text(out, sim_upload_program(u));
+    }
 }
 
 static void sim_upload_pack(struct sim *s, struct sim_uploader *u)
@@ -200,7 +227,8 @@ static void sim_upload_pack(struct sim *s, struct sim_uploader *u)
         (void)wire_pack_request(out, u->msgid, WIRE_METHOD_OBJECT_STAT, 3);
         sim_upload_name(out, u);
         break;
-    case SIM_UPLOAD_READ: sim_upload_pack_read(out, u); break;
+    case SIM_UPLOAD_READ:
+    case SIM_UPLOAD_RUN: sim_upload_pack_read(out, u); break;
     default: ASSERT(false);
     }
     (void)wire_pack_options(out, &o);
@@ -402,6 +430,25 @@ static void sim_upload_survives(struct sim *s, struct sim_uploader *u)
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
+/* The next cell is read, or one of four has a program run over it. */
+static void sim_upload_look(struct sim *s, struct sim_uploader *u)
+{
+    u->state = sim_upload_turn(u) % 4 == 0 ? SIM_UPLOAD_RUN : SIM_UPLOAD_READ;
+    sim_upload_send(s, u);
+}
+
+static void sim_upload_looked(struct sim *s, struct sim_uploader *u, uint64_t bytes)
+{
+    u->offset += bytes;
+    if (u->offset < u->content.bytes) {
+        sim_upload_look(s, u);
+        return;
+    }
+    u->final_name += s->quiet;
+    s->counters.objects_read++;
+    sim_upload_rest(s, u);
+}
+
 static void sim_upload_stat(struct sim *s, struct sim_uploader *u, struct wire_node result)
 {
     struct sim_object *o = &u->objects[u->name];
@@ -459,8 +506,33 @@ static void sim_upload_stat(struct sim *s, struct sim_uploader *u, struct wire_n
     if (s->quiet) {
         sim_upload_survives(s, u);
     }
-    u->state = SIM_UPLOAD_READ;
-    sim_upload_send(s, u);
+    sim_upload_look(s, u);
+}
+
+static void sim_upload_ran(struct sim *s, struct sim_uploader *u, struct wire_node result)
+{
+    const struct compute_task_options options = {.from = u->offset};
+    const uint64_t bytes = sim_upload_bytes(u);
+    struct compute_program *p = NULL;
+    struct compute_task *t = NULL;
+    struct bytes state = {0};
+    struct buf want;
+    (void)wire_node_bytes(wire_node_find(result, WIRE_FIELD_DATA), WIRE_PART_BYTES_MAX, &state);
+    sim_content_fill(&u->content, s->uploads->scratch);
+    buf_init(&want, &s->heap_alloc, 4u << 20);
+    ASSERT(compute_program_new(&p, &s->heap_alloc, bytes_of_text(sim_upload_program(u)), NULL) ==
+           0);
+    ASSERT(compute_task_new(&t, &s->heap_alloc, p, &options, NULL) == 0);
+    ASSERT(compute_task_update(t, bytes_of(s->uploads->scratch + u->offset, bytes)) == 0);
+    ASSERT(compute_task_encode(t, &want) == 0);
+    if (!bytes_equal(buf_view(&want), state)) {
+        sim_fail(s, "object-program", "'%s' over object %u of %u differs at %llu",
+                 sim_upload_program(u), u->name, u->id, (unsigned long long)u->offset);
+    }
+    buf_release(&want);
+    compute_task_free(t);
+    compute_program_free(p);
+    sim_upload_looked(s, u, bytes);
 }
 
 static void sim_upload_read(struct sim *s, struct sim_uploader *u, struct wire_node result)
@@ -476,14 +548,7 @@ static void sim_upload_read(struct sim *s, struct sim_uploader *u, struct wire_n
         sim_fail(s, "object-content", "object %u of %u differs at %llu", u->name, u->id,
                  (unsigned long long)u->offset);
     }
-    u->offset += data.size;
-    if (u->offset < u->content.bytes) {
-        sim_upload_send(s, u);
-        return;
-    }
-    u->final_name += s->quiet;
-    s->counters.objects_read++;
-    sim_upload_rest(s, u);
+    sim_upload_looked(s, u, data.size);
 }
 
 static void sim_upload_committed(struct sim *s, struct sim_uploader *u, struct wire_node result)
@@ -532,6 +597,7 @@ static void sim_upload_answered(struct sim *s, struct sim_uploader *u, struct wi
     case SIM_UPLOAD_COMMIT: sim_upload_committed(s, u, result); break;
     case SIM_UPLOAD_STAT: sim_upload_stat(s, u, result); break;
     case SIM_UPLOAD_READ: sim_upload_read(s, u, result); break;
+    case SIM_UPLOAD_RUN: sim_upload_ran(s, u, result); break;
     default: break;
     }
 }
