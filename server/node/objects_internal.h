@@ -317,6 +317,10 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
 void node_run_tasks_end(struct node_objects *o); /* all that wait: no jobs are out */
 /* The same where the cell lies: answers with the state. */
 void node_run_serve(struct node *n, struct node_request request, struct bytes body);
+/* The body of that call, without `data`. */
+void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left_us);
+/* returns: whether it is one; the program views it. */
+bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left_us);
 /* Asks the holder. returns: 0 or ERR_NO_MEMORY and done will not be called. */
 int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
                  node_done_fn *done);

@@ -195,28 +195,17 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
 
 /* ---- between nodes -------------------------------------------------------------------------- */
 
-int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
-                 node_done_fn *done)
+void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left_us)
 {
-    uint64_t now = node_now(o->n);
-    struct buf head;
-    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
-    node_cell_ref_put(&head, &spec->ref);
-    (void)buf_put_u32(&head, spec->at);
-    (void)buf_put_u32(&head, spec->bytes);
-    (void)buf_put_u64(&head, spec->from);
-    (void)buf_put_u64(&head, spec->deadline_us > now ? spec->deadline_us - now : 0);
-    (void)buf_put_bytes(&head, spec->program);
-    int err = head.err;
-    if (err == 0) {
-        node_call(o->n, peer, NODE_CALL_RUN, buf_view(&head), NULL, spec->deadline_us, ctx, done);
-    }
-    buf_release(&head);
-    return err;
+    node_cell_ref_put(b, &spec->ref);
+    (void)buf_put_u32(b, spec->at);
+    (void)buf_put_u32(b, spec->bytes);
+    (void)buf_put_u64(b, spec->from);
+    (void)buf_put_u64(b, left_us);
+    (void)buf_put_bytes(b, spec->program);
 }
 
-/* returns: whether the request can be; views into body. */
-static bool node_run_parse(struct node *n, struct bytes body, struct node_run_spec *spec)
+bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left_us)
 {
     struct bytes_reader r = bytes_reader_of(body);
     *spec = (struct node_run_spec){.data = NULL};
@@ -224,11 +213,25 @@ static bool node_run_parse(struct node *n, struct bytes body, struct node_run_sp
     spec->at = bytes_take_u32(&r);
     spec->bytes = bytes_take_u32(&r);
     spec->from = bytes_take_u64(&r);
-    const uint64_t left_us = bytes_take_u64(&r);
-    spec->deadline_us = node_now(n) + NUM_MIN(left_us, NODE_RUN_TIME_MAX_US);
+    *left_us = bytes_take_u64(&r);
     spec->program = bytes_take_bytes(&r, WIRE_PROGRAM_BYTES_MAX);
     return bytes_reader_ended(&r) && spec->bytes > 0 &&
            num_fits(spec->at, spec->bytes, STORE_SEG_CELL_BYTES_MAX);
+}
+
+int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
+                 node_done_fn *done)
+{
+    uint64_t now = node_now(o->n);
+    struct buf head;
+    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
+    node_run_put(&head, spec, spec->deadline_us > now ? spec->deadline_us - now : 0);
+    int err = head.err;
+    if (err == 0) {
+        node_call(o->n, peer, NODE_CALL_RUN, buf_view(&head), NULL, spec->deadline_us, ctx, done);
+    }
+    buf_release(&head);
+    return err;
 }
 
 struct node_run_served {
@@ -247,7 +250,9 @@ void node_run_serve(struct node *n, struct node_request request, struct bytes bo
 {
     struct node_objects *o = node_objects_get(n);
     struct node_run_spec spec;
-    int err = node_run_parse(n, body, &spec) ? 0 : ERR_INVALID;
+    uint64_t left_us = 0;
+    int err = node_run_take(body, &spec, &left_us) ? 0 : ERR_INVALID;
+    spec.deadline_us = node_now(n) + NUM_MIN(left_us, NODE_RUN_TIME_MAX_US);
     struct node_run_served *s = err == 0 ? alloc_get(&o->alloc, sizeof *s) : NULL;
     if (s == NULL) {
         node_answer(n, request, err != 0 ? err : ERR_NO_MEMORY, bytes_of(NULL, 0), NULL);

@@ -10,6 +10,7 @@
 #include "tests/fuzz/fuzz_eventual.h"
 #include "tests/fuzz/fuzz_gossip.h"
 #include "tests/fuzz/fuzz_program.h"
+#include "tests/fuzz/fuzz_run.h"
 #include "tests/fuzz/fuzz_wire.h"
 
 #include "base/err.h"
@@ -95,6 +96,7 @@ static const struct kind kinds[] = {
     {"program", fuzz_program, fuzz_program_example, FUZZ_PROGRAM_EXAMPLES},
     {"task", fuzz_task, fuzz_task_example, 2 * FUZZ_PROGRAM_EXAMPLES},
     {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
+    {"run", fuzz_run, fuzz_run_example, FUZZ_RUN_EXAMPLES},
 };
 
 static const struct kind *kind_of(const char *name)
