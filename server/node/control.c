@@ -20,7 +20,8 @@
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_REFRESH_US 5000000u /* between questions to group 0 from where it is not */
+#define NODE_REFRESH_LEAST_US 500000u /* whatever there seems to be new */
+#define NODE_REFRESH_US 5000000u      /* between questions to group 0 from where it is not */
 
 struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5])
 {
@@ -410,6 +411,15 @@ const struct node_query_op node_control_queries[] = {
 };
 
 /* ---- this node's boot ----------------------------------------------------------------------- */
+
+void node_control_hear(struct node *n)
+{
+    struct node_timer *t = &n->control->refresh;
+    bool asks = t->fire != NULL && t->at_us != 0; /* else it has no need to, or is asking */
+    if (asks && t->at_us <= n->now + NODE_REFRESH_US - NODE_REFRESH_LEAST_US) {
+        node_timer_set(n, t, n->now);
+    }
+}
 
 static void node_boot_done(struct node *n, void *ctx, int code, struct bytes reply)
 {

@@ -56,6 +56,9 @@ struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5]);
 
 /* reply: of NODE_QUERY_CONTROL. What it says is followed as if it had been applied here. */
 void node_control_take(struct node *n, struct bytes reply);
+/* There is something new in group 0: if this node has no replica of it, it asks now, unless it has
+ * just done so. */
+void node_control_hear(struct node *n);
 /* A peer says that this node is fenced; believed when a majority of group 0's voters do. */
 void node_control_refused(struct node *n, uint32_t peer);
 void node_control_peer_up(struct node *n, uint32_t peer);

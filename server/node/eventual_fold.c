@@ -239,6 +239,7 @@ void node_ev_fold_follow(struct node *n, uint8_t region, const struct crdt_conte
     for (size_t i = 0; i < theirs->count; i++) {
         const struct crdt_context one = {.ranges = &theirs->ranges[i], .count = 1};
         if (theirs->ranges[i].actor.epoch == CRDT_FOLDED && !crdt_context_leq(&one, own)) {
+            node_control_hear(n);
             node_ev_fold_soon(n, 0);
             return;
         }

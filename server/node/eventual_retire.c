@@ -190,7 +190,8 @@ void node_ev_retired_note(struct node *n, uint32_t node, struct bytes value)
         buf_clear(&p->retired); /* it folds by its peers' contexts, then */
         p->retired.err = 0;
     }
-    node_ev_fold_soon(n, NODE_EV_FOLD_US);
+    /* who has to ask hears of it late: the others have folded, or follow */
+    node_ev_fold_soon(n, node_group_find(n, 0) == NULL ? 0 : NODE_EV_FOLD_US);
 }
 
 /* ---- what there is to retire ---------------------------------------------------------------- */

@@ -45,6 +45,28 @@ START_TEST(a_region_without_dots_of_the_node_says_nothing_of_it)
 }
 END_TEST
 
+/* Node 4 is no voter of group 0, and asks now and then what it says. */
+START_TEST(who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing)
+{
+    struct rig *r = begin(4);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+        ck_assert(ev_converge(r, 5000000));
+        uint64_t pages = ev_node(r, 4)->eventual->counters.pages;
+        bool folded = false;
+        crash(r, 2);
+        for (unsigned k = 0; k < 2000 && (ranges_of(r, 1, "n", 2, &folded) > 1 || !folded); k++) {
+            rig_run(r, 10000);
+        }
+        ck_assert(folded);
+        rig_run(r, 2500000);
+        ck_assert_uint_eq(ranges_of(r, 4, "n", 2, &folded), 1);
+        ck_assert_uint_eq(ev_node(r, 4)->eventual->counters.pages, pages);
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* The node that is away may have dots that nobody else has. */
 START_TEST(nothing_is_folded_while_a_node_is_away)
 {
@@ -217,7 +239,8 @@ START_TEST(group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
 }
 END_TEST
 
-UNIT_MAIN("ev_retire", epochs_that_are_over_are_folded_everywhere,
+UNIT_MAIN("ev_retire", who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing,
+          epochs_that_are_over_are_folded_everywhere,
           a_region_without_dots_of_the_node_says_nothing_of_it,
           nothing_is_folded_while_a_node_is_away, dots_that_their_node_lost_are_found_first,
           an_older_copy_of_a_disk_brings_nothing_back,
