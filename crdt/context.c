@@ -166,15 +166,35 @@ static void crdt_context_settle(struct crdt_context *c)
     c->count = kept;
 }
 
+/* What mostly happens: the actor's ranges have it already, or one of them grows at its end. An
+ * epoch that has ranges is not folded. at: the first range that ends at r.from - 1 or after it. */
+static bool crdt_context_grows(struct crdt_context *c, size_t at, struct crdt_range r)
+{
+    struct crdt_range *own = &c->ranges[at];
+    if (at == c->count || r.actor.epoch == CRDT_FOLDED || own->from > r.from ||
+        crdt_actor_compare(own->actor, r.actor) != 0) {
+        return false;
+    }
+    if (own->to >= r.to) {
+        return true;
+    }
+    bool alone = at + 1 == c->count || crdt_actor_compare(own[1].actor, r.actor) != 0;
+    if (!alone && (r.to == UINT64_MAX || own[1].from <= r.to + 1)) {
+        return false;
+    }
+    own->to = r.to;
+    return true;
+}
+
 void crdt_context_put(struct crdt_context *c, struct crdt_range r)
 {
     ASSERT(c->count < c->cap);
     ASSERT(r.from > 0 && r.from <= r.to);
-    if (crdt_context_folds(c, r.actor)) {
-        return;
-    }
     struct crdt_dot before = {.actor = r.actor, .counter = r.from - 1};
     size_t at = crdt_context_at(c, before);
+    if (crdt_context_grows(c, at, r) || crdt_context_folds(c, r.actor)) {
+        return;
+    }
     size_t end = at;
     while (end < c->count && crdt_actor_compare(c->ranges[end].actor, r.actor) == 0 &&
            (r.to == UINT64_MAX || c->ranges[end].from <= r.to + 1)) {
@@ -371,7 +391,7 @@ static int crdt_context_take_actor(struct crdt_context *c, struct bytes_reader *
         if (c->count / 4 >= limits->context_ranges_max) { /* joins may pass what operations may */
             return ERR_TOO_LARGE;
         }
-        TRY(crdt_context_reserve(c, 1));
+        TRY(c->count < c->cap ? 0 : crdt_context_reserve(c, 1));
         c->ranges[c->count++] = range;
         to = range.to;
     }
@@ -383,6 +403,7 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
 {
     uint64_t actors = crdt_take_varint(r);
     struct crdt_actor last = {0};
+    bool folded = false; /* some epoch so far */
     uint64_t most =
         NUM_MIN(r->left / CRDT_ACTOR_BYTES_MIN, 4 * (uint64_t)limits->context_ranges_max);
     TRY(crdt_context_reserve(c, (size_t)NUM_MIN(actors, most)));
@@ -393,7 +414,9 @@ int crdt_context_take(struct crdt_context *c, struct bytes_reader *r,
             return ERR_PROTOCOL;
         }
         actor.node = (uint32_t)node;
-        if ((i > 0 && crdt_actor_compare(last, actor) >= 0) || crdt_context_folds(c, actor)) {
+        folded = folded || actor.epoch == CRDT_FOLDED;
+        if ((i > 0 && crdt_actor_compare(last, actor) >= 0) ||
+            (folded && crdt_context_folds(c, actor))) {
             return ERR_PROTOCOL;
         }
         TRY(crdt_context_take_actor(c, r, actor, limits));

@@ -76,6 +76,13 @@ void node_ev_learn(struct node *n, struct node_ev_peer *p, uint8_t region,
     node_ev_judge(n, p, region);
 }
 
+void node_ev_learn_both(struct node *n, struct node_ev_peer *p, uint8_t region,
+                        const struct crdt_context *before, const struct crdt_context *seen)
+{
+    (void)crdt_context_join(&p->known[region], before); /* as above */
+    node_ev_learn(n, p, region, seen);
+}
+
 /* The peer has said what it has, so this node knows whether it has all of it. */
 static void node_ev_compared(struct node *n, const struct node_ev_peer *p, uint8_t region)
 {

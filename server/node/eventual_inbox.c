@@ -292,8 +292,7 @@ static void node_ev_inbox_learn(struct node *n, struct node_ev_peer *p)
 {
     for (unsigned i = 0; i < p->in.count; i++) {
         const struct node_ev_fragment *f = &p->in.items[i].f;
-        node_ev_learn(n, p, f->region, &f->before);
-        node_ev_learn(n, p, f->region, &f->seen);
+        node_ev_learn_both(n, p, f->region, &f->before, &f->seen);
     }
 }
 

@@ -294,6 +294,9 @@ void node_ev_clocks_serve(struct node *n, struct node_request request, struct by
 /* The peer has seen at least this. */
 void node_ev_learn(struct node *n, struct node_ev_peer *p, uint8_t region,
                    const struct crdt_context *seen);
+/* The same of both, judged once. */
+void node_ev_learn_both(struct node *n, struct node_ev_peer *p, uint8_t region,
+                        const struct crdt_context *before, const struct crdt_context *seen);
 /* Looks again what the peer has and this node has not. */
 void node_ev_judge(struct node *n, struct node_ev_peer *p, uint8_t region);
 /* out, empty: what every owner of the region, old and new, is known to have seen. */

@@ -150,8 +150,8 @@ static void step_pages(struct history *h)
 {
     unsigned from = below(h, REPLICAS);
     unsigned to = (from + 1) % REPLICAS;
-    struct ev_pages how = {.all_parts = 1};
-    how.parts = below(h, 2);
+    struct ev_pages how = {.all_parts = 1 + below(h, 3)};
+    how.parts = 1 + below(h, how.all_parts); /* perhaps not all: entries that were not seen */
     how.region = node_ev_region(bytes_of_text(names[below(h, NAMES)]));
     struct pair *p = &h->pairs[to];
     unsigned notes = p->brief->notes_count;
@@ -175,8 +175,9 @@ static void run(uint64_t seed, struct history *h)
     history_begin(h, seed);
     for (unsigned i = 0; i < STEPS; i++) {
         switch (below(h, 40)) {
-        case 0: step_pages(h); break;
-        case 1: step_epoch(h); break;
+        case 0:
+        case 1: step_pages(h); break;
+        case 2: step_epoch(h); break;
         default:
             if (below(h, 2) == 0) {
                 step_update(h);
