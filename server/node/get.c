@@ -23,17 +23,9 @@ struct node_get {
     bool answered;
     bool gathering; /* begun, or waiting for memory */
     bool waiting;
-    bool refreshed;
-    uint64_t deadline_us;
     uint64_t sent_us;
     uint64_t reserved;
-    uint32_t group;
-    struct node_version version;
-    uint64_t offset;
-    uint64_t length;
-    uint32_t extent; /* asked for */
-    struct node_extent_info *info;
-    struct erasure_place place;
+    struct node_cell_range range;
     uint32_t cell_bytes;
     uint32_t at; /* in the cell, whole leaves */
     uint32_t bytes;
@@ -63,9 +55,7 @@ static void node_get_free(struct node_get *g)
     if (g->blob != NULL) {
         node_blob_release(o->n, g->blob);
     }
-    if (g->info != NULL) {
-        node_info_release(g->info);
-    }
+    node_cell_range_release(&g->range);
     alloc_put(&o->alloc, g, sizeof *g);
 }
 
@@ -108,8 +98,9 @@ static void node_get_answer(struct node_get *g, struct node_blob *blob, uint32_t
     buf_init(&head, &g->o->alloc, 64u << 10);
     (void)wire_pack_map(&head, 4);
     (void)wire_pack_text(&head, WIRE_FIELD_OFFSET);
-    (void)wire_pack_u64(&head,
-                        g->offset / g->info->shape.cell_bytes * g->info->shape.cell_bytes + g->at);
+    (void)wire_pack_u64(&head, g->range.offset / g->range.info->shape.cell_bytes *
+                                       g->range.info->shape.cell_bytes +
+                                   g->at);
     (void)wire_pack_text(&head, WIRE_FIELD_CRC32C);
     (void)wire_pack_u64(&head, crc);
     (void)wire_pack_text(&head, WIRE_FIELD_PROOF);
@@ -141,7 +132,7 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
     struct node_get *g = ctx;
     struct node_objects *o = g->o;
     struct node_blob *blob = NULL;
-    unsigned s = g->place.shard;
+    unsigned s = g->range.place.shard;
     o->get_bytes -= g->reserved;
     g->reserved = 0;
     if (code == 0 && !g->answered) {
@@ -156,7 +147,7 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
     }
     if (code == 0 && !g->answered) {
         node_get_answer(g, blob, crc_of(node_blob_data(blob), g->bytes));
-    } else if (code == ERR_LOST && g->refs == 1 && !g->answered && !g->refreshed) {
+    } else if (code == ERR_LOST && g->refs == 1 && !g->answered && !g->range.refreshed) {
         g->gathering = false; /* by what was known: shards may lie elsewhere by now */
         node_get_refresh(g);
     } else if (g->refs == 1) {
@@ -174,12 +165,12 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
 static void node_get_gather_begin(struct node_get *g)
 {
     struct node_objects *o = g->o;
-    const struct node_gather_spec spec = {.info = g->info,
-                                          .stripe = g->place.stripe,
-                                          .wanted = 1u << g->place.shard,
+    const struct node_gather_spec spec = {.info = g->range.info,
+                                          .stripe = g->range.place.stripe,
+                                          .wanted = 1u << g->range.place.shard,
                                           .lane = NODE_LANE_FOREGROUND,
-                                          .deadline_us = g->deadline_us};
-    g->reserved = node_gather_bytes(g->info);
+                                          .deadline_us = g->range.deadline_us};
+    g->reserved = node_gather_bytes(g->range.info);
     o->get_bytes += g->reserved;
     o->counters.gets_degraded++;
     int err = node_gather_start(o, &spec, g, node_get_gathered);
@@ -201,7 +192,7 @@ static void node_get_wake(struct node_objects *o)
     while (!node_work_empty(&o->gets_waiting)) {
         struct node_get *g = node_get_of(o->gets_waiting.next);
         if (o->get_bytes > 0 &&
-            o->get_bytes + node_gather_bytes(g->info) > NODE_GET_BYTES_OUT_MAX) {
+            o->get_bytes + node_gather_bytes(g->range.info) > NODE_GET_BYTES_OUT_MAX) {
             return;
         }
         g->waiting = false;
@@ -233,7 +224,8 @@ static void node_get_run(struct node_task *task, struct node_env *env)
     uint8_t root[MERKLE_HASH_BYTES];
     const uint8_t *data = node_blob_data(g->blob);
     size_t at = g->at / COMPUTE_LEAF_BYTES * (size_t)COMPUTE_HASH_BYTES;
-    const uint8_t *committed = node_info_root(g->info, g->place.stripe, g->place.shard);
+    const uint8_t *committed =
+        node_info_root(g->range.info, g->range.place.stripe, g->range.place.shard);
     node_leaves_of(env->compute, data, g->bytes, g->leaves + at, root);
     merkle_root_of(g->leaves, g->leaves_count, root);
     g->wrong =
@@ -248,7 +240,7 @@ static void node_get_verified(struct node *n, struct node_task *task)
     if (task->job.code != 0) {
         node_get_fail(g, task->job.code);
     } else if (g->wrong) {
-        node_info_damaged(g->info, g->place.shard);
+        node_info_damaged(g->range.info, g->range.place.shard);
         node_get_gather(g);
     } else {
         node_get_answer(g, g->blob, g->crc);
@@ -312,7 +304,7 @@ static int node_get_take(struct node_get *g, struct bytes reply)
 static void node_get_arrived(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_get *g = ctx;
-    node_get_paced(g->o, g->info->e.holder[g->place.shard], node_now(n) - g->sent_us);
+    node_get_paced(g->o, g->range.info->e.holder[g->range.place.shard], node_now(n) - g->sent_us);
     if (g->answered || g->gathering) {
         node_get_release(g);
         return;
@@ -321,11 +313,11 @@ static void node_get_arrived(struct node *n, void *ctx, int code, struct bytes r
     if (code == 0) {
         code = node_get_take(g, reply);
     }
-    if (code == ERR_NOT_FOUND && !g->refreshed) {
+    if (code == ERR_NOT_FOUND && !g->range.refreshed) {
         node_get_refresh(g); /* the version may be gone, or the shard elsewhere */
     } else if (code != 0) {
         if (code == ERR_NOT_FOUND || code == ERR_CORRUPT || code == ERR_RANGE) {
-            node_info_damaged(g->info, g->place.shard);
+            node_info_damaged(g->range.info, g->range.place.shard);
         }
         node_get_gather(g);
     }
@@ -346,18 +338,18 @@ static void node_get_hedge(struct node *n, struct node_timer *t)
 static void node_get_direct(struct node_get *g)
 {
     struct node_objects *o = g->o;
-    struct node_extent_info *info = g->info;
-    uint32_t holder = info->e.holder[g->place.shard];
-    const struct node_cell_read r = {.ref = {.version = g->version,
-                                             .group = g->group,
-                                             .cell = node_info_cell(info, g->place.stripe),
-                                             .shard = g->place.shard},
+    struct node_extent_info *info = g->range.info;
+    uint32_t holder = info->e.holder[g->range.place.shard];
+    const struct node_cell_read r = {.ref = {.version = g->range.version,
+                                             .group = g->range.group,
+                                             .cell = node_info_cell(info, g->range.place.stripe),
+                                             .shard = g->range.place.shard},
                                      .offset = g->at,
                                      .bytes = g->bytes,
-                                     .deadline_us = g->deadline_us};
+                                     .deadline_us = g->range.deadline_us};
     /* one in doubt is left aside while others may do; if they did not, it is asked all the same */
-    bool choosy = info->shape.scheme.m > 0 && !g->refreshed;
-    bool there = (info->e.durable >> g->place.shard & 1u) != 0 &&
+    bool choosy = info->shape.scheme.m > 0 && !g->range.refreshed;
+    bool there = (info->e.durable >> g->range.place.shard & 1u) != 0 &&
                  (choosy ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
     if (!there || node_shard_read(o, holder, &r, g, node_get_arrived) != 0) {
         node_get_gather(g);
@@ -374,112 +366,35 @@ static void node_get_direct(struct node_get *g)
     }
 }
 
-/* ---- the extent ----------------------------------------------------------------------------- */
+/* ---- begin ---------------------------------------------------------------------------------- */
 
-/* returns: 0 with the place and range within the cell, widened to whole leaves; or ERR_RANGE. */
-static int node_get_locate(struct node_get *g, const struct erasure_layout *l)
+/* The range, widened to whole leaves. */
+static void node_get_widen(struct node_get *g)
 {
-    uint32_t in_cell = 0;
-    if (g->length == 0 || !num_fits(g->offset, g->length, l->object_bytes)) {
-        return ERR_RANGE;
-    }
-    TRY(erasure_locate(l, g->offset, &g->place, &in_cell));
-    g->cell_bytes = erasure_cell_bytes(l, &g->place);
-    if (!num_fits(in_cell, g->length, g->cell_bytes)) {
-        return ERR_RANGE; /* goes over the cell's end */
-    }
-    g->at = in_cell / COMPUTE_LEAF_BYTES * COMPUTE_LEAF_BYTES;
-    uint64_t end = num_round_up(in_cell + g->length, COMPUTE_LEAF_BYTES);
+    const struct node_cell_range *r = &g->range;
+    g->cell_bytes = erasure_cell_bytes(&r->info->layout, &r->place);
+    g->at = r->at / COMPUTE_LEAF_BYTES * COMPUTE_LEAF_BYTES;
+    uint64_t end = num_round_up(r->at + r->length, COMPUTE_LEAF_BYTES);
     g->bytes = (uint32_t)NUM_MIN(end, (uint64_t)g->cell_bytes) - g->at;
-    return 0;
 }
 
-static void node_get_go(struct node_get *g)
+static void node_get_found(struct node_cell_range *range, int code)
 {
-    int err = node_get_locate(g, &g->info->layout);
-    if (err != 0) {
-        node_get_fail(g, err);
-    } else if (g->info->extent != g->place.extent) {
-        node_get_fail(g, ERR_CORRUPT);
-    } else {
-        node_get_direct(g);
-    }
-}
-
-static int node_get_learn(struct node_get *g, struct bytes reply)
-{
-    struct node_extents_answer a;
-    struct erasure_layout layout;
-    struct bytes name;
-    struct bytes value;
-    struct node_version v;
-    struct node_extent e;
-    uint32_t extent = 0;
-    TRY(node_extents_answer_of(reply, &a));
-    if (!a.has_version || a.version.state != NODE_VERSION_LIVE) {
-        return ERR_VERSION_GONE;
-    }
-    if (a.version.extents == 0) {
-        return ERR_RANGE; /* its bytes came with its stat */
-    }
-    TRY(node_shape_layout(&a.version.shape, a.version.size, &layout));
-    TRY(node_get_locate(g, &layout));
-    if (g->place.extent != g->extent) {
-        g->extent = (uint32_t)g->place.extent;
-        return WIRE_MORE;
-    }
-    if (!node_answer_row(&a.rows, &name, &value) || !node_name_of_extent(name, &v, &extent) ||
-        !node_version_equal(v, g->version) || extent != g->extent ||
-        node_extent_decode(value, &e) != 0) {
-        return ERR_CORRUPT;
-    }
-    g->info = node_info_new(g->o, g->group, v, extent, &a.version.shape, a.version.size, &e);
-    if (g->info == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    node_info_cache(g->info);
-    return 0;
-}
-
-static void node_get_ask(struct node_get *g);
-
-static void node_get_learnt(struct node *n, void *ctx, int code, struct bytes reply)
-{
-    (void)n;
-    struct node_get *g = ctx;
-    if (code == 0) {
-        code = node_get_learn(g, reply);
-    }
-    if (code == WIRE_MORE) {
-        node_get_ask(g);
-    } else if (code != 0) {
+    struct node_get *g =
+        (struct node_get *)(void *)((uint8_t *)range - offsetof(struct node_get, range));
+    if (code != 0) {
         node_get_fail(g, code);
     } else {
-        node_get_go(g);
+        node_get_widen(g);
+        node_get_direct(g);
     }
     node_get_release(g);
 }
 
-static void node_get_ask(struct node_get *g)
-{
-    const struct node_object_ask ask = {
-        .version = g->version, .from = g->extent, .limit = 1, .roots = true};
-    g->refs++;
-    int err = node_objects_ask(g->o, g->group, NODE_QUERY_OBJECT_EXTENTS, &ask, g->deadline_us, g,
-                               node_get_learnt);
-    if (err != 0) {
-        node_get_fail(g, err);
-        node_get_release(g);
-    }
-}
-
 static void node_get_refresh(struct node_get *g)
 {
-    g->refreshed = true;
-    node_info_forget(g->info);
-    node_info_release(g->info);
-    g->info = NULL;
-    node_get_ask(g);
+    g->refs++;
+    node_cell_range_refresh(&g->range);
 }
 
 static int node_get_params(const struct wire_rpc *req, struct bytes *bucket, struct node_get *g)
@@ -490,9 +405,9 @@ static int node_get_params(const struct wire_rpc *req, struct bytes *bucket, str
     TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, bucket));
     TRY(wire_param_bytes(req, 1, WIRE_NAME_BYTES_MAX, &name));
     TRY(wire_param_u64(req, 2, &version));
-    TRY(wire_param_u64(req, 3, &g->offset));
-    TRY(wire_param_u64(req, 4, &g->length));
-    g->version = node_version_of_wire(version);
+    TRY(wire_param_u64(req, 3, &g->range.offset));
+    TRY(wire_param_u64(req, 4, &g->range.length));
+    g->range.version = node_version_of_wire(version);
     return 0;
 }
 
@@ -513,27 +428,15 @@ void node_get_read(struct node *n, struct node_client client, const struct wire_
     g->o = o;
     g->client = client;
     g->refs = 1;
-    g->deadline_us = node_request_deadline(n, req);
-    g->group = node_group_of(n, bucket);
+    g->range.o = o;
+    g->range.group = node_group_of(n, bucket);
+    g->range.deadline_us = node_request_deadline(n, req);
+    g->range.done = node_get_found;
     node_work_add(&o->gets, &g->link);
     o->gets_count++;
     o->counters.gets++;
-    /* any extent of the version tells the layout */
-    for (struct node_work *w = o->infos.prev; w != &o->infos && g->info == NULL; w = w->prev) {
-        struct node_extent_info *info = (struct node_extent_info *)(void *)w;
-        if (node_version_equal(info->version, g->version) &&
-            node_get_locate(g, &info->layout) == 0) {
-            g->extent = (uint32_t)g->place.extent;
-            g->info = node_info_find(o, g->version, g->extent);
-            break;
-        }
-    }
-    if (g->info != NULL) {
-        node_info_retain(g->info);
-        node_get_go(g);
-    } else {
-        node_get_ask(g);
-    }
+    g->refs++;
+    node_cell_range_find(&g->range);
     node_get_release(g);
 }
 

@@ -353,6 +353,29 @@ void node_put_part(struct node *n, struct node_client client, const struct wire_
 void node_put_commit(struct node *n, struct node_client client, const struct wire_rpc *req);
 void node_put_abort(struct node *n, struct node_client client, const struct wire_rpc *req);
 
+/* A range of bytes of a version, within one data cell. The caller fills the first part. */
+struct node_cell_range {
+    struct node_objects *o;
+    uint32_t group;
+    struct node_version version;
+    uint64_t offset;
+    uint64_t length;
+    uint64_t deadline_us;
+    void (*done)(struct node_cell_range *r, int code);
+
+    struct node_extent_info *info; /* held, once it is found */
+    struct erasure_place place;
+    uint32_t at;     /* in the cell */
+    uint32_t extent; /* asked for */
+    bool refreshed;
+};
+/* done comes before the return, where the extent is known, or later, once: with 0, ERR_RANGE where
+ * the range is not within one cell, ERR_VERSION_GONE, or why it could not be asked. */
+void node_cell_range_find(struct node_cell_range *r);
+/* The same, by what the group says now: it has moved, or is damaged. */
+void node_cell_range_refresh(struct node_cell_range *r);
+void node_cell_range_release(struct node_cell_range *r);
+
 void node_get_read(struct node *n, struct node_client client, const struct wire_rpc *req);
 void node_get_free_all(struct node_objects *o);
 

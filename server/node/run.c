@@ -19,16 +19,7 @@ struct node_run {
     struct node_work link;
     struct node_objects *o;
     struct node_client client;
-    uint64_t deadline_us;
-    uint32_t group;
-    uint32_t extent; /* asked for */
-    struct node_version version;
-    uint64_t offset;
-    uint64_t length;
-    struct node_extent_info *info;
-    struct erasure_place place;
-    uint32_t at; /* in the cell */
-    bool refreshed;
+    struct node_cell_range range;
     bool decoded;
     uint64_t moved;
     uint64_t reserved; /* of o->run_bytes */
@@ -44,9 +35,7 @@ static void node_run_free(struct node_run *run)
     node_work_remove(&run->link);
     o->runs_count--;
     o->run_bytes -= run->reserved;
-    if (run->info != NULL) {
-        node_info_release(run->info);
-    }
+    node_cell_range_release(&run->range);
     alloc_put(&o->alloc, run, sizeof *run + run->program_bytes);
 }
 
@@ -86,8 +75,6 @@ static void node_run_reply(struct node_run *run, struct bytes state)
     buf_release(&out);
 }
 
-static void node_run_refresh(struct node_run *run);
-
 /* ---- decoded -------------------------------------------------------------------------------- */
 
 static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes state)
@@ -103,17 +90,17 @@ static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes
 
 static struct node_run_spec node_run_spec_of(const struct node_run *run)
 {
-    const struct node_extent_info *info = run->info;
+    const struct node_extent_info *info = run->range.info;
     return (struct node_run_spec){
         .program = bytes_of(run->program, run->program_bytes),
-        .from = run->offset,
-        .ref = {.version = run->version,
-                .group = run->group,
-                .cell = node_info_cell(info, run->place.stripe),
-                .shard = run->place.shard},
-        .at = run->at,
-        .bytes = (uint32_t)run->length,
-        .deadline_us = run->deadline_us,
+        .from = run->range.offset,
+        .ref = {.version = run->range.version,
+                .group = run->range.group,
+                .cell = node_info_cell(info, run->range.place.stripe),
+                .shard = run->range.place.shard},
+        .at = run->range.at,
+        .bytes = (uint32_t)run->range.length,
+        .deadline_us = run->range.deadline_us,
     };
 }
 
@@ -125,7 +112,7 @@ static int node_run_here(struct node_run *run, const uint8_t *cell)
     if (spec.data == NULL) {
         return ERR_NO_MEMORY;
     }
-    memcpy(node_blob_data(spec.data), cell + run->at, spec.bytes);
+    memcpy(node_blob_data(spec.data), cell + run->range.at, spec.bytes);
     int err = node_run_start(run->o, &spec, run, node_run_here_done);
     node_blob_release(run->o->n, spec.data);
     return err;
@@ -137,9 +124,10 @@ static void node_run_gathered(struct node *n, void *ctx, int code, const struct 
     struct node_run *run = ctx;
     run->moved += out->moved;
     if (code == 0) {
-        code = node_run_here(run, out->cell[run->place.shard]);
-    } else if (code == ERR_LOST && !run->refreshed) {
-        node_run_refresh(run); /* by what was known: shards may lie elsewhere by now */
+        code = node_run_here(run, out->cell[run->range.place.shard]);
+    } else if (code == ERR_LOST && !run->range.refreshed) {
+        node_cell_range_refresh(
+            &run->range); /* by what was known: shards may lie elsewhere by now */
         return;
     }
     if (code != 0) {
@@ -150,12 +138,12 @@ static void node_run_gathered(struct node *n, void *ctx, int code, const struct 
 static void node_run_gather(struct node_run *run)
 {
     struct node_objects *o = run->o;
-    const struct node_gather_spec spec = {.info = run->info,
-                                          .stripe = run->place.stripe,
-                                          .wanted = 1u << run->place.shard,
+    const struct node_gather_spec spec = {.info = run->range.info,
+                                          .stripe = run->range.place.stripe,
+                                          .wanted = 1u << run->range.place.shard,
                                           .lane = NODE_LANE_COMPUTE,
-                                          .deadline_us = run->deadline_us};
-    uint64_t bytes = run->reserved > 0 ? 0 : node_gather_bytes(run->info);
+                                          .deadline_us = run->range.deadline_us};
+    uint64_t bytes = run->reserved > 0 ? 0 : node_gather_bytes(run->range.info);
     int err = o->run_bytes > 0 && o->run_bytes + bytes > NODE_RUN_BYTES_OUT_MAX ? ERR_BUSY : 0;
     if (err == 0) {
         run->reserved += bytes;
@@ -174,7 +162,7 @@ static void node_run_gather(struct node_run *run)
 static void node_run_answered(struct node *n, void *ctx, int code, struct bytes state)
 {
     struct node_run *run = ctx;
-    uint32_t holder = run->info->e.holder[run->place.shard];
+    uint32_t holder = run->range.info->e.holder[run->range.place.shard];
     run->moved += holder == node_self(n) ? 0 : state.size;
     switch (code) {
     case 0: node_run_reply(run, state); return;
@@ -182,14 +170,15 @@ static void node_run_answered(struct node *n, void *ctx, int code, struct bytes 
     case ERR_INVALID:
     case ERR_TOO_LARGE: node_run_fail(run, code); return; /* so it would be anywhere else */
     case ERR_NOT_FOUND:
-        if (!run->refreshed) {
-            node_run_refresh(run); /* the version may be gone, or the shard elsewhere */
+        if (!run->range.refreshed) {
+            node_cell_range_refresh(
+                &run->range); /* the version may be gone, or the shard elsewhere */
             return;
         }
-        node_info_damaged(run->info, run->place.shard);
+        node_info_damaged(run->range.info, run->range.place.shard);
         break;
     case ERR_CORRUPT:
-    case ERR_RANGE: node_info_damaged(run->info, run->place.shard); break;
+    case ERR_RANGE: node_info_damaged(run->range.info, run->range.place.shard); break;
     default: break;
     }
     node_run_gather(run);
@@ -198,124 +187,28 @@ static void node_run_answered(struct node *n, void *ctx, int code, struct bytes 
 static void node_run_go(struct node_run *run)
 {
     struct node_objects *o = run->o;
-    uint32_t holder = run->info->e.holder[run->place.shard];
+    uint32_t holder = run->range.info->e.holder[run->range.place.shard];
     struct node_run_spec spec = node_run_spec_of(run);
     uint64_t now = node_now(o->n);
-    bool choosy = run->info->shape.scheme.m > 0 && !run->refreshed;
-    bool there = (run->info->e.durable >> run->place.shard & 1u) != 0 &&
+    bool choosy = run->range.info->shape.scheme.m > 0 && !run->range.refreshed;
+    bool there = (run->range.info->e.durable >> run->range.place.shard & 1u) != 0 &&
                  (choosy ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
-    if (choosy && holder != node_self(o->n) && run->deadline_us > now) {
-        spec.deadline_us = now + NUM_MIN((run->deadline_us - now) / 2, NODE_RUN_HOLDER_US);
+    if (choosy && holder != node_self(o->n) && run->range.deadline_us > now) {
+        spec.deadline_us = now + NUM_MIN((run->range.deadline_us - now) / 2, NODE_RUN_HOLDER_US);
     }
     if (!there || node_run_ask(o, holder, &spec, run, node_run_answered) != 0) {
         node_run_gather(run);
     }
 }
 
-/* ---- the extent ----------------------------------------------------------------------------- */
-
-/* returns: 0 with the place of the range, or ERR_RANGE: it is not within one cell. */
-static int node_run_locate(struct node_run *run, const struct erasure_layout *l)
+static void node_run_found(struct node_cell_range *range, int code)
 {
-    if (run->length == 0 || !num_fits(run->offset, run->length, l->object_bytes)) {
-        return ERR_RANGE;
-    }
-    TRY(erasure_locate(l, run->offset, &run->place, &run->at));
-    return num_fits(run->at, run->length, erasure_cell_bytes(l, &run->place)) ? 0 : ERR_RANGE;
-}
-
-/* returns: 0 and the extent is known; WIRE_MORE: another one is to be asked for; or an error. */
-static int node_run_learn(struct node_run *run, struct bytes reply)
-{
-    struct node_extents_answer a;
-    struct erasure_layout layout;
-    struct bytes name;
-    struct bytes value;
-    struct node_version v;
-    struct node_extent e;
-    uint32_t extent = 0;
-    TRY(node_extents_answer_of(reply, &a));
-    if (!a.has_version || a.version.state != NODE_VERSION_LIVE) {
-        return ERR_VERSION_GONE;
-    }
-    if (a.version.extents == 0) {
-        return ERR_RANGE; /* its bytes came with its stat */
-    }
-    TRY(node_shape_layout(&a.version.shape, a.version.size, &layout));
-    TRY(node_run_locate(run, &layout));
-    if (run->place.extent != run->extent) {
-        run->extent = (uint32_t)run->place.extent;
-        return WIRE_MORE;
-    }
-    if (!node_answer_row(&a.rows, &name, &value) || !node_name_of_extent(name, &v, &extent) ||
-        !node_version_equal(v, run->version) || extent != run->extent ||
-        node_extent_decode(value, &e) != 0) {
-        return ERR_CORRUPT;
-    }
-    run->info = node_info_new(run->o, run->group, v, extent, &a.version.shape, a.version.size, &e);
-    if (run->info == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    node_info_cache(run->info);
-    return 0;
-}
-
-static void node_run_find(struct node_run *run);
-
-static void node_run_learnt(struct node *n, void *ctx, int code, struct bytes reply)
-{
-    (void)n;
-    struct node_run *run = ctx;
-    if (code == 0) {
-        code = node_run_learn(run, reply);
-    }
-    if (code == WIRE_MORE) {
-        node_run_find(run);
-    } else if (code != 0) {
+    struct node_run *run =
+        (struct node_run *)(void *)((uint8_t *)range - offsetof(struct node_run, range));
+    if (code != 0) {
         node_run_fail(run, code);
     } else {
         node_run_go(run);
-    }
-}
-
-static void node_run_find(struct node_run *run)
-{
-    const struct node_object_ask ask = {
-        .version = run->version, .from = run->extent, .limit = 1, .roots = true};
-    int err = node_objects_ask(run->o, run->group, NODE_QUERY_OBJECT_EXTENTS, &ask,
-                               run->deadline_us, run, node_run_learnt);
-    if (err != 0) {
-        node_run_fail(run, err);
-    }
-}
-
-static void node_run_refresh(struct node_run *run)
-{
-    run->refreshed = true;
-    node_info_forget(run->info);
-    node_info_release(run->info);
-    run->info = NULL;
-    node_run_find(run);
-}
-
-/* Any extent of the version tells the layout. */
-static void node_run_known(struct node_run *run)
-{
-    struct node_objects *o = run->o;
-    for (struct node_work *w = o->infos.prev; w != &o->infos; w = w->prev) {
-        struct node_extent_info *info = (struct node_extent_info *)(void *)w;
-        if (node_version_equal(info->version, run->version) &&
-            node_run_locate(run, &info->layout) == 0) {
-            run->extent = (uint32_t)run->place.extent;
-            run->info = node_info_find(o, run->version, run->extent);
-            break;
-        }
-    }
-    if (run->info != NULL) {
-        node_info_retain(run->info);
-        node_run_go(run);
-    } else {
-        node_run_find(run);
     }
 }
 
@@ -360,11 +253,13 @@ void node_run_object(struct node *n, struct node_client client, const struct wir
     }
     *run = (struct node_run){.o = o,
                              .client = client,
-                             .deadline_us = node_request_deadline(n, req),
-                             .group = node_group_of(n, p.bucket),
-                             .version = node_version_of_wire(p.version),
-                             .offset = p.offset,
-                             .length = p.length,
+                             .range = {.o = o,
+                                       .group = node_group_of(n, p.bucket),
+                                       .version = node_version_of_wire(p.version),
+                                       .offset = p.offset,
+                                       .length = p.length,
+                                       .deadline_us = node_request_deadline(n, req),
+                                       .done = node_run_found},
                              .program_bytes = p.program.size};
     if (p.program.size > 0) {
         memcpy(run->program, p.program.data, p.program.size);
@@ -372,5 +267,5 @@ void node_run_object(struct node *n, struct node_client client, const struct wir
     node_work_add(&o->runs, &run->link);
     o->runs_count++;
     o->counters.runs++;
-    node_run_known(run);
+    node_cell_range_find(&run->range);
 }
