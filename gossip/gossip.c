@@ -42,11 +42,20 @@ static uint32_t gossip_bits(const struct gossip_options *o)
     return bits;
 }
 
+/* returns: the first line of the cache from there on. */
+static struct gossip_entry *gossip_aligned(void *memory)
+{
+    uintptr_t at = (uintptr_t)memory;
+    return memory == NULL ? NULL
+                          : (void *)((uint8_t *)memory + (-at & (sizeof(struct gossip_entry) - 1)));
+}
+
 static int gossip_memory(struct gossip *g)
 {
     const struct alloc *a = &g->alloc;
     size_t members = g->options.members_max;
-    g->entries = alloc_get(a, sizeof(*g->entries) * members);
+    g->entries_memory = alloc_get(a, sizeof(*g->entries) * (members + 1));
+    g->entries = gossip_aligned(g->entries_memory);
     g->contacts = alloc_get(a, sizeof(*g->contacts) * members);
     g->order = alloc_get(a, sizeof(*g->order) * members);
     g->buckets = alloc_get_zeroed(a, 1ul << g->bucket_bits, sizeof(*g->buckets));
@@ -138,7 +147,7 @@ void gossip_free(struct gossip *g)
     struct alloc a = g->alloc;
     size_t members = g->options.members_max;
     gossip_facts_release(g);
-    alloc_put(&a, g->entries, sizeof(*g->entries) * members);
+    alloc_put(&a, g->entries_memory, sizeof(*g->entries) * (members + 1));
     alloc_put(&a, g->contacts, sizeof(*g->contacts) * members);
     alloc_put(&a, g->order, sizeof(*g->order) * members);
     alloc_put(&a, g->buckets, sizeof(*g->buckets) << g->bucket_bits);

@@ -82,7 +82,7 @@ struct gossip_contact {
     uint32_t rtt_us;
     uint32_t zone;
 };
-_Static_assert(sizeof(struct gossip_entry) == 64, "an entry is a line of the cache");
+_Static_assert(sizeof(struct gossip_entry) == 64, "an entry is as long as a line of the cache");
 _Static_assert(sizeof(struct gossip_entry) + sizeof(struct gossip_contact) + sizeof(uint32_t) <=
                    GOSSIP_MEMBER_RECORD_BYTES_MAX,
                "an entry, its contact and its place in the probing order are a member's memory");
@@ -323,7 +323,8 @@ struct gossip {
     uint64_t start_us;
     uint64_t now_us;
 
-    struct gossip_entry *entries;    /* ascending ids */
+    void *entries_memory;
+    struct gossip_entry *entries;    /* ascending ids; each a line of the cache */
     struct gossip_contact *contacts; /* by slot */
     struct gossip_proof *proofs;     /* beside entries, or NULL */
     uint32_t *order;                 /* places in entries: before order_at probed in this turn */
@@ -384,12 +385,12 @@ struct gossip {
     bool starved;
     bool leaving;
     bool left_done;
-    uint64_t late_us;      /* of its latest late tick; 0: none */
-    uint64_t answered_us;  /* when anyone answered a probe of ours */
-    uint64_t reassured_us; /* when it asked anybody, before it would hold others dead */
-    uint32_t loss;         /* share of whole probes of healthy members that fail, of 65,536 */
-    uint32_t direct_loss;  /* of direct datagram probes */
-    uint32_t direct_count; /* samples of it, up to the length of its mean */
+    uint64_t late_until_us; /* what is asked before then is asked late */
+    uint64_t answered_us;   /* when anyone answered a probe of ours */
+    uint64_t reassured_us;  /* when it asked anybody, before it would hold others dead */
+    uint32_t loss;          /* share of whole probes of healthy members that fail, of 65,536 */
+    uint32_t direct_loss;   /* of direct datagram probes */
+    uint32_t direct_count;  /* samples of it, up to the length of its mean */
     bool own_signed;
     uint8_t own_signature[GOSSIP_SIGNATURE_BYTES];
 

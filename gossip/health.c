@@ -77,8 +77,8 @@ void gossip_health_late(struct gossip *g)
     if (!g->rules.late_is_own) {
         return;
     }
-    g->late_us = g->now_us;
     uint64_t late = g->now_us - deadline;
+    g->late_until_us = g->now_us + NUM_MIN(late, g->rules.probe_interval_us);
     uint64_t steps = 1 + late / g->rules.probe_interval_us;
     late_shift_all(g, late);
     gossip_health_add(g, (int)NUM_MIN(steps, g->rules.health_max));
@@ -88,8 +88,7 @@ void gossip_health_late(struct gossip *g)
  * nothing of how well it is. */
 void gossip_health_answered(struct gossip *g, uint64_t asked_us)
 {
-    bool late = g->late_us != 0 && asked_us < g->late_us + g->rules.probe_interval_us;
-    gossip_health_add(g, late ? 0 : -1);
+    gossip_health_add(g, asked_us < g->late_until_us ? 0 : -1);
 }
 
 bool gossip_health_may_declare(const struct gossip *g)

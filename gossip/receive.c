@@ -143,7 +143,9 @@ int gossip_receive(struct gossip *g, enum gossip_channel channel, uint32_t sende
     struct bytes_reader in = bytes_reader_of(data);
     (void)bytes_take(&in, 2);
     uint32_t parts = bytes_take_u16(&in);
-    receive_prefetch(g, in, parts);
+    if (channel == GOSSIP_DATAGRAM) { /* of a whole table the first would have left again */
+        receive_prefetch(g, in, parts);
+    }
     for (; parts > 0; parts--) {
         uint8_t type = bytes_take_u8(&in);
         receive_part(g, &source, type, bytes_take(&in, bytes_take_u16(&in)));
