@@ -8,7 +8,9 @@
  *   stat -> (small: its bytes came with it) -> extents -> parts of cells -> finish
  *
  * A cell behind the first one keeps what came of it until its turn; it asks for no more while it
- * keeps much.
+ * keeps much. Of CSV it asks for one part: only the first one knows whether its next part begins in
+ * quotes. A part behind is computed for both beginnings, without what would be no more than its
+ * bytes; if just that is wanted, it is asked for again in its turn.
  */
 #include "client/object_internal.h"
 #include "compute/task.h"
@@ -30,9 +32,10 @@ struct run_slot {
     struct hf_run *run;
     struct hf_call *call;
     uint64_t cell;
-    uint64_t at;    /* before it all is computed */
-    uint64_t end;   /* of the cell, in the object */
-    uint64_t bytes; /* asked for */
+    uint64_t at;                     /* before it all is computed */
+    uint64_t end;                    /* of the cell, in the object */
+    uint64_t bytes;                  /* asked for */
+    enum compute_task_quotes quotes; /* told when it was asked for */
     unsigned tries;
     bool decoded;
     uint64_t kept_bytes;
@@ -206,11 +209,13 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     struct hf_run *r = slot->run;
     const struct hf_object o = {.bucket = hf_out(buf_view(&r->bucket)),
                                 .timeout_ms = r->timeout_ms};
-    struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, 6);
+    struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, 7);
     spec.route = HF_ANY;
     spec.large = true;
     spec.prefer = avoid == HF_NOWHERE ? hf_cells_holder(&r->cells, &r->info, slot->cell) : 0;
     slot->bytes = NUM_MIN(r->part_bytes, slot->end - slot->at);
+    slot->quotes = slot->at == compute_task_to(r->task) ? compute_task_quotes(r->task)
+                                                        : COMPUTE_TASK_QUOTES_UNKNOWN;
     TRY(hf_call_new(r->transfer.client, &spec, &slot->call));
     slot->call->avoid = avoid;
     struct buf *head = &slot->call->head;
@@ -220,6 +225,7 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     (void)wire_pack_u64(head, slot->at);
     (void)wire_pack_u64(head, slot->bytes);
     (void)wire_pack_bin(head, buf_view(&r->text));
+    (void)wire_pack_u64(head, slot->quotes);
     int err = hf_call_start(slot->call, slot, run_answered);
     if (err != 0) {
         slot->call = NULL;
@@ -235,12 +241,24 @@ static bool run_is_first(const struct run_slot *slot)
 /* The next part of a cell, unless it has to wait for its turn. */
 static int run_next(struct run_slot *slot)
 {
+    const struct hf_run *r = slot->run;
+    const bool csv = compute_task_quotes(r->task) != COMPUTE_TASK_QUOTES_UNKNOWN;
+    const uint64_t most = csv ? 0 : RUN_KEPT_BYTES_MAX;
     if (slot->call != NULL || slot->at == slot->end ||
-        (slot->kept_bytes > RUN_KEPT_BYTES_MAX && !run_is_first(slot))) {
+        (slot->kept_bytes > most && !run_is_first(slot))) {
         return 0;
     }
     slot->tries = 0;
     return run_send(slot, HF_NOWHERE);
+}
+
+/* What came of a part of CSV is only how it reads if it begins otherwise than it does. It is asked
+ * for again, and the node told. */
+static void run_unread(struct run_slot *slot)
+{
+    const uint64_t from = compute_task_from(slot->kept);
+    slot->run->cost.bytes_read -= slot->at - from;
+    slot->at = from;
 }
 
 /* Joins what the first cells have; those that are whole leave. */
@@ -249,7 +267,12 @@ static int run_join(struct hf_run *r)
     while (r->count > 0) {
         struct run_slot *slot = &r->slots[r->first];
         if (slot->kept != NULL) {
-            TRY(compute_task_merge(r->task, slot->kept));
+            const int err = compute_task_merge(r->task, slot->kept);
+            if (err == ERR_NOT_FOUND) {
+                run_unread(slot);
+            } else {
+                TRY(err);
+            }
             compute_task_free(slot->kept);
             slot->kept = NULL;
             slot->kept_bytes = 0;
@@ -337,7 +360,9 @@ static int run_read(const struct run_slot *slot, struct wire_node result, struct
     if (err != 0) {
         return ERR_CORRUPT;
     }
-    if (compute_task_from(*out) != slot->at || compute_task_to(*out) != slot->at + slot->bytes) {
+    if (compute_task_from(*out) != slot->at || compute_task_to(*out) != slot->at + slot->bytes ||
+        (slot->quotes != COMPUTE_TASK_QUOTES_UNKNOWN &&
+         !compute_task_was_read(*out, slot->quotes))) {
         compute_task_free(*out);
         return ERR_CORRUPT;
     }

@@ -50,6 +50,13 @@ static void reading_release(struct compute_reading *r)
     }
 }
 
+/* returns: whether a span of which so much is known may be read in this way. */
+static bool begins_so(const struct compute_task *t, uint32_t quotes, bool inside)
+{
+    return t->readings == 1 || quotes == COMPUTE_TASK_QUOTES_UNKNOWN ||
+           (quotes == COMPUTE_TASK_QUOTES_INSIDE) == inside;
+}
+
 int compute_task_new(struct compute_task **out, const struct alloc *alloc,
                      const struct compute_program *p, const struct compute_task_options *options,
                      struct err_info *why)
@@ -71,7 +78,9 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
     compute_record_init(&t->record, alloc);
     buf_init(&t->key, alloc, SIZE_MAX);
     for (unsigned i = 0; i < t->readings && err == 0; i++) {
-        err = reading_init(t, &t->reading[i], i == 1);
+        const bool inside = i == 1;
+        err = reading_init(t, &t->reading[i], inside);
+        t->reading[i].left_out = !begins_so(t, options->quotes, inside);
     }
     if (err == 0 && p->reduces) {
         err = compute_reduce_new(&t->reduce, alloc, &p->spec, t->from, why);
@@ -275,7 +284,7 @@ static int whole_records(struct compute_task *t, struct compute_reading *r, stru
 static int reading_update(struct compute_task *t, struct compute_reading *r, struct bytes data)
 {
     size_t at = 0;
-    if (r->fault.kind != COMPUTE_FAULT_NONE || data.size == 0) {
+    if (r->left_out || r->fault.kind != COMPUTE_FAULT_NONE || data.size == 0) {
         return 0;
     }
     if (r->open || r->tail.size > 0) {
@@ -314,6 +323,36 @@ int compute_task_update(struct compute_task *t, struct bytes data)
     }
     t->to += data.size;
     return 0;
+}
+
+/* --- ways to read --- */
+
+enum compute_task_quotes compute_task_quotes(const struct compute_task *t)
+{
+    if (t->from != 0 || t->p->source != COMPUTE_SOURCE_CSV) {
+        return COMPUTE_TASK_QUOTES_UNKNOWN;
+    }
+    return t->reading[0].quoted ? COMPUTE_TASK_QUOTES_INSIDE : COMPUTE_TASK_QUOTES_OUTSIDE;
+}
+
+void compute_task_leave_open(struct compute_task *t, size_t bytes)
+{
+    if (t->readings != 2 || t->reading[0].left_out || t->reading[1].left_out) {
+        return;
+    }
+    for (unsigned i = 0; i < t->readings; i++) {
+        struct compute_reading *r = &t->reading[i];
+        r->left_out = r->open && r->head.size > bytes;
+    }
+}
+
+bool compute_task_was_read(const struct compute_task *t, enum compute_task_quotes quotes)
+{
+    bool read = false;
+    for (unsigned i = 0; i < t->readings; i++) {
+        read = read || (!t->reading[i].left_out && begins_so(t, quotes, i == 1));
+    }
+    return read;
 }
 
 /* --- merging --- */
@@ -369,6 +408,26 @@ static int reading_merge(struct compute_task *t, struct compute_reading *into,
     return from->open ? 0 : take_body(into, from);
 }
 
+/* What follows a reading of the span before. */
+static const struct compute_reading *reading_behind(const struct compute_reading *r,
+                                                    const struct compute_task *next)
+{
+    return &next->reading[next->readings == 2 && r->quoted];
+}
+
+/* returns: whether all that is to be merged was read. */
+static bool follows(const struct compute_task *into, const struct compute_task *next)
+{
+    for (unsigned i = 0; i < into->readings; i++) {
+        const struct compute_reading *r = &into->reading[i];
+        if (!r->left_out && r->fault.kind == COMPUTE_FAULT_NONE &&
+            reading_behind(r, next)->left_out) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int compute_task_merge(struct compute_task *into, const struct compute_task *next)
 {
     if (into->p != next->p || into->to != next->from || into->ended || next->ended) {
@@ -379,10 +438,14 @@ int compute_task_merge(struct compute_task *into, const struct compute_task *nex
         into->to = next->to;
         return 0;
     }
+    if (next->to > next->from && !follows(into, next)) {
+        return ERR_NOT_FOUND;
+    }
     for (unsigned i = 0; i < into->readings && next->to > next->from; i++) {
         struct compute_reading *r = &into->reading[i];
-        TRY(reading_merge(into, r, &next->reading[next->readings == 2 && r->quoted],
-                          next->from == 0));
+        if (!r->left_out) {
+            TRY(reading_merge(into, r, reading_behind(r, next), next->from == 0));
+        }
     }
     into->to = next->to;
     return 0;

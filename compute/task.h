@@ -34,8 +34,17 @@
 #define COMPUTE_TASK_FORMAT 1u
 #define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
 
+/* Whether CSV is in quotes at some place. */
+enum compute_task_quotes {
+    COMPUTE_TASK_QUOTES_UNKNOWN,
+    COMPUTE_TASK_QUOTES_OUTSIDE,
+    COMPUTE_TASK_QUOTES_INSIDE,
+};
+
 struct compute_task_options {
     uint64_t from;         /* offset of the span in the object */
+    uint32_t quotes;       /* enum compute_task_quotes, at from; of no account at 0, nor but of CSV.
+                              UNKNOWN: the span is read both ways */
     uint64_t memory_bytes; /* limit of groups; 0: COMPUTE_TASK_MEMORY_USUAL */
 };
 
@@ -56,9 +65,18 @@ bool compute_task_is_settled(const struct compute_task *t);
 /* returns: where the span begins, or ends, in the object. */
 uint64_t compute_task_from(const struct compute_task *t);
 uint64_t compute_task_to(const struct compute_task *t);
+/* returns: what is known at the end of a span of CSV that begins with the object; else UNKNOWN. */
+enum compute_task_quotes compute_task_quotes(const struct compute_task *t);
+/* Of a span that was read both ways: leaves out a way in which no record ends and more than `bytes`
+ * would be kept. What follows is to be a merge into the span before, or the encoding. */
+void compute_task_leave_open(struct compute_task *t, size_t bytes);
+/* returns: whether the span was read in the way that follows from its beginning, and that was not
+ * left out; UNKNOWN: in any. */
+bool compute_task_was_read(const struct compute_task *t, enum compute_task_quotes quotes);
 /* Takes in the span of `next`, which stays as it is.
  * returns: 0; ERR_INVALID: of another program, or it does not begin where `into` ends;
- * ERR_NO_MEMORY, and `into` is of no more use. */
+ * ERR_NOT_FOUND, and nothing is changed: of CSV, `next` was not read in the way in which it
+ * follows; ERR_NO_MEMORY, and `into` is of no more use. */
 int compute_task_merge(struct compute_task *into, const struct compute_task *next);
 
 /* Appends the canonical encoding of the state (docs/formats.md): the same span of an object has the

@@ -14,6 +14,7 @@
 #define FLAG_QUOTED 2u
 #define FLAG_FAULT 4u
 #define FLAGS 7u
+#define FLAG_LEFT_OUT 8u /* alone */
 #define OFFSET_MAX ((uint64_t)INT64_MAX)
 
 /* --- groups --- */
@@ -104,6 +105,9 @@ static bool keeps_body(const struct compute_reading *r)
 static int encode_reading(const struct compute_reading *r, struct buf *into)
 {
     const bool fault = r->fault.kind != COMPUTE_FAULT_NONE;
+    if (r->left_out) {
+        return buf_put_u8(into, FLAG_LEFT_OUT);
+    }
     const unsigned flags = (r->open ? FLAG_OPEN : 0) | (r->quoted && !fault ? FLAG_QUOTED : 0) |
                            (fault ? FLAG_FAULT : 0);
     (void)buf_put_u8(into, (uint8_t)flags);
@@ -215,6 +219,10 @@ static int decode_reading(const struct compute_task *t, struct compute_reading *
                           struct bytes_reader *from)
 {
     const uint8_t flags = bytes_take_u8(from);
+    if (!from->failed && flags == FLAG_LEFT_OUT && t->readings == 2) {
+        r->left_out = true;
+        return 0;
+    }
     const struct bytes head = bytes_take_bytes(from, COMPUTE_RECORD_BYTES_MAX + 1);
     if (from->failed || flags > FLAGS) {
         return ERR_PROTOCOL;

@@ -3,10 +3,12 @@
  *
  * Inside tasks: what one reading of a span keeps.
  *
- * Where a span of CSV begins inside an object nobody knows whether its first byte is in quotes. It
- * is read both ways; merging picks the one with which the span before ends. As a quote changes the
- * state of one as of the other, the two readings of a span end in different states, and none is
- * ever needed twice.
+ * Where a span of CSV begins inside an object, whether its first byte is in quotes may not be
+ * known. It is read both ways then; merging picks the one with which the span before ends. As a
+ * quote changes the state of one as of the other, the two readings of a span end in different
+ * states, and none is ever needed twice. The wrong one often finds no end of a record and would
+ * keep all bytes: such a reading may be left out, and whoever finds that it was the right one
+ * computes the span again, knowing how it begins.
  *
  * threads: one owner at a time.
  */
@@ -22,6 +24,7 @@ _Static_assert(COMPUTE_TASK_RECORD_MAX == COMPUTE_RECORD_BYTES_MAX, "one limit")
 struct compute_reading {
     bool open;        /* no end of a record was seen: all bytes are in head */
     bool quoted;      /* CSV: the bytes that follow are in quotes */
+    bool left_out;    /* nothing of it is kept */
     struct buf head;  /* bytes before the first end of a record; cut where they are too many */
     struct buf tail;  /* bytes after the last one */
     uint64_t records; /* between the two */

@@ -34,6 +34,7 @@
 #define NODE_RUN_BYTES_OUT_MAX (64u << 20)     /* cells in memory, decoded to run programs over */
 #define NODE_RUN_STATE_BYTES_MAX (1u << 20)    /* what a program may give for a part of a cell */
 #define NODE_RUN_MEMORY_BYTES_MAX (16u << 20)  /* what it may have in memory for that */
+#define NODE_RUN_OPEN_BYTES_MAX 4096u          /* of a part in which no record seems to end */
 #define NODE_RUN_STEPS_MAX (UINT64_C(1) << 26) /* what work it may be: bytes times steps */
 #define NODE_CALL_RETRY_US 20000u
 #define NODE_HEDGE_LEAST_US 20000u
@@ -303,6 +304,7 @@ struct node_run_spec {
     struct node_cell_ref ref; /* of a cell that lies here */
     uint32_t at;              /* of the part, in the cell */
     uint32_t bytes;
+    uint8_t quotes;         /* enum compute_task_quotes: of CSV, where the part begins */
     struct node_blob *data; /* the part itself, retained; NULL: it is read from the cell */
     uint64_t deadline_us;
 };

@@ -11,6 +11,7 @@
  *                       +-> gather -> run here -> answer
  */
 #include "base/crc.h"
+#include "compute/task.h"
 #include "server/node/objects_internal.h"
 
 #define NODE_RUN_HOLDER_US 2000000u /* a holder that has not answered by then is left aside */
@@ -20,6 +21,7 @@ struct node_run {
     struct node_objects *o;
     struct node_client client;
     struct node_cell_range range;
+    uint8_t quotes;
     bool decoded;
     uint64_t moved;
     uint64_t reserved; /* of o->run_bytes */
@@ -101,6 +103,7 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
         .at = run->range.at,
         .bytes = (uint32_t)run->range.length,
         .deadline_us = run->range.deadline_us,
+        .quotes = run->quotes,
     };
 }
 
@@ -220,18 +223,24 @@ struct node_run_params {
     uint64_t version;
     uint64_t offset;
     uint64_t length;
+    uint64_t quotes;
 };
 
 static int node_run_params_of(const struct wire_rpc *req, struct node_run_params *p)
 {
     struct bytes name;
-    TRY(wire_params_check(req, 6, 6));
+    TRY(wire_params_check(req, 6, 7));
     TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, &p->bucket));
     TRY(wire_param_bytes(req, 1, WIRE_NAME_BYTES_MAX, &name));
     TRY(wire_param_u64(req, 2, &p->version));
     TRY(wire_param_u64(req, 3, &p->offset));
     TRY(wire_param_u64(req, 4, &p->length));
-    return wire_param_bytes(req, 5, WIRE_PROGRAM_BYTES_MAX, &p->program);
+    TRY(wire_param_bytes(req, 5, WIRE_PROGRAM_BYTES_MAX, &p->program));
+    p->quotes = COMPUTE_TASK_QUOTES_UNKNOWN;
+    if (req->params_count > 6) {
+        TRY(wire_param_u64(req, 6, &p->quotes));
+    }
+    return p->quotes <= COMPUTE_TASK_QUOTES_INSIDE ? 0 : ERR_INVALID;
 }
 
 void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req)
@@ -260,6 +269,7 @@ void node_run_object(struct node *n, struct node_client client, const struct wir
                                        .length = p.length,
                                        .deadline_us = node_request_deadline(n, req),
                                        .done = node_run_found},
+                             .quotes = (uint8_t)p.quotes,
                              .program_bytes = p.program.size};
     if (p.program.size > 0) {
         memcpy(run->program, p.program.data, p.program.size);

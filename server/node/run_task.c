@@ -77,7 +77,8 @@ void node_run_tasks_end(struct node_objects *o)
 
 static int node_run_open(struct node_run_task *t, struct node_env *env)
 {
-    const struct compute_task_options options = {.from = t->spec.from, .memory_bytes = UINT64_MAX};
+    const struct compute_task_options options = {
+        .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
     t->heap = env->alloc;
     TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
     t->bounded = alloc_budget_init(&t->budget, t->heap, NODE_RUN_MEMORY_BYTES_MAX);
@@ -121,7 +122,11 @@ static int node_run_slice(struct node_run_task *t, struct node_env *env)
         TRY(node_run_read(t, env, bytes));
     }
     t->taken += bytes;
-    return t->taken == t->spec.bytes ? compute_task_encode(t->compute, &t->state) : 0;
+    if (t->taken < t->spec.bytes) {
+        return 0;
+    }
+    compute_task_leave_open(t->compute, NODE_RUN_OPEN_BYTES_MAX);
+    return compute_task_encode(t->compute, &t->state);
 }
 
 static void node_run_job(struct node_task *task, struct node_env *env)
@@ -202,6 +207,7 @@ void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left
     (void)buf_put_u32(b, spec->bytes);
     (void)buf_put_u64(b, spec->from);
     (void)buf_put_u64(b, left_us);
+    (void)buf_put_u8(b, spec->quotes);
     (void)buf_put_bytes(b, spec->program);
 }
 
@@ -214,8 +220,10 @@ bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left
     spec->bytes = bytes_take_u32(&r);
     spec->from = bytes_take_u64(&r);
     *left_us = bytes_take_u64(&r);
+    spec->quotes = bytes_take_u8(&r);
     spec->program = bytes_take_bytes(&r, WIRE_PROGRAM_BYTES_MAX);
     return bytes_reader_ended(&r) && spec->bytes > 0 &&
+           spec->quotes <= COMPUTE_TASK_QUOTES_INSIDE &&
            num_fits(spec->at, spec->bytes, STORE_SEG_CELL_BYTES_MAX);
 }
 

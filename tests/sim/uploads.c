@@ -14,6 +14,7 @@
 #include "compute/task.h"
 #include "erasure/erasure.h"
 #include "merkle/merkle.h"
+#include "server/node/objects_internal.h"
 #include "tests/sim/sim.h"
 #include "wire/api.h"
 #include "wire/rpc.h"
@@ -524,6 +525,7 @@ static void sim_upload_ran(struct sim *s, struct sim_uploader *u, struct wire_no
            0);
     ASSERT(compute_task_new(&t, &s->heap_alloc, p, &options, NULL) == 0);
     ASSERT(compute_task_update(t, bytes_of(s->uploads->scratch + u->offset, bytes)) == 0);
+    compute_task_leave_open(t, NODE_RUN_OPEN_BYTES_MAX);
     ASSERT(compute_task_encode(t, &want) == 0);
     if (!bytes_equal(buf_view(&want), state)) {
         sim_fail(s, "object-program", "'%s' over object %u of %u differs at %llu",

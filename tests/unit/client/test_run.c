@@ -20,7 +20,7 @@
 #define SIZE ((CELLS - 1) * CELL + 777u)
 #define VERSION 5u
 
-enum lie { LIE_NONE, LIE_CRC, LIE_NOISE, LIE_SPAN };
+enum lie { LIE_NONE, LIE_CRC, LIE_NOISE, LIE_SPAN, LIE_QUOTES };
 
 struct object {
     uint8_t data[SIZE];
@@ -88,17 +88,30 @@ static void say_extents(struct fake_conn *conn, const struct wire_rpc *m)
     fake_end(conn, out);
 }
 
+struct part {
+    struct bytes text;
+    uint64_t from;
+    uint64_t bytes;
+    uint64_t quotes;
+    enum lie lie;
+};
+
 /* The state of a part, as a node that is honest, or is not, has it. */
-static void compute_part(struct bytes text, uint64_t from, uint64_t bytes, enum lie lie,
-                         struct buf *state)
+static void compute_part(const struct part *part, struct buf *state)
 {
-    const struct compute_task_options options = {.from = from};
+    struct compute_task_options options = {.from = part->from, .quotes = (uint32_t)part->quotes};
+    const enum lie lie = part->lie;
     struct compute_program *p = NULL;
     struct compute_task *t = NULL;
-    ck_assert_int_eq(compute_program_new(&p, &heap, text, NULL), 0);
+    if (lie == LIE_QUOTES && options.quotes != COMPUTE_TASK_QUOTES_UNKNOWN) {
+        options.quotes ^= COMPUTE_TASK_QUOTES_OUTSIDE ^ COMPUTE_TASK_QUOTES_INSIDE;
+    }
+    ck_assert_int_eq(compute_program_new(&p, &heap, part->text, NULL), 0);
     ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
     ck_assert_int_eq(
-        compute_task_update(t, bytes_of(object.data + from, bytes - (lie == LIE_SPAN))), 0);
+        compute_task_update(t, bytes_of(object.data + part->from, part->bytes - (lie == LIE_SPAN))),
+        0);
+    compute_task_leave_open(t, 4096);
     ck_assert_int_eq(compute_task_encode(t, state), 0);
     if (lie == LIE_NOISE) {
         state->data[9] ^= 0x55;
@@ -110,11 +123,13 @@ static void compute_part(struct bytes text, uint64_t from, uint64_t bytes, enum 
 static void say_part(struct fake_conn *conn, const struct wire_rpc *m, struct bytes text)
 {
     const enum lie lie = object.lies[conn->node];
+    struct part part = {.text = text, .lie = lie};
     uint64_t from = 0;
     uint64_t bytes = 0;
     struct buf state;
     ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
     ck_assert_int_eq(wire_param_u64(m, 4, &bytes), 0);
+    ck_assert_int_eq(wire_param_u64(m, 6, &part.quotes), 0);
     ck_assert_uint_gt(bytes, 0);
     ck_assert_uint_le(from + bytes, object.size);
     ck_assert_uint_eq(from / CELL, (from + bytes - 1) / CELL);
@@ -129,7 +144,9 @@ static void say_part(struct fake_conn *conn, const struct wire_rpc *m, struct by
     object.parts[conn->node]++;
     object.parts_all++;
     buf_init(&state, &heap, 64u << 20);
-    compute_part(text, from, bytes, lie, &state);
+    part.from = from;
+    part.bytes = bytes;
+    compute_part(&part, &state);
     struct buf *out = fake_begin(conn, m);
     (void)wire_pack_map(out, 4);
     (void)wire_pack_text(out, WIRE_FIELD_DATA);
@@ -334,6 +351,76 @@ START_TEST(parts_grow_again_where_more_fits)
 }
 END_TEST
 
+/* Fills the object with this line, again and again, then with empty ones. */
+static void fill(const char *line)
+{
+    const size_t bytes = strlen(line);
+    for (size_t at = 0; at < SIZE; at++) {
+        object.data[at] = (uint8_t)(at < SIZE / bytes * bytes ? line[at % bytes] : '\n');
+    }
+}
+
+START_TEST(csv_moves_little_whether_it_is_quoted_or_not)
+{
+    static const char *const lines[] = {"12,name,345\n", "\"12\",\"na,me\",\"345\"\r\n",
+                                        "12,\"na\n\nme\",345\n", "12,\"\n\",\"\n\n\"\n"};
+    static const char *const programs[] = {"csv | where $1 > 3 | by $2 count, sum $1",
+                                           "csv | count"};
+    for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        for (unsigned p = 0; p < 2; p++) {
+            begin(SIZE);
+            fill(lines[i]);
+            ck_assert_int_eq(run(programs[p]), 0);
+            check_printed(programs[p]);
+            ck_assert_uint_eq(ran.cost.bytes_read, SIZE);
+            ck_assert_uint_lt(ran.cost.bytes_moved, CELLS * 1024);
+            end();
+        }
+    }
+}
+END_TEST
+
+START_TEST(csv_with_records_longer_than_cells_is_right)
+{
+    begin(SIZE);
+    fill("1,\"a\nb\",3\n");
+    memset(object.data + CELL / 2, 'x', 2 * CELL);
+    object.data[CELL / 2 - 1] = '\n';
+    object.data[CELL / 2] = '"';
+    object.data[2 * CELL + CELL / 2 - 2] = '"';
+    object.data[2 * CELL + CELL / 2 - 1] = '\n';
+    memset(object.data, 'y', CELL / 2 - 1);
+    ck_assert_int_eq(run("csv | by $1 count"), 0);
+    check_printed("csv | by $1 count");
+    ck_assert_uint_eq(ran.cost.bytes_read, SIZE);
+    ck_assert_uint_lt(ran.cost.bytes_moved, 4 * CELL);
+    end();
+}
+END_TEST
+
+START_TEST(csv_of_nodes_that_can_do_little_at_once_is_right)
+{
+    begin(SIZE);
+    fill("12,\"na\n\nme\",345\n");
+    object.most = CELL / 5;
+    ck_assert_int_eq(run("csv | by $2 count, sum $1"), 0);
+    check_printed("csv | by $2 count, sum $1");
+    end();
+}
+END_TEST
+
+START_TEST(csv_read_in_another_way_than_asked_for_is_passed_by)
+{
+    begin(SIZE);
+    fill("12,\"na\n\nme\",345\n");
+    object.most = CELL / 5;
+    object.lies[1] = LIE_QUOTES;
+    ck_assert_int_eq(run("csv | by $2 count, sum $1"), 0);
+    check_printed("csv | by $2 count, sum $1");
+    end();
+}
+END_TEST
+
 START_TEST(one_byte_that_is_too_much_ends_it)
 {
     begin(SIZE);
@@ -455,7 +542,10 @@ END_TEST
 UNIT_MAIN("client_run", states_of_cells_are_joined_to_what_the_bytes_give,
           each_cell_is_asked_of_its_holder, records_come_in_the_order_of_the_object,
           small_and_empty_objects_are_computed_here, what_is_too_much_is_asked_for_in_halves,
-          parts_grow_again_where_more_fits, one_byte_that_is_too_much_ends_it,
+          parts_grow_again_where_more_fits, csv_moves_little_whether_it_is_quoted_or_not,
+          csv_with_records_longer_than_cells_is_right,
+          csv_of_nodes_that_can_do_little_at_once_is_right,
+          csv_read_in_another_way_than_asked_for_is_passed_by, one_byte_that_is_too_much_ends_it,
           a_node_that_lies_is_passed_by, when_all_nodes_lie_nothing_is_printed,
           a_version_that_is_gone_is_begun_again_once, what_was_printed_is_not_printed_again,
           the_first_wrong_record_is_named_and_those_before_it_are_printed,

@@ -180,6 +180,80 @@ START_TEST(a_span_has_the_same_encoding_however_it_was_put_together)
 }
 END_TEST
 
+/* The span, in a form as short as it can be, or as it is known to begin. */
+static struct compute_task *short_span(struct rng *rng, const struct compute_program *p,
+                                       struct bytes part, const struct compute_task *before)
+{
+    const struct alloc heap = alloc_heap();
+    const bool told = rng_chance(rng, 1, 3);
+    const struct compute_task_options options = {.from = compute_task_to(before),
+                                                 .quotes = told ? compute_task_quotes(before) : 0};
+    struct compute_task *t = NULL;
+    ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
+    ck_assert_int_eq(compute_task_update(t, part), 0);
+    compute_task_leave_open(t, (size_t)rng_below(rng, 20));
+    tasks_recode(&t, p, 0);
+    ck_assert(!told || compute_task_was_read(t, compute_task_quotes(before)));
+    if (!compute_task_was_read(t, compute_task_quotes(before))) {
+        struct compute_task_options again = options;
+        again.quotes = compute_task_quotes(before);
+        compute_task_free(t);
+        ck_assert_int_eq(compute_task_new(&t, &heap, p, &again, NULL), 0);
+        ck_assert_int_eq(compute_task_update(t, part), 0);
+        tasks_recode(&t, p, 0);
+    }
+    return t;
+}
+
+START_TEST(spans_told_how_they_begin_give_the_same_bytes)
+{
+    uint8_t data[1024];
+    struct rng rng;
+    struct buf want;
+    struct buf got;
+    const struct alloc heap = alloc_heap();
+    rng_init(&rng, unit_seed("spans_told_how_they_begin_give_the_same_bytes", 1));
+    for (unsigned i = 0; i < 3000; i++) {
+        struct compute_program *p = tasks_program(programs[rng_below(&rng, PROGRAMS)]);
+        const size_t bytes = rng_chance(&rng, 1, 2) ? make_csv(&rng, data) : make_data(&rng, data);
+        buf_init(&want, &heap, TASKS_TEXT_BYTES);
+        buf_init(&got, &heap, TASKS_TEXT_BYTES);
+        (void)tasks_end(tasks_span(&rng, p, 0, bytes_of(data, bytes), 0, bytes, 0), &want);
+        struct compute_task *t = tasks_new(p, 0, 0);
+        for (size_t at = 0; at < bytes;) {
+            const size_t part = (size_t)rng_between(&rng, 1, bytes - at);
+            struct compute_task *next = short_span(&rng, p, bytes_of(data + at, part), t);
+            ck_assert_int_eq(compute_task_merge(t, next), 0);
+            compute_task_free(next);
+            at += part;
+        }
+        (void)tasks_end(t, &got);
+        ck_assert_msg(bytes_equal(buf_view(&want), buf_view(&got)), "round %u", i);
+        buf_release(&want);
+        buf_release(&got);
+        compute_program_free(p);
+    }
+}
+END_TEST
+
+START_TEST(a_reading_that_was_left_out_cannot_follow)
+{
+    struct compute_program *p = tasks_program("csv | count");
+    struct compute_task *inside = tasks_new(p, 0, 0);
+    struct compute_task *next = tasks_new(p, 3, 0);
+    ck_assert_int_eq(compute_task_update(inside, bytes_of_text("1,\"")), 0);
+    ck_assert_int_eq(compute_task_update(next, bytes_of_text("4\n5\n6\n7\n")), 0);
+    compute_task_leave_open(next, 7);
+    ck_assert(compute_task_was_read(next, COMPUTE_TASK_QUOTES_OUTSIDE));
+    ck_assert(!compute_task_was_read(next, COMPUTE_TASK_QUOTES_INSIDE));
+    ck_assert_int_eq(compute_task_merge(inside, next), ERR_NOT_FOUND);
+    ck_assert_uint_eq(compute_task_to(inside), 3);
+    compute_task_free(inside);
+    compute_task_free(next);
+    compute_program_free(p);
+}
+END_TEST
+
 START_TEST(encodings_of_others_are_refused)
 {
     const struct alloc heap = alloc_heap();
@@ -476,6 +550,7 @@ END_TEST
 UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           a_span_has_the_same_encoding_however_it_was_put_together, encodings_of_others_are_refused,
           limits_of_memory_and_records_hold_wherever_the_object_is_cut,
+          spans_told_how_they_begin_give_the_same_bytes, a_reading_that_was_left_out_cannot_follow,
           spans_that_do_not_touch_are_refused, the_last_line_needs_no_end,
           groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
           whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
