@@ -22,6 +22,7 @@
 
 #define NODE_REFRESH_LEAST_US 500000u /* whatever there seems to be new */
 #define NODE_REFRESH_US 5000000u      /* between questions to group 0 from where it is not */
+#define NODE_REREAD_US 100000u
 
 struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5])
 {
@@ -57,6 +58,15 @@ static int node_control_places(struct node *n, struct node_control *c)
     return 0;
 }
 
+static void node_control_read_fire(struct node *n, struct node_timer *t)
+{
+    struct node_group *g = node_group_find(n, 0);
+    (void)t;
+    if (g != NULL && !g->fenced && !n->closing && !n->failed) {
+        node_control_read(n, g);
+    }
+}
+
 int node_control_init(struct node *n)
 {
     struct node_control *c = alloc_get_zeroed(&n->alloc, 1, sizeof *c);
@@ -64,6 +74,7 @@ int node_control_init(struct node *n)
         return ERR_NO_MEMORY;
     }
     n->control = c;
+    c->read.fire = node_control_read_fire;
     c->nodes_count = n->identity.nodes_count;
     for (uint32_t i = 0; i < c->nodes_count; i++) {
         c->peers[i].id = n->identity.nodes[i].id;
@@ -458,19 +469,79 @@ static void node_boot_fire(struct node *n, struct node_timer *t)
     node_propose(n, 0, &cmd, n->now + 10 * n->options.election_us, NULL, node_boot_done);
 }
 
+/* ---- all of it at once ---------------------------------------------------------------------- */
+
+void node_control_again(struct node *n)
+{
+    n->control->unread = true;
+    n->control->missed = true;
+    if (node_group_find(n, 0) != NULL) { /* else it is asked for again anyway */
+        node_timer_set(n, &n->control->read, n->now + NODE_REREAD_US);
+    }
+}
+
+void node_control_begin(struct node *n)
+{
+    n->control->unread = true;
+    n->control->missed = false;
+}
+
+void node_control_end(struct node *n, bool whole)
+{
+    if (!whole) {
+        node_control_again(n);
+    }
+    n->control->unread = n->control->missed;
+    if (n->eventual != NULL) {
+        (void)node_ev_hold_known(n);
+    }
+}
+
 /* ---- group 0 from afar ---------------------------------------------------------------------- */
 
-void node_control_take(struct node *n, struct bytes reply)
+/* Answers may overtake each other.
+ * returns: whether group 0 had recorded less of this node's starts then than is known here. */
+static bool node_control_older(const struct node *n, struct bytes name, struct bytes value)
+{
+    const struct node_control_peer *self = node_control_peer_of(n, n->self);
+    return name.data[0] == NODE_KEY_NODE && name.size == 5 && value.size >= NODE_BOOT_HEAD &&
+           num_get_u32_be(name.data + 1) == n->self && self != NULL &&
+           num_get_u64(value.data + NODE_BOOT_AT) < self->boot;
+}
+
+/* returns: 0, ERR_BEHIND of an answer that others have overtaken or ERR_PROTOCOL. */
+static int node_control_follow(struct node *n, struct bytes reply, bool replica)
 {
     struct bytes_reader r = bytes_reader_of(reply);
     uint32_t rows = bytes_take_u32(&r);
     for (uint32_t i = 0; i < rows && !r.failed; i++) {
         struct bytes name = bytes_take(&r, bytes_take_u16(&r));
         struct bytes value = bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
-        if (!r.failed && name.size > 0) {
+        if (r.failed || name.size == 0) {
+            continue;
+        }
+        if (node_control_older(n, name, value)) {
+            return ERR_BEHIND; /* rows of nodes come first */
+        }
+        if (!replica || (name.data[0] != NODE_KEY_NODE && name.data[0] != NODE_KEY_RETIRED)) {
             node_control_note(n, name, true, value);
         }
     }
+    return r.failed ? ERR_PROTOCOL : 0;
+}
+
+/* Where there is a replica, starts and what is over come by its log alone, in their order. */
+void node_control_take(struct node *n, struct bytes reply)
+{
+    const struct node_group *g = node_group_find(n, 0);
+    if (g != NULL && !g->fenced) {
+        (void)node_control_follow(n, reply, true);
+        return;
+    }
+    bool was = n->control->unread;
+    node_control_begin(n);
+    int err = node_control_follow(n, reply, false);
+    node_control_end(n, err == 0 || (err == ERR_BEHIND && !was));
 }
 
 static void node_refresh_done(struct node *n, void *ctx, int code, struct bytes reply)

@@ -44,7 +44,10 @@ struct node_control {
     uint32_t turn[NODE_GROUPS_MAX];
     struct node_timer boot;    /* proposes this node's boot number until it is known */
     struct node_timer refresh; /* without a replica of group 0: asks what it says */
+    struct node_timer read;    /* with a replica of group 0: reads again what it says */
     bool booted;
+    bool unread; /* of what group 0 says, some is not known here yet that is older than the rest */
+    bool missed; /* something could not be noted */
     struct gossip_keyring ring; /* count 0: this node knows no key */
 };
 
@@ -56,6 +59,13 @@ struct bytes node_numbered_name(uint8_t kind, uint32_t number, uint8_t into[5]);
 
 /* reply: of NODE_QUERY_CONTROL. What it says is followed as if it had been applied here. */
 void node_control_take(struct node *n, struct bytes reply);
+/* Something of what group 0 says could not be noted: it is heard or read once more. */
+void node_control_again(struct node *n);
+/* All that group 0 said at one moment begins to be noted, one record after another; and is. */
+void node_control_begin(struct node *n);
+void node_control_end(struct node *n, bool whole);
+/* install.c: follows group 0's state as it lies here. */
+void node_control_read(struct node *n, struct node_group *g);
 /* There is something new in group 0: if this node has no replica of it, it asks now, unless it has
  * just done so. */
 void node_control_hear(struct node *n);

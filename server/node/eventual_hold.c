@@ -184,12 +184,12 @@ static bool node_ev_beyond_alone(const struct node *n, uint8_t region,
 /* ---- holding -------------------------------------------------------------------------------- */
 
 /* returns: whether what group 0 had recorded when it recorded this start is known here: its record
- * of this start came with it, or after it. */
+ * of this start came with all of that, or after it. */
 static bool node_ev_hold_heard(const struct node *n)
 {
     const struct node_control_peer *self = node_control_peer_of(n, node_self(n));
-    return node_ev_of(n)->started && self != NULL && self->boot == n->options.boot &&
-           self->nonce == n->options.boot_nonce;
+    return node_ev_of(n)->started && !n->control->unread && self != NULL &&
+           self->boot == n->options.boot && self->nonce == n->options.boot_nonce;
 }
 
 /* What the log told anew since the start is not sent of these regions; of the others it is now. */
@@ -235,7 +235,7 @@ static void node_ev_hold_begin(struct node *n)
 bool node_ev_hold_known(struct node *n)
 {
     struct node_ev_hold *h = &node_ev_of(n)->held;
-    if (!h->looked && node_ev_hold_heard(n)) {
+    if (!h->looked && node_ev_ready(n) && node_ev_hold_heard(n)) {
         node_ev_hold_begin(n);
     }
     return h->looked;
@@ -271,7 +271,7 @@ static void node_ev_hold_end(struct node *n, uint8_t region, const char *why)
     node_ev_tick_soon(n);
 }
 
-static void node_ev_hold_forget(struct node *n, uint8_t region)
+static void node_ev_hold_forget(struct node *n)
 {
     struct node_group *g = node_group_find(n, NODE_GROUP_OWN);
     struct node_ev_hold *h = &node_ev_of(n)->held;
@@ -279,15 +279,22 @@ static void node_ev_hold_forget(struct node *n, uint8_t region)
         return; /* one cure at a time; this is looked at again */
     }
     h->forgetting = true;
-    log_line(node_log(n), LOG_WARN, "region_forgotten", "node=%u region=%u", node_self(n), region);
     node_ev_quarantine(n, g);
+}
+
+/* Regions that are held. Not while the end of one that began to be fetched before may be on its way
+ * to the log: it says that all of it is here. */
+static uint64_t node_ev_hold_decidable(const struct node *n)
+{
+    const struct node_eventual *ev = node_ev_of(n);
+    return ev->held.looked ? ev->held.regions & ~ev->pulling : 0;
 }
 
 void node_ev_hold_look(struct node *n, const struct node_ev_peer *p, uint8_t region)
 {
     struct node_ev_hold *h = &node_ev_of(n)->held;
     struct node_ev_beyond b;
-    if (!h->looked || (h->regions >> region & 1u) == 0) {
+    if ((node_ev_hold_decidable(n) >> region & 1u) == 0) {
         return;
     }
     node_ev_beyond_init(n, &b);
@@ -296,7 +303,7 @@ void node_ev_hold_look(struct node *n, const struct node_ev_peer *p, uint8_t reg
     } else if (b.dots == 0) {
         node_ev_hold_end(n, region, "recorded");
     } else if (node_ev_beyond_spare(n, region, &b)) {
-        node_ev_hold_forget(n, region);
+        node_ev_hold_forget(n);
     } else if (node_ev_beyond_alone(n, region, &b)) {
         node_ev_hold_end(n, region, "nobody_has_folded");
     } else if (!b.proven && node_ev_beyond_folded(&b, &p->known[region]) &&
@@ -311,12 +318,12 @@ void node_ev_hold_look(struct node *n, const struct node_ev_peer *p, uint8_t reg
 
 uint64_t node_ev_hold_spare(const struct node *n, uint64_t *dots)
 {
-    const struct node_ev_hold *h = &node_ev_of(n)->held;
+    uint64_t regions = node_ev_hold_decidable(n);
     uint64_t spare = 0;
     *dots = 0;
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         struct node_ev_beyond b;
-        if ((h->regions >> r & 1u) == 0 || !h->looked) {
+        if ((regions >> r & 1u) == 0) {
             continue;
         }
         node_ev_beyond_init(n, &b);
@@ -328,6 +335,11 @@ uint64_t node_ev_hold_spare(const struct node *n, uint64_t *dots)
         crdt_context_release(&b.ranges);
     }
     return spare;
+}
+
+bool node_ev_forgetting(const struct node *n)
+{
+    return n->eventual != NULL && n->eventual->held.forgetting;
 }
 
 void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots)

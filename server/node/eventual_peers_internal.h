@@ -278,6 +278,8 @@ bool node_ev_hold_takes(struct node *n, uint8_t region, const struct crdt_contex
 void node_ev_hold_look(struct node *n, const struct node_ev_peer *p, uint8_t region);
 /* returns: bitmap of the regions that may be forgotten now; *dots: how many go with them. */
 uint64_t node_ev_hold_spare(const struct node *n, uint64_t *dots);
+/* returns: whether the own group stands still for that: what is asked of it is answered later. */
+bool node_ev_forgetting(const struct node *n);
 /* These have been. */
 void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots);
 /* eventual_push.c */

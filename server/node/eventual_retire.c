@@ -189,6 +189,7 @@ void node_ev_retired_note(struct node *n, uint32_t node, struct bytes value)
     if (buf_append(&p->retired, rows.data, rows.size) != 0) {
         buf_clear(&p->retired); /* it folds by its peers' contexts, then */
         p->retired.err = 0;
+        node_control_again(n);
     }
     /* who has to ask hears of it late: the others have folded, or follow */
     node_ev_fold_soon(n, node_group_find(n, 0) == NULL ? 0 : NODE_EV_FOLD_US);

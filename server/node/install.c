@@ -10,6 +10,7 @@
  *
  * Any failure ends it; raft offers again.
  */
+#include "server/node/control_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
@@ -206,36 +207,62 @@ static void node_install_flip_run(struct node_task *task, struct node_env *env)
     task->job.code = err;
 }
 
+/* What the table has is old where a record was applied since the snapshot. */
+static void node_install_note(struct node *n, struct bytes key, struct bytes value)
+{
+    bool present = true;
+    struct bytes newer;
+    if (store_mem_get(n->mem, key, &present, &newer) == 0) {
+        value = newer;
+    }
+    node_control_note(n, bytes_of(key.data + NODE_PREFIX_BYTES, key.size - NODE_PREFIX_BYTES),
+                      present, value);
+}
+
 /* Group 0's tables in memory follow its new state. */
 static void node_install_control(struct node *n, struct node_fetch *f)
 {
     struct bytes_reader r = bytes_reader_of(buf_view(&f->rows));
-    for (unsigned i = 0; i < f->rows_count && !n->closing && f->task.job.code == 0; i++) {
-        struct bytes key = bytes_take(&r, bytes_take_u16(&r));
-        struct bytes value = bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
-        node_control_note(n, bytes_of(key.data + NODE_PREFIX_BYTES, key.size - NODE_PREFIX_BYTES),
-                          true, value);
+    int code = f->task.job.code;
+    if (n->closing || n->failed || f->epoch != f->g->epoch) {
+        node_fetch_free(f); /* a later state is being read, if any */
+        return;
     }
+    bool current = code == 0 && f->thaws == n->thaws;
+    if (code == ERR_CORRUPT) {
+        node_rebuild(n, f->g);
+    }
+    if (current) {
+        node_control_begin(n);
+    }
+    for (unsigned i = 0; i < f->rows_count && current; i++) {
+        struct bytes key = bytes_take(&r, bytes_take_u16(&r));
+        node_install_note(n, key, bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX));
+    }
+    node_control_end(n, current);
     node_fetch_free(f);
 }
 
-static void node_install_read_control(struct node *n, struct node_group *g)
+void node_control_read(struct node *n, struct node_group *g)
 {
+    n->control->unread = true;
     struct node_fetch *f = node_fetch_new(n, g);
     const uint8_t first[1] = {NODE_KEY_NODE};
     const uint8_t end[1] = {NODE_KEY_CONTROL_END};
     uint8_t raw[NODE_PREFIX_BYTES + 1];
     if (f == NULL) {
+        node_control_again(n);
         return;
     }
     struct bytes key = node_key_of(g, bytes_of(first, 1), raw);
     (void)buf_append(&f->from, key.data, key.size);
     key = node_key_of(g, bytes_of(end, 1), raw);
     (void)buf_append(&f->to, key.data, key.size);
-    f->rows_max = 2 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
+    f->rows_max = 3 * WIRE_IDENTITY_NODES_MAX + WIRE_IDENTITY_PLACEMENT_GROUPS_MAX + 16;
     f->bytes_max = 4u << 20;
     f->ended = node_install_control;
     if (node_fetch_start(f) != 0) {
+        node_control_again(n);
         node_fetch_free(f);
     }
 }
@@ -275,7 +302,7 @@ static void node_install_flipped(struct node *n, struct node_task *task)
     }
     node_clean_start(n, g);
     if (g->id == 0) {
-        node_install_read_control(n, g);
+        node_control_read(n, g);
     }
 }
 

@@ -108,6 +108,7 @@ static bool node_lead_check(struct node *n, struct node_group *g)
     node_session_led(n, g);
     if (node_group_own(g)) {
         node_ev_self_wake(n);
+        (void)node_ev_hold_known(n); /* contexts mean something from here on */
     } else {
         node_objects_led(n->objects, g->id);
     }

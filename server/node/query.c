@@ -14,6 +14,7 @@
  * Rows are the table's merged with the dirty records of the memtable. A flush that ends between
  * may have moved records from one to the other behind the reader's back: then it is read again.
  */
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/query_internal.h"
 
 #define NODE_QUERY_HEAD 14u
@@ -104,7 +105,7 @@ static void node_ask_route(struct node *n, struct node_ask *a)
 {
     struct node_group *g = a->g;
     if (g != NULL && node_group_own(g) && g->broken) {
-        node_ask_idle(n, a, ERR_CORRUPT);
+        node_ask_idle(n, a, node_ev_forgetting(n) ? ERR_BEHIND : ERR_CORRUPT);
         return;
     }
     if (g == NULL || g->fenced || a->away) {

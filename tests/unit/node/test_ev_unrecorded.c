@@ -14,29 +14,35 @@ static void put(struct rig *r, unsigned i, const char *name, enum crdt_type type
 }
 
 /* All keys are of one region. The first lines are everywhere; the last only on the disk that is in
- * *other then, and node 2 has gone on with a copy from before them. */
+ * *other then, and the node has gone on with a copy from before them. */
+static void tell_of(struct rig *r, unsigned who, struct rig_dir *other)
+{
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, who, "{t}n", 9), 0);
+    ck_assert_int_eq(ev_set(r, who, "{t}set", CRDT_ADD, "x"), 0);
+    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "stays"), 0);
+    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "goes"), 0);
+    ck_assert_int_eq(ev_field_add(r, who, "{t}map", "f", 4), 0);
+    put(r, 3, "{t}lww", CRDT_LWW, "old");
+    put(r, who, "{t}mv", CRDT_MV, "old");
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, who, other);
+    rig_isolate(r, who, true);
+    ck_assert_int_eq(ev_add(r, who, "{t}n", 11), 0);
+    ck_assert_int_eq(ev_set(r, who, "{t}set", CRDT_ADD, "y"), 0);
+    ck_assert_int_eq(ev_set(r, who, "{t}set", CRDT_REMOVE, "stays"), 0);
+    ck_assert_int_eq(ev_field_add(r, who, "{t}map", "f", 5), 0);
+    put(r, who, "{t}lww", CRDT_LWW, "new");
+    put(r, who, "{t}mv", CRDT_MV, "new");
+    crash_with(r, who, other);
+    rig_isolate(r, who, false);
+    ck_assert(ev_ready(r));
+}
+
 static struct rig *tell(unsigned nodes, struct rig_dir *other)
 {
     struct rig *r = begin(nodes);
-    ck_assert_int_eq(ev_add(r, 2, "{t}n", 9), 0);
-    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_ADD, "x"), 0);
-    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "stays"), 0);
-    ck_assert_int_eq(ev_set(r, 3, "{t}set", CRDT_ADD, "goes"), 0);
-    ck_assert_int_eq(ev_field_add(r, 2, "{t}map", "f", 4), 0);
-    put(r, 3, "{t}lww", CRDT_LWW, "old");
-    put(r, 2, "{t}mv", CRDT_MV, "old");
-    ck_assert(ev_converge(r, 2000000));
-    rig_dir_take(r, 2, other);
-    rig_isolate(r, 2, true);
-    ck_assert_int_eq(ev_add(r, 2, "{t}n", 11), 0);
-    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_ADD, "y"), 0);
-    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_REMOVE, "stays"), 0);
-    ck_assert_int_eq(ev_field_add(r, 2, "{t}map", "f", 5), 0);
-    put(r, 2, "{t}lww", CRDT_LWW, "new");
-    put(r, 2, "{t}mv", CRDT_MV, "new");
-    crash_with(r, 2, other);
-    rig_isolate(r, 2, false);
-    ck_assert(ev_ready(r));
+    tell_of(r, 2, other);
     return r;
 }
 
@@ -48,12 +54,17 @@ static void prune(struct rig *r)
     ck_assert_uint_eq(ev_removals(r, 1, "{t}set"), 0);
 }
 
-static void settle(struct rig *r)
+static void settle_of(struct rig *r, unsigned who)
 {
     rig_run(r, SETTLE_US);
     for (unsigned i = 1; i <= r->nodes_count; i++) {
-        ck_assert(folded_at(r, i, "{t}n", 2));
+        ck_assert(folded_at(r, i, "{t}n", who));
     }
+}
+
+static void settle(struct rig *r)
+{
+    settle_of(r, 2);
 }
 
 /* What was recorded is there, and nothing else. */
@@ -182,7 +193,86 @@ START_TEST(nothing_is_given_before_group_0_was_heard)
 }
 END_TEST
 
-UNIT_MAIN("ev_unrecorded", nothing_is_given_before_group_0_was_heard,
+/* Its disk comes back, and everybody goes on with what was recorded. */
+static void come_back(struct rig *r, unsigned who, struct rig_dir *other)
+{
+    crash_with(r, who, other);
+    ck_assert(ev_ready(r));
+    settle_of(r, who);
+    check(r, 0);
+    ck_assert_uint_gt(node_ev_of(ev_node(r, who))->counters.set_aside, 0);
+}
+
+/* It hears of group 0 in one answer, in which its own start comes before what was recorded. */
+START_TEST(nor_on_a_node_that_has_no_replica_of_group_0)
+{
+    struct rig_dir other = {0};
+    struct rig *r = rig_new(4);
+    ck_assert_ptr_null(node_group_find(ev_node(r, 4), 0));
+    tell_of(r, 4, &other);
+    prune(r);
+    settle_of(r, 4);
+    come_back(r, 4, &other);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* What was recorded comes to it in a snapshot, and its start by the log after that. */
+START_TEST(nor_on_one_that_gets_a_snapshot_of_group_0)
+{
+    struct rig_dir other = {0};
+    struct rig *r = rig_make(3);
+    r->log_keep = 8;
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_start(r, i);
+    }
+    tell_of(r, 2, &other);
+    prune(r);
+    settle(r);
+    for (unsigned i = 0; i < 6; i++) {
+        crash(r, 3);
+        rig_run(r, 3000000);
+    }
+    settle(r);
+    come_back(r, 2, &other);
+    ck_assert_uint_gt(ev_node(r, 2)->counters.snapshots_installed, 0);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* The dots are in its log, which is replayed when group 0 has long been heard. */
+START_TEST(nor_if_its_own_log_says_so_late)
+{
+    struct rig_dir other = {0};
+    struct rig *r = rig_make(4);
+    r->flush_interval_us = 60000000;
+    for (unsigned i = 1; i <= 4; i++) {
+        rig_start(r, i);
+    }
+    tell_of(r, 4, &other);
+    prune(r);
+    settle_of(r, 4);
+    rig_stop(r, 4);
+    rig_dir_swap(r, 4, &other);
+    r->nodes[3].wal_held = true;
+    rig_start(r, 4);
+    rig_run(r, SETTLE_US);
+    ck_assert(ev_node(r, 4)->control->booted);
+    ck_assert_int_eq(ev_count(r, 4, "{t}n"), 0);
+    r->nodes[3].wal_held = false;
+    ck_assert(ev_ready(r));
+    settle_of(r, 4);
+    check(r, 0);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_unrecorded", nor_on_a_node_that_has_no_replica_of_group_0,
+          nor_on_one_that_gets_a_snapshot_of_group_0, nor_if_its_own_log_says_so_late,
+          nothing_is_given_before_group_0_was_heard,
           a_disk_that_comes_back_takes_nothing_away_that_was_recorded,
           nor_if_it_must_be_told_all_there_is, what_the_node_writes_at_once_counts,
           nor_if_its_epochs_were_over_long_ago)
