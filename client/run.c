@@ -557,6 +557,7 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->progress_ctx = o->progress_ctx;
     r->transfer.end = run_cancel;
     TRY(compute_program_new(&r->program, &c->heap, hf_in(program->text), NULL));
+    compute_program_seed(r->program, rng_next(&c->rng));
     return run_begin(r);
 }
 

@@ -133,7 +133,7 @@ int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint6
 
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out)
 {
-    return compute_groups_find_hashed(g, key, compute_key_hash(key), out);
+    return compute_groups_find_hashed(g, key, compute_key_hash(key, g->p->seed), out);
 }
 
 int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from)

@@ -27,12 +27,12 @@ static inline uint64_t compute_key_mix(uint64_t v)
 
 /* returns: a well-mixed hash, which is kept in no encoding. Keys of one size up to
  * COMPUTE_KEY_SHORT have the same only if they are the same: all their bytes are in `last`. */
-static inline uint64_t compute_key_hash(struct bytes key)
+static inline uint64_t compute_key_hash(struct bytes key, uint64_t seed)
 {
     const uint8_t *at = key.data;
     const size_t size = key.size;
     uint64_t last = 0;
-    uint64_t state = size * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t state = seed + size * UINT64_C(0x9e3779b97f4a7c15);
     if (size >= 8) {
         for (size_t i = 0; i + 8 < size; i += 8) {
             state = compute_key_mix(state ^ num_get_u64(at + i));
@@ -80,7 +80,7 @@ void compute_groups_release(struct compute_groups *g);
 /* The group with this key, which is made if it is not there.
  * returns: 0; ERR_TOO_LARGE (the limit); ERR_NO_MEMORY. */
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out);
-/* The same with compute_key_hash(key). */
+/* The same with compute_key_hash(key, p->seed). */
 int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint64_t hash,
                                struct compute_group **out);
 /* returns: the first slot to look at; NULL while there are none. */

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define REAL_BITS 53
+#define REST_BITS 11                  /* so that the bits of a number, so many higher, are 64 */
 #define MINUS_MAX (UINT64_C(1) << 63) /* the size of the least whole number */
 #define EXACT_MAX (UINT64_C(1) << 53) /* doubles hold every whole number up to it */
 #define EXPONENT_MAX 99999            /* more digits of an exponent change nothing */
@@ -279,6 +281,35 @@ static int whole_combine(char op, const struct compute_number *a, const struct c
     }
 }
 
+/* The size of a finite number is bits * 2^*scale, with a highest bit at REAL_BITS - 1. */
+static uint64_t real_bits(double real, int *scale)
+{
+    const double part = frexp(fabs(real), scale);
+    *scale -= REAL_BITS;
+    return (uint64_t)ldexp(part, REAL_BITS);
+}
+
+/* fmod, which is exact; where it takes a step for each of up to 2,100 bits by which the numbers
+ * differ, this takes one for REST_BITS. */
+static double real_rest(double a, double b)
+{
+    int a_scale = 0;
+    int b_scale = 0;
+    if (!isfinite(a) || !isfinite(b) || a == 0) {
+        return fmod(a, b);
+    }
+    const uint64_t bits = real_bits(a, &a_scale);
+    const uint64_t by = real_bits(b, &b_scale);
+    if (a_scale - b_scale <= REST_BITS) {
+        return fmod(a, b);
+    }
+    uint64_t rest = bits % by;
+    for (int left = a_scale - b_scale; left > 0 && rest > 0; left -= REST_BITS) {
+        rest = (rest << NUM_MIN(left, REST_BITS)) % by;
+    }
+    return copysign(ldexp((double)rest, b_scale), a);
+}
+
 static int real_combine(char op, double a, double b, struct compute_number *out)
 {
     double real = 0;
@@ -292,7 +323,7 @@ static int real_combine(char op, double a, double b, struct compute_number *out)
     case '/': real = a / b; break;
     default:
         ASSERT(op == '%');
-        real = fmod(a, b); /* exact */
+        real = real_rest(a, b);
         break;
     }
     *out = compute_number_of_real(real);

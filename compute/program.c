@@ -17,6 +17,9 @@ static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u3
 static const char *const stages[] = {
     "where", "select", "by",  "top",    "count",  "sum",       "min", "max",      "mean",
     "var",   "varp",   "dot", "argmin", "argmax", "histogram", "log", "quantile", "distinct"};
+#define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
+#define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
+
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
 #define AGGREGATES_FROM 4u /* in stages */
@@ -419,7 +422,20 @@ void compute_program_free(struct compute_program *p)
     }
 }
 
+void compute_program_seed(struct compute_program *p, uint64_t seed)
+{
+    p->seed = seed;
+}
+
 uint32_t compute_program_steps(const struct compute_program *p)
 {
-    return 1 + p->codes + p->keys + p->aggregates;
+    uint32_t steps = 1 + p->keys + p->aggregates;
+    for (uint32_t i = 0; i < p->codes; i++) {
+        switch (p->code[i].op) {
+        case COMPUTE_CODE_FIELD: steps += p->columns > 0 ? 1 : FIELD_STEPS; break;
+        case COMPUTE_CODE_REST: steps += REST_STEPS; break;
+        default: steps++; break;
+        }
+    }
+    return steps;
 }

@@ -36,8 +36,12 @@ int compute_program_new(struct compute_program **out, const struct alloc *alloc,
                         struct err_info *why);
 void compute_program_free(struct compute_program *p);
 
+/* Before there is a task: a number that whoever wrote the bytes does not know, so that they cannot
+ * choose keys of groups that take long. No result or state depends on it. */
+void compute_program_seed(struct compute_program *p, uint64_t seed);
+
 /* returns: how many steps a record takes at most, 1 or more: numbers, fields, operators, keys and
- * aggregates. With the bytes of a span, a bound of its work. */
+ * aggregates; more of them where one takes long. With the bytes of a span, a bound of its work. */
 uint32_t compute_program_steps(const struct compute_program *p);
 
 #endif

@@ -78,6 +78,7 @@ struct compute_program {
     uint8_t text[COMPUTE_PROGRAM_BYTES_MAX]; /* texts of codes point into it */
     enum compute_source source;
     bool header;
+    uint64_t seed;         /* of hashes of groups */
     uint32_t record_bytes; /* array */
     uint32_t columns;
     uint32_t fields; /* the greatest field that is used */

@@ -44,7 +44,7 @@ static int flush(struct compute_reading *r, struct batch *b)
 {
     struct compute_groups *g = &r->groups;
     for (unsigned i = 0; i < b->count; i++) {
-        b->hash[i] = compute_key_hash(b->word[i]);
+        b->hash[i] = compute_key_hash(b->word[i], g->p->seed);
         __builtin_prefetch(compute_groups_slot(g, b->hash[i]));
     }
     for (unsigned i = 0; i < b->count; i++) {

@@ -9,11 +9,11 @@
  *
  *   open -> slice (job) -> more left: again -> encode -> done
  */
+#include "base/hash.h"
 #include "compute/task.h"
 #include "server/node/objects_internal.h"
 
 #define NODE_RUN_SLICE_STEPS (UINT64_C(1) << 22)
-#define NODE_RUN_SLICE_LEAST 4096u
 #define NODE_RUN_SLICE_MOST (256u << 10)
 #define NODE_RUN_TIME_MAX_US UINT64_C(60000000) /* for another node */
 
@@ -25,6 +25,7 @@ struct node_run_task {
     struct node_run_spec spec;
     void *ctx;
     node_run_fn *done;
+    uint64_t seed;
     /* the worker's, while a job is out */
     uint32_t taken;
     struct alloc heap; /* of workers */
@@ -81,6 +82,7 @@ static int node_run_open(struct node_run_task *t, struct node_env *env)
         .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
     t->heap = env->alloc;
     TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
+    compute_program_seed(t->plan, t->seed);
     t->bounded = alloc_budget_init(&t->budget, t->heap, NODE_RUN_MEMORY_BYTES_MAX);
     buf_init(&t->state, &t->bounded, NODE_RUN_STATE_BYTES_MAX);
     if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan)) {
@@ -93,7 +95,7 @@ static int node_run_open(struct node_run_task *t, struct node_env *env)
 static uint32_t node_run_slice_bytes(const struct node_run_task *t)
 {
     uint64_t bytes = NODE_RUN_SLICE_STEPS / compute_program_steps(t->plan);
-    bytes = NUM_MAX(bytes, (uint64_t)NODE_RUN_SLICE_LEAST);
+    bytes = NUM_MAX(bytes, (uint64_t)1);
     bytes = NUM_MIN(bytes, (uint64_t)NODE_RUN_SLICE_MOST);
     return NUM_MIN((uint32_t)bytes, t->spec.bytes - t->taken);
 }
@@ -179,7 +181,8 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
                                 .o = o,
                                 .spec = *spec,
                                 .ctx = ctx,
-                                .done = done};
+                                .done = done,
+                                .seed = hash_mix(node_options_get(o->n)->boot_nonce)};
     if (spec->program.size > 0) {
         memcpy(t->text, spec->program.data, spec->program.size);
     }

@@ -3,6 +3,8 @@
  *
  * Tasks: results and errors of programs, the same however the object is cut and merged.
  */
+#include "compute/group_internal.h"
+#include "compute/number_internal.h"
 #include "tests/unit/compute/tasks.h"
 #include "tests/unit/unit.h"
 
@@ -422,6 +424,93 @@ START_TEST(arithmetic_is_as_in_arithmetic)
 }
 END_TEST
 
+/* Bits of doubles of every size, many of them at an end. */
+static double any_real(struct rng *rng)
+{
+    static const double ends[] = {1e308, 4.9e-324, 1.0, 2.2250738585072014e-308, 3.0, 0.1};
+    uint64_t bits = rng_next(rng);
+    double real;
+    memcpy(&real, &bits, sizeof(real));
+    return rng_chance(rng, 1, 4) ? ends[rng_below(rng, 6)] : real;
+}
+
+START_TEST(rests_of_reals_are_those_of_fmod)
+{
+    struct rng rng;
+    rng_init(&rng, unit_seed("rests_of_reals_are_those_of_fmod", 1));
+    for (unsigned i = 0; i < 20000; i++) {
+        const double a = any_real(&rng);
+        const double b = any_real(&rng);
+        const struct compute_number left = compute_number_of_real(a);
+        const struct compute_number right = compute_number_of_real(b);
+        struct compute_number rest = {.size = 0};
+        if (b == 0) {
+            continue;
+        }
+        ck_assert_int_eq(compute_number_combine('%', &left, &right, &rest), 0);
+        const double want = fmod(a, b);
+        const double got = compute_number_real(&rest);
+        ck_assert_msg((want != want && got != got) ||
+                          (want == got && signbit(want) == signbit(got)),
+                      "%a %% %a", a, b);
+    }
+}
+END_TEST
+
+START_TEST(what_takes_long_counts_for_more_steps)
+{
+    struct compute_program *plus = tasks_program("f64 | sum $1 + 3");
+    struct compute_program *rest = tasks_program("f64 | sum $1 % 3");
+    struct compute_program *text = tasks_program("lines | sum $1 + 3");
+    ck_assert_uint_ge(compute_program_steps(rest), 100 + compute_program_steps(plus));
+    ck_assert_uint_ge(compute_program_steps(text), 8 + compute_program_steps(plus));
+    compute_program_free(plus);
+    compute_program_free(rest);
+    compute_program_free(text);
+}
+END_TEST
+
+START_TEST(groups_are_the_same_whatever_the_seed)
+{
+    static const char *const texts[] = {"words | by $0 count", "csv | by $1, $2 count, distinct $3",
+                                        "lines | by $0 count"};
+    struct rng rng;
+    uint8_t data[DATA_MAX + 64];
+    rng_init(&rng, unit_seed("groups_are_the_same_whatever_the_seed", 1));
+    for (unsigned i = 0; i < 300; i++) {
+        struct compute_program *plain = tasks_program(texts[i % 3]);
+        struct compute_program *seeded = tasks_program(texts[i % 3]);
+        const struct bytes part = bytes_of(data, make_data(&rng, data));
+        struct buf want;
+        struct buf got;
+        compute_program_seed(seeded, rng_next(&rng));
+        encoded(tasks_span(&rng, plain, 0, part, 0, part.size, 0), &want);
+        encoded(tasks_merged(&rng, seeded, 0, part, 0, part.size), &got);
+        ck_assert(bytes_equal(buf_view(&want), buf_view(&got)));
+        buf_release(&want);
+        buf_release(&got);
+        compute_program_free(plain);
+        compute_program_free(seeded);
+    }
+}
+END_TEST
+
+START_TEST(keys_that_meet_do_so_for_one_seed_only)
+{
+    /* Two keys of 16 bytes with one hash: the second half undoes what the first half did. */
+    uint8_t keys[2][16];
+    const uint64_t start = UINT64_C(16) * UINT64_C(0x9e3779b97f4a7c15);
+    for (uint64_t i = 0; i < 2; i++) {
+        num_put_u64(keys[i], i);
+        num_put_u64(keys[i] + 8, compute_key_mix(start ^ i) ^ 7);
+    }
+    const struct bytes a = bytes_of(keys[0], 16);
+    const struct bytes b = bytes_of(keys[1], 16);
+    ck_assert(compute_key_hash(a, 0) == compute_key_hash(b, 0));
+    ck_assert(compute_key_hash(a, 12345) != compute_key_hash(b, 12345));
+}
+END_TEST
+
 START_TEST(empty_fields_are_left_out)
 {
     ck_assert_str_eq(run("csv | sum $2, mean $2, min $2, distinct $2", "a,1\nb,\nc\nd,4"),
@@ -555,7 +644,9 @@ UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
           whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
           numbers_of_sixty_four_bits_compare_exactly, arithmetic_is_as_in_arithmetic,
-          of_equal_numbers_the_whole_one_is_least_and_greatest, empty_fields_are_left_out,
+          of_equal_numbers_the_whole_one_is_least_and_greatest, rests_of_reals_are_those_of_fmod,
+          what_takes_long_counts_for_more_steps, groups_are_the_same_whatever_the_seed,
+          keys_that_meet_do_so_for_one_seed_only, empty_fields_are_left_out,
           few_distinct_values_are_counted_and_many_estimated,
           one_aggregate_of_raw_records_has_every_operator, errors_name_record_and_field,
           wrong_quotes_are_errors, groups_have_a_limit, what_follows_an_error_changes_nothing,

@@ -390,6 +390,11 @@ START_TEST(a_program_that_wants_too_much_is_refused_and_may_have_less)
     ck_assert_int_eq(run_span(&s, program, &result), ERR_TOO_LARGE);
     s.bytes = CELL / 2;
     ck_assert_int_eq(run_span(&s, program, &result), 0);
+    program_of(program, "lines | where 0 = 1", "%3.5", 255); /* work that takes longer */
+    program_of(program + strlen(program), " | count", "", 0);
+    ck_assert_int_eq(run_span(&s, program, &result), ERR_TOO_LARGE);
+    s.bytes = 512;
+    ck_assert_int_eq(run_span(&s, program, &result), 0);
 }
 END_TEST
 
