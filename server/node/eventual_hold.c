@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Dots that group 0 has not recorded: of epochs whose dots it has recorded, on a disk that was out
- * of use when every node was asked. All other nodes count them as seen, by the fold, and never got
- * them; what they had replaced on this disk they have. So nothing that is judged by this disk's
- * context may reach them: to them it would say that recorded entries were removed.
+ * Dots that group 0 has not recorded (docs/adr/0013): of epochs whose dots it has recorded, on a
+ * disk that was out of use when every node was asked. All other nodes count them as seen, by the
+ * fold, and never got them; what they had replaced on this disk they have. So nothing that is
+ * judged by this disk's context may reach them: to them it would say that recorded entries were
+ * removed.
  *
  *   start -> group 0's word as of this start is known -> every region is looked at
  *                                                          | has such dots
