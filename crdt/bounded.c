@@ -95,21 +95,126 @@ void crdt_bounded_sum(const struct crdt_state *s, struct bytes prefix, struct cr
     }
 }
 
+/* What one account adds to the rights of an actor, or takes from them. */
+static void crdt_moved_count(const struct crdt_moved *m, struct crdt_actor actor,
+                             struct crdt_wide *sum)
+{
+    bool made = m->account == CRDT_ACCOUNT_RIGHTS && crdt_actor_compare(m->from, m->to) == 0;
+    if (m->account != CRDT_ACCOUNT_USED && crdt_actor_compare(m->to, actor) == 0) {
+        crdt_wide_add(sum, (int64_t)m->amount);
+    }
+    if (m->account != CRDT_ACCOUNT_GRANT && !made && crdt_actor_compare(m->from, actor) == 0) {
+        crdt_wide_sub(sum, (int64_t)m->amount);
+    }
+}
+
 void crdt_bounded_rights(const struct crdt_state *s, struct bytes prefix, struct crdt_actor actor,
                          struct crdt_wide *sum)
 {
     struct crdt_moved m;
     const struct crdt_record *r = crdt_record_from(s, prefix);
     for (; crdt_moved_at(r, prefix, &m); r = crdt_record_next(r)) {
-        bool made = m.account == CRDT_ACCOUNT_RIGHTS && crdt_actor_compare(m.from, m.to) == 0;
-        if (m.account != CRDT_ACCOUNT_USED && crdt_actor_compare(m.to, actor) == 0) {
-            crdt_wide_add(sum, (int64_t)m.amount);
-        }
-        if (m.account != CRDT_ACCOUNT_GRANT && !made && crdt_actor_compare(m.from, actor) == 0) {
-            crdt_wide_sub(sum, (int64_t)m.amount);
-        }
+        crdt_moved_count(&m, actor, sum);
     }
 }
+
+/* ---- everybody's rights --------------------------------------------------------------------- */
+
+struct crdt_holding {
+    struct crdt_node by_actor; /* first: a node of by_actor is a holding */
+    struct crdt_actor actor;
+    struct crdt_wide sum;
+};
+
+static int crdt_order_actor(const void *sought, const struct crdt_node *n)
+{
+    const struct crdt_actor *actor = sought;
+    return crdt_actor_compare(*actor, ((const struct crdt_holding *)n)->actor);
+}
+
+static int64_t crdt_holding_rights(const struct crdt_node *n)
+{
+    int64_t rights;
+    (void)crdt_wide_get(&((const struct crdt_holding *)n)->sum, &rights);
+    return rights;
+}
+
+static int crdt_holding_count(struct crdt_holders *h, struct crdt_actor actor,
+                              const struct crdt_moved *m)
+{
+    struct crdt_holding *a =
+        (struct crdt_holding *)crdt_tree_find(h->sums, &actor, crdt_order_actor);
+    if (a == NULL) {
+        a = alloc_get_zeroed(&h->alloc, 1, sizeof(*a));
+        if (a == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        a->actor = actor;
+        crdt_tree_insert(&h->sums, &a->by_actor, &actor, crdt_order_actor);
+    }
+    crdt_moved_count(m, actor, &a->sum);
+    return 0;
+}
+
+/* Both sides of one account; an actor that is both, once. */
+static int crdt_holders_count(struct crdt_holders *h, const struct crdt_moved *m)
+{
+    bool from = m->account != CRDT_ACCOUNT_GRANT;
+    if (from) {
+        TRY(crdt_holding_count(h, m->from, m));
+    }
+    if (m->account != CRDT_ACCOUNT_USED && !(from && crdt_actor_compare(m->from, m->to) == 0)) {
+        TRY(crdt_holding_count(h, m->to, m));
+    }
+    return 0;
+}
+
+int crdt_bounded_holders(const struct crdt_state *s, struct bytes prefix, struct crdt_holders *h)
+{
+    struct crdt_moved m;
+    int err = 0;
+    const struct crdt_record *r = crdt_record_from(s, prefix);
+    for (; err == 0 && crdt_moved_at(r, prefix, &m); r = crdt_record_next(r)) {
+        err = crdt_holders_count(h, &m);
+    }
+    if (err != 0) {
+        crdt_holders_release(h);
+        return err;
+    }
+    struct crdt_node *at = crdt_tree_first(h->sums);
+    for (; at != NULL; at = crdt_tree_next(at)) {
+        h->count += crdt_holding_rights(at) > 0;
+    }
+    return 0;
+}
+
+bool crdt_holders_take(struct crdt_holders *h, struct crdt_holder *out)
+{
+    bool found = false;
+    while (!found && h->sums != NULL) {
+        struct crdt_node *least = crdt_tree_first(h->sums);
+        struct crdt_holding *a = (struct crdt_holding *)least;
+        struct crdt_holder holder = {.actor = a->actor, .rights = crdt_holding_rights(least)};
+        crdt_tree_remove(&h->sums, least);
+        alloc_put(&h->alloc, a, sizeof(*a));
+        found = holder.rights > 0;
+        if (found) {
+            h->count--;
+            *out = holder;
+        }
+    }
+    return found;
+}
+
+void crdt_holders_release(struct crdt_holders *h)
+{
+    struct crdt_holder holder;
+    while (crdt_holders_take(h, &holder)) {
+    }
+    h->count = 0;
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
 
 /* Looks up one account: path's key, then the account and one or two actors. NULL: empty. */
 static int crdt_account_open(struct crdt_making *m, const uint8_t *rest, size_t bytes,

@@ -374,6 +374,23 @@ int64_t crdt_counter(const struct crdt_state *s, const struct crdt_path *path);
 /* BOUNDED: what actor may still take away. */
 int64_t crdt_rights(const struct crdt_state *s, const struct crdt_path *path,
                     struct crdt_actor actor);
+/* BOUNDED: all who may still take something away, in one walk over the accounts. What is got is to
+ * be released. */
+struct crdt_holder {
+    struct crdt_actor actor;
+    int64_t rights; /* > 0 */
+};
+struct crdt_holders {
+    struct crdt_node *sums; /* of everybody that an account names */
+    uint32_t count;         /* of holders that are left to take */
+    struct alloc alloc;
+};
+/* returns: 0 or ERR_NO_MEMORY, and there is nothing to release. */
+int crdt_holders_get(const struct crdt_state *s, const struct crdt_path *path,
+                     struct crdt_holders *h);
+/* Takes out the least actor. returns: false after the last. */
+bool crdt_holders_take(struct crdt_holders *h, struct crdt_holder *out);
+void crdt_holders_release(struct crdt_holders *h);
 /* EW_FLAG, DW_FLAG. */
 bool crdt_flag(const struct crdt_state *s, const struct crdt_path *path);
 /* MAX, MIN. returns: false if nothing is set. */

@@ -256,5 +256,7 @@ bool crdt_bounded_payload_check(struct bytes rest, struct bytes payload);
 void crdt_bounded_sum(const struct crdt_state *s, struct bytes prefix, struct crdt_wide *sum);
 void crdt_bounded_rights(const struct crdt_state *s, struct bytes prefix, struct crdt_actor actor,
                          struct crdt_wide *sum);
+/* Adds every account under prefix to the sums of those it names. returns: 0 or ERR_NO_MEMORY. */
+int crdt_bounded_holders(const struct crdt_state *s, struct bytes prefix, struct crdt_holders *h);
 
 #endif

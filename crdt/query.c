@@ -128,6 +128,14 @@ int64_t crdt_rights(const struct crdt_state *s, const struct crdt_path *path,
     return NUM_MAX(value, 0);
 }
 
+int crdt_holders_get(const struct crdt_state *s, const struct crdt_path *path,
+                     struct crdt_holders *h)
+{
+    struct bytes prefix = crdt_query_prefix(s, path);
+    *h = (struct crdt_holders){.alloc = s->alloc};
+    return prefix.size > 0 ? crdt_bounded_holders(s, prefix, h) : 0;
+}
+
 bool crdt_flag(const struct crdt_state *s, const struct crdt_path *path)
 {
     const struct crdt_record *r = crdt_query_record(s, path);

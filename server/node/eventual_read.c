@@ -389,49 +389,24 @@ static void ev_pack_value(struct buf *out, const struct crdt_state *s, const str
     }
 }
 
-/* The actors of one range, each once: ranges are sorted. out NULL: they are counted.
- * returns: how many have rights. */
-static uint32_t ev_pack_range(struct buf *out, const struct crdt_state *s,
-                              const struct crdt_path *path, const struct crdt_context *seen,
-                              size_t i)
+static int ev_pack_rights(struct buf *out, const struct crdt_state *s, const struct crdt_path *path)
 {
-    const struct crdt_range *r = &seen->ranges[i];
-    bool folded = r->actor.epoch == CRDT_FOLDED;
-    bool again = i > 0 && !folded && crdt_actor_compare(r[-1].actor, r->actor) == 0;
-    uint64_t epochs = again ? 0 : folded ? r->to - r->from + 1 : 1;
-    uint32_t count = 0;
-    for (uint64_t k = 0; k < epochs; k++) {
-        struct crdt_actor a = r->actor;
-        a.epoch = folded ? r->from + k : a.epoch;
-        int64_t rights = crdt_rights(s, path, a);
-        count += rights > 0;
-        if (rights > 0 && out != NULL) {
-            (void)wire_pack_array(out, 3);
-            (void)wire_pack_u64(out, a.node);
-            (void)wire_pack_u64(out, a.epoch);
-            (void)wire_pack_i64(out, rights);
-        }
+    struct crdt_holders all;
+    struct crdt_holder one;
+    TRY(crdt_holders_get(s, path, &all));
+    (void)wire_pack_text(out, WIRE_FIELD_RIGHTS);
+    (void)wire_pack_array(out, all.count);
+    while (crdt_holders_take(&all, &one)) {
+        (void)wire_pack_array(out, 3);
+        (void)wire_pack_u64(out, one.actor.node);
+        (void)wire_pack_u64(out, one.actor.epoch);
+        (void)wire_pack_i64(out, one.rights);
     }
-    return count;
+    crdt_holders_release(&all);
+    return out->err;
 }
 
-static void ev_pack_rights(struct buf *out, const struct crdt_state *s,
-                           const struct crdt_path *path, const struct crdt_context *seen)
-{
-    uint32_t count = 0;
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < seen->count; i++) {
-            count += ev_pack_range(pass == 0 ? NULL : out, s, path, seen, i);
-        }
-        if (pass == 0) {
-            (void)wire_pack_text(out, WIRE_FIELD_RIGHTS);
-            (void)wire_pack_array(out, count);
-        }
-    }
-}
-
-static void ev_pack_item(struct buf *out, const struct ev_body *b, const struct crdt_state *s,
-                         const struct crdt_context *seen)
+static int ev_pack_item(struct buf *out, const struct ev_body *b, const struct crdt_state *s)
 {
     uint8_t type = b->path.types[b->path.count];
     bool dots = type == CRDT_LWW || type == CRDT_MV;
@@ -442,13 +417,10 @@ static void ev_pack_item(struct buf *out, const struct ev_body *b, const struct 
     (void)wire_pack_bool(out, s->records > 0);
     (void)wire_pack_text(out, WIRE_FIELD_VALUE);
     if (b->mode == NODE_EV_HAS) {
-        (void)wire_pack_bool(out, crdt_set_has(s, &b->path, b->element));
-        return;
+        return wire_pack_bool(out, crdt_set_has(s, &b->path, b->element));
     }
     ev_pack_value(out, s, &b->path, true);
-    if (type == CRDT_BOUNDED) {
-        ev_pack_rights(out, s, &b->path, seen);
-    }
+    return type == CRDT_BOUNDED ? ev_pack_rights(out, s, &b->path) : out->err;
 }
 
 /* The type of a record under the path: the byte where the path's last type stands. */
@@ -489,8 +461,7 @@ static int ev_load(struct ev_body *b, const struct node_rows *rows, struct crdt_
     return 0;
 }
 
-static int ev_answer_value(struct ev_body *b, const struct node_rows *rows,
-                           const struct crdt_context *seen, struct buf *reply)
+static int ev_answer_value(struct ev_body *b, const struct node_rows *rows, struct buf *reply)
 {
     struct crdt_state s;
     uint8_t next = 0;
@@ -505,7 +476,7 @@ static int ev_answer_value(struct ev_body *b, const struct node_rows *rows,
         (void)buf_put_u8(reply, type);
         (void)buf_put_u8(reply, next);
         if (type != 0) {
-            ev_pack_item(reply, b, &s, seen);
+            err = ev_pack_item(reply, b, &s);
         }
     }
     crdt_state_release(&s);
@@ -679,7 +650,7 @@ static int ev_read_answer(const struct node_query_ctx *q, struct bytes body,
         (void)buf_put_u64(reply, region.time_us);
         (void)buf_put_bytes(reply, buf_view(&clock));
         err = b.mode == NODE_EV_MEMBERS ? ev_answer_members(&b, rows, reply)
-                                        : ev_answer_value(&b, rows, &region.seen, reply);
+                                        : ev_answer_value(&b, rows, reply);
     }
     buf_release(&clock);
     crdt_context_release(&region.seen);

@@ -575,17 +575,21 @@ static void node_ev_page_served(struct node *n, void *ctx, int code, struct byte
     alloc_put(&n->alloc, request, sizeof *request);
 }
 
-/* An asker that lacks a dot whose removal may have been dropped here must be told all there is. */
+/* An asker that lacks a dot whose removal may have been dropped here must be told all there is.
+ * What group 0 has recorded is only looked at if it may spare that: it is much, and a page is
+ * small. */
 static int node_ev_page_mode(struct node *n, struct node_ev_page_ask *ask)
 {
     const struct crdt_limits limits = crdt_limits_default();
+    const struct crdt_context *pruned = &node_ev_of(n)->pruned[ask->region];
     struct crdt_context theirs;
     crdt_context_init(&theirs, &n->alloc);
     int err = crdt_context_decode(&theirs, ask->seen, &limits);
-    err = err != 0 ? err : node_ev_fold_context(n, ask->region, &theirs);
-    if (err == 0 && ask->mode == NODE_EV_MISSING &&
-        !crdt_context_leq(&node_ev_of(n)->pruned[ask->region], &theirs)) {
-        ask->mode = NODE_EV_ALL;
+    if (err == 0 && ask->mode == NODE_EV_MISSING && !crdt_context_leq(pruned, &theirs)) {
+        err = node_ev_fold_context(n, ask->region, &theirs);
+        if (err == 0 && !crdt_context_leq(pruned, &theirs)) {
+            ask->mode = NODE_EV_ALL;
+        }
     }
     crdt_context_release(&theirs);
     return err;

@@ -6,8 +6,12 @@
  * everything either, is the counter or anybody's rights below zero (scenarios C30, C32).
  *
  * HOLDFAST_STEPS=7 goes seven steps deep; the usual takes a few seconds.
+ *
+ * And who holds how much, in random states: all in one walk, and one by one. HOLDFAST_SEED=N begins
+ * at that seed.
  */
 #include "base/hash.h"
+#include "base/rng.h"
 #include "crdt/crdt.h"
 #include "tests/unit/unit.h"
 
@@ -237,4 +241,205 @@ START_TEST(no_interleaving_takes_a_bounded_counter_below_its_bound)
 }
 END_TEST
 
-UNIT_MAIN("crdt_bounded", no_interleaving_takes_a_bounded_counter_below_its_bound)
+/* ---- who holds how much --------------------------------------------------------------------- */
+
+#define HOLDERS 12u /* actors: three nodes of four epochs */
+#define REPLICAS 3u
+#define HISTORIES 300u
+
+static struct crdt_actor holder(uint64_t i)
+{
+    return (struct crdt_actor){.node = (uint32_t)(1 + i / 4), .epoch = 1 + i % 4};
+}
+
+struct story {
+    struct crdt_state at[REPLICAS];
+    struct crdt_path counters[2]; /* neighbours: the name of one begins that of the other */
+    uint64_t last[HOLDERS];
+    struct rng rng;
+};
+
+static struct crdt_op story_draw(struct story *w, uint64_t by)
+{
+    struct crdt_op op = {.verb = CRDT_ADD, .amount = 1 + (int64_t)rng_below(&w->rng, 9)};
+    uint64_t to = rng_below(&w->rng, HOLDERS);
+    op.dot = (struct crdt_dot){.actor = holder(by), .counter = w->last[by] + 1};
+    op.to = holder(to);
+    switch (rng_below(&w->rng, 8)) {
+    case 0:
+        op.verb = CRDT_GRANT; /* by whoever: always the same */
+        op.number = 1 + rng_below(&w->rng, 3);
+        op.to = holder(op.number);
+        op.amount = 5;
+        break;
+    case 1: op.amount = INT64_MAX / 2; break; /* sums beyond what a number holds */
+    case 2:
+    case 3:
+    case 4: op.verb = CRDT_TRANSFER; break;
+    case 5: op.amount = -op.amount; break;
+    case 6:
+        op.verb = CRDT_FENCE;
+        op.number = w->last[to];
+        break;
+    default: break;
+    }
+    return op;
+}
+
+static void story_step(struct story *w)
+{
+    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_state delta;
+    uint64_t by = rng_below(&w->rng, HOLDERS);
+    struct crdt_state *s = &w->at[by % REPLICAS]; /* an actor is at one place */
+    if (rng_below(&w->rng, 4) == 0) {
+        ck_assert_int_eq(crdt_join(s, &w->at[rng_below(&w->rng, REPLICAS)]), 0);
+        return;
+    }
+    struct crdt_op op = story_draw(w, by);
+    crdt_state_init(&delta, &s->alloc);
+    if (crdt_delta(s, &w->counters[rng_below(&w->rng, 2)], &op, &limits, &delta) == 0 &&
+        !crdt_state_empty(&delta)) {
+        ck_assert_int_eq(crdt_join(s, &delta), 0);
+        w->last[by]++;
+    }
+    crdt_state_release(&delta);
+}
+
+/* returns: how many hold something. */
+static uint64_t holders_check(const struct crdt_state *s, const struct crdt_path *path,
+                              unsigned long long seed)
+{
+    struct crdt_holders all;
+    struct crdt_holder one = {.rights = 0};
+    uint64_t count = 0;
+    ck_assert_int_eq(crdt_holders_get(s, path, &all), 0);
+    uint32_t said = all.count;
+    for (uint64_t i = 0; i < HOLDERS; i++) {
+        int64_t rights = crdt_rights(s, path, holder(i));
+        if (rights > 0) {
+            ck_assert_msg(crdt_holders_take(&all, &one), "seed %llu: one is missing", seed);
+            ck_assert_msg(crdt_actor_compare(one.actor, holder(i)) == 0 && one.rights == rights,
+                          "seed %llu: %lld of actor %llu", seed, (long long)one.rights,
+                          (unsigned long long)i);
+            count++;
+        }
+    }
+    ck_assert_msg(!crdt_holders_take(&all, &one), "seed %llu: one too many", seed);
+    ck_assert_uint_eq(said, count);
+    crdt_holders_release(&all);
+    return count;
+}
+
+static uint64_t story_run(const struct alloc *alloc, unsigned long long seed)
+{
+    struct story w = {.last = {0}};
+    uint64_t holders = 0;
+    rng_init(&w.rng, seed);
+    for (unsigned i = 0; i < 2; i++) {
+        struct bytes name = bytes_of((const uint8_t *)"ab", 1 + i);
+        crdt_path_init(&w.counters[i], CRDT_MAP);
+        ck_assert_int_eq(crdt_path_push(&w.counters[i], name, CRDT_BOUNDED), 0);
+    }
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        crdt_state_init(&w.at[i], alloc);
+    }
+    for (unsigned steps = 10 + (unsigned)rng_below(&w.rng, 150); steps > 0; steps--) {
+        story_step(&w);
+    }
+    for (unsigned i = 0; i < REPLICAS; i++) {
+        holders += holders_check(&w.at[i], &w.counters[0], seed);
+        holders += holders_check(&w.at[i], &w.counters[1], seed);
+        crdt_state_release(&w.at[i]);
+    }
+    return holders;
+}
+
+START_TEST(all_holders_in_one_walk_are_those_found_one_by_one)
+{
+    const struct alloc alloc = alloc_heap();
+    unsigned long long first = unit_seed("crdt_holders", 1);
+    uint64_t holders = 0;
+    for (unsigned long long seed = first; seed < first + HISTORIES; seed++) {
+        holders += story_run(&alloc, seed);
+    }
+    printf("holders=%llu\n", (unsigned long long)holders);
+    ck_assert_uint_gt(holders, HISTORIES * REPLICAS);
+}
+END_TEST
+
+/* Who was given rights may never have written anything itself. */
+START_TEST(who_was_only_given_rights_is_among_the_holders)
+{
+    const struct alloc alloc = alloc_heap();
+    const struct crdt_limits limits = crdt_limits_default();
+    const struct crdt_op ops[] = {
+        {.verb = CRDT_ADD, .dot = {.actor = holder(0), .counter = 1}, .amount = 5},
+        {.verb = CRDT_TRANSFER,
+         .dot = {.actor = holder(0), .counter = 2},
+         .amount = 2,
+         .to = holder(7)}};
+    struct crdt_state s;
+    struct crdt_path path;
+    struct crdt_holders all;
+    struct crdt_holder one = {.rights = 0};
+    crdt_state_init(&s, &alloc);
+    crdt_path_init(&path, CRDT_BOUNDED);
+    for (unsigned i = 0; i < 2; i++) {
+        struct crdt_state delta;
+        crdt_state_init(&delta, &alloc);
+        ck_assert_int_eq(crdt_delta(&s, &path, &ops[i], &limits, &delta), 0);
+        ck_assert_int_eq(crdt_join(&s, &delta), 0);
+        crdt_state_release(&delta);
+    }
+    ck_assert_int_eq(crdt_holders_get(&s, &path, &all), 0);
+    ck_assert_uint_eq(all.count, 2);
+    ck_assert(crdt_holders_take(&all, &one));
+    ck_assert_int_eq(one.rights, 3);
+    ck_assert(crdt_holders_take(&all, &one));
+    ck_assert_int_eq(crdt_actor_compare(one.actor, holder(7)), 0);
+    ck_assert_int_eq(one.rights, 2);
+    crdt_holders_release(&all);
+    crdt_state_release(&s);
+}
+END_TEST
+
+/* What was counted so far is given back. */
+START_TEST(holders_without_memory_are_refused_whole)
+{
+    struct alloc_budget budget;
+    const struct alloc alloc = alloc_budget_init(&budget, alloc_heap(), 1u << 20);
+    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_state s;
+    struct crdt_path path;
+    struct crdt_holders all;
+    int err = ERR_NO_MEMORY;
+    crdt_state_init(&s, &alloc);
+    crdt_path_init(&path, CRDT_BOUNDED);
+    for (uint64_t i = 0; i < HOLDERS; i++) {
+        const struct crdt_op op = {
+            .verb = CRDT_ADD, .dot = {.actor = holder(i), .counter = 1}, .amount = 5};
+        struct crdt_state delta;
+        crdt_state_init(&delta, &alloc);
+        ck_assert_int_eq(crdt_delta(&s, &path, &op, &limits, &delta), 0);
+        ck_assert_int_eq(crdt_join(&s, &delta), 0);
+        crdt_state_release(&delta);
+    }
+    uint64_t failed = 0;
+    for (uint64_t n = 1; err == ERR_NO_MEMORY; n++) {
+        budget.requests = 0;
+        budget.fail_at = n;
+        err = crdt_holders_get(&s, &path, &all);
+        failed += err == ERR_NO_MEMORY;
+    }
+    ck_assert_int_eq(err, 0);
+    ck_assert_uint_eq(failed, HOLDERS); /* one request an actor, whatever the accounts */
+    crdt_holders_release(&all);
+    crdt_state_release(&s);
+    ck_assert_uint_eq(budget.used_bytes, 0);
+}
+END_TEST
+
+UNIT_MAIN("crdt_bounded", no_interleaving_takes_a_bounded_counter_below_its_bound,
+          all_holders_in_one_walk_are_those_found_one_by_one,
+          who_was_only_given_rights_is_among_the_holders, holders_without_memory_are_refused_whole)
