@@ -3,15 +3,25 @@
  *
  * Facts: values that members tell of themselves; the newest version wins. One place for each
  * (member, kind), so that a storm of updates is one item to tell. Values lie in an arena that is
- * packed when it is full. They ride on packets that go anyway, after everything else, as many bytes
- * a second as the options allow.
+ * packed when it is full. They ride on probes and their answers, after everything else, as many
+ * bytes a second as the options allow, a lower kind before a higher one. Those of prompt kinds are
+ * told by rounds of gossip too and have a budget of their own: a busy cluster hardly probes, and
+ * what is waited for must not stand behind what is only looked at.
  */
 #include "gossip/gossip_internal.h"
 
 #define FACT_FIXED_BYTES 13u /* member 4, kind 1, version 8 */
 #define FACT_BURST_BYTES 2048u
-#define FACT_BYTES_EACH 64u /* of the arena, for one place in the table */
+#define FACT_PROMPT_SHARES 4u /* the budget of prompt kinds next to that of the others */
+#define FACT_BYTES_EACH 64u   /* of the arena, for one place in the table */
 #define FACT_MEMORY_USUAL 65536u
+
+/* prompt: 1 of the budget of those kinds, 0 of the others'. returns: bytes times 10^6. */
+static uint64_t fact_burst(const struct gossip *g, unsigned prompt)
+{
+    uint64_t bytes = NUM_MAX(FACT_BURST_BYTES, g->options.facts_bytes_second);
+    return 1000000ull * bytes * (prompt != 0 ? FACT_PROMPT_SHARES : 1);
+}
 
 int gossip_facts_init(struct gossip *g)
 {
@@ -26,6 +36,8 @@ int gossip_facts_init(struct gossip *g)
     f->items = alloc_get(&g->alloc, sizeof(*f->items) * f->cap);
     f->index = alloc_get_zeroed(&g->alloc, f->cap, sizeof(*f->index));
     f->tokens_us = g->now_us;
+    f->tokens[0] = fact_burst(g, 0);
+    f->tokens[1] = fact_burst(g, 1);
     f->counter = 0;
     return f->arena == NULL || f->items == NULL || f->index == NULL ? ERR_NO_MEMORY : 0;
 }
@@ -117,8 +129,8 @@ static void fact_unqueue(struct gossip *g, struct gossip_fact *fact)
     if (!fact->queued) {
         return;
     }
-    *(fact->prev != 0 ? &f->items[fact->prev - 1].next : &f->head) = fact->next;
-    *(fact->next != 0 ? &f->items[fact->next - 1].prev : &f->tail) = fact->prev;
+    *(fact->prev != 0 ? &f->items[fact->prev - 1].next : &f->head[fact->kind]) = fact->next;
+    *(fact->next != 0 ? &f->items[fact->next - 1].prev : &f->tail[fact->kind]) = fact->prev;
     fact->queued = false;
 }
 
@@ -126,11 +138,15 @@ static void fact_queue(struct gossip *g, struct gossip_fact *fact)
 {
     struct gossip_facts *f = &g->facts;
     uint32_t place = (uint32_t)(fact - f->items) + 1;
+    uint32_t *tail = &f->tail[fact->kind];
     fact->next = 0;
-    fact->prev = f->tail;
-    *(f->tail != 0 ? &f->items[f->tail - 1].next : &f->head) = place;
-    f->tail = place;
+    fact->prev = *tail;
+    *(*tail != 0 ? &f->items[*tail - 1].next : &f->head[fact->kind]) = place;
+    *tail = place;
     fact->queued = true;
+    if (fact->kind < GOSSIP_FACT_PROMPT) {
+        gossip_rumors_wake(g);
+    }
 }
 
 static struct gossip_fact *fact_new(struct gossip *g, uint32_t member, uint32_t kind)
@@ -242,31 +258,60 @@ bool gossip_facts_write(struct gossip *g, struct gossip_writer *w, const struct 
     return true;
 }
 
-void gossip_facts_fill(struct gossip *g, struct gossip_writer *w)
+bool gossip_facts_prompt(const struct gossip *g)
+{
+    uint32_t any = 0;
+    for (uint32_t kind = 0; kind < GOSSIP_FACT_PROMPT; kind++) {
+        any |= g->facts.head[kind];
+    }
+    return any != 0;
+}
+
+/* returns: whether all of this kind that is to be told is in the packet, each once. */
+static bool facts_fill_kind(struct gossip *g, struct gossip_writer *w, uint32_t kind)
 {
     struct gossip_facts *f = &g->facts;
-    uint64_t most = 1000000ull * NUM_MAX(FACT_BURST_BYTES, g->options.facts_bytes_second);
-    uint64_t passed = NUM_MIN(g->now_us - f->tokens_us, 100000000u);
-    f->tokens = NUM_MIN(f->tokens + passed * g->options.facts_bytes_second, most);
-    f->tokens_us = g->now_us;
-    uint32_t last = f->tail;
-    while (f->head != 0) {
-        uint32_t place = f->head;
+    uint64_t *tokens = &f->tokens[kind < GOSSIP_FACT_PROMPT];
+    uint32_t last = f->tail[kind];
+    uint32_t place = 0;
+    while (place != last) {
+        place = f->head[kind];
         struct gossip_fact *fact = &f->items[place - 1];
         uint64_t cost = 1000000ull * (GOSSIP_PART_BYTES + FACT_FIXED_BYTES + fact->size);
-        if (f->tokens < cost || !gossip_facts_write(g, w, fact)) {
-            return;
+        if (*tokens < cost || !gossip_facts_write(g, w, fact)) {
+            return false;
         }
-        f->tokens -= cost;
+        *tokens -= cost;
         g->counters.facts_out++;
         fact->sent++;
         fact_unqueue(g, fact);
         if (fact->sent < g->retransmit_limit) {
             fact_queue(g, fact);
         }
-        if (place == last) {
-            return; /* each once a packet */
-        }
+    }
+    return true;
+}
+
+static void facts_earn(struct gossip *g)
+{
+    struct gossip_facts *f = &g->facts;
+    uint64_t passed = NUM_MIN(g->now_us - f->tokens_us, 100000000u);
+    uint64_t earned = passed * g->options.facts_bytes_second;
+    f->tokens[0] = NUM_MIN(f->tokens[0] + earned, fact_burst(g, 0));
+    f->tokens[1] = NUM_MIN(f->tokens[1] + earned * FACT_PROMPT_SHARES, fact_burst(g, 1));
+    f->tokens_us = g->now_us;
+}
+
+void gossip_facts_fill(struct gossip *g, struct gossip_writer *w, bool all)
+{
+    facts_earn(g);
+    uint32_t kind = 0;
+    while (kind < GOSSIP_FACT_PROMPT && facts_fill_kind(g, w, kind)) {
+        kind++;
+    }
+    kind = GOSSIP_FACT_PROMPT;
+    while (all && kind < GOSSIP_FACT_KINDS && facts_fill_kind(g, w, kind)) {
+        kind++;
     }
 }
 

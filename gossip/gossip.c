@@ -205,8 +205,8 @@ static void gossip_round(struct gossip *g)
 {
     uint32_t peers[16];
     g->gossiped_us = g->now_us;
-    if (gossip_rumors_count(g) == 0) {
-        g->gossip_us = GOSSIP_NEVER; /* the next rumor wakes it */
+    if (gossip_rumors_count(g) == 0 && !gossip_facts_prompt(g)) {
+        g->gossip_us = GOSSIP_NEVER; /* the next one to tell wakes it */
         return;
     }
     g->gossip_us = g->now_us + g->rules.gossip_interval_us;

@@ -231,13 +231,13 @@ struct gossip_facts {
     uint32_t count;
     uint32_t arena_cap;
     uint32_t arena_used;
-    uint32_t head; /* to be told, in turn */
-    uint32_t tail;
+    uint32_t head[GOSSIP_FACT_KINDS]; /* to be told, in turn */
+    uint32_t tail[GOSSIP_FACT_KINDS];
     uint32_t untold;    /* not yet given as GOSSIP_FACT */
     uint32_t swept;     /* where the search for them goes on */
     uint32_t counter;   /* of own versions */
     uint64_t tokens_us; /* time up to which tokens were given */
-    uint64_t tokens;    /* bytes times 10^6 */
+    uint64_t tokens[2]; /* bytes times 10^6: [1] those of prompt kinds */
 };
 
 /* ---- cuts --------------------------------------------------------------------------------- */
@@ -481,6 +481,8 @@ void gossip_rumors_drop(struct gossip *g, uint16_t place);
 /* Fills the packet up. */
 void gossip_rumors_fill(struct gossip *g, struct gossip_writer *w, uint32_t peer);
 uint32_t gossip_rumors_count(const struct gossip *g);
+/* There is something to tell: the next round keeps its beat, also after a while without any. */
+void gossip_rumors_wake(struct gossip *g);
 
 /* probe.c */
 void gossip_probe_tick(struct gossip *g);
@@ -533,7 +535,10 @@ bool gossip_sync_write(struct gossip *g, const struct gossip_out *o, struct goss
 int gossip_facts_init(struct gossip *g);
 void gossip_facts_release(struct gossip *g);
 void gossip_facts_take(struct gossip *g, uint32_t member, struct bytes body);
-void gossip_facts_fill(struct gossip *g, struct gossip_writer *w);
+/* all: not those of prompt kinds alone. */
+void gossip_facts_fill(struct gossip *g, struct gossip_writer *w, bool all);
+/* returns: whether one of a prompt kind is to be told. */
+bool gossip_facts_prompt(const struct gossip *g);
 bool gossip_facts_poll(struct gossip *g, struct gossip_action *out);
 bool gossip_facts_write(struct gossip *g, struct gossip_writer *w, const struct gossip_fact *fact);
 void gossip_facts_forget(struct gossip *g, uint32_t member);

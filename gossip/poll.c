@@ -159,7 +159,9 @@ static void write_datagram(struct gossip *g, const struct gossip_out *o, struct 
     }
     gossip_rumors_fill(g, w, o->peer);
     if (o->type == GOSSIP_TYPE_ACK || (o->type == GOSSIP_TYPE_PING && hears(g, o))) {
-        gossip_facts_fill(g, w);
+        gossip_facts_fill(g, w, true);
+    } else if (o->type == GOSSIP_TYPE_RUMORS) {
+        gossip_facts_fill(g, w, false);
     }
 }
 

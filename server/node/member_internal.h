@@ -20,10 +20,10 @@
 
 /* Kinds of facts: on the wire, never renumbered. Values are little-endian. */
 enum node_fact {
-    NODE_FACT_LOAD = 0, /* requests under way u32, calls under way u32, jobs out u32 */
-    NODE_FACT_DISK,     /* state used u64, state limit u64, shard bytes u64, unwell u32 */
-    NODE_FACT_APPLIED,  /* each: group u32, applied index u64 */
-    NODE_FACT_KEYS,     /* keyring revision u64, number of the key in use u16 */
+    NODE_FACT_KEYS = 0, /* keyring revision u64, number of the key in use u16; rotations wait */
+    NODE_FACT_LOAD = GOSSIP_FACT_PROMPT, /* requests u32, calls u32, jobs u32 that are under way */
+    NODE_FACT_DISK,    /* state used u64, state limit u64, shard bytes u64, unwell u32 */
+    NODE_FACT_APPLIED, /* each: group u32, applied index u64 */
 };
 
 struct node_member_window {

@@ -305,7 +305,8 @@ static bool gsim_facts(struct gsim *s, struct gsim_options *o, struct gsim_arena
     for (uint32_t i = 0; i < 1000; i++) {
         newest = i + 1;
         memcpy(value, &newest, sizeof(newest));
-        int code = gossip_fact_set(s->nodes[0].core, 0, bytes_of(value, sizeof(value)), s->now_us);
+        int code = gossip_fact_set(s->nodes[0].core, GOSSIP_FACT_PROMPT,
+                                   bytes_of(value, sizeof(value)), s->now_us);
         ASSERT(code == 0);
         gsim_drain(s, 0);
         gsim_run(s, gsim_time(s) + 10 * GSIM_MS);

@@ -110,8 +110,9 @@ static void gsim_on_fact(struct gsim *s, uint32_t at, const struct gossip_action
     struct bytes value;
     uint64_t version = 0;
     s->totals.facts++;
-    if (a->peer == 1 && a->fact == 0 &&
-        gossip_fact_get(s->nodes[at].core, 1, 0, &version, &value) == 0 && value.size >= 8) {
+    if (a->peer == 1 && a->fact == GOSSIP_FACT_PROMPT &&
+        gossip_fact_get(s->nodes[at].core, 1, GOSSIP_FACT_PROMPT, &version, &value) == 0 &&
+        value.size >= 8) {
         memcpy(&s->nodes[at].fact_value, value.data, 8);
     }
 }

@@ -137,29 +137,78 @@ START_TEST(whole_syncs_bring_what_rumors_did_not)
 }
 END_TEST
 
-/* scenario G29 */
-START_TEST(storm_of_one_fact_is_one_item_and_the_newest_wins)
+/* scenario G29; most: bytes that may be sent of it */
+static void storm(uint32_t kind, uint64_t most)
 {
     struct net *n = net_new(16, gossip_rules_default(), 29);
     net_run(n, 2000000);
     uint8_t value[8];
     for (uint64_t i = 1; i <= 3000; i++) {
         num_put_u64(value, i);
-        ck_assert_int_eq(gossip_fact_set(n->nodes[1], 3, bytes_of(value, 8), n->now_us), 0);
+        ck_assert_int_eq(gossip_fact_set(n->nodes[1], kind, bytes_of(value, 8), n->now_us), 0);
         net_run(n, 10000);
         ck_assert_uint_eq(n->nodes[1]->facts.count, 1);
     }
     uint64_t sent = n->nodes[1]->counters.facts_out;
-    ck_assert_uint_lt(sent * (GOSSIP_PART_BYTES + 13 + 8), 31ul * 128 + 2048);
+    ck_assert_uint_lt(sent * (GOSSIP_PART_BYTES + 13 + 8), most);
     net_run(n, 60000000);
     for (uint32_t id = 1; id <= 16; id++) {
         uint64_t version = 0;
         struct bytes got;
-        ck_assert_int_eq(gossip_fact_get(n->nodes[id], 1, 3, &version, &got), 0);
+        ck_assert_int_eq(gossip_fact_get(n->nodes[id], 1, kind, &version, &got), 0);
         ck_assert_uint_eq(got.size, 8);
         ck_assert_uint_eq(num_get_u64(got.data), 3000);
     }
     ck_assert_uint_gt(n->facts, 15);
+    net_free(n);
+}
+
+START_TEST(storm_of_one_fact_is_one_item_and_the_newest_wins)
+{
+    storm(GOSSIP_FACT_PROMPT, 31ul * 128 + 2048);
+    storm(GOSSIP_FACT_PROMPT - 1, 4 * (31ul * 128 + 2048));
+}
+END_TEST
+
+static bool net_knows(const struct net *n, uint32_t member, uint32_t kind, uint64_t value)
+{
+    bool all = true;
+    for (uint32_t id = 1; id <= 5; id++) {
+        uint64_t version = 0;
+        struct bytes got;
+        all = all && gossip_fact_get(n->nodes[id], member, kind, &version, &got) == 0 &&
+              num_get_u64(got.data) == value;
+    }
+    return all;
+}
+
+/* A busy cluster: more of another kind than can be told at all, and no probes, as all hear of each
+ * other by what they do together. */
+START_TEST(a_fact_of_a_prompt_kind_is_known_in_three_seconds)
+{
+    struct net *n = net_new(5, gossip_rules_default(), unit_seed("prompt_facts", 1));
+    uint8_t value[GOSSIP_FACT_BYTES_MAX] = {0};
+    for (uint64_t tenth = 10; tenth < 610; tenth++) {
+        for (uint32_t id = 1; id <= 5; id++) {
+            for (uint32_t other = 1; other <= 5; other++) {
+                if (other != id) {
+                    gossip_evidence(n->nodes[id], other, GOSSIP_ANSWERED, 300, n->now_us);
+                }
+            }
+            num_put_u64(value, tenth / 10);
+            ck_assert_int_eq(gossip_fact_set(n->nodes[id], GOSSIP_FACT_PROMPT,
+                                             bytes_of(value, sizeof(value)), n->now_us),
+                             0);
+        }
+        if (tenth % 100 == 0 && tenth > 100) {
+            ck_assert(net_knows(n, 2, 0, tenth - 30));
+        }
+        if (tenth % 100 == 70) {
+            num_put_u64(value, tenth);
+            ck_assert_int_eq(gossip_fact_set(n->nodes[2], 0, bytes_of(value, 10), n->now_us), 0);
+        }
+        net_run(n, 100000);
+    }
     net_free(n);
 }
 END_TEST
@@ -353,6 +402,7 @@ UNIT_MAIN("gossip_sync", halves_of_a_partition_become_one_view_again,
           blocked_streams_are_counted_and_kill_nobody,
           differences_larger_than_a_page_all_come_across, equal_tables_sync_for_almost_nothing,
           whole_syncs_bring_what_rumors_did_not, storm_of_one_fact_is_one_item_and_the_newest_wins,
+          a_fact_of_a_prompt_kind_is_known_in_three_seconds,
           facts_are_bounded_in_kind_and_size_and_memory,
           restarted_members_facts_replace_those_of_before, full_queue_drops_what_was_sent_most,
           member_that_hears_nothing_is_cut_and_nobody_else,
