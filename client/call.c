@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Calls: a request and everything that is done until its outcome is known or its time is over.
- * What is repeated, and where, is decided here and nowhere else:
+ * What is repeated, and where, is decided here and in call_outcome.c, and nowhere else:
  *
  *   a read            anywhere, after any failure that may pass
  *   a write           with its session and sequence, so that it is applied once
@@ -11,7 +11,7 @@
  * `maybe_done` is set by the first attempt that may have been applied and is never cleared: from
  * then on only an answer to the same sequence says what became of the write.
  */
-#include "client/client_internal.h"
+#include "client/call_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +19,8 @@
 
 #define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
 #define CALL_ATTEMPT_MAX_MS 10000u
-#define CALL_NODE_MS 500u  /* likewise, where every node will do */
 #define CALL_DOUBT_MS 250u /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
-#define CALL_PAUSE_MAX_MS 1000u
-#define CALL_HOPS_MAX 3u
-#define CALL_PIN_FAILURES 4u /* connections in a row; then what lives on the node is given up */
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -70,8 +66,7 @@ struct hf_session *hf_call_session(struct hf_call *call)
     return &c->sessions[hf_group_of(c, call->group) - c->groups];
 }
 
-/* Gives its sequence back; the write will not be sent again under it. */
-static void call_leave_session(struct hf_call *call)
+void hf_call_leave_session(struct hf_call *call)
 {
     if (call->session == 0) {
         return;
@@ -104,7 +99,7 @@ void hf_call_drop(struct hf_call *call)
 {
     struct hf_client *c = call->client;
     hf_share_forget(call);
-    call_leave_session(call);
+    hf_call_leave_session(call);
     call_unlink(call);
     if (call->writing && c->nodes[call->node].conn != NULL) {
         /* the loop still reads the body, which is the caller's again after this */
@@ -134,21 +129,20 @@ void hf_call_finish(struct hf_call *call, const struct hf_reply *reply)
 
 /* ---- what next ------------------------------------------------------------------------------ */
 
-static void call_note(struct hf_call *call, int code, const char *text)
+void hf_call_note(struct hf_call *call, int code, const char *text)
 {
     call->last = code;
     (void)snprintf(call->text, sizeof(call->text), "%s", text);
 }
 
-/* It ends in the next turn of the loop. */
-static void call_end_soon(struct hf_call *call, int code, const char *text)
+void hf_call_end_soon(struct hf_call *call, int code, const char *text)
 {
-    call_note(call, code, text);
+    hf_call_note(call, code, text);
     call->state = HF_CALL_ENDED;
     hf_timer_by(call->client, hf_now_ms(call->client));
 }
 
-static void call_wait(struct hf_call *call, uint64_t pause_ms)
+void hf_call_wait(struct hf_call *call, uint64_t pause_ms)
 {
     call->state = HF_CALL_WAITING;
     call->parked = false;
@@ -164,15 +158,14 @@ static void call_park(struct hf_call *call)
     hf_timer_by(call->client, call->wake_ms);
 }
 
-/* Doubles with each attempt, jittered between its half and its whole. */
-static uint64_t call_pause(struct hf_call *call)
+uint64_t hf_call_pause(struct hf_call *call)
 {
     uint64_t most = (uint64_t)CALL_PAUSE_MS << NUM_MIN(call->attempts, 7u);
-    most = NUM_MIN(most, (uint64_t)CALL_PAUSE_MAX_MS);
+    most = NUM_MIN(most, (uint64_t)HF_CALL_PAUSE_MAX_MS);
     return rng_between(&call->client->rng, most / 2, most);
 }
 
-static bool call_may_repeat(const struct hf_call *call)
+bool hf_call_may_repeat(const struct hf_call *call)
 {
     return !call->spec.no_retry && (call->spec.class == HF_READ || call->session != 0);
 }
@@ -183,7 +176,7 @@ static bool call_may_doubt(const struct hf_call *call)
 {
     const struct hf_call_spec *spec = &call->spec;
     return spec->route != HF_ANY && spec->route != HF_BY_NODE && spec->pin == HF_NOWHERE &&
-           spec->prefer == 0 && !spec->stale && !call->writing && call_may_repeat(call);
+           spec->prefer == 0 && !spec->stale && !call->writing && hf_call_may_repeat(call);
 }
 
 /* Whether it may leave the node it is at for any other, and nothing is lost by it: it has not been
@@ -203,9 +196,10 @@ static uint64_t call_silence(const struct hf_call *call)
 {
     const struct hf_call_spec *spec = &call->spec;
     uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : WIRE_CRDT_BUDGET_MS;
-    bool waits = spec->causal != NULL && call->state == HF_CALL_SENT;
+    bool writes = spec->route == HF_BY_NODE && spec->class != HF_READ; /* for its copies */
+    bool waits = (spec->causal != NULL || writes) && call->state == HF_CALL_SENT;
     bool large = spec->large && call->state == HF_CALL_SENT;
-    return (large ? CALL_ATTEMPT_MS : CALL_NODE_MS) + (waits ? budget : 0);
+    return (large ? CALL_ATTEMPT_MS : HF_NODE_MS) + (waits ? budget : 0);
 }
 
 /* How long an attempt lasts after so many others: all nodes are tried before one gets more time. */
@@ -239,7 +233,8 @@ static bool call_find_group(struct hf_call *call)
         call->group =
             call->spec.route == HF_BY_GROUP ? call->spec.where : hf_group_for(c, call->spec.where);
         if (hf_group_of(c, call->group) == NULL) {
-            call_end_soon(call, ERR_PROTOCOL, "the cluster has more groups than this client knows");
+            hf_call_end_soon(call, ERR_PROTOCOL,
+                             "the cluster has more groups than this client knows");
             return true;
         }
     }
@@ -248,61 +243,10 @@ static bool call_find_group(struct hf_call *call)
 
 static void call_nowhere(struct hf_call *call, uint64_t wait_ms);
 
-static bool call_find_session(struct hf_call *call)
-{
-    if (call->spec.class != HF_WRITE || call->session != 0) {
-        return false;
-    }
-    if (call->spec.route == HF_BY_NODE && call->home == HF_NOWHERE) {
-        uint64_t wait_ms = CALL_PAUSE_MS;
-        call->home = hf_node_pick(call->client, call, &wait_ms);
-        if (call->home == HF_NOWHERE) {
-            call_nowhere(call, wait_ms);
-            return true;
-        }
-    }
-    struct hf_session *s = hf_call_session(call);
-    if (s->state == HF_SESSION_NONE) {
-        int err = hf_session_open(call);
-        if (err != 0) {
-            call_end_soon(call, err, err_text(err));
-            return true;
-        }
-    }
-    if (s->state != HF_SESSION_OPEN || !hf_session_take(s, &call->seq)) {
-        call_park(call);
-        return true;
-    }
-    call->session = s->id;
-    return false;
-}
-
-static void call_nowhere(struct hf_call *call, uint64_t wait_ms)
+/* It waits for the connection to the node, or goes over it. */
+static void call_place(struct hf_call *call, uint32_t node)
 {
     struct hf_client *c = call->client;
-    uint64_t now = hf_now_ms(c);
-    if (c->unreachable_since_ms != 0 && now - c->unreachable_since_ms >= c->unreachable_ms) {
-        const char *why = call->text[0] != '\0' ? call->text : "no node can be reached";
-        char text[HF_TEXT_BYTES];
-        (void)snprintf(text, sizeof(text), "%s", why);
-        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : ERR_UNREACHABLE, text);
-        return;
-    }
-    call_wait(call, wait_ms);
-}
-
-static void call_try(struct hf_call *call)
-{
-    struct hf_client *c = call->client;
-    uint64_t wait_ms = CALL_PAUSE_MS;
-    if (call_find_group(call) || call_find_session(call)) {
-        return;
-    }
-    uint32_t node = hf_node_pick(c, call, &wait_ms);
-    if (node == HF_NOWHERE) {
-        call_nowhere(call, wait_ms);
-        return;
-    }
     uint64_t now = hf_now_ms(c);
     call->node = node;
     call->state = HF_CALL_PLACED;
@@ -326,9 +270,98 @@ static void call_try(struct hf_call *call)
     }
 }
 
+static bool call_lacks_session(const struct hf_call *call)
+{
+    return call->spec.class == HF_WRITE && call->session == 0;
+}
+
+/* returns: whether it has the node in whose session it will be, and a connection to it. */
+static bool call_find_home(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    uint64_t wait_ms = CALL_PAUSE_MS;
+    if (call->home == HF_NOWHERE) {
+        call->home = hf_node_pick(c, call, &wait_ms);
+    }
+    if (call->home == HF_NOWHERE) {
+        call_nowhere(call, wait_ms);
+        return false;
+    }
+    const struct hf_conn *conn = c->nodes[call->home].conn;
+    if (conn == NULL || !conn->open) {
+        call_place(call, call->home);
+        return false;
+    }
+    return true;
+}
+
+static bool call_find_session(struct hf_call *call)
+{
+    if (!call_lacks_session(call)) {
+        return false;
+    }
+    if (call->spec.route == HF_BY_NODE && !call_find_home(call)) {
+        return true;
+    }
+    struct hf_session *s = hf_call_session(call);
+    if (s->state == HF_SESSION_NONE) {
+        int err = hf_session_open(call);
+        if (err != 0) {
+            hf_call_end_soon(call, err, err_text(err));
+            return true;
+        }
+    }
+    if (s->state != HF_SESSION_OPEN || !hf_session_take(s, &call->seq)) {
+        call_park(call);
+        return true;
+    }
+    call->session = s->id;
+    return false;
+}
+
+static void call_nowhere(struct hf_call *call, uint64_t wait_ms)
+{
+    struct hf_client *c = call->client;
+    uint64_t now = hf_now_ms(c);
+    if (c->unreachable_since_ms != 0 && now - c->unreachable_since_ms >= c->unreachable_ms) {
+        const char *why = call->text[0] != '\0' ? call->text : "no node can be reached";
+        char text[HF_TEXT_BYTES];
+        (void)snprintf(text, sizeof(text), "%s", why);
+        hf_call_end_soon(call, call->maybe_done ? ERR_CONNECTION : ERR_UNREACHABLE, text);
+        return;
+    }
+    hf_call_wait(call, wait_ms);
+}
+
+static void call_try(struct hf_call *call)
+{
+    struct hf_client *c = call->client;
+    uint64_t wait_ms = CALL_PAUSE_MS;
+    if (call_find_group(call) || call_find_session(call)) {
+        return;
+    }
+    uint32_t node = hf_node_pick(c, call, &wait_ms);
+    if (node == HF_NOWHERE) {
+        call_nowhere(call, wait_ms);
+        return;
+    }
+    call_place(call, node);
+}
+
+void hf_call_connected(struct hf_call *call, struct hf_conn *conn)
+{
+    if (call_lacks_session(call)) {
+        call->attempts--; /* it goes on */
+        call->state = HF_CALL_WAITING;
+        call_try(call);
+    } else {
+        hf_conn_send(conn, call);
+    }
+}
+
 void hf_call_sent(struct hf_call *call)
 {
-    bool stays = !call_may_repeat(call) || call->spec.pin != HF_NOWHERE;
+    bool stays = !hf_call_may_repeat(call) || call->spec.pin != HF_NOWHERE;
     call->state = HF_CALL_SENT;
     call->writing = call->spec.body.size > 0;
     call->began_ms = hf_now_ms(call->client);
@@ -365,215 +398,6 @@ void hf_call_go(struct hf_call *call)
     call_try(call);
 }
 
-/* ---- what came of it ------------------------------------------------------------------------ */
-
-static void call_forget_leader(struct hf_call *call)
-{
-    struct hf_client *c = call->client;
-    if (call->spec.route == HF_ANY || call->spec.route == HF_BY_NODE || call->node == HF_NOWHERE) {
-        return;
-    }
-    struct hf_group *g = hf_group_of(c, call->group);
-    if (g != NULL && g->leader != 0 && g->leader == c->nodes[call->node].id) {
-        g->leader = 0;
-    }
-    hf_map_ask(c);
-}
-
-/* What certainly was not done may be done at another node. */
-static void call_leave_home(struct hf_call *call)
-{
-    if (call->spec.route == HF_BY_NODE && !call->maybe_done && call->home != HF_NOWHERE) {
-        call_leave_session(call);
-        call->home = HF_NOWHERE;
-    }
-}
-
-/* returns: whether the call is passed on from one node to another after this refusal, and each has
- * given it by now. */
-static bool call_refused_by_all(struct hf_call *call, int code)
-{
-    bool elsewhere = code == ERR_BEHIND || code == ERR_NO_RIGHTS;
-    if (!elsewhere || (call->spec.route != HF_BY_NODE && call->spec.causal == NULL)) {
-        return false;
-    }
-    call->refused[call->node] = true;
-    bool all = true;
-    for (uint32_t i = 0; i < call->client->nodes_count; i++) {
-        const struct hf_node *n = &call->client->nodes[i];
-        all = all && (call->refused[i] || n->down || n->failures > 0 || n->silent);
-    }
-    return all || call->maybe_done;
-}
-
-/* returns: whether a request that several share is refused for what may be about one of them, and
- * no attempt before this one can have been done. */
-static bool call_blames_one(const struct hf_call *call, int code)
-{
-    return call->spec.apart && !call->maybe_done &&
-           (code == ERR_NOT_LEADER || code == ERR_BEHIND || code == ERR_NO_RIGHTS);
-}
-
-void hf_call_lost(struct hf_call *call, int code, const char *text)
-{
-    struct hf_client *c = call->client;
-    char name[HF_NAME_BYTES];
-    char sentence[HF_TEXT_BYTES];
-    bool sent = call->state == HF_CALL_SENT;
-    if (code == ERR_TOO_LARGE || code == ERR_NO_MEMORY) {
-        /* an attempt before this one may have been applied */
-        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : code, text);
-        return;
-    }
-    hf_node_name(c, call->node, name);
-    (void)snprintf(sentence, sizeof(sentence), "%s '%.120s': %.80s",
-                   sent ? "lost the connection to" : "cannot reach", name, text);
-    call->maybe_done = call->maybe_done || (sent && call->spec.class != HF_READ);
-    call_forget_leader(call);
-    if (call->spec.no_retry || (sent && !call_may_repeat(call))) {
-        call_end_soon(call, sent ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
-        return;
-    }
-    if (call->spec.pin != HF_NOWHERE && c->nodes[call->node].failures >= CALL_PIN_FAILURES) {
-        call_end_soon(call, call->maybe_done ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
-        return;
-    }
-    call_note(call, sent ? ERR_CONNECTION : ERR_UNREACHABLE, sentence);
-    call->avoid = call->node;
-    call_leave_home(call);
-    call_wait(call, sent ? call_pause(call) : 0);
-}
-
-/* A node that does not own the key names one that does. If the owners cannot be reached, the write
- * goes without a session to a node that hands it over. */
-static void call_go_to_owner(struct hf_call *call, const struct wire_error *e)
-{
-    struct hf_client *c = call->client;
-    uint64_t owner = hf_field(e->hint, WIRE_FIELD_LEADER);
-    uint32_t node = owner != 0 ? hf_node_by_id(c, (uint32_t)owner) : HF_NOWHERE;
-    if (e->code != ERR_NOT_LEADER) {
-        return;
-    }
-    call->refused[call->node] = true;
-    if (node != HF_NOWHERE && !call->refused[node] && !c->nodes[node].silent &&
-        c->nodes[node].failures == 0) {
-        call->home = node;
-    }
-    if (++call->passed > CALL_HOPS_MAX && call->spec.class == HF_WRITE) {
-        call->spec.class = HF_ONCE;
-        call->home = HF_NOWHERE;
-    }
-}
-
-/* The answer says that it was not done, and that this may pass. */
-static void call_refused(struct hf_call *call, const struct wire_error *e)
-{
-    struct hf_client *c = call->client;
-    uint64_t pause = call_pause(call);
-    bool elsewhere = false;
-    call->avoid = call->node;
-    switch (e->code) {
-    case ERR_NOT_LEADER:
-        if (call->spec.route != HF_BY_NODE) {
-            elsewhere = hf_leader_hint(c, call->group, e->hint, call->node);
-        }
-        break;
-    case ERR_MOVED:
-        if (!call->maybe_done) {
-            call_leave_session(call);
-        }
-        hf_map_ask(c);
-        break;
-    case ERR_BUSY: {
-        uint64_t hint = hf_field(e->hint, WIRE_FIELD_RETRY_MS);
-        pause = NUM_MAX(pause, NUM_MIN(hint, (uint64_t)CALL_PAUSE_MAX_MS));
-        call->avoid = HF_NOWHERE;
-        break;
-    }
-    default: call_forget_leader(call); break;
-    }
-    if (call->spec.route == HF_BY_NODE && e->code != ERR_BUSY && !call->maybe_done) {
-        call_leave_home(call);
-        call_go_to_owner(call, e);
-    }
-    if (elsewhere && call->hops < CALL_HOPS_MAX) {
-        call->hops++;
-        call->avoid = HF_NOWHERE;
-        call_wait(call, 0);
-        return;
-    }
-    call->hops = 0;
-    call_wait(call, pause);
-}
-
-/* returns: whether the call goes on. */
-static bool call_expired(struct hf_call *call)
-{
-    struct hf_session *s = hf_call_session(call);
-    if (s->state == HF_SESSION_OPEN && s->id == call->session) {
-        s->state = HF_SESSION_NONE;
-    }
-    call->session = 0;
-    if (call->maybe_done) {
-        return false;
-    }
-    call_wait(call, 0);
-    return true;
-}
-
-/* returns: whether the call goes on after this error. */
-static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
-{
-    enum err_outcome outcome = err_outcome_of(e->code);
-    if (call->spec.no_retry) {
-        return false;
-    }
-    if (outcome == ERR_OUTCOME_RETRY) {
-        if (call_refused_by_all(call, e->code) || call_blames_one(call, e->code)) {
-            return false;
-        }
-        call_refused(call, e);
-        return true;
-    }
-    if (outcome == ERR_OUTCOME_UNKNOWN && call_may_repeat(call)) {
-        call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
-        call->avoid = call->node;
-        call_wait(call, call_pause(call));
-        return true;
-    }
-    return e->code == ERR_SESSION_EXPIRED && call->session != 0 && call_expired(call);
-}
-
-void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message)
-{
-    struct hf_reply reply = {
-        .text = "", .result = m->result, .message = message, .node = call->node, .answered = true};
-    if (wire_node_is_nil(m->error)) {
-        hf_call_finish(call, &reply);
-        return;
-    }
-    struct wire_error e;
-    char text[HF_TEXT_BYTES];
-    wire_error_of(m->error, &e);
-    (void)snprintf(text, sizeof(text), "%.*s", (int)NUM_MIN(e.message.size, sizeof(text) - 1),
-                   e.message.size > 0 ? (const char *)e.message.data : "");
-    call_note(call, e.code, text[0] != '\0' ? text : err_text(e.code));
-    if (call_goes_on(call, &e)) {
-        return;
-    }
-    reply.code = e.code;
-    reply.hint = e.hint;
-    reply.text = call->text;
-    if (e.code == ERR_SESSION_EXPIRED && call->maybe_done) {
-        reply.code = ERR_TIMEOUT;
-        reply.text = "the session ended before the outcome was known";
-    }
-    if (call->maybe_done && (e.code == ERR_BEHIND || e.code == ERR_NO_RIGHTS)) {
-        reply.code = ERR_CONNECTION; /* what was lost may be in the node's log and not done yet */
-    }
-    hf_call_finish(call, &reply);
-}
-
 /* ---- time ----------------------------------------------------------------------------------- */
 
 static void call_out_of_time(struct hf_call *call)
@@ -605,9 +429,8 @@ static void call_pass_by(struct hf_call *call)
     (void)snprintf(text, sizeof(text), "no answer from '%.200s'", name);
     call->client->nodes[call->node].silent = true;
     call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
-    call_note(call, ERR_CONNECTION, text);
-    call->avoid = call->node;
-    call_wait(call, 0);
+    hf_call_note_silence(call, ERR_CONNECTION, text);
+    hf_call_go_elsewhere(call, 0);
     if (call->spec.route == HF_ANY || call->spec.route == HF_BY_NODE) {
         hf_nodes_reach(call->client);
     }
@@ -621,10 +444,8 @@ static void call_pass_unsent(struct hf_call *call)
     hf_node_name(call->client, call->node, name);
     (void)snprintf(text, sizeof(text), "cannot reach '%.200s' yet", name);
     call->client->nodes[call->node].silent = true;
-    call_note(call, ERR_UNREACHABLE, text);
-    call->avoid = call->node;
-    call_leave_home(call);
-    call_wait(call, 0);
+    hf_call_note_silence(call, ERR_UNREACHABLE, text);
+    hf_call_go_elsewhere(call, 0);
     hf_nodes_reach(call->client);
 }
 
@@ -632,8 +453,8 @@ void hf_calls_leave_unmade(struct hf_client *c)
 {
     for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
         if (call->state == HF_CALL_PLACED && call->attempts > 1 && call_may_leave(call)) {
-            call_leave_home(call);
-            call_wait(call, 0);
+            hf_call_leave_home(call);
+            hf_call_wait(call, 0);
         }
     }
 }
@@ -649,7 +470,7 @@ static void call_attempt_over(struct hf_call *call)
         hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
         return;
     }
-    call_forget_leader(call);
+    hf_call_forget_leader(call);
     call_pass_by(call);
 }
 
@@ -725,8 +546,9 @@ static uint64_t call_due(const struct hf_call *call, uint64_t now)
     if (call->state != HF_CALL_WAITING && call_may_doubt(call)) {
         at = NUM_MIN(at, call->doubt_ms);
     }
-    if (call->state == HF_CALL_SENT && now < call->began_ms + CALL_NODE_MS) {
-        at = NUM_MIN(at, call->began_ms + CALL_NODE_MS);
+    uint64_t silence_ms = call->began_ms + call_silence(call);
+    if (call->state == HF_CALL_SENT && now < silence_ms) {
+        at = NUM_MIN(at, silence_ms);
     }
     return NUM_MIN(at, call->deadline_ms);
 }
@@ -749,17 +571,22 @@ void hf_calls_run(struct hf_client *c)
 void hf_calls_leave_home(struct hf_client *c, uint32_t node, int code, const char *text)
 {
     uint64_t now = hf_now_ms(c);
+    bool left = false;
     for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
         if (call->state == HF_CALL_WAITING && call->parked && call->home == node &&
             call->session == 0) {
-            call_note(call, code, text);
+            left = true;
+            hf_call_note(call, code, text);
             call->home = HF_NOWHERE;
             call->avoid = node;
             call->parked = false;
             call->attempts++;
-            call->wake_ms = now + call_pause(call);
+            call->wake_ms = now + hf_call_pause(call);
             hf_timer_by(c, call->wake_ms);
         }
+    }
+    if (left && !c->closing) {
+        hf_nodes_reach(c);
     }
 }
 

@@ -34,6 +34,8 @@
 #define HF_NAME_BYTES 272u /* host:port */
 #define HF_WINDOW 64u      /* unanswered writes of a session */
 #define HF_MESSAGE_BYTES_MAX (8u << 20)
+#define HF_NODE_MS \
+    500u /* a node from which nothing comes for so long is left, if another will do */
 #define HF_NOWHERE UINT32_MAX
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
@@ -180,6 +182,7 @@ struct hf_call {
     uint32_t home;   /* BY_NODE: node index whose session it is in, or goes for; or HF_NOWHERE */
     unsigned passed; /* BY_NODE: owners that were named */
     bool refused[HF_NODES_MAX]; /* nodes that said they cannot, but another might */
+    int refusal;                /* the last of them: BEHIND or NO_RIGHTS, or 0 */
     uint32_t msgid;
     int last; /* of the last attempt */
     char text[HF_TEXT_BYTES];
@@ -211,6 +214,8 @@ void hf_call_go(struct hf_call *call);
 
 /* From connections. */
 void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct bytes message);
+/* What it was placed on is open. */
+void hf_call_connected(struct hf_call *call, struct hf_conn *conn);
 /* It is on its way. */
 void hf_call_sent(struct hf_call *call);
 /* The connection failed. Never calls done: the timer does. */
@@ -266,6 +271,7 @@ struct hf_conn {
     struct hf_client *client;
     struct hf_conn *next; /* of all of the client, also those that close */
     uint32_t node;
+    uint64_t began_ms;
     uint64_t fails_at_ms; /* if it is not open by then */
     bool open;
     bool closing;

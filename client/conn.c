@@ -356,7 +356,7 @@ static void conn_connected(uv_connect_t *req, int status)
     c->unreachable_since_ms = 0;
     for (struct hf_call *call = c->calls; call != NULL && !conn->closing; call = call->next) {
         if (call->state == HF_CALL_PLACED && call->node == conn->node) {
-            hf_conn_send(conn, call);
+            hf_call_connected(call, conn);
         }
     }
     if (!conn->closing) {
@@ -427,14 +427,16 @@ static struct hf_conn *conn_new(struct hf_client *c, uint32_t node)
     }
     conn->tcp.data = conn;
     conn->tcp_made = true;
-    conn->fails_at_ms = hf_now_ms(c) + (CONN_MAKE_MS << NUM_MIN(c->nodes[node].failures, 2u));
-    hf_timer_by(c, conn->fails_at_ms);
+    conn->began_ms = hf_now_ms(c);
+    conn->fails_at_ms = conn->began_ms + (CONN_MAKE_MS << NUM_MIN(c->nodes[node].failures, 2u));
+    hf_timer_by(c, conn->began_ms + HF_NODE_MS);
     conn->next = c->conns;
     c->conns = conn;
     return conn;
 }
 
-/* Those that fail stay in the list until they are closed. */
+/* Those that fail stay in the list until they are closed. A node to which none is made in the time
+ * of an answer is as silent as one that does not answer. */
 void hf_conns_run(struct hf_client *c)
 {
     uint64_t now = hf_now_ms(c);
@@ -442,10 +444,14 @@ void hf_conns_run(struct hf_client *c)
         if (conn->open || conn->closing) {
             continue;
         }
+        uint64_t silent_at_ms = conn->began_ms + HF_NODE_MS;
         if (now >= conn->fails_at_ms) {
             hf_conn_fail(conn, ERR_UNREACHABLE, "no answer to a connection");
-        } else {
+        } else if (now >= silent_at_ms) {
+            c->nodes[conn->node].silent = true;
             hf_timer_by(c, conn->fails_at_ms);
+        } else {
+            hf_timer_by(c, silent_at_ms);
         }
     }
 }

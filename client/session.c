@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSION_HOME_MS 500u /* a node that does not answer so long is left for another */
 _Static_assert(HF_WINDOW == 64, "the window is the bits of ended");
 
 bool hf_session_take(struct hf_session *s, uint64_t *seq)
@@ -161,7 +160,7 @@ int hf_session_open(struct hf_call *waiting)
         spec.pin = waiting->home;
         spec.no_retry = true; /* another node may do */
         /* once all have had their turn, each gets more time */
-        uint64_t home_ms = SESSION_HOME_MS << NUM_MIN(waiting->attempts / c->nodes_count, 3u);
+        uint64_t home_ms = (uint64_t)HF_NODE_MS << NUM_MIN(waiting->attempts / c->nodes_count, 3u);
         spec.timeout_ms = NUM_MIN(spec.timeout_ms, home_ms);
     }
     int err = hf_call_new(c, &spec, &call);

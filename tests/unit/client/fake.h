@@ -16,7 +16,7 @@
 
 #include <uv.h>
 
-#define FAKE_NODES_MAX 4u
+#define FAKE_NODES_MAX 5u
 
 struct fake;
 

@@ -222,9 +222,9 @@ START_TEST(a_write_finds_the_one_node_that_answers_within_a_second)
 }
 END_TEST
 
-static int read_with(struct hf_answer *a, uint64_t timeout_ms)
+static int read_with(struct hf_answer *a, uint64_t timeout_ms, struct hf_causal *causal)
 {
-    struct hf_crdt crdt = {.name = hf_text("visits"), .timeout_ms = timeout_ms};
+    struct hf_crdt crdt = {.name = hf_text("visits"), .timeout_ms = timeout_ms, .causal = causal};
     hf_crdt_path_init(&crdt.path, HF_CRDT_PN_COUNTER);
     memset(a, 0, sizeof(*a));
     ck_assert_int_eq(hf_crdt_read(fake.client, &crdt, a, hf_answer_done), 0);
@@ -244,7 +244,7 @@ START_TEST(a_read_goes_on_at_another_node_within_a_second)
 {
     struct hf_answer a;
     begin(3, second_refuses);
-    ck_assert_int_eq(read_with(&a, 1900), ERR_BAD_NAME);
+    ck_assert_int_eq(read_with(&a, 1900, NULL), ERR_BAD_NAME);
     ck_assert_uint_eq(seen.count, 2);
     ck_assert_uint_ne(seen.node[0], seen.node[1]);
     hf_answer_release(&a);
@@ -299,6 +299,94 @@ START_TEST(nodes_to_which_no_connection_is_made_are_not_waited_for_in_turn)
         listener[i / 4] = -1;
     }
     fake_close(&fake);
+}
+END_TEST
+
+/* Nodes from first on are deaf from now on, and the client learns of all but the first one from
+ * that one, so that no connection to them is begun before it is needed. */
+struct deafness {
+    unsigned first;
+    int listener[FAKE_NODES_MAX];
+    int queued[FAKE_NODES_MAX][4];
+};
+
+static void deafen(struct deafness *d, unsigned first)
+{
+    d->first = first;
+    for (unsigned i = first; i < fake.nodes; i++) {
+        fake.ports[i] = deaf_port(&d->listener[i], d->queued[i]);
+    }
+    fake.endpoints[strcspn(fake.endpoints, ",")] = '\0';
+}
+
+static void deafness_end(struct deafness *d)
+{
+    for (unsigned i = d->first; i < fake.nodes; i++) {
+        (void)close(d->listener[i]);
+        for (unsigned j = 0; j < 4; j++) {
+            (void)close(d->queued[i][j]);
+        }
+    }
+    fake_close(&fake);
+}
+
+static void first_stops(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    note(conn, m);
+    if (conn->node == 0) {
+        f->paused[0] = true;
+    } else {
+        say_written(conn, m);
+    }
+}
+
+/* A partition of five nodes leaves two, and one of them stops. */
+START_TEST(the_only_node_left_is_found_before_the_others_have_had_their_time_in_turn)
+{
+    struct hf_answer a;
+    struct deafness d;
+    begin(5, first_stops);
+    deafen(&d, 2);
+    for (uint64_t seed = 14; seed <= 21; seed++) { /* some try two deaf ones first, one three */
+        fake.paused[0] = false;
+        fake_client(&fake, (struct hf_client_options){.timeout_ms = 1000, .seed = seed});
+        int code = add_with(&a, &(struct hf_crdt){.copies = 1, .timeout_ms = 200});
+        ck_assert_int_eq(hf_outcome_of(code), HF_UNKNOWN);
+        hf_answer_release(&a);
+        ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.copies = 1}), 0);
+        hf_answer_release(&a);
+    }
+    deafness_end(&d);
+}
+END_TEST
+
+static void is_behind(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note(conn, m);
+    fake_say_error(conn, m, ERR_BEHIND);
+}
+
+/* Reads and writes of a session: told after the time of one answer, not when all time is over. */
+START_TEST(the_only_node_left_is_behind_and_that_is_said)
+{
+    struct hf_answer a;
+    struct deafness d;
+    struct hf_causal *s = NULL;
+    begin(5, is_behind);
+    deafen(&d, 1);
+    ck_assert_int_eq(hf_causal_new(&s), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        fake_client(&fake, (struct hf_client_options){.timeout_ms = 20000, .seed = 7 + i});
+        seen.count = 0;
+        ck_assert_int_eq(i % 2 == 0 ? add_with(&a, &(struct hf_crdt){.causal = s})
+                                    : read_with(&a, 20000, s),
+                         ERR_BEHIND);
+        ck_assert_uint_eq(seen.count, 1);
+        hf_answer_release(&a);
+    }
+    hf_causal_free(s);
+    deafness_end(&d);
 }
 END_TEST
 
@@ -472,6 +560,8 @@ END_TEST
 UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequence,
           an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
+          the_only_node_left_is_found_before_the_others_have_had_their_time_in_turn,
+          the_only_node_left_is_behind_and_that_is_said,
           an_increment_that_was_not_sent_goes_to_another_node,
           a_write_finds_the_one_node_that_answers_within_a_second,
           a_read_goes_on_at_another_node_within_a_second,
