@@ -9,10 +9,13 @@
  *   GRANT   a bounded counter that is created: its grant, made once by consensus
  *   WRITE   the command
  *
- * What it is refused for before WRITE was not done; in a session that is only said if the session
- * does not know the sequence, since the attempt before this one may have been applied. One that
- * waits for its turn when its time is up is refused; one whose command is out keeps its turn until
- * that has ended, but its client hears that the outcome is unknown.
+ * What it is refused for before WRITE was not done. In a session that is only said if no attempt of
+ * before was done or may yet be: all that the own log has by then is applied, the session is asked
+ * for the sequence, and none is under way in memory. Else the answer is the one that the session
+ * has, or that the outcome is unknown.
+ *
+ * One that waits for its turn when its time is up is refused; one whose command is out keeps its
+ * turn until that has ended, but its client hears that the outcome is unknown.
  */
 #include "server/node/eventual_write_internal.h"
 
@@ -23,10 +26,12 @@
 #define EV_OP_BYTES 64u        /* of one in it, besides names and values, mostly */
 #define EV_REPLY_BYTES 192u    /* of an answer to one operation, mostly */
 #define EV_BOUNDED_SPACE NODE_SPACE_OWN "bounded"
+#define EV_ATTEMPTS 256u /* lists; a power of two */
 
 struct node_ev_writes {
-    struct node_link turns;   /* have their turn */
-    struct node_link waiting; /* in order of arrival */
+    struct node_link turns;                 /* have their turn */
+    struct node_link waiting;               /* in order of arrival */
+    struct node_link attempts[EV_ATTEMPTS]; /* all in a session, by session and sequence */
 };
 
 int node_ev_writes_init(struct node *n)
@@ -37,6 +42,9 @@ int node_ev_writes_init(struct node *n)
     }
     node_link_init(&n->ev_writes->turns);
     node_link_init(&n->ev_writes->waiting);
+    for (unsigned i = 0; i < EV_ATTEMPTS; i++) {
+        node_link_init(&n->ev_writes->attempts[i]);
+    }
     return 0;
 }
 
@@ -44,6 +52,7 @@ static void ev_write_free(struct node *n, struct ev_write *w)
 {
     node_timer_cancel(n, &w->patience);
     node_link_remove(&w->link);
+    node_link_remove(&w->attempt);
     for (unsigned i = 0; w->items != NULL && i < w->count; i++) {
         buf_release(&w->items[i].hints);
     }
@@ -66,6 +75,9 @@ void node_ev_writes_release(struct node *n)
         ev_write_free(n, (struct ev_write *)(void *)n->ev_writes->waiting.next);
     }
     ASSERT(node_link_empty(&n->ev_writes->turns)); /* each had its end when the node closed */
+    for (unsigned i = 0; i < EV_ATTEMPTS; i++) {
+        ASSERT(node_link_empty(&n->ev_writes->attempts[i]));
+    }
     alloc_put(&n->alloc, n->ev_writes, sizeof *n->ev_writes);
     n->ev_writes = NULL;
 }
@@ -129,29 +141,26 @@ static void ev_turn_end(struct node *n, struct ev_write *w)
     }
 }
 
-static bool ev_write_is_in(const struct node_link *list, const struct ev_write *w)
+static struct node_link *ev_attempts_of(const struct node *n, const struct ev_write *w)
 {
-    for (const struct node_link *at = list->next; at != list; at = at->next) {
-        const struct ev_write *other = (const struct ev_write *)(const void *)at;
-        if (other != w && other->cmd.session == w->cmd.session &&
-            other->cmd.sequence == w->cmd.sequence) {
-            return true;
-        }
-    }
-    return false;
+    uint64_t mixed = w->cmd.session * UINT64_C(0x9e3779b97f4a7c15) + w->cmd.sequence;
+    return &n->ev_writes->attempts[(mixed >> 32 ^ mixed) & (EV_ATTEMPTS - 1)];
 }
 
 /* returns: whether another attempt of the same write is under way, and may yet be done. */
 static bool ev_write_goes_on(const struct node *n, const struct ev_write *w)
 {
-    return w->cmd.session != 0 &&
-           (ev_write_is_in(&n->ev_writes->turns, w) || ev_write_is_in(&n->ev_writes->waiting, w));
-}
-
-/* returns: what a write is refused with whose time is up before its command is out. */
-static int ev_write_late(const struct node *n, const struct ev_write *w)
-{
-    return ev_write_goes_on(n, w) ? ERR_TIMEOUT : ERR_BUSY;
+    const struct node_link *list = ev_attempts_of(n, w);
+    for (const struct node_link *at = list->next; at != list; at = at->next) {
+        const struct ev_write *other =
+            (const struct ev_write *)(const void *)((const char *)at -
+                                                    offsetof(struct ev_write, attempt));
+        if (other != w && !other->refused && other->cmd.session == w->cmd.session &&
+            other->cmd.sequence == w->cmd.sequence) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void ev_write_refuse(struct node *n, struct ev_write *w, int code);
@@ -160,7 +169,7 @@ static void ev_turn_begin(struct node *n, struct ev_write *w)
 {
     bool turns = false;
     if (n->now >= w->deadline_us) {
-        ev_write_refuse(n, w, ev_write_late(n, w)); /* its patience does not fire once more */
+        ev_write_refuse(n, w, ERR_BUSY); /* its patience does not fire once more */
         return;
     }
     for (unsigned i = 0; i < w->count; i++) {
@@ -232,21 +241,36 @@ static void ev_write_known(struct node *n, void *ctx, int code, struct bytes rep
         ev_write_command(n, w);
         return;
     }
-    ev_write_error(n, w, code == 0 ? w->refusal : ERR_TIMEOUT);
+    bool sure = code == 0 && !w->beside && !ev_write_goes_on(n, w);
+    ev_write_error(n, w, sure ? w->refusal : ERR_TIMEOUT);
+}
+
+/* returns: the last entry of the own log: what attempts of before left there is not after it. */
+static uint64_t ev_write_logged(struct node *n)
+{
+    struct raft_status s = {.last_index = UINT64_MAX}; /* without a log: nothing is known */
+    (void)raft_status_get(n->raft, NODE_GROUP_OWN, n->now, &s);
+    return s.last_index;
 }
 
 static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
 {
     uint8_t body[16];
-    if (w->cmd.session == 0 || w->count == 0 || n->closing) {
+    if (w->cmd.session == 0 || w->count == 0) {
         ev_write_error(n, w, code);
         return;
     }
+    if (n->closing) {
+        ev_write_error(n, w, ERR_TIMEOUT); /* nobody can be asked any more */
+        return;
+    }
+    w->refused = true;
     w->refusal = code;
+    w->beside = ev_write_goes_on(n, w);
     num_put_u64(body, w->cmd.session);
     num_put_u64(body + 8, w->cmd.sequence);
-    node_query(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body), true,
-               n->now + NODE_EV_BUDGET_US, w, ev_write_known);
+    node_query_from(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body),
+                    ev_write_logged(n), n->now + NODE_EV_BUDGET_US, w, ev_write_known);
 }
 
 /* Its time is up. */
@@ -256,9 +280,8 @@ static void ev_write_patience(struct node *n, struct node_timer *t)
     if (w->waits) {
         w->waits = false;
         node_link_remove(&w->link);
-        int code = ev_write_late(n, w);
         ev_turns_go_on(n); /* those who waited for this one alone */
-        ev_write_refuse(n, w, code);
+        ev_write_refuse(n, w, ERR_BUSY);
     } else if (w->in_turn && w->proposed && !w->answered) {
         w->answered = true;
         node_reply_error(n, w->client, ERR_TIMEOUT, NULL);
@@ -316,7 +339,11 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
         uint32_t at = bytes_take_u16(&r);
         w->named = bytes_reader_ended(&r) ? at : UINT32_MAX;
         bool asked = err_outcome_of(code) == ERR_OUTCOME_RETRY && code != ERR_NO_RIGHTS;
-        ev_write_error(n, w, w->settled && asked ? ERR_TIMEOUT : code); /* it was done before */
+        if (asked && !w->settled) {
+            ev_write_refuse(n, w, code); /* this attempt was not taken; one before it may be */
+        } else {
+            ev_write_error(n, w, asked ? ERR_TIMEOUT : code); /* it was done before */
+        }
         return;
     }
     buf_init(&out, &n->alloc, 4u << 20);
@@ -361,7 +388,7 @@ static uint64_t ev_write_deadline(const struct node *n, const struct ev_write *w
 static void ev_write_command(struct node *n, struct ev_write *w)
 {
     if (!w->settled && n->now >= w->deadline_us) {
-        ev_write_refuse(n, w, w->create ? ERR_TIMEOUT : ev_write_late(n, w));
+        ev_write_refuse(n, w, w->create ? ERR_TIMEOUT : ERR_BUSY);
         return;
     }
     buf_clear(&w->body);
@@ -551,7 +578,7 @@ static void ev_hints_named(struct node *n, void *ctx, int code, struct bytes rep
         code = buf_append(&w->resume, last.data, last.size);
     }
     if (code != 0) { /* whatever became of the question: nothing was written */
-        ev_write_refuse(n, w, code == ERR_TIMEOUT ? ev_write_late(n, w) : code);
+        ev_write_refuse(n, w, code == ERR_TIMEOUT ? ERR_BUSY : code);
         return;
     }
     w->at += !more;
@@ -678,6 +705,7 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
     w->client = client;
     w->named = UINT32_MAX;
     node_link_init(&w->link);
+    node_link_init(&w->attempt);
     crdt_context_init(&w->wanted, &n->alloc);
     wire_token_init(&w->causal.token, &n->alloc);
     buf_init(&w->memory, &n->alloc, 16u << 20);
@@ -688,6 +716,9 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
         ev_write_say(n, w, err);
         ev_write_free(n, w);
         return;
+    }
+    if (w->cmd.session != 0) {
+        node_link_append(ev_attempts_of(n, w), &w->attempt);
     }
     w->patience = (struct node_timer){.ctx = w, .fire = ev_write_patience};
     node_timer_set(n, &w->patience, w->deadline_us);

@@ -18,7 +18,8 @@ struct ev_write_item {
 };
 
 struct ev_write {
-    struct node_link link; /* of those that have their turn, or wait for it */
+    struct node_link link;    /* of those that have their turn, or wait for it */
+    struct node_link attempt; /* of those in a session */
     struct node_timer patience;
     struct node_client client;
     struct node_ev_causal causal;
@@ -35,6 +36,8 @@ struct ev_write {
     bool answered; /* before its end */
     bool create;
     bool settled; /* the session knows the sequence: the answer is in it */
+    bool refused; /* unless the session knows the sequence */
+    bool beside;  /* when it was refused, another attempt was under way */
     bool apart;   /* operations of several callers: all of the keys must be this node's */
     unsigned copies;
     uint32_t node; /* whose records are asked for */
