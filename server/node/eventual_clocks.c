@@ -100,7 +100,7 @@ bool node_ev_serves(const struct node *n, uint8_t region)
     const struct node_eventual *ev = node_ev_of(n);
     struct node_ev_list list;
     ASSERT(region < NODE_EV_REGIONS);
-    if ((ev->compared >> region & 1u) != 0) {
+    if ((ev->compared >> region & 1u) != 0 && !node_ev_hold_any(n, UINT64_C(1) << region)) {
         return true;
     }
     node_ev_list_get(n, region, &list);

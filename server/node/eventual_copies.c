@@ -3,7 +3,8 @@
  *
  * A write: applied in the own group, then waited for until as many owners have it durably as were
  * asked for, or time is up, or there is nobody else to have it. The reply says how many have it.
- * A node that does not own the key, or does not know yet which actor it is, passes the write on.
+ * A node that does not own the key, does not know yet which actor it is, or holds a region of the
+ * write (docs/adr/0014), passes the write on.
  *
  *   OWN     UPDATE in the own group    -> applied: COPIES
  *   PASSED  EV_WRITE to an owner       -> its answer is the answer; the next owner if it is sure
@@ -13,6 +14,7 @@
  * EV_WRITE: copies u8, time for them u64, time left u64, session u64, sequence u64, acked u64,
  * principal (length u16), body of EV_UPDATE. Answer: copies u8, reply of EV_UPDATE.
  */
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
 #include <limits.h>
@@ -244,16 +246,17 @@ static void node_ev_write_pass(struct node_ev_write_job *w, uint32_t owner)
     buf_release(&head);
 }
 
-/* returns: an owner to pass the write on to; 0: it is to be done here. A write in a session always
+/* can: it may be done here.
+ * returns: an owner to pass the write on to; 0: it is to be done here. A write in a session always
  * is: another node knows nothing of the session, or another one by the same number. And one that
  * names what it follows: that was seen here, and maybe not there. */
-static uint32_t node_ev_write_owner(struct node_ev_write_job *w, bool actor)
+static uint32_t node_ev_write_owner(struct node_ev_write_job *w, bool can)
 {
     struct node *n = w->n;
     struct node_ev_list list;
     node_ev_list_get(n, w->region, &list);
     if (w->passed_on || w->cmd.session != 0 || w->cmd.here ||
-        (actor && node_ev_list_owns(&list, node_self(n)))) {
+        (can && node_ev_list_owns(&list, node_self(n)))) {
         return 0;
     }
     for (unsigned i = 0; i < list.owners; i++) {
@@ -281,11 +284,33 @@ static void node_ev_write_refuse(struct node_ev_write_job *w, int code)
     node_timer_set(w->n, &w->timer, node_now(w->n));
 }
 
+/* Regions of the operations of an UPDATE body, as bits; those of a body that apply will refuse up
+ * to where it is wrong. */
+static uint64_t node_ev_write_regions(struct bytes body)
+{
+    struct node_ev_body b;
+    struct node_ev_parsed op;
+    uint64_t regions = 0;
+    int err = node_ev_body_begin(body, &b);
+    while (err == 0 && (err = node_ev_body_next(&b, &op)) == 0) {
+        regions |= UINT64_C(1) << op.region;
+    }
+    return regions;
+}
+
+/* returns: whether this node may make the write's dots. */
+static bool node_ev_write_may(const struct node_ev_write_job *w)
+{
+    struct crdt_actor actor;
+    return node_ev_actor(w->n, &actor) &&
+           (!node_ev_hold_any(w->n, UINT64_MAX) ||
+            !node_ev_hold_any(w->n, node_ev_write_regions(w->cmd.body)));
+}
+
 static void node_ev_write_route(struct node_ev_write_job *w)
 {
     struct node *n = w->n;
-    struct crdt_actor actor;
-    bool can = node_ev_actor(n, &actor);
+    bool can = node_ev_write_may(w);
     uint32_t owner = node_ev_write_owner(w, can);
     if (owner != 0) {
         node_ev_write_pass(w, owner);

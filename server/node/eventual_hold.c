@@ -9,12 +9,15 @@
  *
  *   start -> group 0's word as of this start is known -> every region is looked at
  *                                                          | has such dots
- *   held: no pages from it, none into it, no fold          v
+ *   held: no pages from it, none into it, no fold,         v
+ *         no write here
  *         a peer that has folded has all else  -> the region is forgotten, and fetched as new
  *         no owner has folded                  -> they are dots like any; group 0 will hear of them
  *
- * Until group 0's word is known nobody judges by this node's contexts. A region that is forgotten
- * leaves nothing behind that could be wrong: it is that of an empty disk.
+ * Until group 0's word is known nobody judges by this node's contexts, and it makes no dot. A
+ * region that is held is read and written at other owners: what is made here would be one more
+ * thing that no peer has, and what is read here may go. A region that is forgotten leaves nothing
+ * behind that could be wrong: it is that of an empty disk.
  *
  * Of epochs that were folded when their node had others recorded, group 0 does not know any more
  * which dots there were. If this disk has dots of them, they may be recorded ones or not; the
@@ -231,6 +234,7 @@ static void node_ev_hold_begin(struct node *n)
     ev->held.since_us = node_now(n);
     ev->held.regions = held;
     node_ev_hold_back(n, held);
+    node_ev_self_wake(n);
 }
 
 bool node_ev_hold_known(struct node *n)
@@ -245,6 +249,11 @@ bool node_ev_hold_known(struct node *n)
 bool node_ev_hold_gives(struct node *n, uint8_t region)
 {
     return node_ev_hold_known(n) && (node_ev_of(n)->held.regions >> region & 1u) == 0;
+}
+
+bool node_ev_hold_any(const struct node *n, uint64_t regions)
+{
+    return (node_ev_of(n)->held.regions & regions) != 0;
 }
 
 /* While nothing is known, what brings no fold over dots that are here does no harm. */

@@ -268,10 +268,12 @@ bool node_ev_at_rest(const struct node *n);
 /* eventual_hold.c */
 #define NODE_EV_HOLD_KNOWN_US 10000000u /* what may be recorded is held no longer */
 /* returns: whether it is known which regions are held: group 0's word as of this start is. Until
- * then nothing is sent that was made before it. */
+ * then nothing is sent that was made before it, and nothing is made. */
 bool node_ev_hold_known(struct node *n);
 /* returns: whether others may judge by this node's context of the region. */
 bool node_ev_hold_gives(struct node *n, uint8_t region);
+/* returns: whether one of these regions, a bitmap, is held: no dot is made in it. */
+bool node_ev_hold_any(const struct node *n, uint64_t regions);
 /* returns: whether records of a peer with that context may be joined here. */
 bool node_ev_hold_takes(struct node *n, uint8_t region, const struct crdt_context *theirs);
 /* More is known of the peer: perhaps the region can be forgotten here, or need not be held. */

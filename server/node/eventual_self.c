@@ -6,6 +6,7 @@
  * applied again after a crash finds the actor it found the first time.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
@@ -337,13 +338,18 @@ static void node_ev_doubt_propose(struct node *n)
     node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_doubt_done);
 }
 
-/* The one place that decides what is missing next. */
+/* The one place that decides what is missing next. Nothing is made before it is known which regions
+ * are held: it would be one more thing in them that no peer has. */
 static void node_ev_self_fire(struct node *n, struct node_timer *t)
 {
     struct node_ev_self *s = n->ev_self;
     const struct node_group *g = node_group_find(n, NODE_GROUP_OWN);
     (void)t;
     if (s->asking || s->leaving || !n->control->booted || !g->led) {
+        return;
+    }
+    if (!node_ev_hold_known(n)) {
+        node_ev_self_again(n, ERR_UNAVAILABLE);
         return;
     }
     bool mine = node_ev_self_mine(n);

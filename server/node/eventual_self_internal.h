@@ -42,7 +42,8 @@ struct bytes node_ev_self_name(void);
 
 int node_ev_self_init(struct node *n);
 void node_ev_self_release(struct node *n);
-/* Group 0 has recorded this start, or the own group leads now: asks for what is missing. */
+/* Group 0 has recorded this start, the own group leads now, or it is known which regions are held:
+ * asks for what is missing. */
 void node_ev_self_wake(struct node *n);
 /* The record is another one now, by apply or at recovery. present false: there is none. */
 void node_ev_self_changed(struct node *n, bool present, struct bytes raw);

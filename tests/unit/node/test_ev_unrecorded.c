@@ -135,12 +135,11 @@ START_TEST(what_the_node_writes_at_once_counts)
 }
 END_TEST
 
-/* Another crash of the node, and group 0 names the epoch as folded: which dots of it there were, it
- * has forgotten. */
-START_TEST(nor_if_its_epochs_were_over_long_ago)
+/* Two more crashes of node 2, and group 0 names the epoch as folded: which dots of it there were,
+ * it has forgotten. */
+static struct rig *tell_long_ago(struct rig_dir *other)
 {
-    struct rig_dir other = {0};
-    struct rig *r = tell(3, &other);
+    struct rig *r = tell(3, other);
     settle(r);
     for (unsigned i = 0; i < 2; i++) {
         ck_assert_int_eq(ev_add(r, 2, "{t}n", 10), 0);
@@ -148,11 +147,88 @@ START_TEST(nor_if_its_epochs_were_over_long_ago)
         settle(r);
     }
     prune(r);
-    other.boot = r->nodes[1].boot; /* it was started again until group 0 took it */
+    other->boot = r->nodes[1].boot; /* it was started again until group 0 took it */
+    return r;
+}
+
+START_TEST(nor_if_its_epochs_were_over_long_ago)
+{
+    struct rig_dir other = {0};
+    struct rig *r = tell_long_ago(&other);
     crash_with(r, 2, &other);
     ck_assert(ev_ready(r));
     settle(r);
     check(r, 20);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+static void hold_disks(struct rig *r, bool hold)
+{
+    r->nodes[0].wal_held = hold;
+    r->nodes[2].wal_held = hold;
+}
+
+#define WRITES 500u
+
+static void write_one(struct rig *r, struct ev_done *done)
+{
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+    ev_begin(r, 2, "{t}n", CRDT_PN_COUNTER, &op, 1, done);
+    rig_run(r, 0);
+}
+
+/* The others never have all that was written: there always is something newer. */
+START_TEST(nor_if_it_is_written_to_all_the_time)
+{
+    static struct ev_done done[WRITES];
+    struct rig_dir other = {0};
+    struct rig *r = tell_long_ago(&other);
+    crash_with(r, 2, &other);
+    ck_assert(ev_ready(r));
+    hold_disks(r, true);
+    for (unsigned i = 0; i < WRITES; i++) {
+        write_one(r, &done[i]); /* while the one before is on its way */
+        hold_disks(r, i == 0);
+        rig_run(r, 0);
+        hold_disks(r, true);
+        rig_run(r, 30000); /* less than between two pushes */
+    }
+    hold_disks(r, false);
+    settle(r);
+    for (unsigned i = 0; i < WRITES; i++) {
+        ck_assert(done[i].ended && done[i].code == 0);
+    }
+    check(r, 20 + WRITES);
+    ck_assert_uint_gt(node_ev_of(ev_node(r, 2))->counters.set_aside, 0);
+    rig_dir_free(&other);
+    rig_free(r);
+}
+END_TEST
+
+/* A dot that was made before would be in no push, and the region held for it ever after. */
+START_TEST(nothing_is_written_before_group_0_was_heard)
+{
+    struct ev_done done;
+    struct rig_dir other = {0};
+    struct rig *r = tell(3, &other);
+    int64_t written = 0;
+    prune(r);
+    settle(r);
+    crash_with(r, 2, &other);
+    for (unsigned i = 0; i < 200; i++) {
+        if (i < 100) {
+            node_control_again(ev_node(r, 2)); /* there was no memory to note what it said */
+        }
+        rig_run(r, 10000);
+        write_one(r, &done);
+        ck_assert(done.ended);
+        written += done.code == 0;
+    }
+    settle(r);
+    ck_assert_int_gt(written, 0);
+    check(r, written);
     rig_dir_free(&other);
     rig_free(r);
 }
@@ -270,9 +346,79 @@ START_TEST(nor_if_its_own_log_says_so_late)
 }
 END_TEST
 
+/* Until it is looked at again, which is when something is heard of it. */
+static void hold_of(struct rig *r, unsigned i, const char *name)
+{
+    node_ev_of(ev_node(r, i))->held.regions |= UINT64_C(1) << ev_region(name);
+}
+
+static unsigned made_by_2(struct rig *r, const char *name)
+{
+    bool folded = false;
+    return ranges_of(r, 2, name, 2, &folded);
+}
+
+START_TEST(a_region_that_is_held_is_read_and_written_elsewhere)
+{
+    struct rig *r = begin(3);
+    struct ev_done done;
+    bool owns = false;
+    bool serves = false;
+    rig_run(r, 3000000);
+    node_eventual_owner(ev_node(r, 2), ev_region("{t}n"), &owns, &serves);
+    ck_assert(owns && serves);
+    hold_of(r, 2, "{t}n");
+    node_eventual_owner(ev_node(r, 2), ev_region("{t}n"), &owns, &serves);
+    ck_assert(owns && !serves);
+    write_one(r, &done);
+    ck_assert(done.ended && done.code == 0);
+    ck_assert(ev_converge(r, 2000000));
+    ck_assert_int_eq(ev_count(r, 2, "{t}n"), 1);
+    ck_assert_uint_eq(made_by_2(r, "{t}n"), 0);
+    write_one(r, &done); /* it is not held any more */
+    ck_assert_uint_eq(made_by_2(r, "{t}n"), 1);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(also_if_a_later_operation_of_the_write_is_of_it)
+{
+    struct rig *r = begin(3);
+    rig_run(r, 3000000);
+    ck_assert_uint_ne(ev_region("k0"), ev_region("k1"));
+    hold_of(r, 2, "k1");
+    ev_fill(r, 2, "k", 0, 2);
+    ck_assert(ev_converge(r, 2000000));
+    ck_assert_int_eq(ev_count(r, 2, "k1"), 1);
+    ck_assert_uint_eq(made_by_2(r, "k0") + made_by_2(r, "k1"), 0);
+    ev_fill(r, 2, "k", 0, 2);
+    ck_assert_uint_eq(made_by_2(r, "k0") + made_by_2(r, "k1"), 2);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(nothing_is_written_to_it_where_nobody_else_is_reached)
+{
+    struct rig *r = begin(3);
+    struct ev_done done;
+    rig_isolate(r, 2, true);
+    rig_run(r, 20000000);
+    hold_of(r, 2, "{t}n");
+    write_one(r, &done);
+    ck_assert(done.ended);
+    ck_assert_int_eq(done.code, ERR_UNAVAILABLE);
+    ck_assert_uint_eq(made_by_2(r, "{t}n"), 0);
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_unrecorded", nor_on_a_node_that_has_no_replica_of_group_0,
           nor_on_one_that_gets_a_snapshot_of_group_0, nor_if_its_own_log_says_so_late,
           nothing_is_given_before_group_0_was_heard,
           a_disk_that_comes_back_takes_nothing_away_that_was_recorded,
           nor_if_it_must_be_told_all_there_is, what_the_node_writes_at_once_counts,
-          nor_if_its_epochs_were_over_long_ago)
+          nor_if_its_epochs_were_over_long_ago, nor_if_it_is_written_to_all_the_time,
+          nothing_is_written_before_group_0_was_heard,
+          a_region_that_is_held_is_read_and_written_elsewhere,
+          also_if_a_later_operation_of_the_write_is_of_it,
+          nothing_is_written_to_it_where_nobody_else_is_reached)
