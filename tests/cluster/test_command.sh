@@ -4,51 +4,12 @@
 #
 # The contract of the holdfast command, line by line, against five real daemons.
 #   test_command.sh HOLDFAST HOLDFASTD
-set -uo pipefail
-holdfast=$1
-export HOLDFASTD=$2
-work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-command.XXXXXX")
-dir=$work/cluster
-checks=0
-bad=0
-finish() {
-    [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
-    [ -d "$work/seven" ] && "$holdfast" local down --dir "$work/seven" >/dev/null 2>&1
-    [ -d "$work/again" ] && "$holdfast" local down --dir "$work/again" >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-failed() {
-    bad=$((bad + 1))
-    echo "not ok: $1"
-    sed 's/^/    out: /' "$work/out" | head -5
-    sed 's/^/    err: /' "$work/err" | head -5
-}
-# run WORDS...: the command, its output kept
-run() {
-    "$holdfast" "$@" >"$work/out" 2>"$work/err" </dev/null
-}
-# code EXPECTED WORDS...: ends with this exit code
-code() {
-    local want=$1
-    shift
-    checks=$((checks + 1))
-    run "$@"
-    local got=$?
-    [ $got = "$want" ] || failed "exit $got, not $want: holdfast $*"
-    [ "$want" = 0 ] || [ "$want" = 1 ] || [ -s "$work/err" ] || failed "no sentence: holdfast $*"
-}
+# shellcheck source=tests/cluster/lib.bash
+. "$(dirname "$0")/lib.bash"
 # says TEXT: the last output is exactly this
 says() {
     checks=$((checks + 1))
     [ "$(cat "$work/out"; echo .)" = "$1." ] || failed "the output is not '$1'"
-}
-# has PATTERN: the last output has a line like this
-has() {
-    checks=$((checks + 1))
-    grep -qE -- "$1" "$work/out" || failed "the output has no '$1'"
 }
 same() {
     checks=$((checks + 1))
@@ -335,5 +296,4 @@ cmp -s -i 72 -n 32 "$work/made/node1/identity" "$work/made/node2/identity" && fa
 code 1 init --dir "$work/made" --node 127.0.0.1:1001:1002
 code 2 init --dir "$work/made" --node 127.0.0.1
 
-echo "$checks checks, $bad failed"
-[ $bad = 0 ]
+ended

@@ -3,190 +3,145 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Replicated data types by the holdfast command, against three real daemons: every verb, tokens from
-# command to command, and the loss of nodes down to a last one that still takes writes. Waits on
-# states, never on time; a bound only ends a test that hangs.
+# command to command, and the loss of nodes down to a last one that still takes writes.
 #   test_crdt.sh HOLDFAST HOLDFASTD
-set -uo pipefail
-holdfast=$1
-export HOLDFASTD=$2
-work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-crdt.XXXXXX")
-dir=$work/cluster
-checks=0
-bad=0
-finish() {
-    [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-failed() {
-    bad=$((bad + 1))
-    echo "not ok: $1"
-    sed 's/^/    out: /' "$work/out" | head -5
-    sed 's/^/    err: /' "$work/err" | head -5
-}
-# code EXPECTED WORDS...: holdfast crdt WORDS ends with this exit code
-code() {
-    local want=$1
-    shift
-    checks=$((checks + 1))
-    "$holdfast" crdt "$@" >"$work/out" 2>"$work/err" </dev/null
-    local got=$?
-    [ $got = "$want" ] || failed "exit $got, not $want: holdfast crdt $*"
-    [ "$want" = 0 ] || [ "$want" = 1 ] || [ -s "$work/err" ] || failed "no sentence: holdfast crdt $*"
-}
+# shellcheck source=tests/cluster/lib.bash
+. "$(dirname "$0")/lib.bash"
 # is TEXT: the last output is exactly this, but for a newline at its end
 is() {
     checks=$((checks + 1))
     [ "$(cat "$work/out")" = "$1" ] || failed "the output is not '$1'"
 }
-has() {
-    checks=$((checks + 1))
-    grep -qE -- "$1" "$work/out" || failed "the output has no '$1'"
-}
+# crdt EXPECTED WORDS...: holdfast crdt WORDS ends with this exit code
+crdt() { code "$1" crdt "${@:2}"; }
 # gives TEXT WORDS...: holdfast crdt WORDS prints this
 gives() {
     local text=$1
     shift
-    code 0 "$@"
+    crdt 0 "$@"
     is "$text"
-}
-# await WHAT COMMAND...: until the command succeeds
-await() {
-    local what=$1
-    shift
-    checks=$((checks + 1))
-    for _ in $(seq 600); do
-        "$@" && return
-        sleep 0.1
-    done
-    failed "$what"
 }
 at() { echo "--endpoints=$(echo "$HOLDFAST_ENDPOINTS" | cut -d, -f"$1")"; }
 # reads NODE TEXT WORDS...
 reads() { [ "$("$holdfast" crdt "${@:3}" "$(at "$1")" 2>/dev/null)" = "$2" ]; }
 
-HOLDFAST_ENDPOINTS=$("$holdfast" local up --nodes 3 --dir "$dir" --timeout 60) || {
-    echo "not ok: local up"
-    exit 1
-}
+HOLDFAST_ENDPOINTS=$("$holdfast" local up --nodes 3 --dir "$dir" --timeout 60) || die "local up"
 export HOLDFAST_ENDPOINTS
 first() { "$holdfast" crdt counter add ready >/dev/null 2>&1; }
 await "a node takes writes" first
 
 # --- every type and verb
-code 0 counter add visits 5
-code 0 counter add visits
-code 0 counter add visits -2
+crdt 0 counter add visits 5
+crdt 0 counter add visits
+crdt 0 counter add visits -2
 gives 4 counter get visits
-code 0 counter add ever 3 --grow-only
+crdt 0 counter add ever 3 --grow-only
 gives 3 counter get ever
-code 1 counter add ever -1 --grow-only
+crdt 1 counter add ever -1 --grow-only
 gives 0 counter get nothing
-code 0 register set colour red
+crdt 0 register set colour red
 gives red register get colour
-code 0 register set colour blue
+crdt 0 register set colour blue
 gives blue register get colour
-code 1 register get nothing
-code 0 mvreg set shape round
+crdt 1 register get nothing
+crdt 0 mvreg set shape round
 gives round mvreg get shape
-code 0 set add tags a b c
-code 0 set add tags b
+crdt 0 set add tags a b c
+crdt 0 set add tags b
 gives $'a\nb\nc' set members tags
-code 0 set has tags b
-code 1 set has tags z
-code 0 set remove tags b
-code 1 set remove tags b
+crdt 0 set has tags b
+crdt 1 set has tags z
+crdt 0 set remove tags b
+crdt 1 set remove tags b
 gives $'a\nc' set members tags
-code 0 set add strict x --remove-wins
-code 0 set remove strict x --remove-wins
+crdt 0 set add strict x --remove-wins
+crdt 0 set remove strict x --remove-wins
 gives '' set members strict
-code 0 flag enable on
+crdt 0 flag enable on
 gives true flag get on
-code 0 flag disable on
+crdt 0 flag disable on
 gives false flag get on
-code 0 flag enable careful --disable-wins
+crdt 0 flag enable careful --disable-wins
 gives true flag get careful
-code 0 max add high 5
-code 0 max add high 3
+crdt 0 max add high 5
+crdt 0 max add high 3
 gives 5 max get high
-code 0 min add low -5
-code 0 min add low 3
+crdt 0 min add low -5
+crdt 0 min add low 3
 gives -5 min get low
-code 0 hll add users a b c a
+crdt 0 hll add users a b c a
 gives 3 hll get users
-code 0 map set card name Ann
-code 0 map set card address.city Rome
-code 0 map set card seen 2 --type counter
-code 0 map set card tags x --type set
-code 0 map set card ok true --type flag
+crdt 0 map set card name Ann
+crdt 0 map set card address.city Rome
+crdt 0 map set card seen 2 --type counter
+crdt 0 map set card tags x --type set
+crdt 0 map set card ok true --type flag
 gives Ann map get card name
 gives Rome map get card address.city
 gives 2 map get card seen
 gives x map get card tags
-code 0 map get card
+crdt 0 map get card
 has $'^name\tregister\tAnn$'
 has $'^address\tmap\t$'
-code 0 map remove card address
-code 1 map remove card address
-code 1 map get card address.city
-code 0 bounded create stock 10
-code 0 bounded create stock 10
-code 1 bounded create stock 11
-code 0 bounded add stock -10
+crdt 0 map remove card address
+crdt 1 map remove card address
+crdt 1 map get card address.city
+crdt 0 bounded create stock 10
+crdt 0 bounded create stock 10
+crdt 1 bounded create stock 11
+crdt 0 bounded add stock -10
 gives 0 bounded get stock
-code 75 bounded add stock -1
-code 0 bounded add stock 2
+crdt 75 bounded add stock -1
+crdt 0 bounded add stock 2
 gives 2 bounded get stock
 
 # --- what is refused, and how
-code 1 counter add colour 1
-code 1 counter add visits 9223372036854775807
+crdt 1 counter add colour 1
+crdt 1 counter add visits 9223372036854775807
 gives 4 counter get visits
-code 2 counter add visits much
-code 2 list insert essay 0 word # scenario C38
+crdt 2 counter add visits much
+crdt 2 list insert essay 0 word # scenario C38
 grep -q 'there is no list or text type' "$work/err" || failed "the refusal of a list says why"
-code 2 table add-column people age # scenario C44: there is no schema to change
-code 2 map set card a.b.c.d.e.f.g.h.i deep
+crdt 2 table add-column people age # scenario C44: there is no schema to change
+crdt 2 map set card a.b.c.d.e.f.g.h.i deep
 
 # --- what --json shows
-code 0 register get colour --json
+crdt 0 register get colour --json
 has '"siblings":\[\{"value":"blue","node":[0-9]+,"epoch":[0-9]+,"counter":[0-9]+,"time_us":[0-9]+\}'
 has '"clock":\[\{"node":[0-9]+,"epoch":[0-9]+,"from":1,"to":[0-9]+\}'
 has '"consistency":"eventual"'
-code 0 counter add visits 1 --copies 3 --json
+crdt 0 counter add visits 1 --copies 3 --json
 has '"copies":3'
 has '"changed":true'
 
 # --- a session that goes from node to node (scenarios C12, C39, C50)
 token=$work/token
 for i in 1 2 3 1 2 3; do
-    code 0 register set turn "v$i" --token "$token" "$(at $i)"
+    crdt 0 register set turn "v$i" --token "$token" "$(at $i)"
     gives "v$i" register get turn --token "$token" "$(at $((i % 3 + 1)))"
 done
-code 0 register get turn --token "$token" --json
+crdt 0 register get turn --token "$token" --json
 has '"consistency":"session"'
 checks=$((checks + 1))
 "$holdfast" kv put strong yes --token "$token" || failed "kv put with a token"
 "$holdfast" kv get strong --stale --token "$token" --json "$(at 2)" >"$work/out"
 has '"value":"yes".*"consistency":"session"'
 gives v3 register get turn --token "$(cat "$token")" # as text
-code 1 register get turn --token "$work/cluster/node1/log"
+crdt 1 register get turn --token "$work/cluster/node1/log"
 
 # --- a node dies; then only one is left: it still takes writes and answers
 await "three copies" reads 3 5 counter get visits
 "$holdfast" local kill 1 --dir "$dir" >/dev/null 2>&1
-code 0 counter add visits 10 "$(at 2)"
+crdt 0 counter add visits 10 "$(at 2)"
 gives 15 counter get visits "$(at 2)"
 "$holdfast" local kill 2 --dir "$dir" >/dev/null 2>&1
 await "the last node has it" reads 3 15 counter get visits
-code 0 counter add visits 100 --json "$(at 3)"
+crdt 0 counter add visits 100 --json "$(at 3)"
 has '"copies":1'
-code 0 set add tags alone "$(at 3)"
-code 0 flag enable on "$(at 3)"
+crdt 0 set add tags alone "$(at 3)"
+crdt 0 flag enable on "$(at 3)"
 gives 115 counter get visits "$(at 3)"
-code 0 counter add visits 1 --token "$token" "$(at 3)"
+crdt 0 counter add visits 1 --token "$token" "$(at 3)"
 "$holdfast" local kill 3 --dir "$dir" >/dev/null 2>&1
 "$holdfast" local start 1 --dir "$dir" >/dev/null 2>&1
 "$holdfast" local start 2 --dir "$dir" >/dev/null 2>&1
@@ -203,7 +158,7 @@ for i in 1 2 3; do
     await "node $i has all" reads $i true flag get on
     await "node $i has all" reads $i $'a\nalone\nc' set members tags
 done
-code 0 counter get visits --token "$token" "$(at 1)"
+crdt 0 counter get visits --token "$token" "$(at 1)"
 is 116
 
 # --- watch
@@ -217,5 +172,4 @@ await "a watch hears of changes elsewhere" told
 checks=$((checks + 1))
 grep -qE $'^change\tseen/1$' "$work/watch" || failed "the watch told something else"
 
-[ $bad = 0 ] && echo "ok: $checks checks"
-exit $((bad > 0))
+ended

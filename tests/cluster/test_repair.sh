@@ -4,21 +4,11 @@
 #
 # A node of five dies and stays dead: once it is out of the cluster, its shards are made again on
 # the other four, so that the loss of one more loses nothing. Both come back, and the copies that
-# are then too many go. Waits on states, never on time; a bound only ends a test that hangs.
+# are then too many go.
 #   test_repair.sh HOLDFAST HOLDFASTD
-set -uo pipefail
-holdfast=$1
-export HOLDFASTD=$2
-work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-repair.XXXXXX")
-dir=$work/cluster
+# shellcheck source=tests/cluster/lib.bash
+. "$(dirname "$0")/lib.bash"
 objects="two/a two/b two/c two/d three/a three/b three/c three/d"
-finish() {
-    [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
 die() {
     echo "not ok: $1"
     "$holdfast" status 2>&1 | sed 's/^/    /'
@@ -27,19 +17,6 @@ die() {
         grep -E 'member|repair|surplus|shard' "$log" | tail -20 | sed 's/^/    /'
     done
     exit 1
-}
-# await WHAT COMMAND...: until the command succeeds
-await() {
-    local what=$1
-    shift
-    for _ in $(seq 900); do
-        if "$@"; then
-            echo "ok: $what"
-            return
-        fi
-        sleep 0.2
-    done
-    die "$what"
 }
 # every shard of every object is read again and found whole
 whole() {

@@ -5,31 +5,9 @@
 # Programs over objects of five real daemons print what they print over the same bytes on standard
 # input: all well, with a node killed, and with another one paused.
 #   test_run.sh HOLDFAST HOLDFASTD PYTHON3
-set -uo pipefail
-holdfast=$1
-export HOLDFASTD=$2
+# shellcheck source=tests/cluster/lib.bash
+. "$(dirname "$0")/lib.bash"
 python3=$3
-work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run.XXXXXX")
-dir=$work/cluster
-checks=0
-bad=0
-paused=
-finish() {
-    [ -n "$paused" ] && kill -CONT "$paused" 2>/dev/null
-    [ -d "$dir" ] && "$holdfast" local down --dir "$dir" >/dev/null 2>&1
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-failed() {
-    bad=$((bad + 1))
-    echo "not ok: $1"
-}
-die() {
-    echo "not ok: $1"
-    exit 1
-}
 
 # text, csv with quotes, arrays; nothing, less than a cell, cells of both sizes
 "$python3" - "$work" <<'PYTHON' || die "content"
@@ -137,5 +115,4 @@ checks=$((checks + 1))
 kill -CONT "$paused" || die "resume"
 paused=
 
-echo "$checks checks, $bad failed"
-[ $bad = 0 ]
+ended
