@@ -338,6 +338,20 @@ unsigned ev_drop(struct ev_replica *r, uint8_t region, const struct crdt_context
     return num_get_u32(r->reply.data);
 }
 
+static int ev_fold_apply(const struct node_ev_store *store, struct bytes body, struct buf *reply)
+{
+    (void)reply;
+    return node_ev_fold(store, body);
+}
+
+int ev_fold(struct ev_replica *r, uint32_t node, const struct node_ev_retired *row)
+{
+    buf_clear(&r->body);
+    (void)buf_put_u32(&r->body, node);
+    ASSERT(node_ev_retired_put(row, &r->body) == 0);
+    return ev_run(r, node_ev_fold_scope, ev_fold_apply);
+}
+
 /* ---- pages ---------------------------------------------------------------------------------- */
 
 /* returns: whether the record has a dot that is not in seen. */

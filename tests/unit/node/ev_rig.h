@@ -10,6 +10,7 @@
 #define HOLDFAST_TESTS_UNIT_NODE_EV_RIG_H
 
 #include "server/node/eventual_ops_internal.h"
+#include "server/node/eventual_retire_internal.h"
 
 #define EV_NOTES_MAX 4096u
 #define EV_REPLICAS_MAX 5u
@@ -52,6 +53,8 @@ int ev_update(struct ev_replica *r, struct node_ev_op *ops, unsigned count, uint
 int ev_join(struct ev_replica *r, const struct bytes *fragments, unsigned count);
 /* Drops the removals in stable from every record of the region. returns: records changed. */
 unsigned ev_drop(struct ev_replica *r, uint8_t region, const struct crdt_context *stable);
+/* Folds the epochs of a node below row->below in one region, if all that the row has was seen. */
+int ev_fold(struct ev_replica *r, uint32_t node, const struct node_ev_retired *row);
 /* returns: the last note's fragment. */
 struct bytes ev_last(const struct ev_replica *r);
 /* A page with the records of `from` that tell something that `to` has not seen, in parts; all: with
