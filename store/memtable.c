@@ -14,6 +14,7 @@
  */
 #include "store/memtable.h"
 
+#include "base/attr.h"
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/rng.h"
@@ -27,6 +28,8 @@
 #define MEM_BUCKETS_MAX (1u << 22)
 #define MEM_SWEEP_STEPS 8u  /* thawed nodes swept by one put or fill */
 #define MEM_EVICT_STEPS 64u /* clean nodes looked at by one put or fill */
+#define MEM_LINE_BYTES 64u  /* of the processor's cache */
+#define MEM_BRING_LINES 4u  /* of a node: its head, a key and a small value */
 
 enum mem_state { MEM_ACTIVE, MEM_FROZEN, MEM_THAWED, MEM_CLEAN };
 
@@ -178,7 +181,7 @@ static enum mem_state mem_state_of(const struct store_mem *m, const struct mem_n
 
 /* ---- hash table ---- */
 
-static struct mem_node **mem_bucket(struct store_mem *m, uint64_t hash)
+static struct mem_node **mem_bucket(const struct store_mem *m, uint64_t hash)
 {
     return &m->buckets[hash & (m->buckets_count - 1)];
 }
@@ -380,8 +383,29 @@ int store_mem_get(struct store_mem *m, struct bytes key, bool *present, struct b
 int store_mem_seek(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
                    bool *present, struct bytes *value)
 {
-    ASSERT(key.size > 0);
     spot->hash = hash_of(key, m->options.hash_seed);
+    return store_mem_find(m, key, spot, present, value);
+}
+
+void store_mem_expect(const struct store_mem *m, struct bytes key, struct store_mem_spot *spot)
+{
+    spot->hash = hash_of(key, m->options.hash_seed);
+    ATTR_PREFETCH(mem_bucket(m, spot->hash));
+}
+
+void store_mem_bring(const struct store_mem *m, const struct store_mem_spot *spot)
+{
+    const uint8_t *n = (const uint8_t *)*mem_bucket(m, spot->hash);
+    for (unsigned i = 0; i < MEM_BRING_LINES && n != NULL; i++) {
+        ATTR_PREFETCH(n + (size_t)i * MEM_LINE_BYTES);
+    }
+}
+
+int store_mem_find(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
+                   bool *present, struct bytes *value)
+{
+    ASSERT(key.size > 0);
+    DASSERT(spot->hash == hash_of(key, m->options.hash_seed));
     struct mem_node *n = mem_find(m, key, spot->hash);
     spot->node = n;
     if (n == NULL) {

@@ -52,6 +52,12 @@ int store_mem_seek(struct store_mem *m, struct bytes key, struct store_mem_spot 
                    bool *present, struct bytes *value);
 int store_mem_put_at(struct store_mem *m, const struct store_mem_spot *spot, struct bytes key,
                      bool present, struct bytes value);
+/* Keys lie far apart, and a look at one waits for memory twice. For several keys these waits pass
+ * together: expect each, then bring each, then find each, as seek does. */
+void store_mem_expect(const struct store_mem *m, struct bytes key, struct store_mem_spot *spot);
+void store_mem_bring(const struct store_mem *m, const struct store_mem_spot *spot);
+int store_mem_find(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
+                   bool *present, struct bytes *value);
 /* returns: 0 or ERR_NO_MEMORY. */
 int store_mem_fill(struct store_mem *m, struct bytes key, bool present, struct bytes value);
 void store_mem_pin(struct store_mem *m, bool pinned); /* while pinned nothing clean is evicted */

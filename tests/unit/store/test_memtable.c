@@ -96,6 +96,40 @@ START_TEST(a_put_record_is_read_back)
 }
 END_TEST
 
+START_TEST(keys_looked_up_together_are_found_as_alone)
+{
+    const char *keys[] = {"a", "b", "c", "d"};
+    struct store_mem *m = mem_open(1u << 20, 1u << 20);
+    struct store_mem_spot spots[4];
+    uint64_t epoch = 0;
+    put(m, "a", "1");
+    put(m, "b", NULL);
+    ck_assert_int_eq(store_mem_freeze(m, &epoch), 0);
+    put(m, "a", "2"); /* over a frozen one */
+    fill(m, "c", "3");
+    for (unsigned i = 0; i < 4; i++) {
+        store_mem_expect(m, bytes_of_text(keys[i]), &spots[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        store_mem_bring(m, &spots[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        struct store_mem_spot alone = {0};
+        struct bytes key = bytes_of_text(keys[i]);
+        struct bytes value = {0};
+        struct bytes other = {0};
+        bool present = false;
+        bool was = false;
+        int err = store_mem_find(m, key, &spots[i], &present, &value);
+        ck_assert_int_eq(err, i == 3 ? ERR_NOT_FOUND : 0);
+        ck_assert_int_eq(store_mem_seek(m, key, &alone, &was, &other), err);
+        ck_assert(alone.hash == spots[i].hash && alone.node == spots[i].node);
+        ck_assert(present == was && bytes_equal(value, other));
+    }
+    mem_close(m);
+}
+END_TEST
+
 START_TEST(a_deleted_key_is_known_to_be_absent)
 {
     struct store_mem *m = mem_open(1 << 20, 1 << 20);
@@ -527,6 +561,7 @@ int main(void)
     TCase *tc = tcase_create("memtable");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_put_record_is_read_back);
+    tcase_add_test(tc, keys_looked_up_together_are_found_as_alone);
     tcase_add_test(tc, a_deleted_key_is_known_to_be_absent);
     tcase_add_test(tc, active_hides_frozen_and_frozen_stays_as_it_was);
     tcase_add_test(tc, fill_never_hides_something_newer);
