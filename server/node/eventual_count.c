@@ -17,6 +17,12 @@
 #define NODE_EV_COUNT_NAME_BYTES 7u /* of a record's, beside space and name */
 #define NODE_EV_CONTEXT_AT 25u      /* in a region's record */
 
+/* An operation of the command; its record's name and spot lie apart. */
+struct node_ev_count_op {
+    int64_t amount;
+    uint8_t verb;
+    uint8_t region;
+};
 /* A counter of the command. */
 struct node_ev_counted {
     struct node_ev_spot spot;
@@ -45,6 +51,9 @@ struct node_ev_counting {
     struct crdt_actor actor;
     uint64_t wall_us;
     uint32_t operations;
+    struct node_ev_count_op *ops;
+    struct bytes *ops_names;
+    struct node_ev_spot *ops_spots;
     struct node_ev_counted *items;
     uint32_t count;
     uint32_t *slots; /* number + 1 by hash; 0: free */
@@ -80,10 +89,14 @@ static int node_ev_counting_init(struct node_ev_counting *c, const struct node_e
     buf_init(&c->names, alloc, SIZE_MAX / 2);
     buf_init(&c->value, alloc, SIZE_MAX / 2);
     buf_init(&c->fragment, alloc, NODE_EV_FRAGMENT_MAX);
+    c->ops = alloc_get(alloc, c->operations * sizeof *c->ops);
+    c->ops_names = alloc_get(alloc, c->operations * sizeof *c->ops_names);
+    c->ops_spots = alloc_get(alloc, c->operations * sizeof *c->ops_spots);
     c->items = alloc_get(alloc, c->operations * sizeof *c->items);
     c->slots = alloc_get_zeroed(alloc, slots, sizeof *c->slots);
     c->regions = alloc_get(alloc, NUM_MIN(c->operations, NODE_EV_REGIONS) * sizeof *c->regions);
-    return c->items == NULL || c->slots == NULL || c->regions == NULL
+    return c->ops == NULL || c->ops_names == NULL || c->ops_spots == NULL || c->items == NULL ||
+                   c->slots == NULL || c->regions == NULL
                ? ERR_NO_MEMORY
                : buf_reserve(&c->names, bytes + c->operations * NODE_EV_COUNT_NAME_BYTES);
 }
@@ -149,25 +162,27 @@ static bool node_ev_counted_read(const struct node_ev_counting *c, struct node_e
     return bytes_take_u32(&r) == 0 && bytes_reader_ended(&r);
 }
 
-/* Finds the record of c->names from `at` on among those of the command, or adds it. */
-static struct node_ev_counted *node_ev_counting_item(struct node_ev_counting *c, size_t at,
-                                                     struct node_ev_counted_region *r, uint8_t type)
+/* Finds the record of operation i among those of the command, or adds it. */
+static struct node_ev_counted *node_ev_counting_item(struct node_ev_counting *c, uint32_t i,
+                                                     struct node_ev_counted_region *r)
 {
     struct node_ev_counted *t = &c->items[c->count];
-    struct bytes name = bytes_of(c->names.data + at, c->names.size - at);
-    if (!c->store->seek(c->store->ctx, name, &t->spot) || !t->spot.present) {
+    struct bytes name = c->ops_names[i];
+    t->spot = c->ops_spots[i];
+    if (!t->spot.known || !t->spot.present) {
         return NULL;
     }
-    uint32_t slot = (uint32_t)t->spot.hash & c->mask;
+    uint32_t slot = (uint32_t)t->spot.at.hash & c->mask;
     for (; c->slots[slot] != 0; slot = (slot + 1) & c->mask) {
         struct node_ev_counted *other = &c->items[c->slots[slot] - 1];
-        if (other->spot.hash == t->spot.hash && bytes_equal(other->name, name)) {
+        if (other->spot.at.hash == t->spot.at.hash && bytes_equal(other->name, name)) {
             return other;
         }
     }
     t->name = name;
     t->next = 0;
-    if (!crdt_tally_init(&t->tally, type, c->actor) || !node_ev_counted_read(c, t, &r->old->seen)) {
+    if (!crdt_tally_init(&t->tally, name.data[name.size - 1], c->actor) ||
+        !node_ev_counted_read(c, t, &r->old->seen)) {
         return NULL;
     }
     c->slots[slot] = ++c->count;
@@ -185,20 +200,16 @@ static bool node_ev_counting_may(const struct node_ev_parsed *op)
            op->space.size + op->name.size < NODE_NAME_BYTES_MAX - NODE_EV_COUNT_NAME_BYTES;
 }
 
-/* Counts an addition to a counter that is there. */
-static int node_ev_counting_op(struct node_ev_counting *c, const struct node_ev_parsed *op)
+/* Names the record of operation i. */
+static int node_ev_counting_name(struct node_ev_counting *c, uint32_t i,
+                                 const struct node_ev_parsed *op)
 {
     size_t key_bytes = 2 + op->space.size + op->name.size;
-    size_t at = c->names.size;
     if (!node_ev_counting_may(op)) {
         return NODE_EV_LONG_WAY;
     }
-    struct node_ev_counted_region *r = node_ev_counting_region(c, op->region);
     uint8_t *name = buf_extend(&c->names, 4 + key_bytes + 1);
     ASSERT(name != NULL); /* there is room for what the body names */
-    if (r == NULL) {
-        return NODE_EV_LONG_WAY;
-    }
     name[0] = NODE_KEY_EV_RECORD;
     name[1] = op->region;
     name[2] = (uint8_t)(key_bytes >> 8);
@@ -208,8 +219,19 @@ static int node_ev_counting_op(struct node_ev_counting *c, const struct node_ev_
     memcpy(name + 6, op->space.data, op->space.size);
     memcpy(name + 6 + op->space.size, op->name.data, op->name.size);
     name[4 + key_bytes] = op->path.types[0];
-    struct node_ev_counted *t = node_ev_counting_item(c, at, r, op->path.types[0]);
-    if (t == NULL || crdt_tally_add(&t->tally, op->op.verb, op->op.amount) != 0) {
+    c->ops_names[i] = bytes_of(name, 4 + key_bytes + 1);
+    c->ops[i] = (struct node_ev_count_op){op->op.amount, (uint8_t)op->op.verb, op->region};
+    return 0;
+}
+
+/* Counts operation i, an addition to a counter that is there. */
+static int node_ev_counting_op(struct node_ev_counting *c, uint32_t i)
+{
+    const struct node_ev_count_op *op = &c->ops[i];
+    struct node_ev_counted_region *r = node_ev_counting_region(c, op->region);
+    TRY(r == NULL ? NODE_EV_LONG_WAY : 0);
+    struct node_ev_counted *t = node_ev_counting_item(c, i, r);
+    if (t == NULL || crdt_tally_add(&t->tally, op->verb, op->amount) != 0) {
         return NODE_EV_LONG_WAY;
     }
     r->time_us = node_ev_time(c->wall_us, r->time_us);
@@ -222,9 +244,14 @@ static int node_ev_counting_read(struct node_ev_counting *c, struct node_ev_body
     struct node_ev_parsed op;
     for (uint32_t i = 0; i < c->operations; i++) {
         TRY(node_ev_body_next(b, &op) == 0 ? 0 : NODE_EV_LONG_WAY);
-        TRY(node_ev_counting_op(c, &op));
+        TRY(node_ev_counting_name(c, i, &op));
     }
-    return b->r.left == 0 ? 0 : NODE_EV_LONG_WAY;
+    TRY(b->r.left == 0 ? 0 : NODE_EV_LONG_WAY);
+    c->store->seek_all(c->store->ctx, c->ops_names, c->operations, c->ops_spots);
+    for (uint32_t i = 0; i < c->operations; i++) {
+        TRY(node_ev_counting_op(c, i));
+    }
+    return 0;
 }
 
 /* ---- what is written ------------------------------------------------------------------------ */

@@ -36,6 +36,10 @@ struct node_ev_knowing {
     bool acts;
     size_t bytes; /* of the command */
     struct node_ev_fragment f;
+    struct bytes *named; /* records in the order the fragments tell of them */
+    struct node_ev_spot *spots;
+    uint32_t named_count;
+    uint32_t named_at; /* those before were joined */
     struct node_ev_known *items;
     uint32_t count;
     uint32_t *slots; /* number + 1 by hash; 0: free */
@@ -93,11 +97,14 @@ static int node_ev_knowing_init(struct node_ev_knowing *k, uint32_t fragments, u
     node_ev_fragment_init(&k->f, alloc);
     buf_init(&k->names, alloc, SIZE_MAX / 2);
     buf_init(&k->value, alloc, SIZE_MAX / 2);
+    k->named = alloc_get(alloc, (records + 1) * sizeof *k->named);
+    k->spots = alloc_get(alloc, (records + 1) * sizeof *k->spots);
     k->items = alloc_get(alloc, (records + 1) * sizeof *k->items);
     k->slots = alloc_get_zeroed(alloc, slots, sizeof *k->slots);
     k->regions = alloc_get(alloc, NUM_MIN(fragments, NODE_EV_REGIONS) * sizeof *k->regions);
     k->told = alloc_get(alloc, fragments * (sizeof *k->told + sizeof *k->told_region));
-    if (k->items == NULL || k->slots == NULL || k->regions == NULL || k->told == NULL) {
+    if (k->named == NULL || k->spots == NULL || k->items == NULL || k->slots == NULL ||
+        k->regions == NULL || k->told == NULL) {
         return ERR_NO_MEMORY;
     }
     k->told_region = (uint8_t *)(k->told + fragments);
@@ -128,21 +135,51 @@ static int node_ev_knowing_region(struct node_ev_knowing *k, uint8_t region,
     return 0;
 }
 
-/* Finds the record among those of the command, or adds it. */
-static int node_ev_knowing_item(struct node_ev_knowing *k, struct bytes key,
-                                struct bytes record_key, struct node_ev_known **out)
+/* Names the next record that a fragment of the region tells of. */
+static int node_ev_knowing_name(struct node_ev_knowing *k, uint8_t region, struct bytes_reader *r)
 {
-    struct node_ev_known *t = &k->items[k->count];
     size_t at = k->names.size;
-    TRY(node_ev_record_name(k->f.region, key, record_key, &k->names));
-    t->name = bytes_of(k->names.data + at, k->names.size - at);
-    if (!k->store->seek(k->store->ctx, t->name, &t->spot) || !t->spot.present) {
+    struct bytes key = bytes_take(r, bytes_take_u16(r));
+    struct bytes record_key = bytes_take(r, bytes_take_u16(r));
+    (void)bytes_take(r, bytes_take_u32(r)); /* value */
+    if (r->failed || 4 + key.size + record_key.size > NODE_NAME_BYTES_MAX) {
         return NODE_EV_LONG_WAY;
     }
-    uint32_t slot = (uint32_t)t->spot.hash & k->mask;
+    TRY(node_ev_record_name(region, key, record_key, &k->names));
+    k->named[k->named_count++] = bytes_of(k->names.data + at, k->names.size - at);
+    return 0;
+}
+
+/* Looks up all records. */
+static int node_ev_knowing_seek(struct node_ev_knowing *k, struct bytes body)
+{
+    struct bytes_reader all = bytes_reader_of(body);
+    while (all.left > 0) {
+        struct node_ev_fragment_cursor c;
+        struct bytes raw = bytes_take(&all, bytes_take_u32(&all));
+        node_ev_fragment_walk(raw, &c); /* its head was read */
+        for (uint32_t i = 0; i < c.left; i++) {
+            TRY(node_ev_knowing_name(k, raw.data[1], &c.r));
+        }
+    }
+    k->store->seek_all(k->store->ctx, k->named, k->named_count, k->spots);
+    return 0;
+}
+
+/* Finds the next record among those of the command, or adds it. */
+static int node_ev_knowing_item(struct node_ev_knowing *k, struct node_ev_known **out)
+{
+    struct node_ev_known *t = &k->items[k->count];
+    ASSERT(k->named_at < k->named_count);
+    t->name = k->named[k->named_at];
+    t->spot = k->spots[k->named_at++];
+    if (!t->spot.known || !t->spot.present) {
+        return NODE_EV_LONG_WAY;
+    }
+    uint32_t slot = (uint32_t)t->spot.at.hash & k->mask;
     for (; k->slots[slot] != 0; slot = (slot + 1) & k->mask) {
         struct node_ev_known *other = &k->items[k->slots[slot] - 1];
-        if (other->spot.hash == t->spot.hash && bytes_equal(other->name, t->name)) {
+        if (other->spot.at.hash == t->spot.at.hash && bytes_equal(other->name, t->name)) {
             *out = other;
             return 0;
         }
@@ -242,13 +279,10 @@ static int node_ev_knowing_record(struct node_ev_knowing *k, struct node_ev_know
     struct node_ev_mixing m = {.r = r};
     struct node_ev_cursor own_gone;
     struct node_ev_cursor other_gone;
-    struct bytes key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    (void)bytes_take(&c->r, bytes_take_u16(&c->r)); /* key */
     m.record_key = bytes_take(&c->r, bytes_take_u16(&c->r));
     struct bytes value = bytes_take(&c->r, bytes_take_u32(&c->r));
-    if (c->r.failed || 4 + key.size + m.record_key.size > NODE_NAME_BYTES_MAX) {
-        return NODE_EV_LONG_WAY;
-    }
-    TRY(node_ev_knowing_item(k, key, m.record_key, &m.t));
+    TRY(node_ev_knowing_item(k, &m.t));
     struct bytes old = m.t->value;
     if (value.size == 0 || node_ev_record_begin(old, &m.own, &own_gone) != 0 ||
         node_ev_record_begin(value, &m.other, &other_gone) != 0 || m.own.left == 0 ||
@@ -387,6 +421,7 @@ bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, in
     struct node_ev_knowing k = {.store = &own, .bytes = body.size};
     own.alloc = &alloc;
     int err = node_ev_knowing_init(&k, fragments, records);
+    err = err == 0 ? node_ev_knowing_seek(&k, body) : err;
     err = err == 0 ? node_ev_knowing_read(&k, body) : err;
     err = err == 0 ? node_ev_knowing_write(&k) : err;
     node_ev_scratch_release(&scratch); /* all that was made */

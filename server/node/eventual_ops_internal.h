@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "server/node/eventual_internal.h"
+#include "store/memtable.h"
 
 /* Names of all records of one command: fits node_keys with their lengths. */
 #define NODE_EV_NAMES_BYTES_MAX (7u << 19)
@@ -38,8 +39,8 @@
 
 /* A record that was looked up: holds until the record is put or something unknown is read. */
 struct node_ev_spot {
-    uint64_t hash;
-    void *node;
+    struct store_mem_spot at;
+    bool known; /* in memory; else nothing here is set */
     bool present;
     struct bytes value; /* until it is put */
 };
@@ -56,6 +57,9 @@ struct node_ev_store {
     /* Looks a record up that was perhaps not named. returns: false: it is not known in memory.
      * NULL: nothing is known but what was named. */
     bool (*seek)(void *ctx, struct bytes name, struct node_ev_spot *spot);
+    /* The same for several records, which are far apart in memory. */
+    void (*seek_all)(void *ctx, const struct bytes *names, uint32_t count,
+                     struct node_ev_spot *spots);
     /* As put, of a record that was found there. hashed: its name. */
     int (*put_at)(void *ctx, const struct node_ev_spot *spot, struct bytes name,
                   const struct hash_key *hashed, struct bytes value);

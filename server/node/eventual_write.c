@@ -8,6 +8,8 @@
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
+#define NODE_EV_SEEK_MAX 64u /* records that are fetched together: they fit the first cache */
+
 /* ---- the state as a store ------------------------------------------------------------------- */
 
 static int node_ev_sm_get(void *ctx, struct bytes name, struct bytes *value)
@@ -27,18 +29,32 @@ static int node_ev_sm_del(void *ctx, struct bytes name)
 
 static bool node_ev_sm_seek(void *ctx, struct bytes name, struct node_ev_spot *spot)
 {
-    struct store_mem_spot found;
-    bool known = node_sm_seek(ctx, name, &found, &spot->present, &spot->value);
-    spot->hash = found.hash;
-    spot->node = found.node;
-    return known;
+    spot->known = node_sm_seek(ctx, name, &spot->at, &spot->present, &spot->value);
+    return spot->known;
+}
+
+static void node_ev_sm_seek_all(void *ctx, const struct bytes *names, uint32_t count,
+                                struct node_ev_spot *spots)
+{
+    for (uint32_t from = 0; from < count; from += NODE_EV_SEEK_MAX) {
+        uint32_t end = NUM_MIN(count, from + NODE_EV_SEEK_MAX);
+        for (uint32_t i = from; i < end; i++) {
+            node_sm_expect(ctx, names[i], &spots[i].at);
+        }
+        for (uint32_t i = from; i < end; i++) {
+            node_sm_bring(ctx, &spots[i].at);
+        }
+        for (uint32_t i = from; i < end; i++) {
+            struct node_ev_spot *s = &spots[i];
+            s->known = node_sm_find(ctx, names[i], &s->at, &s->present, &s->value);
+        }
+    }
 }
 
 static int node_ev_sm_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
                              const struct hash_key *hashed, struct bytes value)
 {
-    const struct store_mem_spot at = {.hash = spot->hash, .node = spot->node};
-    const struct node_sm_found found = {.spot = &at, .old = spot->value, .hashed = hashed};
+    const struct node_sm_found found = {.spot = &spot->at, .old = spot->value, .hashed = hashed};
     return node_sm_put_at(ctx, &found, name, value);
 }
 
@@ -88,6 +104,7 @@ static struct node_ev_store node_ev_store_of(struct node_sm *sm)
         .put = node_ev_sm_put,
         .del = node_ev_sm_del,
         .seek = node_ev_sm_seek,
+        .seek_all = node_ev_sm_seek_all,
         .put_at = node_ev_sm_put_at,
         .region = node_ev_sm_region,
         .changed = node_ev_sm_changed,

@@ -78,6 +78,12 @@ int node_sm_del(struct node_sm *sm, struct bytes name);
 struct store_mem_spot;
 bool node_sm_seek(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
                   struct bytes *value);
+/* The same for several: memory is asked for all of them before one is waited for. Expect each,
+ * bring each, find each. */
+void node_sm_expect(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot);
+void node_sm_bring(const struct node_sm *sm, const struct store_mem_spot *spot);
+bool node_sm_find(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
+                  struct bytes *value);
 /* As put, of a record found there with the value `old`. hashed: its name. */
 struct hash_key;
 struct node_sm_found {

@@ -171,6 +171,24 @@ bool node_sm_seek(struct node_sm *sm, struct bytes name, struct store_mem_spot *
     return store_mem_seek(sm->n->mem, key, spot, present, value) == 0;
 }
 
+void node_sm_expect(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot)
+{
+    ASSERT(sm->n->pins > 0);
+    store_mem_expect(sm->n->mem, node_key_of(sm->g, name, sm->key), spot);
+}
+
+void node_sm_bring(const struct node_sm *sm, const struct store_mem_spot *spot)
+{
+    store_mem_bring(sm->n->mem, spot);
+}
+
+bool node_sm_find(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
+                  struct bytes *value)
+{
+    struct bytes key = node_key_of(sm->g, name, sm->key);
+    return store_mem_find(sm->n->mem, key, spot, present, value) == 0;
+}
+
 int node_sm_put_at(struct node_sm *sm, const struct node_sm_found *found, struct bytes name,
                    struct bytes value)
 {

@@ -88,17 +88,26 @@ static bool ev_seek(void *ctx, struct bytes name, struct node_ev_spot *spot)
     struct ev_replica *r = ctx;
     uint32_t i = node_ev_names_find(&r->names, name);
     r->gets++;
-    spot->hash = hash_of(name, 1);
+    spot->at.hash = hash_of(name, 1);
     spot->present = i != NODE_EV_NAME_NONE && r->rows[i].present;
     spot->value = spot->present ? buf_view(&r->rows[i].value) : bytes_of(NULL, 0);
-    return r->unknown == 0 || hash_of(name, r->gets) % r->unknown != 0;
+    spot->known = r->unknown == 0 || hash_of(name, r->gets) % r->unknown != 0;
+    return spot->known;
+}
+
+static void ev_seek_all(void *ctx, const struct bytes *names, uint32_t count,
+                        struct node_ev_spot *spots)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        (void)ev_seek(ctx, names[i], &spots[i]);
+    }
 }
 
 static int ev_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
                      const struct hash_key *hashed, struct bytes value)
 {
     const struct hash_key expected = hash_key_of(name);
-    ASSERT(spot->hash == hash_of(name, 1));
+    ASSERT(spot->at.hash == hash_of(name, 1));
     ASSERT(memcmp(hashed, &expected, sizeof expected) == 0);
     ((struct ev_replica *)ctx)->puts_at++;
     return ev_put(ctx, name, value);
@@ -167,6 +176,7 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
         .put = ev_put,
         .del = ev_del,
         .seek = ev_seek,
+        .seek_all = ev_seek_all,
         .put_at = ev_put_at,
         .region = ev_region,
         .changed = ev_changed,
