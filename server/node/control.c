@@ -14,13 +14,14 @@
  *   EPOCHS  id u32be                   epochs of its actors: eventual_epochs.c
  *   RETIRED id u32be                   those of them that are over: eventual_retire.c
  */
+#include "base/hash.h"
 #include "erasure/erasure.h"
 #include "server/node/control_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_REFRESH_LEAST_US 500000u /* whatever there seems to be new */
+#define NODE_REFRESH_LEAST_US 500000u /* whatever there seems to be new; twice that in vain */
 #define NODE_REFRESH_US 5000000u      /* between questions to group 0 from where it is not */
 #define NODE_REREAD_US 100000u
 
@@ -425,11 +426,23 @@ const struct node_query_op node_control_queries[] = {
 
 void node_control_hear(struct node *n)
 {
-    struct node_timer *t = &n->control->refresh;
+    struct node_control *c = n->control;
+    struct node_timer *t = &c->refresh;
     bool asks = t->fire != NULL && t->at_us != 0; /* else it has no need to, or is asking */
-    if (asks && t->at_us <= n->now + NODE_REFRESH_US - NODE_REFRESH_LEAST_US) {
+    c->urged = c->urged || asks;
+    if (asks && t->at_us <= n->now + NODE_REFRESH_US - c->hear_us) {
         node_timer_set(n, t, n->now);
     }
+}
+
+/* What some node tells of may never be for this one, or not for long: a region that it holds. */
+static void node_control_heard(struct node_control *c, struct bytes reply)
+{
+    uint64_t heard = hash_of(reply, 0);
+    bool vain = c->urged && heard == c->heard;
+    c->hear_us = vain ? NUM_MIN(2 * c->hear_us, (uint64_t)NODE_REFRESH_US) : NODE_REFRESH_LEAST_US;
+    c->heard = heard;
+    c->urged = false;
 }
 
 static void node_boot_done(struct node *n, void *ctx, int code, struct bytes reply)
@@ -551,6 +564,7 @@ static void node_refresh_done(struct node *n, void *ctx, int code, struct bytes 
         return;
     }
     if (code == 0) {
+        node_control_heard(n->control, reply);
         node_control_take(n, reply);
     }
     node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
@@ -569,6 +583,7 @@ void node_control_start(struct node *n)
     node_timer_set(n, &n->control->boot, n->now);
     if (node_group_find(n, 0) == NULL) {
         n->control->refresh.fire = node_refresh_fire;
+        n->control->hear_us = NODE_REFRESH_LEAST_US;
         node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
     }
 }

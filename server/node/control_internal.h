@@ -44,6 +44,9 @@ struct node_control {
     uint32_t turn[NODE_GROUPS_MAX];
     struct node_timer boot;    /* proposes this node's boot number until it is known */
     struct node_timer refresh; /* without a replica of group 0: asks what it says */
+    uint64_t hear_us;          /* refresh: how long after an answer it asks again if urged to */
+    uint64_t heard;            /* refresh: hash of the last answer */
+    bool urged;                /* refresh: since then */
     struct node_timer read;    /* with a replica of group 0: reads again what it says */
     bool booted;
     bool unread; /* of what group 0 says, some is not known here yet that is older than the rest */
@@ -66,8 +69,9 @@ void node_control_begin(struct node *n);
 void node_control_end(struct node *n, bool whole);
 /* install.c: follows group 0's state as it lies here. */
 void node_control_read(struct node *n, struct node_group *g);
-/* There is something new in group 0: if this node has no replica of it, it asks now, unless it has
- * just done so. */
+/* There seems to be something new in group 0: if this node has no replica of it, it asks now,
+ * unless it has just done so. Who is urged on and on and hears nothing new asks less and less, down
+ * to as often as anyway. */
 void node_control_hear(struct node *n);
 /* A peer says that this node is fenced; believed when a majority of group 0's voters do. */
 void node_control_refused(struct node *n, uint32_t peer);

@@ -67,6 +67,39 @@ START_TEST(who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing)
 }
 END_TEST
 
+/* For so many seconds node 4 hears ten times a second of a fold that it does not come to, as of a
+ * region that it holds. returns: how often it asked group 0. */
+static uint64_t asks_within(struct rig *r, unsigned seconds)
+{
+    struct node *n = ev_node(r, 4);
+    struct crdt_range fold = {.actor = {.node = 2, .epoch = CRDT_FOLDED}, .from = 1, .to = 1000};
+    const struct crdt_context theirs = {.ranges = &fold, .count = 1};
+    uint64_t before = n->counters.forwards;
+    for (unsigned i = 0; i < 10 * seconds; i++) {
+        node_ev_fold_follow(n, ev_region("n"), &theirs);
+        rig_run(r, 100000);
+    }
+    return n->counters.forwards - before;
+}
+
+START_TEST(who_asks_group_0_in_vain_asks_less_and_less)
+{
+    struct rig *r = begin(4);
+    ck_assert_ptr_null(node_group_find(ev_node(r, 4), 0));
+    ck_assert_int_eq(ev_add(r, 4, "n", 1), 0);
+    rig_run(r, SETTLE_US);
+    uint64_t idle = ev_node(r, 4)->counters.forwards;
+    rig_run(r, 60000000);
+    idle = ev_node(r, 4)->counters.forwards - idle;
+    ck_assert_uint_ge(asks_within(r, 2), 2); /* at first at once */
+    ck_assert_uint_le(asks_within(r, 60), idle + 2);
+    rig_run(r, 12000000); /* nothing seems to be new for a while */
+    ck_assert_uint_ge(asks_within(r, 1), 1);
+    ck_assert_uint_le(asks_within(r, 60), idle + 4);
+    rig_free(r);
+}
+END_TEST
+
 /* The node that is away may have dots that nobody else has. */
 START_TEST(nothing_is_folded_while_a_node_is_away)
 {
@@ -239,7 +272,8 @@ START_TEST(group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
 }
 END_TEST
 
-UNIT_MAIN("ev_retire", who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing,
+UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
+          who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing,
           epochs_that_are_over_are_folded_everywhere,
           a_region_without_dots_of_the_node_says_nothing_of_it,
           nothing_is_folded_while_a_node_is_away, dots_that_their_node_lost_are_found_first,
