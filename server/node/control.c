@@ -428,21 +428,29 @@ void node_control_hear(struct node *n)
 {
     struct node_control *c = n->control;
     struct node_timer *t = &c->refresh;
-    bool asks = t->fire != NULL && t->at_us != 0; /* else it has no need to, or is asking */
-    c->urged = c->urged || asks;
-    if (asks && t->at_us <= n->now + NODE_REFRESH_US - c->hear_us) {
-        node_timer_set(n, t, n->now);
+    if (t->fire == NULL) {
+        return; /* it has no need to */
+    }
+    if (t->at_us == 0) {
+        c->again = true;
+        return;
+    }
+    uint64_t at_us = NUM_MAX(n->now, c->answered_us + c->hear_us);
+    c->urged = true;
+    if (at_us < t->at_us) {
+        node_timer_set(n, t, at_us);
     }
 }
 
 /* What some node tells of may never be for this one, or not for long: a region that it holds. */
-static void node_control_heard(struct node_control *c, struct bytes reply)
+static void node_control_heard(struct node_control *c, int code, struct bytes reply)
 {
-    uint64_t heard = hash_of(reply, 0);
+    uint64_t heard = code == 0 ? hash_of(reply, 0) : c->heard;
     bool vain = c->urged && heard == c->heard;
     c->hear_us = vain ? NUM_MIN(2 * c->hear_us, (uint64_t)NODE_REFRESH_US) : NODE_REFRESH_LEAST_US;
     c->heard = heard;
-    c->urged = false;
+    c->urged = c->again;
+    c->again = false;
 }
 
 static void node_boot_done(struct node *n, void *ctx, int code, struct bytes reply)
@@ -563,11 +571,13 @@ static void node_refresh_done(struct node *n, void *ctx, int code, struct bytes 
     if (n->closing) {
         return;
     }
+    struct node_control *c = n->control;
+    node_control_heard(c, code, reply);
     if (code == 0) {
-        node_control_heard(n->control, reply);
         node_control_take(n, reply);
     }
-    node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
+    c->answered_us = n->now;
+    node_timer_set(n, &c->refresh, n->now + (c->urged ? c->hear_us : NODE_REFRESH_US));
 }
 
 static void node_refresh_fire(struct node *n, struct node_timer *t)

@@ -44,9 +44,11 @@ struct node_control {
     uint32_t turn[NODE_GROUPS_MAX];
     struct node_timer boot;    /* proposes this node's boot number until it is known */
     struct node_timer refresh; /* without a replica of group 0: asks what it says */
-    uint64_t hear_us;          /* refresh: how long after an answer it asks again if urged to */
+    uint64_t answered_us;      /* refresh: when the last answer came */
+    uint64_t hear_us;          /* refresh: how long after that it asks again if urged to */
     uint64_t heard;            /* refresh: hash of the last answer */
     bool urged;                /* refresh: since then */
+    bool again;                /* refresh: since it asks: the answer may be from before */
     struct node_timer read;    /* with a replica of group 0: reads again what it says */
     bool booted;
     bool unread; /* of what group 0 says, some is not known here yet that is older than the rest */

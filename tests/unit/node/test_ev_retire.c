@@ -67,16 +67,21 @@ START_TEST(who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing)
 }
 END_TEST
 
-/* For so many seconds node 4 hears ten times a second of a fold that it does not come to, as of a
- * region that it holds. returns: how often it asked group 0. */
+/* Node 4 hears of a fold that it does not come to, as of a region that it holds. */
+static void hear(struct rig *r)
+{
+    struct crdt_range fold = {.actor = {.node = 2, .epoch = CRDT_FOLDED}, .from = 1, .to = 1000};
+    const struct crdt_context theirs = {.ranges = &fold, .count = 1};
+    node_ev_fold_follow(ev_node(r, 4), ev_region("n"), &theirs);
+}
+
+/* It does ten times a second. returns: how often it asked group 0. */
 static uint64_t asks_within(struct rig *r, unsigned seconds)
 {
     struct node *n = ev_node(r, 4);
-    struct crdt_range fold = {.actor = {.node = 2, .epoch = CRDT_FOLDED}, .from = 1, .to = 1000};
-    const struct crdt_context theirs = {.ranges = &fold, .count = 1};
     uint64_t before = n->counters.forwards;
     for (unsigned i = 0; i < 10 * seconds; i++) {
-        node_ev_fold_follow(n, ev_region("n"), &theirs);
+        hear(r);
         rig_run(r, 100000);
     }
     return n->counters.forwards - before;
@@ -96,6 +101,47 @@ START_TEST(who_asks_group_0_in_vain_asks_less_and_less)
     rig_run(r, 12000000); /* nothing seems to be new for a while */
     ck_assert_uint_ge(asks_within(r, 1), 1);
     ck_assert_uint_le(asks_within(r, 60), idle + 4);
+    rig_free(r);
+}
+END_TEST
+
+/* The answer that is on its way may be older than what is heard of. */
+START_TEST(what_is_heard_of_while_it_asks_is_asked_for_after_that)
+{
+    struct rig *r = begin(4);
+    struct node *n = ev_node(r, 4);
+    rig_run(r, SETTLE_US);
+    rig_isolate(r, 4, true);
+    for (unsigned i = 0; i < 6000 && n->control->refresh.at_us != 0; i++) {
+        rig_run(r, 1000);
+    }
+    ck_assert_uint_eq(n->control->refresh.at_us, 0);
+    hear(r);
+    rig_isolate(r, 4, false);
+    for (unsigned i = 0; i < 20000 && n->control->refresh.at_us == 0; i++) {
+        rig_run(r, 1000);
+    }
+    uint64_t before = n->counters.forwards;
+    rig_run(r, 1500000);
+    ck_assert_uint_gt(n->counters.forwards, before);
+    rig_free(r);
+}
+END_TEST
+
+/* Also if it has just asked, which it does not do again at once. */
+START_TEST(what_is_heard_of_after_it_asked_is_asked_for_in_time)
+{
+    struct rig *r = begin(4);
+    struct node *n = ev_node(r, 4);
+    rig_run(r, SETTLE_US);
+    hear(r);
+    rig_run(r, 100000);
+    uint64_t before = n->counters.forwards;
+    hear(r);
+    rig_run(r, 100000);
+    ck_assert_uint_eq(n->counters.forwards, before);
+    rig_run(r, 2000000);
+    ck_assert_uint_gt(n->counters.forwards, before);
     rig_free(r);
 }
 END_TEST
@@ -273,6 +319,8 @@ START_TEST(group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
 END_TEST
 
 UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
+          what_is_heard_of_while_it_asks_is_asked_for_after_that,
+          what_is_heard_of_after_it_asked_is_asked_for_in_time,
           who_is_far_from_group_0_folds_with_the_others_and_asks_for_nothing,
           epochs_that_are_over_are_folded_everywhere,
           a_region_without_dots_of_the_node_says_nothing_of_it,
