@@ -11,8 +11,7 @@
 #include "server/node/eventual_peers_internal.h"
 
 enum node_ev_part_kind {
-    NODE_EV_PART_RECORD = 0, /* the record was touched */
-    NODE_EV_PART_ENTRY,
+    NODE_EV_PART_ENTRY = 0,
     NODE_EV_PART_REMOVAL,
 };
 struct node_ev_part {
@@ -107,10 +106,9 @@ static int node_ev_merge_record(struct node_ev_parts *p, const struct crdt_conte
     struct node_ev_cursor entries;
     struct node_ev_cursor removals;
     struct node_ev_entry e;
-    TRY(node_ev_parts_add(p, &part));
     TRY(node_ev_record_begin(raw, &entries, &removals));
+    part.kind = NODE_EV_PART_ENTRY;
     while (node_ev_record_entry(&entries, &e)) {
-        part.kind = NODE_EV_PART_ENTRY;
         part.dot = e.dot;
         part.payload = e.payload;
         if (!crdt_context_has(later, e.dot)) {
@@ -125,13 +123,29 @@ static int node_ev_merge_record(struct node_ev_parts *p, const struct crdt_conte
     return 0;
 }
 
+/* *follows: whether this fragment and what must have been seen before it are all that the later
+ * ones ask for, as when nobody else's came in between. */
+static int node_ev_merge_follows(const struct node_ev_fragment *all,
+                                 const struct node_ev_fragment *f, bool *follows)
+{
+    struct crdt_context known;
+    crdt_context_init(&known, &all->before.alloc);
+    int err = crdt_context_join(&known, &f->before);
+    err = err != 0 ? err : crdt_context_join(&known, &f->seen);
+    *follows = err == 0 && crdt_context_leq(&all->before, &known);
+    crdt_context_release(&known);
+    return err;
+}
+
 /* What must have been seen before the later ones is what this one brings, or must have been seen
  * before this one: also what it replaces, for that is no dot of the interval. */
 static int node_ev_merge_before(struct node_ev_fragment *all, const struct node_ev_fragment *f)
 {
+    bool follows;
+    TRY(node_ev_merge_follows(all, f, &follows));
     struct crdt_context rest;
     crdt_context_init(&rest, &all->before.alloc);
-    int err = node_ev_minus(&all->before, &f->seen, &rest);
+    int err = follows ? 0 : node_ev_minus(&all->before, &f->seen, &rest);
     err = err != 0 ? err : crdt_context_join(&rest, &f->before);
     if (err != 0) {
         crdt_context_release(&rest);
@@ -148,7 +162,7 @@ static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *a
 {
     struct node_ev_fragment f;
     struct node_ev_fragment_cursor c;
-    struct node_ev_part part = {.kind = NODE_EV_PART_RECORD};
+    struct node_ev_part part = {.kind = NODE_EV_PART_ENTRY};
     struct bytes raw;
     node_ev_fragment_init(&f, &p->alloc);
     int err = node_ev_fragment_reopen(&f, fragment);
@@ -209,15 +223,13 @@ static int node_ev_merge_put(const struct node_ev_parts *p, size_t at, size_t en
 {
     uint32_t entries = 0;
     uint32_t removals = 0;
-    uint32_t records = 0;
-    size_t first = node_ev_parts_run(p, at, end, NODE_EV_PART_RECORD, &records);
-    size_t middle = node_ev_parts_run(p, first, end, NODE_EV_PART_ENTRY, &entries);
+    size_t middle = node_ev_parts_run(p, at, end, NODE_EV_PART_ENTRY, &entries);
     size_t last = node_ev_parts_run(p, middle, end, NODE_EV_PART_REMOVAL, &removals);
-    ASSERT(last == end && first > at && entries + removals > 0);
+    ASSERT(last == end && entries + removals > 0);
     buf_clear(value);
     (void)buf_put_u8(value, NODE_LEVEL);
     (void)buf_put_u32(value, entries);
-    node_ev_parts_put(p, first, middle, value);
+    node_ev_parts_put(p, at, middle, value);
     (void)buf_put_u32(value, removals);
     node_ev_parts_put(p, middle, end, value);
     TRY(value->err);
