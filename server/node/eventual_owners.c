@@ -200,6 +200,10 @@ int node_ev_joinable(const struct crdt_context *have, struct node_ev_wanting *he
         held[i].take = true;
         refused += !crdt_may_join(have, held[i].before); /* mostly none needs another */
     }
+    if (count == 1) { /* nothing that it brings is what it asks for */
+        held[0].take = refused == 0;
+        refused = 0;
+    }
     while (refused > 0 && err == 0) { /* each round but the last refuses one at least */
         err = node_ev_joinable_round(have, held, count, &all, &refused);
     }
