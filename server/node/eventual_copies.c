@@ -196,7 +196,8 @@ static void node_ev_write_applied(struct node *n, void *ctx, int code, struct by
         node_ev_write_end(w, ERR_DONE, bytes_of(NULL, 0));
         return;
     }
-    bool more = node_ev_write_dots(w, reply) == 0 && w->copies > 1 && !n->closing &&
+    /* Nobody else has yet what was just made, so who asks for one copy is not looked at further. */
+    bool more = w->copies > 1 && node_ev_write_dots(w, reply) == 0 && !n->closing &&
                 ev->writes_count < NODE_EV_COPY_WAITS_MAX;
     if (node_ev_write_check(w, !more)) {
         return;
