@@ -274,12 +274,9 @@ int node_ev_update_scope(struct bytes body, struct node_ev_scope *s)
 static int node_ev_fragment_scope(struct node_ev_scope *s, struct bytes raw, struct buf *name)
 {
     struct bytes_reader r = bytes_reader_of(raw);
-    (void)bytes_take_u8(&r); /* format */
-    uint8_t region = bytes_take_u8(&r);
-    (void)bytes_take(&r, 1 + sizeof(uint64_t)); /* flags, time */
-    (void)bytes_take(&r, bytes_take_u32(&r));   /* before */
-    (void)bytes_take(&r, bytes_take_u32(&r));   /* seen */
-    uint32_t count = bytes_take_u32(&r);
+    uint8_t region;
+    uint8_t flags;
+    uint32_t count = node_ev_fragment_skip(&r, &region, &flags);
     if (r.failed || region >= NODE_EV_REGIONS) {
         return ERR_PROTOCOL;
     }

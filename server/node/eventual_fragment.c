@@ -80,6 +80,7 @@ static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader
     f->region = bytes_take_u8(r);
     f->flags = bytes_take_u8(r);
     f->time_us = bytes_take_u64(r);
+    f->epoch = (f->flags & NODE_EV_LAST) != 0 ? bytes_take_u64(r) : 0;
     struct bytes before = bytes_take(r, bytes_take_u32(r));
     struct bytes seen = bytes_take(r, bytes_take_u32(r));
     f->records_count = bytes_take_u32(r);
@@ -142,13 +143,24 @@ void node_ev_fragment_begin(const struct node_ev_fragment *f, struct node_ev_fra
                                           .left = f->records_count};
 }
 
+uint32_t node_ev_fragment_skip(struct bytes_reader *r, uint8_t *region, uint8_t *flags)
+{
+    (void)bytes_take_u8(r); /* format */
+    *region = bytes_take_u8(r);
+    *flags = bytes_take_u8(r);
+    (void)bytes_take_u64(r); /* time */
+    (void)((*flags & NODE_EV_LAST) != 0 ? bytes_take_u64(r) : 0);
+    (void)bytes_take(r, bytes_take_u32(r)); /* before */
+    (void)bytes_take(r, bytes_take_u32(r)); /* seen */
+    return bytes_take_u32(r);
+}
+
 void node_ev_fragment_walk(struct bytes fragment, struct node_ev_fragment_cursor *c)
 {
+    uint8_t region;
+    uint8_t flags;
     c->r = bytes_reader_of(fragment);
-    (void)bytes_take(&c->r, 3 + sizeof(uint64_t)); /* format, region, flags, time */
-    (void)bytes_take(&c->r, bytes_take_u32(&c->r));
-    (void)bytes_take(&c->r, bytes_take_u32(&c->r));
-    c->left = bytes_take_u32(&c->r);
+    c->left = node_ev_fragment_skip(&c->r, &region, &flags);
     ASSERT(!c->r.failed);
 }
 
@@ -183,7 +195,8 @@ int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
     (void)buf_put_u8(out, node_ev_fragment_folded(f) ? NODE_EV_FRAGMENT_FORMAT : 1);
     (void)buf_put_u8(out, f->region);
     (void)buf_put_u8(out, f->flags);
-    TRY(buf_put_u64(out, f->time_us));
+    (void)buf_put_u64(out, f->time_us);
+    TRY((f->flags & NODE_EV_LAST) != 0 ? buf_put_u64(out, f->epoch) : out->err);
     TRY(node_ev_put_context(&f->before, out));
     TRY(node_ev_put_context(&f->seen, out));
     return buf_put_u32(out, f->records_count);
@@ -191,6 +204,7 @@ int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
 
 int node_ev_fragment_head_of(const struct node_ev_fragment *f, struct bytes before, struct buf *out)
 {
+    ASSERT((f->flags & NODE_EV_LAST) == 0); /* it has nothing before */
     (void)buf_put_u8(out, node_ev_fragment_folded(f) ? NODE_EV_FRAGMENT_FORMAT : 1);
     (void)buf_put_u8(out, f->region);
     (void)buf_put_u8(out, f->flags);

@@ -42,7 +42,7 @@ struct node_ev_joining {
     bool news; /* of records or context */
     struct buf name;
     struct buf value;
-    struct crdt_actor actor;
+    struct crdt_actor actor; /* as EV_SELF says, also if it does not act */
     bool acts;
     bool twice; /* own dots have two meanings */
 };
@@ -105,6 +105,9 @@ static bool node_ev_joining_adds(const struct node_ev_joining *j)
 /* seen: what the region will have seen when the fragment is joined. */
 static int node_ev_joining_judge(const struct node_ev_joining *j, const struct crdt_context *seen)
 {
+    if ((j->f.flags & NODE_EV_LAST) != 0 && j->f.epoch != j->actor.epoch) {
+        return ERR_CONFLICT; /* records may have gone since: not all that it tells of is here */
+    }
     if (node_ev_joining_strange(j, seen)) {
         j->store->doubt(j->store->ctx, "a peer has dots that were not made here");
         return ERR_UNAVAILABLE;

@@ -64,12 +64,9 @@ static int node_ev_knowing_count(struct bytes body, uint32_t *fragments, uint32_
     *records = 0;
     while (all.left > 0) {
         struct bytes_reader r = bytes_reader_of(bytes_take(&all, bytes_take_u32(&all)));
-        (void)bytes_take_u16(&r); /* format, region */
-        uint8_t flags = bytes_take_u8(&r);
-        (void)bytes_take_u64(&r);                 /* time */
-        (void)bytes_take(&r, bytes_take_u32(&r)); /* before */
-        (void)bytes_take(&r, bytes_take_u32(&r)); /* seen */
-        uint32_t count = bytes_take_u32(&r);
+        uint8_t region;
+        uint8_t flags;
+        uint32_t count = node_ev_fragment_skip(&r, &region, &flags);
         if (all.failed || r.failed || flags != 0 || count > r.left / NODE_EV_TOLD_BYTES_MIN) {
             return NODE_EV_LONG_WAY;
         }

@@ -10,7 +10,9 @@
  *   CLEAN  only if all records were listed: what lies here between two names and is not among them
  *          is gone, if the peer had seen its dots. This is for an asker that lacks removals which
  *          the peer has dropped, because its disk went back in time.
- *   LAST   the peer's context at the first page is added: all of it has come
+ *   LAST   the peer's context at the first page is added: all of it has come, unless the epoch is
+ *          another one than when the first page was asked for: records may have gone then that
+ *          had come, or were here
  *
  * EV_PAGE: region u8, mode u8 (0 what is missing, 1 all, 2 picked), last name (length u16; empty:
  * from the first), context of the asker (length u32), picked (length u32): bitmap of 256 buckets,
@@ -19,6 +21,7 @@
  */
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_retire_internal.h"
+#include "server/node/eventual_self_internal.h"
 
 struct node_ev_pull {
     struct node *n;
@@ -26,7 +29,8 @@ struct node_ev_pull {
     unsigned slot;
     uint8_t region;
     enum node_ev_mode mode;
-    bool begun; /* `first` is set */
+    uint64_t epoch; /* of EV_SELF when it began */
+    bool begun;     /* `first` is set */
     bool more;
     bool noted; /* what is not told any more by the records is known as such */
     bool ended; /* the last proposal is out */
@@ -128,6 +132,7 @@ static struct node_ev_pull *node_ev_pull_new(struct node *n, struct node_ev_peer
     pull->slot = slot;
     pull->region = region;
     pull->mode = mode;
+    pull->epoch = node_ev_self_now(n)->epoch;
     crdt_context_init(&pull->first, &n->alloc);
     node_ev_fragment_init(&pull->page, &n->alloc);
     buf_init(&pull->picked, &n->alloc, NODE_EV_FRAGMENT_MAX);
@@ -198,6 +203,7 @@ static int node_ev_put_last(const struct node_ev_pull *pull, struct buf *out)
     struct node_ev_fragment last = {.region = pull->region,
                                     .flags = NODE_EV_PAGE | NODE_EV_LAST,
                                     .time_us = pull->page.time_us,
+                                    .epoch = pull->epoch,
                                     .seen = pull->first};
     crdt_context_init(&last.before, &pull->n->alloc);
     return node_ev_put_fragment(&last, out);

@@ -66,6 +66,7 @@ struct ev_pages {
     unsigned all_parts; /* that there are */
     bool all;
     uint8_t flags;
+    uint64_t asked_under; /* epoch of `to` then; 0: the one it has */
 };
 int ev_pages(struct ev_replica *to, const struct ev_replica *from, const struct ev_pages *how);
 /* Loads what lies at a key. s: initialised. */
