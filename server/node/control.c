@@ -487,7 +487,7 @@ static void node_boot_fire(struct node *n, struct node_timer *t)
     num_put_u64(body + NODE_BOOT_BYTES, n->options.capacity_bytes);
     struct node_cmd cmd = {.op = NODE_OP_NODE_BOOT,
                            .body = bytes_of(body, whole ? NODE_BOOT_BYTES_MAX : NODE_BOOT_BYTES)};
-    node_propose(n, 0, &cmd, n->now + 10 * n->options.election_us, NULL, node_boot_done);
+    node_propose(n, 0, &cmd, n->now + 3 * n->options.election_us, NULL, node_boot_done);
 }
 
 /* ---- all of it at once ---------------------------------------------------------------------- */
