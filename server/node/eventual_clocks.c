@@ -171,16 +171,29 @@ static void node_ev_clocks_row(struct node *n, struct node_ev_peer *p, uint8_t r
     }
 }
 
+/* The region was found equal with the peer's: if that is an owner, it is as good as what would be
+ * fetched from it. */
+static void node_ev_equal(struct node *n, struct node_ev_peer *p, uint8_t region)
+{
+    struct node_eventual *ev = node_ev_of(n);
+    struct node_ev_list list;
+    (void)node_ev_context_set(&p->known[region], node_ev_seen(n, region));
+    node_ev_agree(n, p, region, true);
+    node_ev_judge(n, p, region);
+    node_ev_compared(n, p, region);
+    node_ev_list_get(n, region, &list);
+    if (node_ev_list_owns(&list, p->id)) {
+        ev->whole &= ~(UINT64_C(1) << region);
+    }
+}
+
 /* What was equal when the question left, and is the same still. */
 static void node_ev_clocks_equal(struct node *n, struct node_ev_peer *p, uint64_t different)
 {
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         if ((different >> r & 1u) == 0 && p->sent_hash[r] == node_ev_hash(n, (uint8_t)r)) {
-            (void)node_ev_context_set(&p->known[r], node_ev_seen(n, (uint8_t)r));
             p->odd_hash[r] = 0;
-            node_ev_agree(n, p, (uint8_t)r, true);
-            node_ev_judge(n, p, (uint8_t)r);
-            node_ev_compared(n, p, (uint8_t)r);
+            node_ev_equal(n, p, (uint8_t)r);
         }
     }
 }
@@ -292,10 +305,7 @@ static int node_ev_clocks_reply(struct node *n, struct node_ev_peer *p, struct b
             return ERR_PROTOCOL;
         }
         if (theirs == own) {
-            (void)node_ev_context_set(&p->known[i], node_ev_seen(n, (uint8_t)i));
-            node_ev_agree(n, p, (uint8_t)i, true);
-            node_ev_judge(n, p, (uint8_t)i);
-            node_ev_compared(n, p, (uint8_t)i);
+            node_ev_equal(n, p, (uint8_t)i);
             continue;
         }
         node_ev_agree(n, p, (uint8_t)i, false);

@@ -318,6 +318,30 @@ START_TEST(group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
 }
 END_TEST
 
+/* Its older disk is told all there is of a region that lacks something; the others lack nothing. */
+START_TEST(who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another)
+{
+    struct rig_dir older = {0};
+    struct rig *r = begin(3);
+    ck_assert_uint_ne(ev_region("n"), ev_region("other"));
+    ck_assert_int_eq(ev_add(r, 1, "other", 1), 0);
+    ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+    ck_assert(ev_converge(r, 2000000));
+    rig_dir_take(r, 2, &older);
+    ck_assert_int_eq(ev_add(r, 2, "n", 1), 0);
+    crash_with(r, 2, &older);
+    ck_assert(ev_ready(r));
+    rig_run(r, 5000000);
+    ck_assert(node_ev_of(ev_node(r, 2))->doubted);
+    crash(r, 1);
+    rig_run(r, 2 * SETTLE_US);
+    ck_assert(folded_at(r, 3, "other", 1));
+    ck_assert_int_eq(ev_count(r, 2, "n"), 2);
+    rig_dir_free(&older);
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
           what_is_heard_of_while_it_asks_is_asked_for_after_that,
           what_is_heard_of_after_it_asked_is_asked_for_in_time,
@@ -327,4 +351,5 @@ UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
           nothing_is_folded_while_a_node_is_away, dots_that_their_node_lost_are_found_first,
           an_older_copy_of_a_disk_brings_nothing_back,
           an_empty_disk_gets_all_before_it_says_that_it_has,
-          group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
+          group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted,
+          who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another)
