@@ -60,8 +60,20 @@ int node_ev_retire_keys(const struct node_cmd *cmd, struct node_keys *out)
     return node_keys_add(out, node_numbered_name(NODE_KEY_RETIRED, node, name));
 }
 
-/* Adds the rows of `old` that are of none of the regions, as far as there is room: a node that has
- * not folded by them yet still may. */
+/* Of a row for which there is no room its region and epoch stay, its dots become a fold: which
+ * there were is not known any more, so nobody folds by it, and who comes back with such dots holds
+ * them as those of epochs folded before others were recorded (eventual_hold.c). */
+static int node_ev_retired_less(struct node_ev_retired *row, uint32_t node, struct buf *out)
+{
+    const struct crdt_range all = {
+        .actor = {.node = node, .epoch = CRDT_FOLDED}, .from = 1, .to = row->below - 1};
+    row->seen.count = 0;
+    TRY(crdt_context_add(&row->seen, all));
+    return node_ev_retired_put(row, out);
+}
+
+/* Adds the rows of `old` that are of none of the regions, whole as far as there is room: a node
+ * that has not folded by them yet still may. */
 static int node_ev_retired_keep(struct bytes old, uint32_t node, uint64_t regions, struct buf *out,
                                 const struct alloc *alloc)
 {
@@ -73,10 +85,11 @@ static int node_ev_retired_keep(struct bytes old, uint32_t node, uint64_t region
         const uint8_t *from = r.at;
         err = node_ev_retired_take(&r, node, &row);
         size_t size = (size_t)(r.at - from);
-        if (err == 0 && (regions >> row.region & 1u) == 0 &&
-            out->size + size <= NODE_EV_RETIRED_BYTES_MAX) {
-            err = buf_append(out, from, size);
+        if (err != 0 || (regions >> row.region & 1u) != 0) {
+            continue;
         }
+        err = out->size + size <= NODE_EV_RETIRED_BYTES_MAX ? buf_append(out, from, size)
+                                                            : node_ev_retired_less(&row, node, out);
     }
     crdt_context_release(&row.seen);
     return err;

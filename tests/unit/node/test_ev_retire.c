@@ -269,27 +269,39 @@ static void put_start(struct rig *r, struct buf *body, uint32_t node, uint64_t b
 }
 
 /* other: the boot number that node 3 is said to have been asked with. */
-static int retire(struct rig *r, uint32_t node, uint64_t boot, uint64_t other, uint64_t below)
+static int retire_row(struct rig *r, uint64_t boot, uint64_t other,
+                      const struct node_ev_retired *row)
 {
-    struct node_ev_retired row = {.region = 5, .below = below};
-    struct crdt_range one = {{node, 1}, 1, 1};
     struct buf body;
     int code = 1;
-    crdt_context_init(&row.seen, &r->heap);
-    buf_init(&body, &r->heap, 4096);
-    ck_assert_int_eq(crdt_context_add(&row.seen, one), 0);
-    put_start(r, &body, node, boot);
+    buf_init(&body, &r->heap, 1u << 16);
+    put_start(r, &body, 2, boot);
     (void)buf_put_u16(&body, 2);
     put_start(r, &body, 1, ev_node(r, 1)->options.boot);
     put_start(r, &body, 3, other);
-    ck_assert_int_eq(node_ev_retired_put(&row, &body), 0);
+    ck_assert_int_eq(node_ev_retired_put(row, &body), 0);
     const struct node_cmd cmd = {.op = NODE_OP_RETIRE, .body = buf_view(&body)};
     node_propose(ev_node(r, 1), 0, &cmd, r->now + 5000000, &code, ended);
     for (unsigned tries = 0; tries < 3000 && code == 1; tries++) {
         rig_run(r, 2000);
     }
-    crdt_context_release(&row.seen);
     buf_release(&body);
+    return code;
+}
+
+/* The same of `count` dots of epoch 1 of node 2, none beside another. */
+static int retire(struct rig *r, uint8_t region, uint64_t boot, uint64_t other, uint64_t below,
+                  unsigned count)
+{
+    struct node_ev_retired row = {.region = region, .below = below};
+    crdt_context_init(&row.seen, &r->heap);
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t counter = 1 + (i << 32);
+        const struct crdt_range one = {{2, 1}, counter, counter};
+        ck_assert_int_eq(crdt_context_add(&row.seen, one), 0);
+    }
+    int code = retire_row(r, boot, other, &row);
+    crdt_context_release(&row.seen);
     return code;
 }
 
@@ -301,19 +313,48 @@ START_TEST(group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted)
     uint64_t boot = ev_node(r, 2)->options.boot;
     uint64_t other = ev_node(r, 3)->options.boot;
     uint64_t next = node_control_peer_of(ev_node(r, 1), 2)->epochs_next;
-    ck_assert_int_eq(retire(r, 2, boot - 1, other, 2), ERR_FENCED);
-    ck_assert_int_eq(retire(r, 2, boot, other + 1, 2), ERR_FENCED); /* another disk was asked */
-    ck_assert_int_eq(retire(r, 2, boot, other, 1),
+    ck_assert_int_eq(retire(r, 5, boot - 1, other, 2, 1), ERR_FENCED);
+    ck_assert_int_eq(retire(r, 5, boot, other + 1, 2, 1), ERR_FENCED); /* another disk was asked */
+    ck_assert_int_eq(retire(r, 5, boot, other, 1, 1),
                      ERR_INVALID); /* a dot of epoch 1 lies not below it */
-    ck_assert_int_eq(retire(r, 2, boot, other, next), ERR_INVALID);
+    ck_assert_int_eq(retire(r, 5, boot, other, next, 1), ERR_INVALID);
     ck_assert_uint_eq(node_control_peer_of(ev_node(r, 3), 2)->retired.size, 0);
-    ck_assert_int_eq(retire(r, 2, boot, other, 2), 0);
+    ck_assert_int_eq(retire(r, 5, boot, other, 2, 1), 0);
     rig_run(r, 2000000);
     ck_assert_uint_gt(node_control_peer_of(ev_node(r, 3), 2)->retired.size, 0);
     /* nobody has seen such a dot, so nobody says that it has */
     for (unsigned i = 1; i <= 3; i++) {
         ck_assert_uint_eq(node_ev_region_get(ev_node(r, i), 5)->seen.count, 0);
     }
+    rig_free(r);
+}
+END_TEST
+
+/* Which dots there were of the first region, there is no room for. That they are over is known. */
+START_TEST(a_set_that_does_not_fit_any_more_leaves_its_epochs_behind)
+{
+    struct rig *r = begin(3);
+    struct node_ev_retired row;
+    crash(r, 2);
+    rig_run(r, 1000000);
+    uint64_t boot = ev_node(r, 2)->options.boot;
+    uint64_t other = ev_node(r, 3)->options.boot;
+    ck_assert_int_eq(retire(r, 5, boot, other, 3, 1600), 0);
+    ck_assert_int_eq(retire(r, 6, boot, other, 3, 1600), 0);
+    rig_run(r, 2000000);
+    struct bytes rows = buf_view(&node_control_peer_of(ev_node(r, 3), 2)->retired);
+    ck_assert_uint_gt(rows.size, NODE_EV_RETIRED_BYTES_MAX / 2);
+    ck_assert_uint_lt(rows.size, NODE_EV_RETIRED_BYTES_MAX);
+    struct bytes_reader at = bytes_reader_of(rows);
+    crdt_context_init(&row.seen, &r->heap);
+    ck_assert_int_eq(node_ev_retired_take(&at, 2, &row), 0);
+    ck_assert(row.region == 6 && row.below == 3 && row.seen.count == 1600);
+    ck_assert_int_eq(node_ev_retired_take(&at, 2, &row), 0);
+    ck_assert(row.region == 5 && row.below == 3 && row.seen.count == 1);
+    ck_assert(crdt_context_folds(&row.seen, (struct crdt_actor){2, 1}));
+    ck_assert(crdt_context_folds(&row.seen, (struct crdt_actor){2, 2}));
+    ck_assert_uint_eq(at.left, 0);
+    crdt_context_release(&row.seen);
     rig_free(r);
 }
 END_TEST
@@ -352,4 +393,5 @@ UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
           an_older_copy_of_a_disk_brings_nothing_back,
           an_empty_disk_gets_all_before_it_says_that_it_has,
           group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted,
-          who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another)
+          who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another,
+          a_set_that_does_not_fit_any_more_leaves_its_epochs_behind)
