@@ -325,6 +325,19 @@ int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduc
         into, bytes_of(next->pieces + next->spec.record_bytes, tail_bytes(next)));
 }
 
+int compute_reduce_next(struct compute_reduce *r)
+{
+    if (r->from != 0 || tail_bytes(r) != 0) {
+        return ERR_RANGE;
+    }
+    if (r->spec.op == COMPUTE_OP_ARGMIN || r->spec.op == COMPUTE_OP_ARGMAX ||
+        r->spec.op == COMPUTE_OP_TOP) {
+        return ERR_INVALID;
+    }
+    r->to = 0;
+    return 0;
+}
+
 int compute_reduce_finish(const struct compute_reduce *r, struct compute_value *out)
 {
     if (r->from != 0 || tail_bytes(r) != 0) {

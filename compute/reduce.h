@@ -131,6 +131,10 @@ int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduc
 /* returns: bytes that a state takes: up to 8.2 MiB for log and quantile, else under 1.2 MiB. */
 size_t compute_reduce_bytes(const struct compute_reduce_spec *spec);
 
+/* Ends the object from 0 on: what is merged or updated next is of another object, from its 0.
+ * returns: 0; ERR_RANGE: r does not begin at 0, or its last record is cut; ERR_INVALID: the
+ * operator says where in an object something is (argmin, argmax, top). */
+int compute_reduce_next(struct compute_reduce *r);
 /* The result, if it is one value, for an object that is just the span.
  * returns: 0; ERR_RANGE (the span does not begin at 0 or ends inside a record); ERR_OVERFLOW;
  * ERR_NOT_FOUND (too few records); ERR_CORRUPT (decoded from what no records give); ERR_INVALID

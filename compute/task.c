@@ -554,24 +554,49 @@ static int result_set(const struct compute_task *t, uint32_t failed, int err, st
     }
 }
 
-int compute_task_finish(struct compute_task *t, struct err_info *why)
+/* returns: 0, or the first fault of the object. */
+static int end_records(struct compute_task *t, struct compute_reading *r, struct err_info *why)
 {
-    struct compute_reading *r = &t->reading[0];
-    uint32_t failed = 0;
-    ASSERT(!t->ended);
     if (t->from != 0) {
         return err_set(why, ERR_RANGE, "the span does not begin with the object");
     }
     t->ended = true;
     if (t->reduce != NULL) {
-        return result_set(t, 0, compute_reduce_text(t->reduce, &r->output), why);
+        return 0;
     }
     const int err = end_object(t, r);
     if (err != 0) {
         return err_set(why, err, "no memory for the last record");
     }
-    if (r->fault.kind != COMPUTE_FAULT_NONE) {
-        return fault_set(t, &r->fault, why);
+    return r->fault.kind != COMPUTE_FAULT_NONE ? fault_set(t, &r->fault, why) : 0;
+}
+
+int compute_task_next(struct compute_task *t, struct err_info *why)
+{
+    struct compute_reading *r = &t->reading[0];
+    ASSERT(!t->ended);
+    TRY(end_records(t, r, why));
+    const int err = t->reduce != NULL ? compute_reduce_next(t->reduce) : 0;
+    if (err == ERR_INVALID) {
+        return err_set(why, err, "%s says where in one object a record is",
+                       compute_op_name(t->p->aggregate[0].op));
+    }
+    TRY(result_set(t, 0, err, why));
+    buf_clear(&r->tail);
+    r->records = 0;
+    t->to = 0;
+    t->ended = false;
+    return 0;
+}
+
+int compute_task_finish(struct compute_task *t, struct err_info *why)
+{
+    struct compute_reading *r = &t->reading[0];
+    uint32_t failed = 0;
+    ASSERT(!t->ended);
+    TRY(end_records(t, r, why));
+    if (t->reduce != NULL) {
+        return result_set(t, 0, compute_reduce_text(t->reduce, &r->output), why);
     }
     if (t->p->aggregates == 0) {
         return 0;

@@ -11,7 +11,8 @@
  *   compute_task_output(t);             records to print, so far: take them, then
  *   compute_task_output_clear(t);
  *   compute_task_merge(t, next);        next begins where t ends
- *   compute_task_finish(t, &why);       t covers the object from 0 to its end; more output
+ *   compute_task_next(t, &why);         t covers an object from 0 to its end; others follow
+ *   compute_task_finish(t, &why);       likewise, and it was the last; more output
  *   compute_task_free(t);
  *
  * Errors of records are part of the state: the first in the order of the object is the result. What
@@ -95,6 +96,11 @@ int compute_task_decode(struct compute_task **out, const struct alloc *alloc,
 struct bytes compute_task_output(const struct compute_task *t);
 void compute_task_output_clear(struct compute_task *t);
 
+/* Ends the object, its last record too: what is updated or merged next is of another object, from
+ * its 0, and counts to the same result. Records, and headers, are counted anew.
+ * returns: 0; what compute_task_finish says of records, and the task is of no more use;
+ * ERR_INVALID as well: the program says where in an object something is. */
+int compute_task_next(struct compute_task *t, struct err_info *why);
 /* Ends the object: its last record, then the result is added to the output.
  * returns: 0; ERR_RANGE (the span does not begin at 0, or the object ends inside a record of fixed
  * size); ERR_WRONG_TYPE (no number); ERR_INVALID (division by zero); ERR_OVERFLOW; ERR_PROTOCOL

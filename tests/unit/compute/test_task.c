@@ -611,6 +611,105 @@ START_TEST(what_follows_an_error_changes_nothing)
 }
 END_TEST
 
+/* One program over several objects. The last span of each joins what is before it.
+ * returns: the code of the first that fails, of objects or of the end. */
+static int run_objects(struct rng *rng, const char *program, const struct bytes *objects,
+                       unsigned count)
+{
+    struct compute_program *p = tasks_program(program);
+    struct compute_task *t = tasks_new(p, 0, 0);
+    const struct alloc heap = alloc_heap();
+    struct err_info why = {.code = 0};
+    int err = 0;
+    buf_release(&result);
+    buf_init(&result, &heap, TASKS_TEXT_BYTES);
+    for (unsigned i = 0; i < count && err == 0; i++) {
+        const size_t cut = (size_t)rng_below(rng, objects[i].size + 1);
+        ASSERT(compute_task_update(t, bytes_of(objects[i].data, cut)) == 0);
+        struct compute_task *rest = tasks_merged(rng, p, 0, objects[i], cut, objects[i].size);
+        ASSERT(compute_task_merge(t, rest) == 0);
+        compute_task_free(rest);
+        err = compute_task_next(t, &why);
+    }
+    if (err == 0) {
+        err = tasks_end(t, &result);
+    } else {
+        ASSERT(buf_append(&result, why.text, strlen(why.text) + 1) == 0);
+        compute_task_free(t);
+    }
+    compute_program_free(p);
+    return err;
+}
+
+START_TEST(objects_in_a_row_are_as_their_records_in_a_row)
+{
+    static const char *const of[] = {"lines | by $0 count, sum 1",
+                                     "words | by $0 count | top 3",
+                                     "words | count",
+                                     "csv | select $2, $1, $0",
+                                     "csv | by $1 count | top 4",
+                                     "csv | count, distinct $2",
+                                     "lines",
+                                     "i8,x1 | where $1 > 40 | sum $1, max $1",
+                                     "u16 | quantile 0.5",
+                                     "u16 | histogram 7 0 40000",
+                                     "i16 | var"};
+    struct rng rng;
+    rng_init(&rng, unit_seed("objects_in_a_row_are_as_their_records_in_a_row", 1));
+    for (unsigned i = 0; i < 600; i++) {
+        uint8_t all[5 * (DATA_MAX + 2)];
+        struct bytes objects[5];
+        size_t bytes = 0;
+        const char *program = of[rng_below(&rng, sizeof(of) / sizeof(of[0]))];
+        const bool array = program[0] == 'i' || program[0] == 'u';
+        const unsigned count = (unsigned)rng_between(&rng, 1, 5);
+        for (unsigned j = 0; j < count; j++) {
+            uint8_t *data = all + bytes;
+            size_t size = make_csv(&rng, data);
+            size -= array ? size % 2 : 0;
+            if (!array && size > 0 && data[size - 1] != '\n') {
+                data[size++] = '\n';
+            }
+            objects[j] = bytes_of(data, size);
+            bytes += size;
+        }
+        char expected[8192];
+        (void)snprintf(expected, sizeof(expected), "%s",
+                       run_bytes(program, bytes_of(all, bytes), 0));
+        (void)run_objects(&rng, program, objects, count);
+        ck_assert_str_eq((const char *)result.data, expected);
+    }
+}
+END_TEST
+
+START_TEST(each_object_has_its_own_header_end_and_count)
+{
+    struct rng rng;
+    rng_init(&rng, unit_seed("each_object_has_its_own_header_end_and_count", 1));
+    const struct bytes tables[] = {bytes_of_text("a,b\n1,2\n3,4"), bytes_of_text("a,b\n"),
+                                   bytes_of_text(""), bytes_of_text("a,b\r\n5,6\r\n")};
+    ck_assert_int_eq(run_objects(&rng, "csv header | sum $1, count", tables, 4), 0);
+    ck_assert_str_eq((const char *)result.data, "9,3\n");
+    const struct bytes open[] = {bytes_of_text("a b"), bytes_of_text("c\n\n"), bytes_of_text("d")};
+    ck_assert_int_eq(run_objects(&rng, "lines | count", open, 3), 0);
+    ck_assert_str_eq((const char *)result.data, "4\n");
+    ck_assert_int_eq(run_objects(&rng, "words | count", open, 3), 0);
+    ck_assert_str_eq((const char *)result.data, "4\n");
+    const struct bytes wrong[] = {bytes_of_text("1\n2\n3\n"), bytes_of_text("4\nx\n")};
+    ck_assert_int_eq(run_objects(&rng, "lines | sum $1", wrong, 2), ERR_WRONG_TYPE);
+    ck_assert_str_eq((const char *)result.data, "record 2: $1 is no number: 'x'");
+    const struct bytes quoted[] = {bytes_of_text("\"a\n"), bytes_of_text("b\"\n")};
+    ck_assert_int_eq(run_objects(&rng, "csv | count", quoted, 2), ERR_PROTOCOL);
+    const struct bytes cut[] = {bytes_of_text("abc"), bytes_of_text("d")};
+    ck_assert_int_eq(run_objects(&rng, "u16 | max", cut, 2), ERR_RANGE);
+    ck_assert_int_eq(run_objects(&rng, "u16 | max $1, min $1", cut, 2), ERR_RANGE);
+    const struct bytes whole[] = {bytes_of_text("abcd"), bytes_of_text("ef")};
+    ck_assert_int_eq(run_objects(&rng, "u16 | argmax", whole, 2), ERR_INVALID);
+    ck_assert_str_eq((const char *)result.data, "argmax says where in one object a record is");
+    ck_assert_int_eq(run_objects(&rng, "u16 | top 2", whole, 2), ERR_INVALID);
+}
+END_TEST
+
 START_TEST(a_failed_allocation_is_an_error_and_leaks_nothing)
 {
     static const char text[] = "\"a b\",1.5\nc,2\nd,0.1\ne,7\n\"f\"\"\",9\n";
@@ -649,5 +748,7 @@ UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           keys_that_meet_do_so_for_one_seed_only, empty_fields_are_left_out,
           few_distinct_values_are_counted_and_many_estimated,
           one_aggregate_of_raw_records_has_every_operator, errors_name_record_and_field,
-          wrong_quotes_are_errors, groups_have_a_limit, what_follows_an_error_changes_nothing,
+          wrong_quotes_are_errors, groups_have_a_limit,
+          objects_in_a_row_are_as_their_records_in_a_row,
+          each_object_has_its_own_header_end_and_count, what_follows_an_error_changes_nothing,
           a_failed_allocation_is_an_error_and_leaks_nothing)
