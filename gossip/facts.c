@@ -4,23 +4,34 @@
  * Facts: values that members tell of themselves; the newest version wins. One place for each
  * (member, kind), so that a storm of updates is one item to tell. Values lie in an arena that is
  * packed when it is full. They ride on probes and their answers, after everything else, as many
- * bytes a second as the options allow, a lower kind before a higher one. Those of prompt kinds are
- * told by rounds of gossip too and have a budget of their own: a busy cluster hardly probes, and
- * what is waited for must not stand behind what is only looked at.
+ * bytes a second as the options allow, each in its turn. Those of prompt kinds go first, a lower
+ * kind before a higher one, are told by rounds of gossip too, and have a budget of their own: a
+ * busy cluster hardly probes, and what is waited for must not stand behind what is only looked at.
  */
 #include "gossip/gossip_internal.h"
 
 #define FACT_FIXED_BYTES 13u /* member 4, kind 1, version 8 */
 #define FACT_BURST_BYTES 2048u
-#define FACT_PROMPT_SHARES 4u /* the budget of prompt kinds next to that of the others */
-#define FACT_BYTES_EACH 64u   /* of the arena, for one place in the table */
+/* The budget of prompt kinds next to that of the others: it grows with the members, all of which
+ * may have something to tell at once. */
+#define FACT_PROMPT_SHARES_LEAST 4u
+#define FACT_PROMPT_SHARES_MOST 64u
+#define FACT_PROMPT_MORE 4u /* times that they are told, so that hardly any waits for a sync */
+#define FACT_BYTES_EACH 64u /* of the arena, for one place in the table */
 #define FACT_MEMORY_USUAL 65536u
 
-/* prompt: 1 of the budget of those kinds, 0 of the others'. returns: bytes times 10^6. */
+/* prompt: 1 of the budget of those kinds, 0 of the others'. */
+static uint64_t fact_shares(const struct gossip *g, unsigned prompt)
+{
+    uint64_t shares = NUM_MAX(g->roster_count, FACT_PROMPT_SHARES_LEAST);
+    return prompt == 0 ? 1 : NUM_MIN(shares, FACT_PROMPT_SHARES_MOST);
+}
+
+/* returns: bytes times 10^6. */
 static uint64_t fact_burst(const struct gossip *g, unsigned prompt)
 {
     uint64_t bytes = NUM_MAX(FACT_BURST_BYTES, g->options.facts_bytes_second);
-    return 1000000ull * bytes * (prompt != 0 ? FACT_PROMPT_SHARES : 1);
+    return 1000000ull * bytes * fact_shares(g, prompt);
 }
 
 int gossip_facts_init(struct gossip *g)
@@ -123,14 +134,22 @@ static bool fact_room(struct gossip *g, struct gossip_fact *fact, size_t bytes)
     return true;
 }
 
+/* Those of prompt kinds have one each, all others have one together. */
+static uint32_t fact_queue_of(const struct gossip_fact *fact)
+{
+    return NUM_MIN(fact->kind, GOSSIP_FACT_PROMPT);
+}
+
 static void fact_unqueue(struct gossip *g, struct gossip_fact *fact)
 {
     struct gossip_facts *f = &g->facts;
     if (!fact->queued) {
         return;
     }
-    *(fact->prev != 0 ? &f->items[fact->prev - 1].next : &f->head[fact->kind]) = fact->next;
-    *(fact->next != 0 ? &f->items[fact->next - 1].prev : &f->tail[fact->kind]) = fact->prev;
+    *(fact->prev != 0 ? &f->items[fact->prev - 1].next : &f->head[fact_queue_of(fact)]) =
+        fact->next;
+    *(fact->next != 0 ? &f->items[fact->next - 1].prev : &f->tail[fact_queue_of(fact)]) =
+        fact->prev;
     fact->queued = false;
 }
 
@@ -138,14 +157,14 @@ static void fact_queue(struct gossip *g, struct gossip_fact *fact)
 {
     struct gossip_facts *f = &g->facts;
     uint32_t place = (uint32_t)(fact - f->items) + 1;
-    uint32_t *tail = &f->tail[fact->kind];
+    uint32_t *tail = &f->tail[fact_queue_of(fact)];
     fact->next = 0;
     fact->prev = *tail;
-    *(*tail != 0 ? &f->items[*tail - 1].next : &f->head[fact->kind]) = place;
+    *(*tail != 0 ? &f->items[*tail - 1].next : &f->head[fact_queue_of(fact)]) = place;
     *tail = place;
     fact->queued = true;
     if (fact->kind < GOSSIP_FACT_PROMPT) {
-        gossip_rumors_wake(g);
+        gossip_round_wake(g);
     }
 }
 
@@ -267,15 +286,17 @@ bool gossip_facts_prompt(const struct gossip *g)
     return any != 0;
 }
 
-/* returns: whether all of this kind that is to be told is in the packet, each once. */
-static bool facts_fill_kind(struct gossip *g, struct gossip_writer *w, uint32_t kind)
+/* returns: whether all of this queue is in the packet, each once. */
+static bool facts_fill_from(struct gossip *g, struct gossip_writer *w, uint32_t queue)
 {
     struct gossip_facts *f = &g->facts;
-    uint64_t *tokens = &f->tokens[kind < GOSSIP_FACT_PROMPT];
-    uint32_t last = f->tail[kind];
+    const bool prompt = queue < GOSSIP_FACT_PROMPT;
+    uint32_t limit = g->retransmit_limit + (prompt ? FACT_PROMPT_MORE : 0);
+    uint64_t *tokens = &f->tokens[prompt];
+    uint32_t last = f->tail[queue];
     uint32_t place = 0;
     while (place != last) {
-        place = f->head[kind];
+        place = f->head[queue];
         struct gossip_fact *fact = &f->items[place - 1];
         uint64_t cost = 1000000ull * (GOSSIP_PART_BYTES + FACT_FIXED_BYTES + fact->size);
         if (*tokens < cost || !gossip_facts_write(g, w, fact)) {
@@ -285,7 +306,7 @@ static bool facts_fill_kind(struct gossip *g, struct gossip_writer *w, uint32_t 
         g->counters.facts_out++;
         fact->sent++;
         fact_unqueue(g, fact);
-        if (fact->sent < g->retransmit_limit) {
+        if (fact->sent < limit) {
             fact_queue(g, fact);
         }
     }
@@ -296,22 +317,22 @@ static void facts_earn(struct gossip *g)
 {
     struct gossip_facts *f = &g->facts;
     uint64_t passed = NUM_MIN(g->now_us - f->tokens_us, 100000000u);
-    uint64_t earned = passed * g->options.facts_bytes_second;
-    f->tokens[0] = NUM_MIN(f->tokens[0] + earned, fact_burst(g, 0));
-    f->tokens[1] = NUM_MIN(f->tokens[1] + earned * FACT_PROMPT_SHARES, fact_burst(g, 1));
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t earned = passed * g->options.facts_bytes_second * fact_shares(g, i);
+        f->tokens[i] = NUM_MIN(f->tokens[i] + earned, fact_burst(g, i));
+    }
     f->tokens_us = g->now_us;
 }
 
 void gossip_facts_fill(struct gossip *g, struct gossip_writer *w, bool all)
 {
     facts_earn(g);
-    uint32_t kind = 0;
-    while (kind < GOSSIP_FACT_PROMPT && facts_fill_kind(g, w, kind)) {
-        kind++;
+    uint32_t queue = 0;
+    while (queue < GOSSIP_FACT_PROMPT && facts_fill_from(g, w, queue)) {
+        queue++;
     }
-    kind = GOSSIP_FACT_PROMPT;
-    while (all && kind < GOSSIP_FACT_KINDS && facts_fill_kind(g, w, kind)) {
-        kind++;
+    if (all) {
+        (void)facts_fill_from(g, w, GOSSIP_FACT_PROMPT);
     }
 }
 

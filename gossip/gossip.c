@@ -25,11 +25,11 @@ static bool gossip_options_hold(const struct gossip_options *o, uint32_t count)
            o->members_max <= GOSSIP_MEMBERS_MOST && o->datagram_bytes >= GOSSIP_DATAGRAM_LEAST &&
            o->datagram_bytes <= 65000u && o->stream_bytes >= GOSSIP_STREAM_LEAST &&
            o->stream_bytes <= 1u << 24 && o->facts_memory_bytes <= 1u << 28 &&
-           r->probe_interval_us >= 1000 && r->probe_timeout_us > 0 &&
-           r->probe_timeout_us <= r->probe_interval_us && r->gossip_interval_us >= 1000 &&
-           r->sync_interval_us >= 1000 && r->health_max > 0 && r->health_max <= 64 &&
-           r->fanout > 0 && r->fanout <= 16 && r->retransmit_mult > 0 && r->retransmit_mult <= 16 &&
-           r->suspicion_mult > 0;
+           o->facts_bytes_second <= 1u << 24 && r->probe_interval_us >= 1000 &&
+           r->probe_timeout_us > 0 && r->probe_timeout_us <= r->probe_interval_us &&
+           r->gossip_interval_us >= 1000 && r->sync_interval_us >= 1000 && r->health_max > 0 &&
+           r->health_max <= 64 && r->fanout > 0 && r->fanout <= 16 && r->retransmit_mult > 0 &&
+           r->retransmit_mult <= 16 && r->suspicion_mult > 0;
 }
 
 static uint32_t gossip_bits(const struct gossip_options *o)

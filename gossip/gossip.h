@@ -175,8 +175,8 @@ struct gossip_options {
     uint32_t members_max;
     uint32_t datagram_bytes;     /* largest compound, without envelope; default 1,350 */
     uint32_t stream_bytes;       /* largest stream message, without envelope; default 65,536 */
-    uint32_t facts_bytes_second; /* of facts piggybacked a node; default 128; four times as much
-                                    of those of prompt kinds */
+    uint32_t facts_bytes_second; /* of facts piggybacked a node; default 128; of those of prompt
+                                    kinds as many times that as there are members, 4 to 64 */
     uint32_t facts_memory_bytes; /* for facts of all members; default 65,536 */
     uint64_t epoch_jump_max;     /* larger jumps of epoch or incarnation count only if signed by the
                                     member; default 2^20 */
@@ -223,8 +223,8 @@ void gossip_tick(struct gossip *g, uint64_t now_us);
 /* returns: when gossip_tick wants to be called; never UINT64_MAX. */
 uint64_t gossip_deadline(const struct gossip *g);
 
-/* Sets a fact about this node; the newest wins everywhere. kind: below GOSSIP_FACT_KINDS; a lower
- * one is told before a higher one.
+/* Sets a fact about this node; the newest wins everywhere. kind: below GOSSIP_FACT_KINDS; those
+ * below GOSSIP_FACT_PROMPT are told first, a lower one before a higher one.
  * returns: 0, ERR_TOO_LARGE, ERR_INVALID. */
 int gossip_fact_set(struct gossip *g, uint32_t kind, struct bytes value, uint64_t now_us);
 /* value: ends with the next call that is given g. returns: 0 or ERR_NOT_FOUND. */

@@ -231,8 +231,8 @@ struct gossip_facts {
     uint32_t count;
     uint32_t arena_cap;
     uint32_t arena_used;
-    uint32_t head[GOSSIP_FACT_KINDS]; /* to be told, in turn */
-    uint32_t tail[GOSSIP_FACT_KINDS];
+    uint32_t head[GOSSIP_FACT_PROMPT + 1]; /* to be told, in turn: of each prompt kind; others */
+    uint32_t tail[GOSSIP_FACT_PROMPT + 1];
     uint32_t untold;    /* not yet given as GOSSIP_FACT */
     uint32_t swept;     /* where the search for them goes on */
     uint32_t counter;   /* of own versions */
@@ -482,7 +482,7 @@ void gossip_rumors_drop(struct gossip *g, uint16_t place);
 void gossip_rumors_fill(struct gossip *g, struct gossip_writer *w, uint32_t peer);
 uint32_t gossip_rumors_count(const struct gossip *g);
 /* There is something to tell: the next round keeps its beat, also after a while without any. */
-void gossip_rumors_wake(struct gossip *g);
+void gossip_round_wake(struct gossip *g);
 
 /* probe.c */
 void gossip_probe_tick(struct gossip *g);

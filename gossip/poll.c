@@ -125,7 +125,8 @@ static void write_buddy(struct gossip *g, const struct gossip_out *o, struct gos
     }
 }
 
-/* Facts are told a few times, at a bounded rate: none is spent on who has not answered just now. */
+/* Facts are told a few times, at a bounded rate: with a probe none is spent on who has not answered
+ * just now. */
 static bool hears(const struct gossip *g, const struct gossip_out *o)
 {
     const struct gossip_entry *e = gossip_entry_of(g, o->peer);

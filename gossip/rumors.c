@@ -115,7 +115,7 @@ static uint16_t rumor_new(struct gossip *g)
     return place;
 }
 
-void gossip_rumors_wake(struct gossip *g)
+void gossip_round_wake(struct gossip *g)
 {
     if (g->gossip_us == GOSSIP_NEVER) {
         uint64_t interval = g->rules.gossip_interval_us;
@@ -135,7 +135,7 @@ void gossip_rumors_member(struct gossip *g, struct gossip_entry *e, uint32_t acc
     *rumor_at(g, e->rumor) = (struct gossip_rumor){
         .subject = e->id, .accuser = accuser, .kind = GOSSIP_RUMOR_MEMBER, .agreed = agreed};
     rumor_push_front(g, e->rumor);
-    gossip_rumors_wake(g);
+    gossip_round_wake(g);
 }
 
 void gossip_rumors_alert(struct gossip *g, struct gossip_report *report, uint8_t ring)
@@ -149,7 +149,7 @@ void gossip_rumors_alert(struct gossip *g, struct gossip_report *report, uint8_t
     *rumor_at(g, *place) = (struct gossip_rumor){
         .subject = (uint32_t)(report - g->reports), .kind = GOSSIP_RUMOR_ALERT, .ring = ring};
     rumor_push_front(g, *place);
-    gossip_rumors_wake(g);
+    gossip_round_wake(g);
 }
 
 static bool rumor_write(struct gossip *g, struct gossip_writer *w, const struct gossip_rumor *item)
