@@ -19,7 +19,8 @@
 
 #define CALL_ATTEMPT_MS 2000u /* without an answer, another node is tried */
 #define CALL_ATTEMPT_MAX_MS 10000u
-#define CALL_DOUBT_MS 250u /* without an answer, other nodes are asked who leads */
+#define CALL_BUDGET_MAX_MS 60000u /* no node waits longer */
+#define CALL_DOUBT_MS 250u        /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -191,15 +192,18 @@ static bool call_may_leave(const struct hf_call *call)
            call->client->nodes_count > 1;
 }
 
-/* How long a node that is well may let a call wait before anything comes from it. */
+/* How long a node that is well may let a call wait before anything comes from it: it may wait for
+ * the entries that a session has seen, and then for copies. */
 static uint64_t call_silence(const struct hf_call *call)
 {
     const struct hf_call_spec *spec = &call->spec;
     uint64_t budget = spec->budget_ms != 0 ? spec->budget_ms : WIRE_CRDT_BUDGET_MS;
-    bool writes = spec->route == HF_BY_NODE && spec->class != HF_READ; /* for its copies */
-    bool waits = (spec->causal != NULL || writes) && call->state == HF_CALL_SENT;
-    bool large = spec->large && call->state == HF_CALL_SENT;
-    return (large ? CALL_ATTEMPT_MS : HF_NODE_MS) + (waits ? budget : 0);
+    uint64_t waits = (spec->causal != NULL ? 1u : 0u) + (spec->copies > 1 ? 1u : 0u);
+    if (call->state != HF_CALL_SENT) {
+        return HF_NODE_MS;
+    }
+    return (spec->large ? CALL_ATTEMPT_MS : HF_NODE_MS) +
+           waits * NUM_MIN(budget, (uint64_t)CALL_BUDGET_MAX_MS);
 }
 
 /* How long an attempt lasts after so many others: all nodes are tried before one gets more time. */
@@ -570,19 +574,16 @@ void hf_calls_run(struct hf_client *c)
 
 void hf_calls_leave_home(struct hf_client *c, uint32_t node, int code, const char *text)
 {
-    uint64_t now = hf_now_ms(c);
     bool left = false;
     for (struct hf_call *call = c->calls; call != NULL; call = call->next) {
         if (call->state == HF_CALL_WAITING && call->parked && call->home == node &&
             call->session == 0) {
             left = true;
-            hf_call_note(call, code, text);
-            call->home = HF_NOWHERE;
-            call->avoid = node;
+            call->node = node;
             call->parked = false;
             call->attempts++;
-            call->wake_ms = now + hf_call_pause(call);
-            hf_timer_by(c, call->wake_ms);
+            hf_call_note_silence(call, code, text);
+            hf_call_go_elsewhere(call, hf_call_pause(call));
         }
     }
     if (left && !c->closing) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define CALL_HOPS_MAX 3u
+#define CALL_MAKE_MS 1500u   /* of a connection, whose first packet may have been lost */
 #define CALL_PIN_FAILURES 4u /* connections in a row; then what lives on the node is given up */
 
 void hf_call_forget_leader(struct hf_call *call)
@@ -31,13 +32,24 @@ void hf_call_leave_home(struct hf_call *call)
     }
 }
 
+/* returns: whether nothing is to be hoped for from this node. Who chooses takes one for silent that
+ * may be but slow: that was asked by an impatient call, or is still being connected to. */
+static bool call_node_is_out(const struct hf_call *call, uint32_t node)
+{
+    const struct hf_node *n = &call->client->nodes[node];
+    const struct hf_conn *conn = n->conn;
+    uint64_t now = hf_now_ms(call->client);
+    bool making = conn != NULL && !conn->open && now < conn->began_ms + CALL_MAKE_MS;
+    bool heard = now < n->heard_ms + HF_NODE_MS;
+    return call->refused[node] || n->down || n->failures > 0 || (n->silent && !making && !heard);
+}
+
 /* returns: whether a node has refused it for what another one may have, and there is no other. */
 static bool call_refused_by_all(const struct hf_call *call)
 {
     bool all = call->refusal != 0;
     for (uint32_t i = 0; i < call->client->nodes_count; i++) {
-        const struct hf_node *n = &call->client->nodes[i];
-        all = all && (call->refused[i] || n->down || n->failures > 0 || n->silent);
+        all = all && call_node_is_out(call, i);
     }
     return all;
 }
@@ -66,7 +78,9 @@ void hf_call_go_elsewhere(struct hf_call *call, uint64_t pause_ms)
     call->avoid = call->node;
     hf_call_leave_home(call);
     if (!call->maybe_done && call_refused_by_all(call)) {
-        call->last = call->refusal;
+        if (call->last != call->refusal) {
+            hf_call_note(call, call->refusal, err_text(call->refusal));
+        }
         call->state = HF_CALL_ENDED;
         hf_timer_by(call->client, hf_now_ms(call->client));
         return;

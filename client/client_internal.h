@@ -8,6 +8,7 @@
  *   which the library makes for several (share.c).
  *
  *   call   WAITING -> PLACED (on a connection, perhaps still connecting) -> SENT -> ended
+ *             ^---------- connected, and a session is to be opened first
  *             ^____________ refused, lost, too slow: a pause, then another node ____|
  *
  * threads: the loop's thread.
@@ -47,7 +48,8 @@ struct hf_node {
     uint16_t port;
     uint32_t id; /* 0: not known yet */
     bool down;   /* as the others say */
-    bool silent; /* a request to it got no answer in time, and nothing has come since */
+    bool silent; /* a request got no answer in time, or no connection was made, and nothing has come
+                    since */
     struct hf_conn *conn;
     uint64_t heard_ms;    /* when the last message came */
     uint64_t retry_at_ms; /* not connected to before */

@@ -390,6 +390,25 @@ START_TEST(the_only_node_left_is_behind_and_that_is_said)
 }
 END_TEST
 
+/* The other node takes connections and answers nothing: no session is opened there. */
+START_TEST(a_node_is_behind_and_that_is_said_when_the_other_one_is_silent)
+{
+    struct hf_answer a;
+    struct hf_causal *s = NULL;
+    ck_assert_int_eq(hf_causal_new(&s), 0);
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        begin(2, is_behind);
+        fake.paused[1] = true;
+        fake_client(&fake, (struct hf_client_options){.timeout_ms = 20000, .seed = seed});
+        ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.causal = s}), ERR_BEHIND);
+        ck_assert_uint_le(seen.count, 2);
+        hf_answer_release(&a);
+        fake_close(&fake);
+    }
+    hf_causal_free(s);
+}
+END_TEST
+
 static void refuses(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
 {
     (void)f;
@@ -562,6 +581,7 @@ UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequ
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
           the_only_node_left_is_found_before_the_others_have_had_their_time_in_turn,
           the_only_node_left_is_behind_and_that_is_said,
+          a_node_is_behind_and_that_is_said_when_the_other_one_is_silent,
           an_increment_that_was_not_sent_goes_to_another_node,
           a_write_finds_the_one_node_that_answers_within_a_second,
           a_read_goes_on_at_another_node_within_a_second,
