@@ -28,6 +28,7 @@ const char hf_cmd_run_grammar[] =
     "  conditions  = != < <= > >=    and or not\n"
     "\nExamples:\n"
     "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
+    "  holdfast run 'logs/2026-*' 'csv | by $5 count'    all objects whose names begin so\n"
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
     "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n";
@@ -141,10 +142,10 @@ static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
     (void)fputs(",\"result\":", stdout);
     hf_json_string(stdout, (struct hf_bytes){.data = printed->data, .size = printed->size});
     (void)printf(",\"size\":%llu,\"cells\":%llu,\"cells_decoded\":%llu,\"bytes_read\":%llu,"
-                 "\"bytes_moved\":%llu}\n",
-                 (unsigned long long)r->objects->size, (unsigned long long)r->run.cells,
+                 "\"bytes_moved\":%llu,\"objects\":%llu}\n",
+                 (unsigned long long)r->run.size, (unsigned long long)r->run.cells,
                  (unsigned long long)r->run.cells_decoded, (unsigned long long)r->run.bytes_read,
-                 (unsigned long long)r->run.bytes_moved);
+                 (unsigned long long)r->run.bytes_moved, (unsigned long long)r->run.objects);
 }
 
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
@@ -171,6 +172,16 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
     return hf_cmd_exit_of(err);
 }
 
+/* A name that ends with an asterisk stands for all that begin with what is before it. */
+static void run_names(struct hf_object *o)
+{
+    const char *name = o->name.data;
+    if (name[o->name.size - 1] == '*') {
+        o->prefix = (struct hf_bytes){.data = name, .size = o->name.size - 1};
+        o->name = (struct hf_bytes){.data = NULL, .size = 0};
+    }
+}
+
 static int run_object(const struct hf_cmd *cmd)
 {
     const struct alloc heap = alloc_heap();
@@ -182,6 +193,7 @@ static int run_object(const struct hf_cmd *cmd)
     if (code != 0) {
         return code;
     }
+    run_names(&o);
     const int err = hf_program_check(hf_text(cmd->arg[1]), why, sizeof(why));
     if (err != 0) {
         (void)hf_cmd_fail(cmd, err, "%s", why);
@@ -213,7 +225,7 @@ static int run(const struct hf_cmd *cmd)
 
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
     {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY, 1, 2,
-     "BUCKET/NAME PROGRAM | --local PROGRAM [--memory BYTES]",
-     "computes where an object lies, or over stdin: counts, sums, groups, filters", run},
+     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--memory BYTES]",
+     "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

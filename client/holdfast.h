@@ -146,6 +146,8 @@ struct hf_run_info {
     uint64_t cells_decoded; /* of these: whose holder was lost, so that others were read */
     uint64_t bytes_read;
     uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
+    uint64_t objects;
+    uint64_t size; /* of all of them, in bytes */
 };
 
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or
@@ -496,9 +498,12 @@ struct hf_program {
 /* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);
 /* Runs the program where the object's cells lie, and joins what comes of them: the sink gets what
- * the program prints, in order. -> objects (one), run. Returns what hf_program_check does as well.
- * WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program itself name
- * record and field, when what is before them has been printed. */
+ * the program prints, in order. -> objects (one), run. Without a name: over all objects of the
+ * bucket whose names begin with prefix, one after the other in the order of their names, each as
+ * it is when its turn comes. -> run; NOT_FOUND if there is none; INVALID for argmin, argmax and top
+ * of raw records, which say where in one object something is. Returns what hf_program_check does as
+ * well. WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program itself
+ * name record and field, when what is before them has been printed. */
 HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
                             const struct hf_program *program, const struct hf_sink *sink, void *ctx,
                             hf_done_fn *done);

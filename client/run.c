@@ -7,6 +7,11 @@
  *
  *   stat -> (small: its bytes came with it) -> extents -> parts of cells -> finish
  *
+ * Of all objects whose names begin alike, each is gone through so in its turn, in the order of
+ * their names:
+ *
+ *   list -> an object -> ... -> an object -> list, from the last name on -> ... -> finish
+ *
  * A cell behind the first one keeps what came of it until its turn; it asks for no more while it
  * keeps much. Of CSV it asks for one part: only the first one knows whether its next part begins in
  * quotes. A part behind is computed for both beginnings, without what would be no more than its
@@ -26,6 +31,7 @@
 #define RUN_KEPT_BYTES_MAX ((uint64_t)2 << 20) /* of states, by a cell whose turn is not yet */
 #define RUN_FITS 16u /* parts that were small, until larger ones are tried */
 #define RUN_RESTARTS_MAX 1u
+#define RUN_PAGE_NAMES 256u
 
 /* One cell. */
 struct run_slot {
@@ -45,8 +51,13 @@ struct run_slot {
 struct hf_run {
     struct hf_transfer transfer; /* first */
     struct buf bucket;
-    struct buf name;
-    struct buf text; /* of the program */
+    struct buf name;   /* of the object whose turn it is */
+    bool many;         /* all whose names begin with prefix */
+    struct buf prefix; /* and, in messages, an asterisk */
+    struct buf page;   /* names that were listed, as buf_put_bytes has them */
+    size_t page_at;    /* those before it have had their turn */
+    bool page_more;    /* there are others behind it */
+    struct buf text;   /* of the program */
     struct hf_sink sink;
     uint64_t memory_bytes;
     uint64_t timeout_ms;
@@ -109,6 +120,8 @@ static void run_release(struct hf_run *r)
     hf_cells_release(&r->cells);
     buf_release(&r->bucket);
     buf_release(&r->name);
+    buf_release(&r->prefix);
+    buf_release(&r->page);
     buf_release(&r->text);
     free(r);
 }
@@ -118,14 +131,14 @@ static void run_end(struct hf_run *r, int code, const char *text)
     char subject[96];
     char sentence[HF_TEXT_BYTES];
     struct hf_result result = {.code = code, .text = "", .run = r->cost};
-    hf_op_subject(subject, sizeof(subject), buf_view(&r->name));
+    hf_op_subject(subject, sizeof(subject), buf_view(r->name.size > 0 ? &r->name : &r->prefix));
     if (code != 0) {
         (void)snprintf(sentence, sizeof(sentence), "'%s': %.150s", subject, text);
         result.text = sentence;
     } else {
         result.found = true;
-        result.objects = &r->info;
-        result.count = 1;
+        result.objects = r->many ? NULL : &r->info;
+        result.count = !r->many;
     }
     hf_transfer_remove(&r->transfer);
     run_drop(r);
@@ -181,6 +194,17 @@ static int run_begin(struct hf_run *r)
 }
 
 static int run_stat(struct hf_run *r);
+static int run_list(struct hf_run *r);
+
+/* From the first object on. */
+static int run_objects(struct hf_run *r)
+{
+    if (!r->many) {
+        return run_stat(r);
+    }
+    buf_clear(&r->name);
+    return run_list(r);
+}
 
 /* The version was replaced and freed meanwhile. */
 static void run_again(struct hf_run *r)
@@ -195,9 +219,110 @@ static void run_again(struct hf_run *r)
             r->written = 0;
         }
         err = err == 0 ? run_begin(r) : err;
-        err = err == 0 ? run_stat(r) : err;
+        err = err == 0 ? run_objects(r) : err;
     }
     run_settle(r, err);
+}
+
+/* ---- one object after the other ------------------------------------------------------------- */
+
+static void run_object_next(struct hf_run *r)
+{
+    struct bytes_reader page =
+        bytes_reader_of(bytes_of(r->page.data + r->page_at, r->page.size - r->page_at));
+    int err = 0;
+    if (r->page_at < r->page.size) {
+        const struct bytes name = bytes_take_bytes(&page, WIRE_NAME_BYTES_MAX);
+        r->page_at = (size_t)(name.data + name.size - r->page.data);
+        buf_clear(&r->name);
+        err = buf_append(&r->name, name.data, name.size);
+        err = err == 0 ? run_stat(r) : err;
+    } else if (r->page_more) {
+        err = run_list(r);
+    } else {
+        buf_clear(&r->name); /* what is wrong now is so of all */
+        if (r->cost.objects > 0) {
+            run_finish(r);
+            return;
+        }
+        run_end(r, ERR_NOT_FOUND, "there is no such object");
+        return;
+    }
+    run_settle(r, err);
+}
+
+/* All of an object is joined, or what is behind does not matter. */
+static void run_object_ended(struct hf_run *r)
+{
+    struct err_info why = {.code = 0};
+    r->cost.objects++;
+    r->cost.size += r->info.size;
+    if (!r->many) {
+        run_finish(r);
+        return;
+    }
+    const int err = compute_task_next(r->task, &why);
+    const int printed = run_print(r);
+    if (printed != 0 || err != 0) {
+        run_end(r, printed != 0 ? printed : err, printed != 0 ? err_text(printed) : why.text);
+        return;
+    }
+    run_object_next(r);
+}
+
+static void run_listed(void *ctx, const struct hf_reply *reply)
+{
+    struct hf_run *r = ctx;
+    struct err_info why = {.code = 0};
+    r->call = NULL;
+    if (reply->code != 0) {
+        run_end(r, reply->code, reply->text);
+        return;
+    }
+    int err = r->cost.objects == 0 ? compute_task_next(r->task, &why) : 0;
+    if (err != 0) {
+        run_end(r, err, why.text); /* a program over one object only */
+        return;
+    }
+    struct wire_node list = wire_node_find(reply->result, WIRE_FIELD_ITEMS);
+    buf_clear(&r->page);
+    r->page_at = 0;
+    r->page_more = false;
+    (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_MORE), &r->page_more);
+    for (uint32_t i = 0; i < wire_node_count(list) && err == 0; i++) {
+        struct hf_object_info info;
+        err = hf_object_read_info(wire_node_at(list, i), &info);
+        err = err == 0 ? buf_put_bytes(&r->page, hf_in(info.name)) : err;
+    }
+    r->page_more = r->page_more && r->page.size > 0;
+    if (err != 0) {
+        run_end(r, err, err_text(err));
+    } else {
+        run_object_next(r);
+    }
+}
+
+/* The names behind the last one. */
+static int run_list(struct hf_run *r)
+{
+    const struct hf_object o = {.bucket = hf_out(buf_view(&r->bucket)),
+                                .timeout_ms = r->timeout_ms};
+    const struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_LIST, HF_READ, 4);
+    TRY(hf_call_new(r->transfer.client, &spec, &r->call));
+    struct buf *head = &r->call->head;
+    (void)wire_pack_bin(head, buf_view(&r->bucket));
+    (void)wire_pack_bin(head, bytes_of(r->prefix.data, r->prefix.size - 1));
+    if (r->name.size == 0) {
+        (void)wire_pack_nil(head);
+    } else {
+        (void)wire_pack_bin(head, buf_view(&r->name));
+    }
+    (void)wire_pack_u64(head, RUN_PAGE_NAMES);
+    int err = hf_call_start(r->call, r, run_listed);
+    if (err != 0) {
+        r->call = NULL;
+    }
+    return err;
 }
 
 /* ---- parts ---------------------------------------------------------------------------------- */
@@ -305,7 +430,8 @@ static void run_pump(struct hf_run *r)
     if (err != 0) {
         run_end(r, err, err_text(err));
     } else if (r->count == 0 || compute_task_is_settled(r->task)) {
-        run_finish(r);
+        run_drop(r);
+        run_object_ended(r);
     }
 }
 
@@ -409,7 +535,7 @@ static void run_arrived(struct run_slot *slot, const struct hf_reply *reply)
     r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED);
     run_grow(r, state_bytes);
     if (r->progress != NULL) {
-        r->progress(r->progress_ctx, r->cost.bytes_read, r->info.size);
+        r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
     }
     if (run_is_first(slot)) {
         run_pump(r);
@@ -488,10 +614,10 @@ static void run_small(struct hf_run *r, struct bytes data)
     }
     compute_free(c);
     free(h);
-    r->cost.bytes_read = data.size;
-    r->cost.bytes_moved = data.size;
+    r->cost.bytes_read += data.size;
+    r->cost.bytes_moved += data.size;
     if (err == 0) {
-        run_finish(r);
+        run_object_ended(r);
     } else {
         run_end(r, err,
                 err == ERR_CORRUPT ? "bytes do not match the committed root" : err_text(err));
@@ -504,6 +630,10 @@ static void run_stat_done(void *ctx, const struct hf_reply *reply)
     r->call = NULL;
     if (reply->code != 0) {
         run_end(r, reply->code, reply->text);
+        return;
+    }
+    if (wire_node_is_nil(reply->result) && r->many) {
+        run_object_next(r); /* removed since it was listed */
         return;
     }
     if (wire_node_is_nil(reply->result)) {
@@ -547,9 +677,14 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
 {
     buf_init(&r->bucket, &c->heap, WIRE_NAME_BYTES_MAX);
     buf_init(&r->name, &c->heap, WIRE_NAME_BYTES_MAX);
+    buf_init(&r->prefix, &c->heap, WIRE_NAME_BYTES_MAX + 1);
+    buf_init(&r->page, &c->heap, HF_MESSAGE_BYTES_MAX);
     buf_init(&r->text, &c->heap, WIRE_PROGRAM_BYTES_MAX);
     TRY(buf_append(&r->bucket, o->bucket.data, o->bucket.size));
     TRY(buf_append(&r->name, o->name.data, o->name.size));
+    TRY(buf_append(&r->prefix, o->prefix.data, o->prefix.size));
+    TRY(buf_put_u8(&r->prefix, '*'));
+    r->many = o->name.size == 0;
     TRY(buf_append(&r->text, program->text.data, program->text.size));
     r->memory_bytes = program->memory_bytes;
     r->timeout_ms = o->timeout_ms;
@@ -564,7 +699,7 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
 int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
                   const struct hf_sink *sink, void *ctx, hf_done_fn *done)
 {
-    TRY(hf_object_check(o, true));
+    TRY(hf_object_check(o, o->name.size > 0));
     struct hf_run *r = calloc(1, sizeof(*r));
     if (r == NULL) {
         return ERR_NO_MEMORY;
@@ -576,7 +711,7 @@ int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct h
     run_drop(r);
     int err = run_init(r, c, o, program);
     if (err == 0) {
-        err = run_stat(r);
+        err = run_objects(r);
     }
     if (err != 0) {
         hf_transfer_remove(&r->transfer);

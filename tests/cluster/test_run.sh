@@ -72,12 +72,49 @@ all() {
     one small 'words | by $0 count'
     one cell 'lines | by $0 count'
 }
+# many PATTERN FILES PROGRAM: over several objects as over these files in a row
+many() {
+    local pattern=$1 files=$2 program=$3
+    checks=$((checks + 1))
+    # shellcheck disable=SC2086
+    (cd "$work" && cat $files) | "$holdfast" run --local "$program" >"$work/want" 2>&1
+    "$holdfast" run "$pattern" "$program" --timeout 60 >"$work/got" 2>&1 ||
+        failed "no result: $pattern: $program: $(cat "$work/got")"
+    cmp -s "$work/want" "$work/got" || failed "another result: $pattern: $program"
+}
+many_all() {
+    many 'm/x*' 'text small empty cell' 'lines | count'
+    many 'm/x*' 'text small empty cell' 'words | by $0 count | top 10'
+    many 'm/*' 'text small empty cell lines' 'lines | where $0 != "" | by $1 count'
+    many 'm/x2*' small 'lines'
+    many 'b/f64*' f64 'f64 | sum'
+}
 # costs NAME PROGRAM FIELD: a number of its JSON
 costs() {
     "$holdfast" run "b/$1" "$2" --json --timeout 60 | sed -nE "s/.*\"$3\":([0-9]+).*/\1/p"
 }
 
+"$holdfast" bucket create m --ec 3+2 || die "bucket"
+for pair in x1=text x2=small x3=empty x4=cell y=lines; do
+    "$holdfast" object put "m/${pair%=*}" "$work/${pair#*=}" >/dev/null || die "put $pair"
+done
+"$holdfast" bucket create pages --ec 3+2 || die "bucket"
+echo record >"$work/record"
+for i in $(seq 300); do
+    "$holdfast" object put "pages/$i" "$work/record" >/dev/null || die "put pages/$i"
+done
+
 all
+many_all
+run run 'pages/*' 'lines | count' --json
+has '^\{"object":"pages/\*","result":"300\\n","size":2100,"cells":0,.*,"objects":300\}$'
+code 1 run 'm/z*' 'lines | count'
+grep -q "'z\*': there is no such object" "$work/err" || failed "no sentence on no objects: $(cat "$work/err")"
+code 1 run 'm/x*' 'lines | sum $1'
+grep -q "'x1': record 1: " "$work/err" || failed "the object is not named: $(cat "$work/err")"
+code 1 run 'b/f64*' 'f64 | argmax'
+grep -q "argmax says where in one object" "$work/err" || failed "no sentence on argmax: $(cat "$work/err")"
+
 one text 'lines | sum $1'                  # no number
 one csv 'csv | sum $3'                     # the header is none
 one small 'csv | where $1 / 0 > 1 | count' # by zero
@@ -92,7 +129,7 @@ moved=$(costs csv 'csv header | by $4 count, sum $3' bytes_moved)
 [ "${moved:-0}" -gt 0 ] && [ "$moved" -lt 20000 ] || failed "'$moved' bytes moved for 10 cells"
 [ "$(costs csv 'csv header | count' bytes_read)" = "$(stat -c %s "$work/csv")" ] || failed "not all bytes were read"
 [ "$(costs csv 'csv header | count' cells_decoded)" = 0 ] || failed "a cell was decoded and nobody had died"
-"$holdfast" run b/small 'lines | count' --json | grep -qxF '{"object":"b/small","result":"15\n","size":110,"cells":0,"cells_decoded":0,"bytes_read":110,"bytes_moved":110}' ||
+"$holdfast" run b/small 'lines | count' --json | grep -qxF '{"object":"b/small","result":"15\n","size":110,"cells":0,"cells_decoded":0,"bytes_read":110,"bytes_moved":110,"objects":1}' ||
     failed "the line of JSON"
 checks=$((checks + 6))
 "$holdfast" run b/absent 'lines | count' 2>"$work/err" && failed "an absent object"
@@ -107,6 +144,7 @@ grep -q "groups take more than the limit of 1000 bytes" "$work/err" || failed "n
 
 "$holdfast" local kill 2 --dir "$dir" || die "kill"
 all
+many_all
 paused=$("$holdfast" local status --json --dir "$dir" | sed -nE 's/^\{"node":4,.*"pid":([0-9]+),.*/\1/p')
 kill -STOP "$paused" || die "pause"
 all
