@@ -17,6 +17,7 @@
  * One that waits for its turn when its time is up is refused; one whose command is out keeps its
  * turn until that has ended, but its client hears that the outcome is unknown.
  */
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_write_internal.h"
 
 #define EV_TURN_US                                                                \
@@ -32,6 +33,7 @@ struct node_ev_writes {
     struct node_link turns;                 /* have their turn */
     struct node_link waiting;               /* in order of arrival */
     struct node_link attempts[EV_ATTEMPTS]; /* all in a session, by session and sequence */
+    uint64_t left[EV_ATTEMPTS]; /* no entry of an attempt that is over and unknown is behind it */
 };
 
 int node_ev_writes_init(struct node *n)
@@ -141,10 +143,15 @@ static void ev_turn_end(struct node *n, struct ev_write *w)
     }
 }
 
-static struct node_link *ev_attempts_of(const struct node *n, const struct ev_write *w)
+static size_t ev_attempts_place(const struct ev_write *w)
 {
     uint64_t mixed = w->cmd.session * UINT64_C(0x9e3779b97f4a7c15) + w->cmd.sequence;
-    return &n->ev_writes->attempts[(mixed >> 32 ^ mixed) & (EV_ATTEMPTS - 1)];
+    return (size_t)(mixed >> 32 ^ mixed) & (EV_ATTEMPTS - 1);
+}
+
+static struct node_link *ev_attempts_of(const struct node *n, const struct ev_write *w)
+{
+    return &n->ev_writes->attempts[ev_attempts_place(w)];
 }
 
 /* returns: whether another attempt of the same write is under way, and may yet be done. */
@@ -245,12 +252,20 @@ static void ev_write_known(struct node *n, void *ctx, int code, struct bytes rep
     ev_write_error(n, w, sure ? w->refusal : ERR_TIMEOUT);
 }
 
-/* returns: the last entry of the own log: what attempts of before left there is not after it. */
+/* returns: the last entry of the own log. */
 static uint64_t ev_write_logged(struct node *n)
 {
     struct raft_status s = {.last_index = UINT64_MAX}; /* without a log: nothing is known */
     (void)raft_status_get(n->raft, NODE_GROUP_OWN, n->now, &s);
     return s.last_index;
+}
+
+/* returns: the last entry of the own log that may be of an attempt which is over. All that was
+ * there when the node started has been applied by the time it has an actor. */
+static uint64_t ev_write_left(struct node *n, const struct ev_write *w)
+{
+    struct crdt_actor self;
+    return node_ev_actor(n, &self) ? n->ev_writes->left[ev_attempts_place(w)] : ev_write_logged(n);
 }
 
 static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
@@ -270,7 +285,7 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
     num_put_u64(body, w->cmd.session);
     num_put_u64(body + 8, w->cmd.sequence);
     node_query_from(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body),
-                    ev_write_logged(n), n->now + NODE_EV_BUDGET_US, w, ev_write_known);
+                    ev_write_left(n, w), n->now + NODE_EV_BUDGET_US, w, ev_write_known);
 }
 
 /* Its time is up. */
@@ -342,6 +357,9 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
         if (asked && !w->settled) {
             ev_write_refuse(n, w, code); /* this attempt was not taken; one before it may be */
         } else {
+            if (err_outcome_of(code) == ERR_OUTCOME_UNKNOWN) {
+                n->ev_writes->left[ev_attempts_place(w)] = ev_write_logged(n);
+            }
             ev_write_error(n, w, asked ? ERR_TIMEOUT : code); /* it was done before */
         }
         return;
@@ -663,14 +681,16 @@ static void ev_wait_next(struct node *n, struct ev_write *w)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-/* returns: this node, unless another one owns the region and is there. */
+/* returns: this node, unless another one owns the region and is there. What this one has of a
+ * region that is held may be old: nothing is to be observed in it. */
 static uint32_t ev_write_owner(struct node *n, uint8_t region)
 {
     uint32_t owners[NODE_EV_OWNERS_MAX];
     bool self = false;
     unsigned count = node_ev_owners(n, region, owners, &self);
+    self = self && !node_ev_hold_any(n, UINT64_C(1) << region);
     for (unsigned i = 0; i < count && !self; i++) {
-        if (node_peer_sure(n, owners[i])) {
+        if (owners[i] != n->self && node_peer_sure(n, owners[i])) {
             return owners[i];
         }
     }

@@ -94,6 +94,24 @@ START_TEST(a_repetition_that_a_full_disk_refuses_waits_for_the_own_log)
 }
 END_TEST
 
+/* Its client goes to another node: the log is full of what nobody waits for here. */
+START_TEST(a_first_attempt_waits_for_nobody_elses_entries)
+{
+    struct wire_node result;
+    begin(1);
+    struct topts t = begin_logged(one);
+    r->nodes[0].node->disk_full = true;
+    t.sequence = 2;
+    ck_assert_int_eq(update(1, &t, &one, 1), ERR_DISK_FULL);
+    r->nodes[0].node->disk_full = false;
+    r->nodes[0].wal_held = false;
+    t.sequence = 1;
+    uint32_t again = ask_update(1, &t, &one, 1);
+    ck_assert_int_eq(answer(again, &plain, &result), 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_repetition_hears_that_nothing_is_known_if_the_log_takes_too_long)
 {
     struct buf token;
@@ -173,6 +191,7 @@ END_TEST
 UNIT_MAIN("ev_again", a_repetition_that_another_node_should_take_waits_for_the_own_log,
           a_repetition_that_is_behind_its_token_waits_for_the_own_log,
           a_repetition_that_a_full_disk_refuses_waits_for_the_own_log,
+          a_first_attempt_waits_for_nobody_elses_entries,
           a_repetition_hears_that_nothing_is_known_if_the_log_takes_too_long,
           a_repetition_is_not_refused_while_the_first_attempt_waits,
           the_last_of_several_attempts_in_vain_hears_that_nothing_was_done)

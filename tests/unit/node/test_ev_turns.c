@@ -5,6 +5,7 @@
  * hears whose time is up.
  */
 #include "ev_client.h"
+#include "server/node/eventual_peers_internal.h"
 
 static const struct top create = {
     .name = "stock", .types = {WIRE_CRDT_BOUNDED}, .verb = WIRE_CRDT_CREATE, .amount = 10};
@@ -64,6 +65,21 @@ START_TEST(what_is_taken_away_at_the_same_time_is_taken_in_turns)
     }
     ck_assert_uint_eq(taken, 10);
     ck_assert_int_eq(counter(1, "stock", WIRE_CRDT_BOUNDED), 0);
+    end();
+}
+END_TEST
+
+/* What this node has of the region may be old: rights are granted, and records looked for, where it
+ * is served. */
+START_TEST(what_observes_a_region_that_is_held_goes_to_an_owner_that_serves_it)
+{
+    begin(3);
+    struct node_ev_hold *held = &node_ev_of(r->nodes[0].node)->held;
+    held->regions |= UINT64_C(1) << node_ev_region(bytes_of_text("stock"));
+    ck_assert_int_eq(update_one(1, create), ERR_NOT_LEADER);
+    held->regions = 0;
+    ck_assert_int_eq(update_one(2, create), 0);
+    ck_assert_int_eq(update_one(2, take), 0); /* its rights are not another actor's */
     end();
 }
 END_TEST
@@ -207,6 +223,7 @@ END_TEST
 
 UNIT_MAIN("ev_turns", a_bounded_counter_is_created_once_and_never_falls_below_0,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
+          what_observes_a_region_that_is_held_goes_to_an_owner_that_serves_it,
           who_waits_for_a_turn_is_answered_when_its_time_is_up,
           who_waits_for_its_own_first_attempt_does_not_hear_that_it_was_not_done,
           what_comes_too_late_is_refused_and_was_not_done,
