@@ -271,7 +271,7 @@ static void node_name_prefix_end(struct node_name *n)
 static void node_ask_range_objects(const struct node_object_ask *a, struct node_name *from,
                                    struct node_name *to)
 {
-    bool after = a->after.size > 0 && bytes_compare(a->after, a->name) > 0;
+    bool after = a->after.size > 0 && bytes_compare(a->after, a->name) >= 0;
     (void)node_name_object(to, a->bucket, a->name);
     node_name_prefix_end(to);
     (void)node_name_object(from, a->bucket, after ? a->after : a->name);

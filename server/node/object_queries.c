@@ -136,7 +136,7 @@ static int node_list_want(struct bytes body, struct node_keys *keys, struct node
     struct node_object_ask a;
     struct node_name name;
     TRY(node_object_ask_decode(NODE_QUERY_OBJECT_LIST, body, &a));
-    node_want_range(&a, a.after.size > 0 && bytes_compare(a.after, a.name) > 0, range);
+    node_want_range(&a, a.after.size > 0 && bytes_compare(a.after, a.name) >= 0, range);
     node_name_bucket(&name, a.bucket);
     return node_keys_add(keys, node_name_view(&name));
 }

@@ -429,6 +429,13 @@ START_TEST(list_gives_names_in_order_with_prefix_and_behind_a_name)
     ck_assert(node_answer_row(&rows, &name, &value));
     ck_assert(bytes_equal(name, bytes_of_text("a/2")));
     ck_assert(!node_answer_row(&rows, &name, &value));
+    const struct node_object_ask whole = {.bucket = bytes_of_text("b"),
+                                          .name = bytes_of_text("a/1"), /* one has just this name */
+                                          .after = bytes_of_text("a/1"),
+                                          .limit = 1};
+    ck_assert_int_eq(state_ask(st, NODE_QUERY_OBJECT_LIST, &whole, &reply), 0);
+    node_answer_rows_of(bytes_reader_of(buf_view(&reply)), &rows);
+    ck_assert_uint_eq(rows.left, 0);
     const struct node_object_ask all = {.bucket = bytes_of_text("b")};
     ck_assert_int_eq(state_ask(st, NODE_QUERY_OBJECT_LIST, &all, &reply), 0);
     node_answer_rows_of(bytes_reader_of(buf_view(&reply)), &rows);
