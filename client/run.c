@@ -57,6 +57,7 @@ struct hf_run {
     struct buf page;   /* names that were listed, as buf_put_bytes has them */
     size_t page_at;    /* those before it have had their turn */
     bool page_more;    /* there are others behind it */
+    bool listing;      /* what goes wrong now is so of all, not of the object of that name */
     struct buf text;   /* of the program */
     struct hf_sink sink;
     uint64_t memory_bytes;
@@ -66,7 +67,8 @@ struct hf_run {
     struct hf_object_info info;
     struct hf_cells cells;
     struct hf_run_info cost;
-    struct hf_call *call; /* of anything but cells */
+    struct hf_run_info before; /* this object */
+    struct hf_call *call;      /* of anything but cells */
     struct run_slot slots[RUN_WINDOW];
     unsigned first;
     unsigned count;
@@ -131,7 +133,7 @@ static void run_end(struct hf_run *r, int code, const char *text)
     char subject[96];
     char sentence[HF_TEXT_BYTES];
     struct hf_result result = {.code = code, .text = "", .run = r->cost};
-    hf_op_subject(subject, sizeof(subject), buf_view(r->name.size > 0 ? &r->name : &r->prefix));
+    hf_op_subject(subject, sizeof(subject), buf_view(r->listing ? &r->prefix : &r->name));
     if (code != 0) {
         (void)snprintf(sentence, sizeof(sentence), "'%s': %.150s", subject, text);
         result.text = sentence;
@@ -190,6 +192,7 @@ static int run_begin(struct hf_run *r)
     compute_task_free(r->task);
     r->task = NULL;
     r->cost = (struct hf_run_info){.cells = 0};
+    r->before = r->cost;
     return compute_task_new(&r->task, &r->transfer.client->heap, r->program, &options, NULL);
 }
 
@@ -206,12 +209,17 @@ static int run_objects(struct hf_run *r)
     return run_list(r);
 }
 
-/* The version was replaced and freed meanwhile. */
+/* The version was replaced and freed meanwhile. If nothing of it is joined, only this object is
+ * begun again, as it is now. */
 static void run_again(struct hf_run *r)
 {
     int err = ERR_VERSION_GONE;
     run_drop(r);
-    if (r->restarts < RUN_RESTARTS_MAX) {
+    if (r->restarts < RUN_RESTARTS_MAX && compute_task_to(r->task) == 0) {
+        r->restarts++;
+        r->cost = r->before;
+        err = run_stat(r);
+    } else if (r->restarts < RUN_RESTARTS_MAX) {
         r->restarts++;
         err = 0;
         if (r->written > 0) {
@@ -234,13 +242,15 @@ static void run_object_next(struct hf_run *r)
     if (r->page_at < r->page.size) {
         const struct bytes name = bytes_take_bytes(&page, WIRE_NAME_BYTES_MAX);
         r->page_at = (size_t)(name.data + name.size - r->page.data);
+        r->restarts = 0;
+        r->before = r->cost;
         buf_clear(&r->name);
         err = buf_append(&r->name, name.data, name.size);
         err = err == 0 ? run_stat(r) : err;
     } else if (r->page_more) {
         err = run_list(r);
     } else {
-        buf_clear(&r->name); /* what is wrong now is so of all */
+        r->listing = true;
         if (r->cost.objects > 0) {
             run_finish(r);
             return;
@@ -270,33 +280,46 @@ static void run_object_ended(struct hf_run *r)
     run_object_next(r);
 }
 
+/* Keeps the names of an answer. returns: 0; ERR_PROTOCOL: it is none that goes on from the last. */
+static int run_page(struct hf_run *r, struct wire_node result)
+{
+    const struct wire_node list = wire_node_find(result, WIRE_FIELD_ITEMS);
+    const struct bytes prefix = bytes_of(r->prefix.data, r->prefix.size - 1);
+    struct bytes last = buf_view(&r->name);
+    buf_clear(&r->page);
+    r->page_at = 0;
+    r->page_more = false;
+    (void)wire_node_bool(wire_node_find(result, WIRE_FIELD_MORE), &r->page_more);
+    for (uint32_t i = 0; i < wire_node_count(list); i++) {
+        struct hf_object_info info;
+        TRY(hf_object_read_info(wire_node_at(list, i), &info));
+        const struct bytes name = hf_in(info.name);
+        if (wire_name_check(name) != 0 || bytes_compare(name, last) <= 0 ||
+            name.size < prefix.size || !bytes_equal(bytes_of(name.data, prefix.size), prefix)) {
+            return ERR_PROTOCOL;
+        }
+        TRY(buf_put_bytes(&r->page, name));
+        last = name;
+    }
+    return r->page_more && r->page.size == 0 ? ERR_PROTOCOL : 0;
+}
+
 static void run_listed(void *ctx, const struct hf_reply *reply)
 {
     struct hf_run *r = ctx;
     struct err_info why = {.code = 0};
     r->call = NULL;
-    if (reply->code != 0) {
-        run_end(r, reply->code, reply->text);
+    r->listing = false;
+    int err = reply->code == 0 && r->cost.objects == 0 ? compute_task_next(r->task, &why) : 0;
+    if (reply->code != 0 || err != 0) {
+        r->listing = true; /* what is wrong is so of all */
+        run_end(r, reply->code != 0 ? reply->code : err, reply->code != 0 ? reply->text : why.text);
         return;
     }
-    int err = r->cost.objects == 0 ? compute_task_next(r->task, &why) : 0;
+    err = run_page(r, reply->result);
     if (err != 0) {
-        run_end(r, err, why.text); /* a program over one object only */
-        return;
-    }
-    struct wire_node list = wire_node_find(reply->result, WIRE_FIELD_ITEMS);
-    buf_clear(&r->page);
-    r->page_at = 0;
-    r->page_more = false;
-    (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_MORE), &r->page_more);
-    for (uint32_t i = 0; i < wire_node_count(list) && err == 0; i++) {
-        struct hf_object_info info;
-        err = hf_object_read_info(wire_node_at(list, i), &info);
-        err = err == 0 ? buf_put_bytes(&r->page, hf_in(info.name)) : err;
-    }
-    r->page_more = r->page_more && r->page.size > 0;
-    if (err != 0) {
-        run_end(r, err, err_text(err));
+        r->listing = true;
+        run_end(r, err, err == ERR_PROTOCOL ? "a list of objects that is none" : err_text(err));
     } else {
         run_object_next(r);
     }
@@ -308,6 +331,7 @@ static int run_list(struct hf_run *r)
     const struct hf_object o = {.bucket = hf_out(buf_view(&r->bucket)),
                                 .timeout_ms = r->timeout_ms};
     const struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_LIST, HF_READ, 4);
+    r->listing = true;
     TRY(hf_call_new(r->transfer.client, &spec, &r->call));
     struct buf *head = &r->call->head;
     (void)wire_pack_bin(head, buf_view(&r->bucket));
@@ -616,6 +640,9 @@ static void run_small(struct hf_run *r, struct bytes data)
     free(h);
     r->cost.bytes_read += data.size;
     r->cost.bytes_moved += data.size;
+    if (r->progress != NULL) {
+        r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
+    }
     if (err == 0) {
         run_object_ended(r);
     } else {
