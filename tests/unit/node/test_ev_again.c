@@ -134,18 +134,26 @@ START_TEST(a_repetition_hears_that_nothing_is_known_if_the_log_takes_too_long)
 }
 END_TEST
 
+/* A session at node 1, which is cut off, with a token that names what only the others have.
+ * token: initialised here; the caller's to release. */
+static struct topts begin_behind(struct buf *token)
+{
+    begin(3);
+    buf_init(token, &r->heap, 1u << 20);
+    struct topts t = {.token = token, .deadline_ms = 60000};
+    rig_isolate(r, 1, true);
+    ck_assert_int_eq(update(2, &t, &one, 1), 0);
+    t.session = open_own(1);
+    t.sequence = 1;
+    return t;
+}
+
 /* The first waits for what its token names, and has reached no log yet. */
 START_TEST(a_repetition_is_not_refused_while_the_first_attempt_waits)
 {
     struct buf token;
     struct wire_node result;
-    begin(3);
-    buf_init(&token, &r->heap, 1u << 20);
-    struct topts t = {.token = &token, .deadline_ms = 60000};
-    rig_isolate(r, 1, true);
-    ck_assert_int_eq(update(2, &t, &one, 1), 0);
-    t.session = open_own(1);
-    t.sequence = 1;
+    struct topts t = begin_behind(&token);
     t.budget_ms = 30000;
     struct topts again = t;
     again.budget_ms = 100;
@@ -169,13 +177,7 @@ START_TEST(the_last_of_several_attempts_in_vain_hears_that_nothing_was_done)
 {
     struct buf token;
     struct wire_node result;
-    begin(3);
-    buf_init(&token, &r->heap, 1u << 20);
-    struct topts t = {.token = &token, .deadline_ms = 60000};
-    rig_isolate(r, 1, true);
-    ck_assert_int_eq(update(2, &t, &one, 1), 0);
-    t.session = open_own(1);
-    t.sequence = 1;
+    struct topts t = begin_behind(&token);
     t.budget_ms = 100;
     struct topts again = t;
     again.budget_ms = 300;
