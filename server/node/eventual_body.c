@@ -342,7 +342,8 @@ bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
     actor->epoch = bytes_take_u64(&r);
     (void)bytes_take(&r, 16); /* the rest of its block */
     bool clean = bytes_take_u8(&r) != 0;
-    return !r.failed && format == 1 && actor->epoch > 0 && !clean; /* clean: it has ended */
+    bool known = format == 1 || format == 2;
+    return !r.failed && known && actor->epoch > 0 && !clean; /* clean: it has ended */
 }
 
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor)
@@ -351,4 +352,12 @@ bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *ac
     struct bytes raw;
     return store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 &&
            node_ev_self_parse(store, raw, actor);
+}
+
+uint64_t node_ev_self_mark(const struct node_ev_store *store)
+{
+    const uint8_t name = NODE_KEY_EV_SELF;
+    struct bytes raw;
+    bool has = store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 && raw.size == 58;
+    return has ? num_get_u64(raw.data + 50) : 0;
 }

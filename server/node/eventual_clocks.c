@@ -184,6 +184,7 @@ static void node_ev_equal(struct node *n, struct node_ev_peer *p, uint8_t region
     node_ev_list_get(n, region, &list);
     if (node_ev_list_owns(&list, p->id)) {
         ev->whole &= ~(UINT64_C(1) << region);
+        node_ev_mend_end(n, region);
     }
 }
 

@@ -80,7 +80,7 @@ static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader
     f->region = bytes_take_u8(r);
     f->flags = bytes_take_u8(r);
     f->time_us = bytes_take_u64(r);
-    f->epoch = (f->flags & NODE_EV_LAST) != 0 ? bytes_take_u64(r) : 0;
+    f->mark = (f->flags & NODE_EV_LAST) != 0 ? bytes_take_u64(r) : 0;
     struct bytes before = bytes_take(r, bytes_take_u32(r));
     struct bytes seen = bytes_take(r, bytes_take_u32(r));
     f->records_count = bytes_take_u32(r);
@@ -196,7 +196,7 @@ int node_ev_fragment_head(const struct node_ev_fragment *f, struct buf *out)
     (void)buf_put_u8(out, f->region);
     (void)buf_put_u8(out, f->flags);
     (void)buf_put_u64(out, f->time_us);
-    TRY((f->flags & NODE_EV_LAST) != 0 ? buf_put_u64(out, f->epoch) : out->err);
+    TRY((f->flags & NODE_EV_LAST) != 0 ? buf_put_u64(out, f->mark) : out->err);
     TRY(node_ev_put_context(&f->before, out));
     TRY(node_ev_put_context(&f->seen, out));
     return buf_put_u32(out, f->records_count);

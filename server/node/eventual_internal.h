@@ -106,7 +106,7 @@ bool node_ev_record_removal(struct node_ev_cursor *removals, struct crdt_dot *ou
 int node_ev_record_load(struct crdt_state *s, struct bytes record_key, struct bytes raw);
 
 /* ---- fragments (eventual_fragment.c) ------------------------------------------------------------
- * Encoded: format u8, region u8, flags u8, time u64, of LAST its epoch u64, u32 length, context
+ * Encoded: format u8, region u8, flags u8, time u64, of LAST a mark u64, u32 length, context
  * `before` (what the sender had seen of the region when it made this; empty in a page), u32 length,
  * context `seen`, records u32, each: key u16 length, record key u16 length, u32 length of its
  * EV_RECORD value. */
@@ -120,8 +120,8 @@ struct node_ev_fragment {
     uint8_t region;
     uint8_t flags;
     uint64_t time_us;
-    uint64_t epoch; /* of LAST: that of EV_SELF when the first page was asked for; under another one
-                       what came may be gone again, and it is refused */
+    uint64_t mark; /* of LAST: that of EV_SELF when the first page was asked for; under another one
+                      what came may be gone again, and it is refused */
     struct crdt_context before;
     struct crdt_context seen;
     struct bytes records; /* view: what follows in the encoding */

@@ -44,7 +44,8 @@ struct node_ev_joining {
     struct buf value;
     struct crdt_actor actor; /* as EV_SELF says, also if it does not act */
     bool acts;
-    bool twice; /* own dots have two meanings */
+    uint64_t mark; /* of EV_SELF */
+    bool twice;    /* own dots have two meanings */
 };
 
 static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_store *store,
@@ -58,6 +59,7 @@ static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_
     buf_init(&j->name, store->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&j->value, store->alloc, SIZE_MAX / 2);
     j->acts = node_ev_self_actor(store, &j->actor);
+    j->mark = node_ev_self_mark(store);
     if (count <= 1) {
         return 0; /* judged when it is joined */
     }
@@ -105,7 +107,7 @@ static bool node_ev_joining_adds(const struct node_ev_joining *j)
 /* seen: what the region will have seen when the fragment is joined. */
 static int node_ev_joining_judge(const struct node_ev_joining *j, const struct crdt_context *seen)
 {
-    if ((j->f.flags & NODE_EV_LAST) != 0 && j->f.epoch != j->actor.epoch) {
+    if ((j->f.flags & NODE_EV_LAST) != 0 && j->f.mark != j->mark) {
         return ERR_CONFLICT; /* records may have gone since: not all that it tells of is here */
     }
     if (node_ev_joining_strange(j, seen)) {

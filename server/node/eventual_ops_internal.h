@@ -193,6 +193,8 @@ int node_ev_fold_scope(struct bytes body, struct node_ev_scope *s);
 
 /* The start of this node's actor. returns: false: no actor. */
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
+/* returns: its mark, another one whenever records may have gone. */
+uint64_t node_ev_self_mark(const struct node_ev_store *store);
 /* The same of the EV_SELF record. */
 bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
                         struct crdt_actor *actor);

@@ -211,6 +211,7 @@ void node_ev_quarantined(struct node *n, uint8_t region)
         node_ev_agree(n, &ev->peers[i], region, false);
     }
     ev->compared &= ~(UINT64_C(1) << region);
+    node_ev_mend_begin(n, region);
     node_ev_run_soon(n);
     node_ev_tick_soon(n);
 }
@@ -245,6 +246,7 @@ int node_ev_init(struct node *n)
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_init(&ev->swept[r], &n->alloc);
         crdt_context_init(&ev->pruned[r], &n->alloc);
+        crdt_context_init(&ev->mend.left[r], &n->alloc);
     }
     ev->peers =
         n->peers_count == 0 ? NULL : alloc_get_zeroed(&n->alloc, n->peers_count, sizeof *ev->peers);
@@ -295,6 +297,7 @@ void node_ev_release(struct node *n)
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_release(&ev->swept[r]);
         crdt_context_release(&ev->pruned[r]);
+        crdt_context_release(&ev->mend.left[r]);
     }
     node_ev_ring_release(&ev->ring);
     buf_release(&ev->retire.rows);

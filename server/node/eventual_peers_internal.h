@@ -209,6 +209,13 @@ struct node_ev_hold {
     bool forgetting; /* the own group stands still for it */
 };
 
+/* Regions of which records were lost (eventual_mend.c). */
+struct node_ev_mend {
+    uint64_t regions;
+    uint64_t since_us[NODE_EV_REGIONS]; /* that a peer is there; 0: none was yet */
+    struct crdt_context left[NODE_EV_REGIONS];
+};
+
 struct node_eventual {
     struct node *n;
     struct node_ev_ring ring;
@@ -238,6 +245,7 @@ struct node_eventual {
     bool folding;
     struct node_ev_retire retire;
     struct node_ev_hold held;
+    struct node_ev_mend mend;
     const struct node_ev_list *lists; /* of all regions, in place of group 0's; NULL: none */
     struct node_ev_counters counters;
 };
@@ -284,6 +292,15 @@ uint64_t node_ev_hold_spare(const struct node *n, uint64_t *dots);
 bool node_ev_forgetting(const struct node *n);
 /* These have been. */
 void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots);
+/* eventual_mend.c */
+/* Records of the region were lost, and its context is what is left. */
+void node_ev_mend_begin(struct node *n, uint8_t region);
+/* It has all of an owner's again. */
+void node_ev_mend_end(struct node *n, uint8_t region);
+/* returns: whether others may judge by this node's context of the region. */
+bool node_ev_mend_gives(struct node *n, uint8_t region);
+/* returns: whether records of a peer with that context may be joined here. */
+bool node_ev_mend_takes(struct node *n, uint8_t region, const struct crdt_context *theirs);
 /* eventual_push.c */
 /* Something is to be pushed: at once if a write waits for copies, else in time. */
 void node_ev_push_soon(struct node *n, struct node_ev_peer *p);

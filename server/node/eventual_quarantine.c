@@ -6,8 +6,11 @@
  *
  *   a record        it is deleted. What its entries were is not known, so the region's context
  *                   becomes the dots of what is still there: to have seen a dot and not to have its
- *                   entry would mean that it was removed, here and soon everywhere.
- *   a region        made again from its records in the same way
+ *                   entry would mean that it was removed, here and soon everywhere. Of what was
+ *                   replaced or removed nothing is known then: see eventual_mend.c.
+ *   a region        written again as it is in memory; if it is not, because this start could not
+ *                   read it, made again from its records in the same way
+ *   EV_PRUNED       all that the region has seen: more is told than need be
  *   EV_TYPES        counted again from the records of the region
  *   EV_SELF         the next epoch; if it is EV_SELF itself that is damaged, group 0 grants one.
  *                   Dots may be made again that peers have seen already, so never under the old
@@ -31,12 +34,17 @@ struct node_ev_quarantine {
     uint64_t wall_us;
     const struct store_kv *kv;
     struct store_kv_reader *reader;
-    uint64_t regions;  /* that lost something */
+    uint64_t regions;  /* whose contexts are made again */
+    uint64_t headless; /* whose EV_REGION cannot be read */
+    uint64_t counts;   /* of which an EV_TYPES cannot be */
+    uint64_t pruned;   /* whose EV_PRUNED cannot be */
+    uint64_t memory;   /* that are in memory */
     uint64_t forget;   /* of which all goes: eventual_hold.c */
     uint64_t dots;     /* that go with them */
     uint32_t deleted;  /* records that could not be read */
     struct buf gone;   /* their whole keys: u16 length, key */
-    struct buf region; /* one after another: number u8, u32 length, EV_REGION */
+    struct buf kept;   /* of `memory`, one after another: number u8, u32 length, EV_REGION */
+    struct buf region; /* what was written: kind and number u8, u32 length, value */
     struct node_ev_region now;
     struct node_ev_types types;
     struct node_ev_store store;
@@ -79,10 +87,14 @@ static int node_ev_q_del(void *ctx, struct bytes name)
 static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
 {
     struct bytes name = node_ev_q_name(key);
-    bool of_region = name.data[0] == NODE_KEY_EV_REGION || name.data[0] == NODE_KEY_EV_RECORD ||
-                     name.data[0] == NODE_KEY_EV_TYPES;
-    if (of_region && name.size >= 2 && name.data[1] < NODE_EV_REGIONS) {
-        q->regions |= UINT64_C(1) << name.data[1];
+    bool has_region = name.size >= 2 && name.data[1] < NODE_EV_REGIONS;
+    uint64_t bit = has_region ? UINT64_C(1) << name.data[1] : 0;
+    switch (name.data[0]) {
+    case NODE_KEY_EV_RECORD: q->regions |= bit; break;
+    case NODE_KEY_EV_REGION: q->headless |= bit; break;
+    case NODE_KEY_EV_TYPES: q->counts |= bit; break;
+    case NODE_KEY_EV_PRUNED: q->pruned |= bit; break;
+    default: break;
     }
     (void)buf_put_u16(&q->gone, (uint16_t)key.size);
     (void)buf_append(&q->gone, key.data, key.size);
@@ -105,6 +117,7 @@ static int node_ev_q_look(struct node_ev_quarantine *q)
         }
         err = q->kv->next(q->reader, &key, &value);
     }
+    q->regions |= q->headless & ~q->memory;
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? q->gone.err : err;
 }
 
@@ -164,7 +177,7 @@ static int node_ev_q_walk(struct node_ev_quarantine *q, uint8_t region)
         if (err == 0) {
             TRY(node_ev_q_record(q, node_ev_q_name(key), value));
         }
-        if (q->now.seen.count > NODE_EV_QUARANTINE_RANGES_MAX) {
+        if (q->now.seen.count > NODE_EV_QUARANTINE_RANGES_MAX && (q->regions >> region & 1u) != 0) {
             return ERR_TOO_LARGE;
         }
         err = q->kv->next(q->reader, &key, &value);
@@ -203,25 +216,68 @@ static void node_ev_q_fresh(struct node_ev_quarantine *q)
     node_ev_types_init(&q->types, q->store.alloc);
 }
 
-static int node_ev_q_region(struct node_ev_quarantine *q, uint8_t region)
+/* Writes one of a region's own records. */
+static int node_ev_q_write(struct node_ev_quarantine *q, uint8_t kind, uint8_t region,
+                           struct bytes value)
 {
-    uint8_t name[2];
-    struct buf raw;
-    node_ev_q_fresh(q);
-    int err = (q->forget >> region & 1u) != 0 ? ERR_TOO_LARGE : node_ev_q_walk(q, region);
-    if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds, or all of it */
+    const uint8_t name[2] = {kind, region};
+    TRY(node_ev_q_put(q, bytes_of(name, sizeof name), value));
+    (void)buf_put_u8(&q->region, kind);
+    (void)buf_put_u8(&q->region, region);
+    return buf_put_bytes(&q->region, value);
+}
+
+/* The region's context, and the counts of its types, from its records. */
+static int node_ev_q_again(struct node_ev_quarantine *q, uint8_t region)
+{
+    uint64_t bit = UINT64_C(1) << region;
+    int err = (q->forget & bit) != 0 ? ERR_TOO_LARGE : node_ev_q_walk(q, region);
+    if (err == ERR_CORRUPT && (q->regions & bit) == 0) {
+        node_ev_q_fresh(q); /* nothing is counted: eventual_recount.c makes up for it */
+        err = 0;
+    } else if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds, or all */
         node_ev_q_fresh(q);
         err = node_ev_q_forget(q, region);
     }
     err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_TYPES);
-    err = err != 0 ? err : node_ev_types_write(&q->types, &q->store);
+    return err != 0 ? err : node_ev_types_write(&q->types, &q->store);
+}
+
+/* Makes q->now the region as it is in memory. */
+static int node_ev_q_keep(struct node_ev_quarantine *q, uint8_t region)
+{
+    struct bytes_reader r = bytes_reader_of(buf_view(&q->kept));
+    node_ev_q_fresh(q);
+    while (r.left > 0) {
+        uint8_t at = bytes_take_u8(&r);
+        struct bytes raw = bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
+        if (at == region) {
+            return node_ev_region_decode(raw, &q->now);
+        }
+    }
+    return 0; /* nothing was ever written to it */
+}
+
+static int node_ev_q_region(struct node_ev_quarantine *q, uint8_t region)
+{
+    uint64_t bit = UINT64_C(1) << region;
+    struct buf raw;
+    struct buf seen;
+    node_ev_q_fresh(q);
+    int err = ((q->regions | q->counts) & bit) != 0 ? node_ev_q_again(q, region) : 0;
+    err = err == 0 && (q->regions & bit) == 0 ? node_ev_q_keep(q, region) : err;
     buf_init(&raw, q->store.alloc, STORE_KV_VALUE_BYTES_MAX);
-    err = err != 0 ? err : node_ev_region_encode(&q->now, &raw);
-    node_ev_region_name(region, name);
-    err = err != 0 ? err : node_ev_q_put(q, bytes_of(name, sizeof name), buf_view(&raw));
-    (void)buf_put_u8(&q->region, region);
-    (void)buf_put_bytes(&q->region, buf_view(&raw));
+    buf_init(&seen, q->store.alloc, STORE_KV_VALUE_BYTES_MAX);
+    if (err == 0 && ((q->regions | q->headless) & bit) != 0) {
+        err = node_ev_region_encode(&q->now, &raw);
+        err = err != 0 ? err : node_ev_q_write(q, NODE_KEY_EV_REGION, region, buf_view(&raw));
+    }
+    if (err == 0 && (q->pruned & bit) != 0) {
+        err = crdt_context_encode(&q->now.seen, &seen);
+        err = err != 0 ? err : node_ev_q_write(q, NODE_KEY_EV_PRUNED, region, buf_view(&seen));
+    }
     buf_release(&raw);
+    buf_release(&seen);
     return err != 0 ? err : q->region.err;
 }
 
@@ -241,15 +297,14 @@ static int node_ev_q_self(struct node_ev_quarantine *q)
     s->epoch = s->next < s->end ? s->next++ : 0;
     s->since = s->epoch != 0 ? s->epoch : UINT64_MAX;
     s->clean = false;
-    node_ev_self_encode(s, raw);
-    return node_ev_q_put(q, node_ev_self_name(), bytes_of(raw, sizeof raw));
+    return node_ev_q_put(q, node_ev_self_name(), node_ev_self_encode(s, raw));
 }
 
 static int node_ev_q_change(struct node_ev_quarantine *q)
 {
     TRY(node_ev_q_delete(q));
     for (uint8_t i = 0; i < NODE_EV_REGIONS; i++) {
-        if ((q->regions >> i & 1u) != 0) {
+        if (((q->regions | q->headless | q->counts | q->pruned) >> i & 1u) != 0) {
             TRY(node_ev_q_region(q, i));
         }
     }
@@ -270,6 +325,20 @@ static int node_ev_q_meta(struct node_ev_quarantine *q)
     return err;
 }
 
+/* returns: whether the record is made again: it is in no sum of what is left. */
+static bool node_ev_q_made(const struct node_ev_quarantine *q, struct bytes name)
+{
+    uint64_t again = 0;
+    switch (name.data[0]) {
+    case NODE_KEY_EV_SELF: return true;
+    case NODE_KEY_EV_REGION: again = q->regions | q->headless; break;
+    case NODE_KEY_EV_TYPES: again = q->regions | q->counts; break;
+    case NODE_KEY_EV_PRUNED: again = q->pruned; break;
+    default: return false;
+    }
+    return name.size >= 2 && (again >> (name.data[1] % NODE_EV_REGIONS) & 1u) != 0;
+}
+
 /* What is left as it was: added to the digest and counted, before the rest is made again. */
 static int node_ev_q_sum(struct node_ev_quarantine *q)
 {
@@ -283,13 +352,9 @@ static int node_ev_q_sum(struct node_ev_quarantine *q)
     int err = q->kv->seek(q->reader, all, false, &key, &value);
     while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
         struct bytes name = node_ev_q_name(key);
-        uint8_t kind = name.data[0];
-        bool made = kind == NODE_KEY_EV_SELF ||
-                    ((kind == NODE_KEY_EV_REGION || kind == NODE_KEY_EV_TYPES) && name.size >= 2 &&
-                     (q->regions >> (name.data[1] % NODE_EV_REGIONS) & 1u) != 0);
-        if (err == 0 && !made) {
+        if (err == 0 && !node_ev_q_made(q, name)) {
             hash_digest_add(&q->meta.digest, name, value);
-            q->meta.sessions += kind == NODE_KEY_SESSION;
+            q->meta.sessions += name.data[0] == NODE_KEY_SESSION;
         }
         err = q->kv->next(q->reader, &key, &value);
     }
@@ -325,6 +390,7 @@ static void node_ev_q_free(struct node_ev_quarantine *q)
 {
     struct node *n = q->n;
     buf_release(&q->gone);
+    buf_release(&q->kept);
     buf_release(&q->region);
     crdt_context_release(&q->now.seen);
     node_ev_types_release(&q->types);
@@ -332,10 +398,26 @@ static void node_ev_q_free(struct node_ev_quarantine *q)
     alloc_put(&n->alloc, q, sizeof *q);
 }
 
+/* What is in memory follows what was written. */
+static void node_ev_q_follow(struct node *n, const struct node_ev_quarantine *q)
+{
+    struct bytes_reader r = bytes_reader_of(buf_view(&q->region));
+    while (r.left > 0) {
+        uint8_t kind = bytes_take_u8(&r);
+        uint8_t region = bytes_take_u8(&r);
+        struct bytes raw = bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX);
+        if (kind == NODE_KEY_EV_PRUNED && node_ev_pruned_load(n, region, raw) != 0) {
+            node_fail(n, ERR_NO_MEMORY, "quarantine"); /* it was written here */
+        } else if (kind == NODE_KEY_EV_REGION && (q->regions >> region & 1u) != 0) {
+            node_ev_region_changed(n, region, raw);
+            node_ev_quarantined(n, region);
+        }
+    }
+}
+
 static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
 {
     struct node_group *g = q->g;
-    struct bytes_reader r = bytes_reader_of(buf_view(&q->region));
     uint8_t prefix[NODE_PREFIX_BYTES];
     uint8_t raw[NODE_EV_SELF_BYTES];
     node_prefix_put(prefix, g->id, g->now.generation);
@@ -345,13 +427,8 @@ static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
     g->epoch++;
     n->thaws++;
     g->broken = false;
-    node_ev_self_encode(&q->self, raw);
-    node_ev_self_changed(n, true, bytes_of(raw, sizeof raw));
-    while (r.left > 0) {
-        uint8_t region = bytes_take_u8(&r);
-        node_ev_region_changed(n, region, bytes_take_bytes(&r, STORE_KV_VALUE_BYTES_MAX));
-        node_ev_quarantined(n, region);
-    }
+    node_ev_self_changed(n, true, node_ev_self_encode(&q->self, raw));
+    node_ev_q_follow(n, q);
     log_line(n->options.log, LOG_WARN, "quarantined",
              "node=%u records=%u regions=%016llx epoch=%llu", n->self, q->deleted,
              (unsigned long long)q->regions, (unsigned long long)q->self.epoch);
@@ -374,6 +451,26 @@ static void node_ev_q_done(struct node *n, struct node_task *task)
     node_ev_q_free(q);
 }
 
+/* Of the regions in memory all is right: nothing was applied that is not in the table. */
+static int node_ev_q_remember(struct node *n, struct node_ev_quarantine *q)
+{
+    struct buf raw;
+    int err = 0;
+    buf_init(&raw, &n->job_alloc, STORE_KV_VALUE_BYTES_MAX);
+    for (uint8_t i = 0; err == 0 && i < NODE_EV_REGIONS; i++) {
+        if (node_ev_seen(n, i)->count > 0) {
+            buf_clear(&raw);
+            q->memory |= UINT64_C(1) << i;
+            (void)node_ev_region_encode(node_ev_region_get(n, i), &raw);
+            (void)buf_put_u8(&q->kept, i);
+            (void)buf_put_bytes(&q->kept, buf_view(&raw));
+            err = raw.err != 0 ? raw.err : q->kept.err;
+        }
+    }
+    buf_release(&raw);
+    return err;
+}
+
 static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget, uint64_t dots)
 {
     struct node_ev_quarantine *q = alloc_get_zeroed(&n->alloc, 1, sizeof *q);
@@ -383,12 +480,14 @@ static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget
     q->n = n;
     q->g = g;
     q->self = *node_ev_self_now(n);
+    q->self.mark = rng_next(node_rng(n)) | 1u; /* a count might repeat: EV_SELF may be lost too */
     q->meta = g->now;
     q->wall_us = n->wall;
     q->forget = forget;
     q->dots = dots;
     q->regions = forget;
     buf_init(&q->gone, &n->job_alloc, 64u << 20);
+    buf_init(&q->kept, &n->job_alloc, 64u << 20);
     buf_init(&q->region, &n->job_alloc, 64u << 20);
     crdt_context_init(&q->now.seen, &n->job_alloc);
     node_ev_types_init(&q->types, &n->job_alloc);
@@ -401,7 +500,8 @@ static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget
     q->task.run = node_ev_q_run;
     q->task.done = node_ev_q_done;
     n->quarantine = q;
-    int err = node_task_start(n, &q->task, NODE_LANE_FLUSH);
+    int err = node_ev_q_remember(n, q);
+    err = err != 0 ? err : node_task_start(n, &q->task, NODE_LANE_FLUSH);
     if (err != 0) {
         node_ev_q_free(q);
     }

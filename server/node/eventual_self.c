@@ -10,7 +10,7 @@
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_EV_SELF_FORMAT 1u
+#define NODE_EV_SELF_FORMAT 2u /* 1: without a mark */
 #define NODE_EV_START_BYTES 33u
 
 struct node_ev_self {
@@ -33,9 +33,10 @@ struct bytes node_ev_self_name(void)
     return bytes_of(name, sizeof name);
 }
 
-void node_ev_self_encode(const struct node_ev_self_record *s, uint8_t into[NODE_EV_SELF_BYTES])
+struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
+                                 uint8_t into[NODE_EV_SELF_BYTES])
 {
-    into[0] = NODE_EV_SELF_FORMAT;
+    into[0] = s->mark != 0 ? 2 : 1;
     num_put_u64(into + 1, s->boot);
     num_put_u64(into + 9, s->nonce);
     num_put_u64(into + 17, s->epoch);
@@ -43,6 +44,8 @@ void node_ev_self_encode(const struct node_ev_self_record *s, uint8_t into[NODE_
     num_put_u64(into + 33, s->end);
     into[41] = s->clean;
     num_put_u64(into + 42, s->since);
+    num_put_u64(into + 50, s->mark);
+    return bytes_of(into, s->mark != 0 ? 58 : 50);
 }
 
 int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
@@ -61,6 +64,7 @@ int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
         s.end = bytes_take_u64(&r);
         s.clean = bytes_take_u8(&r) != 0;
         s.since = bytes_take_u64(&r);
+        s.mark = format > 1 ? bytes_take_u64(&r) : 0;
         if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
             return ERR_CORRUPT;
         }
@@ -149,8 +153,7 @@ static int node_ev_self_load(struct node_sm *sm, struct node_ev_self_record *out
 static int node_ev_self_store(struct node_sm *sm, const struct node_ev_self_record *s)
 {
     uint8_t raw[NODE_EV_SELF_BYTES];
-    node_ev_self_encode(s, raw);
-    return node_sm_put(sm, node_ev_self_name(), bytes_of(raw, sizeof raw));
+    return node_sm_put(sm, node_ev_self_name(), node_ev_self_encode(s, raw));
 }
 
 /* Body: boot u64, nonce u64, first u64, end u64, goes_on u8. Another block for the start that
@@ -218,6 +221,7 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     s.epoch = s.next < s.end ? s.next++ : 0;
     s.since = s.epoch != 0 ? s.epoch : UINT64_MAX;
     s.clean = false;
+
     return node_ev_self_store(sm, &s);
 }
 

@@ -33,9 +33,12 @@ struct node_ev_self_record {
     bool clean;     /* that start came to an orderly end */
     uint64_t since; /* sessions opened under an earlier epoch are void: what they remember of
                        their commands may be less than was done */
+    uint64_t mark;  /* another one whenever records may have gone; 0: none have yet */
 };
-#define NODE_EV_SELF_BYTES 50u
-void node_ev_self_encode(const struct node_ev_self_record *s, uint8_t into[NODE_EV_SELF_BYTES]);
+#define NODE_EV_SELF_BYTES 58u
+/* returns: a view into `into`. */
+struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
+                                 uint8_t into[NODE_EV_SELF_BYTES]);
 /* raw empty: no record, all zeros. returns: 0, ERR_LEVEL, ERR_CORRUPT. */
 int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out);
 struct bytes node_ev_self_name(void);

@@ -10,9 +10,9 @@
  *   CLEAN  only if all records were listed: what lies here between two names and is not among them
  *          is gone, if the peer had seen its dots. This is for an asker that lacks removals which
  *          the peer has dropped, because its disk went back in time.
- *   LAST   the peer's context at the first page is added: all of it has come, unless the epoch is
- *          another one than when the first page was asked for: records may have gone then that
- *          had come, or were here
+ *   LAST   the peer's context at the first page is added: all of it has come, unless the mark of
+ *          EV_SELF is another one than when the first page was asked for: records may have gone
+ *          then that had come, or were here. A new epoch alone takes nothing away
  *
  * EV_PAGE: region u8, mode u8 (0 what is missing, 1 all, 2 picked), last name (length u16; empty:
  * from the first), context of the asker (length u32), picked (length u32): bitmap of 256 buckets,
@@ -29,8 +29,8 @@ struct node_ev_pull {
     unsigned slot;
     uint8_t region;
     enum node_ev_mode mode;
-    uint64_t epoch; /* of EV_SELF when it began */
-    bool begun;     /* `first` is set */
+    uint64_t mark; /* of EV_SELF when it began */
+    bool begun;    /* `first` is set */
     bool more;
     bool noted; /* what is not told any more by the records is known as such */
     bool ended; /* the last proposal is out */
@@ -97,6 +97,9 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
         node_ev_list_get(n, region, &list);
         ev->compared |= node_ev_list_owns(&list, p->id) ? bit : 0;
         ev->whole &= pull->whole ? ~bit : UINT64_MAX;
+        if (pull->whole) {
+            node_ev_mend_end(n, region);
+        }
         p->tell |= node_ev_list_has(&list, p->id) ? bit : 0;
         node_ev_retire_soon(n, NODE_EV_RETIRE_US);
     }
@@ -132,7 +135,7 @@ static struct node_ev_pull *node_ev_pull_new(struct node *n, struct node_ev_peer
     pull->slot = slot;
     pull->region = region;
     pull->mode = mode;
-    pull->epoch = node_ev_self_now(n)->epoch;
+    pull->mark = node_ev_self_now(n)->mark;
     crdt_context_init(&pull->first, &n->alloc);
     node_ev_fragment_init(&pull->page, &n->alloc);
     buf_init(&pull->picked, &n->alloc, NODE_EV_FRAGMENT_MAX);
@@ -203,7 +206,7 @@ static int node_ev_put_last(const struct node_ev_pull *pull, struct buf *out)
     struct node_ev_fragment last = {.region = pull->region,
                                     .flags = NODE_EV_PAGE | NODE_EV_LAST,
                                     .time_us = pull->page.time_us,
-                                    .epoch = pull->epoch,
+                                    .mark = pull->mark,
                                     .seen = pull->first};
     crdt_context_init(&last.before, &pull->n->alloc);
     return node_ev_put_fragment(&last, out);
@@ -417,7 +420,8 @@ static int node_ev_pull_take(struct node_ev_pull *pull, struct bytes reply)
     if (pull->page.region != pull->region || pull->page.flags != flags) {
         return ERR_PROTOCOL;
     }
-    if (!restore && !node_ev_hold_takes(n, pull->region, &pull->page.seen)) {
+    if (!restore && (!node_ev_hold_takes(n, pull->region, &pull->page.seen) ||
+                     !node_ev_mend_takes(n, pull->region, &pull->page.seen))) {
         return ERR_BEHIND;
     }
     if (!pull->begun) {
@@ -522,6 +526,7 @@ static bool node_ev_pull_due(struct node *n, struct node_ev_peer *p, uint8_t reg
     uint64_t bit = UINT64_C(1) << region;
     bool may_come = (p->pull_now & bit) == 0 && (ev->compared & bit) != 0;
     if ((ev->pulling & bit) != 0 || !node_ev_hold_takes(n, region, &p->known[region]) ||
+        !node_ev_mend_takes(n, region, &p->known[region]) ||
         (may_come && node_now(n) - p->lack_us[region] < NODE_EV_LACK_US)) {
         return false;
     }
@@ -537,7 +542,7 @@ static void node_ev_pull_start(struct node *n, struct node_ev_peer *p)
         if (p->lack_us[r] == 0 || !node_ev_pull_due(n, p, (uint8_t)r)) {
             continue;
         }
-        bool whole = (ev->whole >> r & 1u) != 0;
+        bool whole = ((ev->whole | ev->mend.regions) >> r & 1u) != 0;
         struct node_ev_pull *pull =
             node_ev_pull_new(n, p, (uint8_t)r, whole ? NODE_EV_ALL : NODE_EV_MISSING);
         if (pull != NULL) {
@@ -606,7 +611,9 @@ void node_ev_page_serve(struct node *n, struct node_request request, struct byte
     struct node_ev_page_ask ask;
     struct buf query;
     int err = node_ev_ready(n) ? node_ev_page_ask_decode(body, &ask) : ERR_UNAVAILABLE;
-    err = err == 0 && !node_ev_hold_gives(n, ask.region) ? ERR_BEHIND : err;
+    if (err == 0 && (!node_ev_hold_gives(n, ask.region) || !node_ev_mend_gives(n, ask.region))) {
+        err = ERR_BEHIND;
+    }
     err = err != 0 ? err : node_ev_page_mode(n, &ask);
     struct node_request *kept = err == 0 ? alloc_get(&n->alloc, sizeof *kept) : NULL;
     if (kept == NULL) {

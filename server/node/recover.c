@@ -57,15 +57,19 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
         err = kv->next(reader, &key, &value);
     }
     from[NODE_PREFIX_BYTES] = NODE_KEY_EV_PRUNED;
-    if (err == 0 || err == ERR_NOT_FOUND) {
+    if (err == 0 || err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
         err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
     }
-    while (err == 0 && bytes_has_prefix(key, bytes_of(from, sizeof from)) &&
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, bytes_of(from, sizeof from)) &&
            key.size == NODE_PREFIX_BYTES + 2) {
-        TRY(node_ev_pruned_load(n, key.data[NODE_PREFIX_BYTES + 1], value));
+        if (err == ERR_CORRUPT) {
+            node_rebuild(n, g);
+        } else {
+            TRY(node_ev_pruned_load(n, key.data[NODE_PREFIX_BYTES + 1], value));
+        }
         err = kv->next(reader, &key, &value);
     }
-    return err == ERR_NOT_FOUND ? 0 : err;
+    return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err; /* of what comes after */
 }
 
 static int node_recover_meta(struct node *n, struct node_group *g, const struct store_kv *kv)

@@ -155,19 +155,36 @@ static void ev_doubt(void *ctx, const char *why)
     ((struct ev_replica *)ctx)->doubts++;
 }
 
-void ev_epoch(struct ev_replica *r, uint64_t epoch)
-{
-    uint8_t raw[50] = {1};
-    const uint8_t name = NODE_KEY_EV_SELF;
-    num_put_u64(raw + 17, epoch);
-    ASSERT(ev_put(r, bytes_of(&name, 1), bytes_of(raw, sizeof raw)) == 0);
-}
-
 static uint64_t ev_epoch_of(const struct ev_replica *r)
 {
     const uint8_t name = NODE_KEY_EV_SELF;
     struct bytes raw = ev_row(r, bytes_of(&name, 1));
     return raw.size == 0 ? 0 : num_get_u64(raw.data + 17);
+}
+
+static uint64_t ev_mark_of(const struct ev_replica *r)
+{
+    const uint8_t name = NODE_KEY_EV_SELF;
+    struct bytes raw = ev_row(r, bytes_of(&name, 1));
+    return raw.size == 0 ? 0 : num_get_u64(raw.data + 50);
+}
+
+void ev_epoch(struct ev_replica *r, uint64_t epoch)
+{
+    uint8_t raw[58] = {2};
+    const uint8_t name = NODE_KEY_EV_SELF;
+    num_put_u64(raw + 17, epoch);
+    num_put_u64(raw + 50, ev_mark_of(r));
+    ASSERT(ev_put(r, bytes_of(&name, 1), bytes_of(raw, sizeof raw)) == 0);
+}
+
+void ev_mark(struct ev_replica *r, uint64_t mark)
+{
+    uint8_t raw[58] = {2};
+    const uint8_t name = NODE_KEY_EV_SELF;
+    num_put_u64(raw + 17, ev_epoch_of(r));
+    num_put_u64(raw + 50, mark);
+    ASSERT(ev_put(r, bytes_of(&name, 1), bytes_of(raw, sizeof raw)) == 0);
 }
 
 struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
@@ -422,7 +439,7 @@ int ev_pages(struct ev_replica *to, const struct ev_replica *from, const struct 
         f.flags = (uint8_t)(f.flags | (part + 1 == how->all_parts ? NODE_EV_LAST : 0));
         f.time_us = from->regions[how->region].time_us;
         f.seen = from->regions[how->region].seen;
-        f.epoch = how->asked_under != 0 ? how->asked_under : ev_epoch_of(to);
+        f.mark = how->asked_under != 0 ? how->asked_under : ev_mark_of(to);
         f.records_count = ev_page_records(to, from, how, part, &records);
         ASSERT(node_ev_fragment_head(&f, &page) == 0);
         ASSERT(buf_append(&page, records.data, records.size) == 0);

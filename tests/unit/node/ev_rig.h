@@ -47,6 +47,8 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch);
 void ev_free(struct ev_replica *r);
 /* Gives the replica another actor; 0: none. */
 void ev_epoch(struct ev_replica *r, uint64_t epoch);
+/* Records may have gone. */
+void ev_mark(struct ev_replica *r, uint64_t mark);
 /* One command of these operations; hints are made for those that need them. */
 int ev_update(struct ev_replica *r, struct node_ev_op *ops, unsigned count, uint64_t wall_us);
 /* One command of these fragments. */
@@ -66,7 +68,7 @@ struct ev_pages {
     unsigned all_parts; /* that there are */
     bool all;
     uint8_t flags;
-    uint64_t asked_under; /* epoch of `to` then; 0: the one it has */
+    uint64_t asked_under; /* mark of `to` then; 0: the one it has */
 };
 int ev_pages(struct ev_replica *to, const struct ev_replica *from, const struct ev_pages *how);
 /* Loads what lies at a key. s: initialised. */

@@ -259,7 +259,7 @@ static void put_fragment(struct buf *out, uint8_t flags)
     f.region = node_ev_region(bytes_of_text("k"));
     f.flags = flags;
     f.time_us = 1234567;
-    f.epoch = (flags & NODE_EV_LAST) != 0 ? 77 : 0;
+    f.mark = (flags & NODE_EV_LAST) != 0 ? 77 : 0;
     f.records_count = 2;
     if (flags == 0) {
         ck_assert_int_eq(crdt_context_add(&f.before, (struct crdt_range){{1, 1}, 1, 300}), 0);

@@ -1,0 +1,189 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What damage to the own group's state may cost: what cannot be read, until another node tells it
+ * again. It undoes nothing that can be read, here or elsewhere.
+ */
+#include "ev_nodes.h"
+#include "server/node/eventual_self_internal.h"
+#include "tests/sim/model_kv.h"
+
+#include "tests/unit/unit.h"
+
+/* Damages the record at a whole name of node i's own group. */
+static void rot_name(struct rig *r, unsigned i, struct bytes name)
+{
+    struct store_kv *kv = &r->nodes[i - 1].kv;
+    struct store_kv_reader *reader;
+    uint8_t from[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    uint8_t found[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(from, NODE_GROUP_OWN, 1);
+    memcpy(from + NODE_PREFIX_BYTES, name.data, name.size);
+    struct bytes all = bytes_of(from, NODE_PREFIX_BYTES + name.size);
+    ck_assert_int_eq(kv->reader_open(kv->ctx, &reader), 0);
+    ck_assert_int_eq(kv->seek(reader, all, false, &key, &value), 0);
+    ck_assert(bytes_has_prefix(key, all));
+    memcpy(found, key.data, key.size);
+    kv->reader_close(reader);
+    ck_assert_int_eq(sim_kv_rot(kv, bytes_of(found, key.size)), 0);
+}
+
+/* The same of the first record of a key. */
+static void rot_key(struct rig *r, unsigned i, const char *name)
+{
+    struct buf key;
+    struct buf at;
+    buf_init(&key, &r->heap, 4096);
+    buf_init(&at, &r->heap, 4096);
+    ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
+    ck_assert_int_eq(node_ev_record_name(ev_region(name), buf_view(&key), bytes_of(NULL, 0), &at),
+                     0);
+    rot_name(r, i, buf_view(&at));
+    buf_release(&key);
+    buf_release(&at);
+}
+
+static void rot_region(struct rig *r, unsigned i, uint8_t kind, const char *name)
+{
+    const uint8_t at[2] = {kind, ev_region(name)};
+    rot_name(r, i, bytes_of(at, sizeof at));
+}
+
+/* As when something reads what was damaged. */
+static void find(struct rig *r, unsigned i)
+{
+    uint64_t before = node_ev_self_now(ev_node(r, i))->epoch;
+    node_rebuild(ev_node(r, i), node_group_find(ev_node(r, i), NODE_GROUP_OWN));
+    rig_run(r, 500000);
+    ck_assert_uint_gt(node_ev_self_now(ev_node(r, i))->epoch, before);
+}
+
+/* Three nodes; the third has not heard of what the second did last. All keys are of one region. */
+static struct rig *tell(void)
+{
+    struct rig *r = rig_new(3);
+    ck_assert(ev_ready(r));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(ev_add(r, i, "{t}other", 1), 0);
+    }
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 5), 0);
+    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_ADD, "x"), 0);
+    ck_assert(ev_converge(r, 5000000));
+    rig_isolate(r, 3, true);
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 6), 0);
+    ck_assert_int_eq(ev_set(r, 2, "{t}set", CRDT_REMOVE, "x"), 0);
+    rig_run(r, 3000000); /* flushed */
+    return r;
+}
+
+static void check(struct rig *r, int64_t other)
+{
+    ck_assert(ev_converge(r, 20000000));
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(ev_count(r, i, "{t}n"), 11);
+        ck_assert_int_eq(ev_count(r, i, "{t}other"), other);
+        ck_assert(!ev_has(r, i, "{t}set", "x"));
+    }
+}
+
+/* Node 1 finds a damaged record while nobody hears it; then it meets the third before the second.
+ */
+START_TEST(who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind)
+{
+    struct rig *r = tell();
+    const struct crdt_op add = {.verb = CRDT_ADD, .amount = 1};
+    struct ev_done done;
+    rot_key(r, 1, "{t}other");
+    rig_isolate(r, 1, true);
+    find(r, 1);
+    ev_begin(r, 1, "{t}other", CRDT_PN_COUNTER, &add, 1, &done);
+    rig_link(r, 1, 3, true);
+    rig_run(r, 3000000);
+    rig_link(r, 1, 2, true);
+    rig_run(r, 3000000);
+    rig_link(r, 2, 3, true);
+    ck_assert(done.ended);
+    ck_assert_int_eq(done.code, 0);
+    check(r, 4);
+    rig_free(r);
+}
+END_TEST
+
+/* The table says what the counts, and what was dropped, at most can be; memory what was seen. */
+START_TEST(what_can_be_told_from_what_is_left_is_not_forgotten)
+{
+    struct rig *r = tell();
+    struct crdt_context before;
+    uint8_t region = ev_region("{t}");
+    rig_isolate(r, 3, false);
+    rig_run(r, 20000000); /* the removal is known to all, and dropped */
+    ck_assert_uint_eq(ev_removals(r, 1, "{t}set"), 0);
+    rig_isolate(r, 1, true);
+    crdt_context_init(&before, &r->heap);
+    ck_assert_int_eq(node_ev_context_set(&before, node_ev_seen(ev_node(r, 1), region)), 0);
+    rot_region(r, 1, NODE_KEY_EV_TYPES, "{t}");
+    rot_region(r, 1, NODE_KEY_EV_REGION, "{t}");
+    rot_region(r, 1, NODE_KEY_EV_PRUNED, "{t}");
+    find(r, 1);
+    ck_assert(crdt_context_leq(&before, node_ev_seen(ev_node(r, 1), region)));
+    ck_assert(crdt_context_leq(&before, &node_ev_of(ev_node(r, 1))->pruned[region]));
+    rig_isolate(r, 1, false);
+    check(r, 3);
+    crdt_context_release(&before);
+    rig_free(r);
+}
+END_TEST
+
+START_TEST(a_node_starts_whose_record_of_what_was_dropped_is_damaged)
+{
+    struct rig *r = tell();
+    rig_isolate(r, 3, false);
+    rig_run(r, 20000000);
+    rig_stop(r, 1);
+    rot_region(r, 1, NODE_KEY_EV_PRUNED, "{t}");
+    rig_start(r, 1);
+    ck_assert(ev_ready(r));
+    const struct crdt_context *seen = node_ev_seen(ev_node(r, 2), ev_region("{t}"));
+    ck_assert(crdt_context_leq(seen, &node_ev_of(ev_node(r, 1))->pruned[ev_region("{t}")]));
+    check(r, 3);
+    rig_free(r);
+}
+END_TEST
+
+/* An epoch that is granted meanwhile takes nothing away. */
+START_TEST(what_a_start_fetches_before_it_is_an_actor_is_fetched_once)
+{
+    struct rig *r = rig_new(3);
+    ck_assert(ev_ready(r));
+    rig_run(r, 3000000);
+    rig_stop(r, 2);
+    ev_fill(r, 1, "{t}", 0, 3000);
+    ck_assert(ev_converge(r, 5000000));
+    unsigned leader = rig_leader(r, 0);
+    unsigned other = 4 - leader;
+    rig_stop(r, other); /* what it noted is gone */
+    rig_start(r, other);
+    ck_assert(ev_ready(r));
+    r->nodes[other - 1].jobs_held = true; /* it answers nothing that must be read */
+    rig_start(r, 2);
+    rig_link(r, 2, leader, false);
+    for (unsigned tries = 0; tries < 4000 && node_ev_of(ev_node(r, 2))->pulling == 0; tries++) {
+        rig_run(r, 1000);
+    }
+    ck_assert_uint_ne(node_ev_of(ev_node(r, 2))->pulling, 0);
+    rig_link(r, 2, leader, true);
+    ck_assert(ev_ready(r));
+    ck_assert_uint_ne(node_ev_of(ev_node(r, 2))->pulling, 0);
+    r->nodes[other - 1].jobs_held = false;
+    ck_assert(ev_converge(r, 10000000));
+    ck_assert_uint_eq(node_ev_of(ev_node(r, 2))->counters.page_records, 3000);
+    rig_free(r);
+}
+END_TEST
+
+UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind,
+          what_can_be_told_from_what_is_left_is_not_forgotten,
+          a_node_starts_whose_record_of_what_was_dropped_is_damaged,
+          what_a_start_fetches_before_it_is_an_actor_is_fetched_once)
