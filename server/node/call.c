@@ -69,8 +69,8 @@ static void node_call_end(struct node *n, struct node_call_slot *c, int code, st
 void node_call_release(struct node *n)
 {
     while (n->calls != NULL && !node_link_empty(&n->calls_busy)) {
-        node_call_end(n, (struct node_call_slot *)(void *)n->calls_busy.next, ERR_UNAVAILABLE,
-                      bytes_of(NULL, 0));
+        node_call_end(n, (struct node_call_slot *)(void *)n->calls_busy.next, ERR_CONNECTION,
+                      bytes_of(NULL, 0)); /* it may have arrived */
     }
     alloc_put(&n->alloc, n->calls, n->calls_max * sizeof *n->calls);
     n->calls = NULL;

@@ -294,11 +294,10 @@ void node_propose_role(struct node *n, struct node_group *g)
     }
 }
 
-static void node_propose_free_list(struct node *n, struct node_link *list)
+static void node_propose_free_list(struct node *n, struct node_link *list, int code)
 {
     while (!node_link_empty(list)) {
-        node_pending_end(n, (struct node_pending *)(void *)list->next, ERR_UNAVAILABLE,
-                         bytes_of(NULL, 0));
+        node_pending_end(n, (struct node_pending *)(void *)list->next, code, bytes_of(NULL, 0));
     }
 }
 
@@ -309,10 +308,10 @@ size_t node_pending_bytes(void)
 
 void node_propose_free(struct node *n, struct node_group *g)
 {
-    node_propose_free_list(n, &g->staged);
-    node_propose_free_list(n, &g->waiting);
+    node_propose_free_list(n, &g->staged, ERR_UNAVAILABLE);
+    node_propose_free_list(n, &g->waiting, ERR_UNAVAILABLE);
     for (uint64_t i = 0; g->logged != NULL && i <= g->logged_mask; i++) {
-        node_propose_free_list(n, &g->logged[i]);
+        node_propose_free_list(n, &g->logged[i], ERR_TIMEOUT); /* the next start may apply it */
     }
 }
 

@@ -170,6 +170,19 @@ START_TEST(a_doubt_makes_older_sessions_void)
 }
 END_TEST
 
+/* It asks the others what group 0 says, as nodes do that have no replica of it. */
+START_TEST(a_start_whose_replica_of_group_0_has_stopped_is_an_actor)
+{
+    struct rig *r = rig_new(3);
+    uint64_t before = epoch_of(r, 2);
+    rig_stop(r, 2);
+    rig_start(r, 2);
+    node_fence(r->nodes[1].node, node_group_find(r->nodes[1].node, 0), 1, "test");
+    ck_assert_uint_ne(epoch_of(r, 2), before);
+    rig_free(r);
+}
+END_TEST
+
 /* scenario C40 */
 START_TEST(an_epoch_that_was_never_granted_is_known_as_such)
 {
@@ -395,7 +408,9 @@ START_TEST(a_write_is_neither_answered_nor_told_to_others_before_its_dot_is_dura
     for (unsigned i = 1; i <= 3; i += 2) {
         ck_assert_uint_eq(crdt_context_last(node_ev_seen(r->nodes[i - 1].node, region), actor), 0);
     }
-    rig_stop(r, 2); /* and so it is lost */
+    rig_stop(r, 2);                /* and so it is lost */
+    ck_assert_uint_eq(e.count, 1); /* of which nobody could be sure */
+    ck_assert_int_eq(err_outcome_of(e.code), ERR_OUTCOME_UNKNOWN);
     r->nodes[1].wal_held = false;
     rig_start(r, 2);
     ck_assert_uint_ne(epoch_of(r, 2), actor.epoch);
@@ -607,6 +622,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_crash_ends_the_epoch);
     tcase_add_test(t, an_orderly_end_lets_the_epoch_go_on);
     tcase_add_test(t, without_group_0_a_start_is_no_actor);
+    tcase_add_test(t, a_start_whose_replica_of_group_0_has_stopped_is_an_actor);
     tcase_add_test(t, an_orderly_end_of_no_actor_hides_no_crash);
     tcase_add_test(t, a_doubt_takes_the_next_epoch_without_group_0);
     tcase_add_test(t, a_doubt_makes_older_sessions_void);
