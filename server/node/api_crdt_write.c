@@ -245,6 +245,7 @@ static void ev_write_known(struct node *n, void *ctx, int code, struct bytes rep
     struct ev_write *w = ctx;
     if (code == 0 && reply.size == 1 && reply.data[0] != 0) {
         w->settled = true;
+        w->cmd.settled = true;
         ev_write_command(n, w);
         return;
     }

@@ -299,13 +299,13 @@ static uint64_t node_ev_write_regions(struct bytes body)
     return regions;
 }
 
-/* returns: whether this node may make the write's dots. */
+/* returns: whether this node may make the write's dots, or need not make any. */
 static bool node_ev_write_may(const struct node_ev_write_job *w)
 {
     struct crdt_actor actor;
-    return node_ev_actor(w->n, &actor) &&
-           (!node_ev_hold_any(w->n, UINT64_MAX) ||
-            !node_ev_hold_any(w->n, node_ev_write_regions(w->cmd.body)));
+    return w->cmd.settled || (node_ev_actor(w->n, &actor) &&
+                              (!node_ev_hold_any(w->n, UINT64_MAX) ||
+                               !node_ev_hold_any(w->n, node_ev_write_regions(w->cmd.body))));
 }
 
 static void node_ev_write_route(struct node_ev_write_job *w)

@@ -105,6 +105,7 @@ struct node_cmd {
     struct bytes principal;
     struct bytes body; /* the op's own encoding */
     bool here;         /* node_ev_write: never passed on to another node */
+    bool settled;      /* node_ev_write: its session has the answer, and nothing is written */
 };
 
 /* One replicated command. Ops are never renumbered: in the log. Decoding failures of a body return

@@ -6,6 +6,7 @@
  * yet be done.
  */
 #include "ev_client.h"
+#include "server/node/eventual_peers_internal.h"
 #include "server/node/node_internal.h"
 
 static const struct top one = ADD("hits", WIRE_CRDT_PN_COUNTER, 1);
@@ -190,10 +191,29 @@ START_TEST(the_last_of_several_attempts_in_vain_hears_that_nothing_was_done)
 }
 END_TEST
 
+/* What the session has the answer to needs no dot, so whether one may be made is nothing to it. */
+START_TEST(a_repetition_of_what_was_done_is_answered_while_its_region_is_held)
+{
+    struct topts t = {.sequence = 1};
+    begin(3);
+    t.session = open_own(1);
+    ck_assert_int_eq(update(1, &t, &one, 1), 0);
+    rig_isolate(r, 1, true); /* nobody tells that nothing must be held */
+    node_ev_of(r->nodes[0].node)->held.regions = UINT64_MAX;
+    ck_assert_int_eq(update(1, &t, &one, 1), 0);
+    t.sequence = 2;
+    ck_assert_int_eq(update(1, &t, &one, 1), ERR_UNAVAILABLE);
+    node_ev_of(r->nodes[0].node)->held.regions = 0;
+    ck_assert_int_eq(counter(1, "hits", WIRE_CRDT_PN_COUNTER), 1);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("ev_again", a_repetition_that_another_node_should_take_waits_for_the_own_log,
           a_repetition_that_is_behind_its_token_waits_for_the_own_log,
           a_repetition_that_a_full_disk_refuses_waits_for_the_own_log,
           a_first_attempt_waits_for_nobody_elses_entries,
           a_repetition_hears_that_nothing_is_known_if_the_log_takes_too_long,
           a_repetition_is_not_refused_while_the_first_attempt_waits,
-          the_last_of_several_attempts_in_vain_hears_that_nothing_was_done)
+          the_last_of_several_attempts_in_vain_hears_that_nothing_was_done,
+          a_repetition_of_what_was_done_is_answered_while_its_region_is_held)
