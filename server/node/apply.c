@@ -78,6 +78,9 @@ void node_fence(struct node *n, struct node_group *g, uint64_t index, const char
     g->fenced = true;
     log_line(n->options.log, LOG_ERROR, "replica_stopped", "node=%u group=%u index=%llu reason=%s",
              n->self, g->id, (unsigned long long)index, why);
+    if (g->id == 0) {
+        node_control_fenced(n);
+    }
 }
 
 /* ---- one entry ------------------------------------------------------------------------------ */

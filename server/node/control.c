@@ -587,13 +587,27 @@ static void node_refresh_fire(struct node *n, struct node_timer *t)
                n->now + 2 * n->options.election_us, NULL, node_refresh_done);
 }
 
+/* What group 0 says comes from other nodes from now on. */
+static void node_control_afar(struct node *n, uint64_t at_us)
+{
+    n->control->refresh.fire = node_refresh_fire;
+    n->control->hear_us = NODE_REFRESH_LEAST_US;
+    node_timer_set(n, &n->control->refresh, at_us);
+}
+
+void node_control_fenced(struct node *n)
+{
+    if (n->control != NULL && n->control->boot.fire != NULL && n->control->refresh.fire == NULL) {
+        node_control_afar(n, n->now);
+    }
+}
+
 void node_control_start(struct node *n)
 {
+    const struct node_group *g = node_group_find(n, 0);
     n->control->boot.fire = node_boot_fire;
     node_timer_set(n, &n->control->boot, n->now);
-    if (node_group_find(n, 0) == NULL) {
-        n->control->refresh.fire = node_refresh_fire;
-        n->control->hear_us = NODE_REFRESH_LEAST_US;
-        node_timer_set(n, &n->control->refresh, n->now + NODE_REFRESH_US);
+    if (g == NULL || g->fenced) {
+        node_control_afar(n, n->now + NODE_REFRESH_US);
     }
 }

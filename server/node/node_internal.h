@@ -551,6 +551,8 @@ void node_watch_conn_gone(struct node *n, struct node_conn *c);
 int node_control_init(struct node *n);
 void node_control_release(struct node *n);
 void node_control_start(struct node *n);
+/* The replica of group 0 here has stopped: what group 0 says is asked for elsewhere. */
+void node_control_fenced(struct node *n);
 void node_control_note(struct node *n, struct bytes name, bool present, struct bytes value);
 int node_genesis(struct node *n, struct node_group *g);
 uint64_t node_control_nonce(const struct node *n, uint32_t peer, uint64_t *boot);
