@@ -224,7 +224,8 @@ struct node_eventual {
     unsigned peers_count;
     bool started;
     bool doubted;
-    uint64_t whole;    /* regions of which what lies here cannot be trusted */
+    uint64_t whole;    /* regions of which what lies here cannot be trusted: all is fetched, where
+                          the region is a concern of this node or comes to be one */
     uint64_t pulling;  /* bitmap of regions */
     uint64_t compared; /* regions that had all of an owner's since the start */
     uint64_t removals; /* regions with removals that a sweep may find */

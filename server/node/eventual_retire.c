@@ -461,7 +461,7 @@ void node_ev_retire_fire(struct node *n, struct node_timer *timer)
 /* ---- answering ------------------------------------------------------------------------------ */
 
 /* returns: whether this node has no other dots than these and, if the region is its concern, all of
- * them. */
+ * them. If it is not, what lies here is fetched from nobody, and is asked for nothing else. */
 static int node_ev_over_row(const struct node *n, uint32_t node, const struct node_ev_retired *row,
                             bool *yes)
 {
@@ -472,9 +472,9 @@ static int node_ev_over_row(const struct node *n, uint32_t node, const struct no
     node_ev_list_get(n, row->region, &list);
     int err = node_ev_retire_cut(node_ev_seen(n, row->region), node, &own, &open);
     bool owns = node_ev_list_has(&list, node_self(n));
+    bool trusted = (node_ev_of(n)->whole >> row->region & 1u) == 0;
     *yes = err == 0 && crdt_context_leq(&own.seen, &row->seen) &&
-           (!owns || crdt_context_leq(&row->seen, &own.seen)) &&
-           (node_ev_of(n)->whole >> row->region & 1u) == 0;
+           (!owns || (trusted && crdt_context_leq(&row->seen, &own.seen)));
     crdt_context_release(&own.seen);
     return err;
 }

@@ -383,6 +383,33 @@ START_TEST(who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another)
 }
 END_TEST
 
+/* What it wrote apart and handed over is all that it has there, and nobody brings it the rest. */
+START_TEST(who_owns_nothing_of_a_region_and_doubts_what_it_has_holds_up_nobody)
+{
+    struct rig *r = begin(6);
+    struct node_ev_list list;
+    node_ev_list_get(ev_node(r, 1), ev_region("n"), &list);
+    ck_assert_uint_eq(list.owners, 5);
+    unsigned stranger = 1;
+    while (node_ev_list_owns(&list, stranger)) {
+        stranger++;
+    }
+    unsigned owner = list.nodes[2];
+    rig_isolate(r, stranger, true);
+    ck_assert_int_eq(ev_add(r, stranger, "n", 1), 0);
+    rig_isolate(r, stranger, false);
+    ck_assert_int_eq(ev_add(r, owner, "n", 1), 0);
+    rig_run(r, 5000000);
+    ck_assert_int_eq(ev_count(r, owner, "n"), 2);
+    ck_assert_int_eq(ev_count(r, stranger, "n"), 1);
+    node_ev_of(ev_node(r, stranger))->whole = UINT64_MAX;
+    crash(r, owner);
+    rig_run(r, SETTLE_US);
+    ck_assert(folded_at(r, owner, "n", owner));
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
           what_is_heard_of_while_it_asks_is_asked_for_after_that,
           what_is_heard_of_after_it_asked_is_asked_for_in_time,
@@ -393,5 +420,6 @@ UNIT_MAIN("ev_retire", who_asks_group_0_in_vain_asks_less_and_less,
           an_older_copy_of_a_disk_brings_nothing_back,
           an_empty_disk_gets_all_before_it_says_that_it_has,
           group_0_records_it_only_of_starts_it_knows_and_epochs_it_granted,
+          who_owns_nothing_of_a_region_and_doubts_what_it_has_holds_up_nobody,
           who_lost_dots_of_one_region_agrees_to_what_is_recorded_of_another,
           a_set_that_does_not_fit_any_more_leaves_its_epochs_behind)
