@@ -224,14 +224,18 @@ enum wire_crdt_verb {
 /* [bucket, name, cursor u64 (0: start)] -> {checked, missing, damaged u64, next u64|nil}. Each
  * shard is read again and its checksums compared */
 #define WIRE_METHOD_OBJECT_VERIFY "object.verify"
-/* [bucket, name, version, offset u64, length u64, program] -> {data bin, crc32c u32, decoded bool,
- *   moved u64}
+/* [bucket, name, version, offset u64, length u64, program, quotes u64, apart u64] -> {data bin,
+ *   crc32c u32, decoded bool, moved u64}. The last two may be left out.
  * A program over a range of one cell, run where the cell lies. data: the state of its task over the
  * range (compute/task.h); states of ranges that touch can be merged. decoded: the cell was not to
  * be had and was decoded from others. moved: bytes that went from node to node for it.
  * ERR_TOO_LARGE: work, memory or the state pass the budget; a shorter range may not. ERR_INVALID:
  * the program is none; ERR_VERSION_GONE, ERR_RANGE as object.read */
 #define WIRE_METHOD_OBJECT_RUN "object.run"
+/* [message u64, stop u64] -> {steps u64}. How far an object.run is that this connection asked for
+ * under this message id: steps grow as long as it goes on. stop 1: it ends with ERR_CANCELLED.
+ * ERR_NOT_FOUND: there is none */
+#define WIRE_METHOD_OBJECT_RUN_LOOK "object.run.look"
 
 /* --- options ---------------------------------------------------------------------------------- */
 
@@ -314,6 +318,7 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_SIZE "size"
 #define WIRE_FIELD_SLOTS "slots"
 #define WIRE_FIELD_STATE "state"
+#define WIRE_FIELD_STEPS "steps"
 #define WIRE_FIELD_SURVIVES "survives"
 #define WIRE_FIELD_TIME_US "time_us"
 #define WIRE_FIELD_TO "to"

@@ -663,5 +663,6 @@ const struct node_api node_object_api[] = {
     {WIRE_METHOD_OBJECT_REMOVE, node_api_remove},
     {WIRE_METHOD_OBJECT_VERIFY, node_verify_object},
     {WIRE_METHOD_OBJECT_RUN, node_run_object},
+    {WIRE_METHOD_OBJECT_RUN_LOOK, node_run_look_object},
     {NULL, NULL},
 };

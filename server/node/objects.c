@@ -4,6 +4,7 @@
  * What the coordinators of objects share: grants, codes, extents known, commands and questions in
  * their own encoding, and the parts' beginning and end.
  */
+#include "base/hash.h"
 #include "server/node/objects_internal.h"
 
 #define NODE_INFOS_MAX 128u
@@ -406,6 +407,7 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->rebuilds);
     node_work_init(&o->runs);
     node_work_init(&o->run_tasks);
+    o->run_tickets = hash_mix(node_options_get(n)->boot_nonce) >> 1; /* never 0 */
     o->grant_timer.ctx = o;
     o->grant_timer.fire = node_grant_fire;
     int err = node_objects_parts(o);
@@ -463,8 +465,7 @@ void node_objects_peer_up(struct node_objects *o, uint32_t peer)
 
 void node_objects_peer_down(struct node_objects *o, uint32_t peer)
 {
-    (void)o; /* calls to it have ended; whoever waited for them goes on */
-    (void)peer;
+    node_run_stop(o, peer, 0); /* calls to it have ended; whoever waited for them goes on */
 }
 
 void node_objects_member(struct node_objects *o, uint32_t node, bool out)
@@ -481,6 +482,7 @@ void node_objects_member(struct node_objects *o, uint32_t node, bool out)
 void node_objects_conn_gone(struct node_objects *o, uint64_t conn)
 {
     node_put_conn_gone(o, conn);
+    node_run_conn_gone(o, conn);
 }
 
 void node_objects_led(struct node_objects *o, uint32_t group)

@@ -110,6 +110,9 @@ struct node_objects {
     uint64_t run_bytes;
     struct node_work run_tasks;
     unsigned run_tasks_count;
+    unsigned run_places;  /* kept for tasks over cells that are being decoded */
+    uint64_t run_slices;  /* that were worked through, of all tasks */
+    uint64_t run_tickets; /* given */
 
     uint64_t shard_write_bytes;
     uint64_t shard_read_bytes;
@@ -305,17 +308,24 @@ struct node_run_spec {
     uint32_t at;              /* of the part, in the cell */
     uint32_t bytes;
     uint8_t quotes;         /* enum compute_task_quotes: of CSV, where the part begins */
+    bool placed;            /* a place was kept for it, which the caller gives up */
     struct node_blob *data; /* the part itself, retained; NULL: it is read from the cell */
     uint64_t deadline_us;
+    uint32_t asker;  /* the node that it is run for */
+    uint64_t ticket; /* its name there, not 0 */
 };
 /* code: 0 with the state of the task (compute/task.h), which lasts until done returns. ERR_INVALID:
  * the program is none. ERR_TOO_LARGE: the budget of work, memory or bytes of the state is spent;
  * of a smaller part it may not be. ERR_TIMEOUT; what store_segments_get returns. */
 typedef void node_run_fn(struct node *n, void *ctx, int code, struct bytes state);
-/* returns: 0, or ERR_BUSY (too many), ERR_TOO_LARGE (the program), ERR_NO_MEMORY, and done will not
- * be called. */
+/* returns: 0, or ERR_BUSY (too many; not if it is placed), ERR_TOO_LARGE (the program),
+ * ERR_NO_MEMORY, and done will not be called. */
 int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
                    node_run_fn *done);
+/* returns: whether there is room for one more task. Counting o->run_places up keeps it. */
+bool node_run_has_place(const struct node_objects *o);
+/* Ends the tasks of a ticket, or of 0: all for this node, with ERR_CANCELLED, before it returns. */
+void node_run_stop(struct node_objects *o, uint32_t asker, uint64_t ticket);
 void node_run_tasks_end(struct node_objects *o); /* all that wait: no jobs are out */
 /* The same where the cell lies: answers with the state. */
 void node_run_serve(struct node *n, struct node_request request, struct bytes body);
@@ -326,6 +336,18 @@ bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left
 /* Asks the holder. returns: 0 or ERR_NO_MEMORY and done will not be called. */
 int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
                  node_done_fn *done);
+/* Asks the holder how far it is, or to stop: code 0, or ERR_NOT_FOUND if it has no such task.
+ * returns: 0 or ERR_NO_MEMORY and done will not be called. */
+struct node_run_look {
+    uint64_t ticket;
+    bool stop;
+    uint64_t deadline_us;
+};
+int node_run_look(struct node_objects *o, uint32_t peer, const struct node_run_look *look,
+                  void *ctx, node_done_fn *done);
+/* returns: whether it is an answer to that; slices: a number that grows while the node computes. */
+bool node_run_look_reply(struct bytes reply, uint64_t *slices);
+void node_run_look_serve(struct node *n, struct node_request request, struct bytes body);
 
 /* ---- rebuild.c ------------------------------------------------------------------------------ */
 
@@ -382,6 +404,9 @@ void node_get_read(struct node *n, struct node_client client, const struct wire_
 void node_get_free_all(struct node_objects *o);
 
 void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req);
+/* object.run.look */
+void node_run_look_object(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_run_conn_gone(struct node_objects *o, uint64_t conn);
 void node_run_free_all(struct node_objects *o);
 
 void node_verify_object(struct node *n, struct node_client client, const struct wire_rpc *req);

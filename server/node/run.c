@@ -2,27 +2,43 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * object.run: a program over a range of one data cell. It is run by the node that holds the cell,
- * and only the state of its task travels. If the holder is down, does not answer, or finds its
- * cell damaged, the cell is decoded from any k others and the program is run here: the state has
- * the same bytes. Joining the states of an object is the client's (docs/adr/0012).
+ * and only the state of its task travels. If the holder is down, makes no progress, or finds its
+ * cell damaged, or the asker wants it done apart from the holder, the cell is decoded from any k
+ * others and the program is run here: the state has the same bytes. What comes first is the answer,
+ * and the other is told to stop. Joining the states of an object is the client's (docs/adr/0012).
  *
  *   find the extent -> ask the holder -> answer
- *                       | down, silent, damaged
+ *                       | down, without progress, damaged
  *                       +-> gather -> run here -> answer
  */
 #include "base/crc.h"
 #include "compute/task.h"
 #include "server/node/objects_internal.h"
 
-#define NODE_RUN_HOLDER_US 2000000u /* a holder that has not answered by then is left aside */
+#define NODE_RUN_LOOK_US 250000u    /* how often the holder is asked how far it is */
+#define NODE_RUN_SILENT_US 1000000u /* a holder without progress for so long is not waited for */
 
 struct node_run {
     struct node_work link;
     struct node_objects *o;
     struct node_client client;
     struct node_cell_range range;
+    struct node_timer look;
     uint8_t quotes;
-    bool decoded;
+    bool apart;      /* the holder is asked only if the cell cannot be decoded */
+    bool over;       /* answered, or nobody waits for it */
+    bool finding;    /* the extent */
+    bool gathering;  /* or the program is run here */
+    bool decoded;    /* a cell was, or is being */
+    bool placed;     /* a place is kept for the task over it */
+    unsigned asked;  /* calls to holders that have not ended */
+    unsigned waits;  /* calls back that are to come: not before the last one is it freed */
+    int failed;      /* why it could not be decoded */
+    uint32_t holder; /* that was asked last */
+    uint64_t ticket;
+    uint64_t steps;    /* grow as it goes on */
+    uint64_t slices;   /* as the holder told */
+    uint64_t heard_us; /* when it last told of other ones */
     uint64_t moved;
     uint64_t reserved; /* of o->run_bytes */
     size_t program_bytes;
@@ -34,8 +50,9 @@ struct node_run {
 static void node_run_free(struct node_run *run)
 {
     struct node_objects *o = run->o;
+    node_timer_cancel(o->n, &run->look);
     node_work_remove(&run->link);
-    o->runs_count--;
+    o->run_places -= run->placed;
     o->run_bytes -= run->reserved;
     node_cell_range_release(&run->range);
     alloc_put(&o->alloc, run, sizeof *run + run->program_bytes);
@@ -49,19 +66,58 @@ void node_run_free_all(struct node_objects *o)
     }
 }
 
+/* A call back has come. returns: whether the run goes on; else it may be gone. */
+static bool node_run_back(struct node_run *run)
+{
+    ASSERT(run->waits > 0);
+    run->waits--;
+    if (run->over && run->waits == 0) {
+        node_run_free(run);
+        return false;
+    }
+    return !run->over;
+}
+
+static void node_run_told(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)code;
+    (void)reply;
+    (void)node_run_back(ctx);
+}
+
+/* Nobody waits for it: what is at work for it stops. */
+static void node_run_over(struct node_run *run)
+{
+    struct node_objects *o = run->o;
+    const struct node_run_look stop = {
+        .ticket = run->ticket, .stop = true, .deadline_us = node_now(o->n) + NODE_RUN_SILENT_US};
+    ASSERT(!run->over);
+    run->over = true;
+    o->runs_count--;
+    node_timer_cancel(o->n, &run->look);
+    run->waits++;
+    if (run->asked > 0 && run->holder != node_self(o->n) &&
+        node_run_look(o, run->holder, &stop, run, node_run_told) == 0) {
+        run->waits++;
+    }
+    node_run_stop(o, node_self(o->n), run->ticket);
+    (void)node_run_back(run);
+}
+
 static void node_run_fail(struct node_run *run, int code)
 {
     node_reply_error(run->o->n, run->client, code, NULL);
-    node_run_free(run);
+    node_run_over(run);
 }
 
-static void node_run_reply(struct node_run *run, struct bytes state)
+static void node_run_reply(struct node_run *run, bool decoded, struct bytes state)
 {
     struct buf out;
     buf_init(&out, &run->o->alloc, NODE_RUN_STATE_BYTES_MAX + 4096u);
     (void)wire_pack_map(&out, 4);
     (void)wire_pack_text(&out, WIRE_FIELD_DECODED);
-    (void)wire_pack_bool(&out, run->decoded);
+    (void)wire_pack_bool(&out, decoded);
     (void)wire_pack_text(&out, WIRE_FIELD_MOVED);
     (void)wire_pack_u64(&out, run->moved);
     (void)wire_pack_text(&out, WIRE_FIELD_CRC32C);
@@ -70,23 +126,73 @@ static void node_run_reply(struct node_run *run, struct bytes state)
     (void)wire_pack_bin(&out, state);
     if (out.err == 0) {
         node_reply_ok(run->o->n, run->client, buf_view(&out));
-        node_run_free(run);
+        node_run_over(run);
     } else {
         node_run_fail(run, out.err);
     }
     buf_release(&out);
 }
 
+static struct node_run *node_run_of(struct node_work *link)
+{
+    return (struct node_run *)(void *)((uint8_t *)link - offsetof(struct node_run, link));
+}
+
+/* returns: a run that is going on for the connection, under the message id; or NULL. */
+static struct node_run *node_run_for(const struct node_objects *o, uint64_t conn,
+                                     const uint32_t *msgid)
+{
+    for (struct node_work *w = o->runs.next; w != &o->runs; w = w->next) {
+        struct node_run *run = node_run_of(w);
+        if (!run->over && run->client.conn == conn &&
+            (msgid == NULL || run->client.msgid == *msgid)) {
+            return run;
+        }
+    }
+    return NULL;
+}
+
+void node_run_conn_gone(struct node_objects *o, uint64_t conn)
+{
+    struct node_run *run = NULL;
+    while ((run = node_run_for(o, conn, NULL)) != NULL) {
+        node_run_over(run);
+    }
+}
+
 /* ---- decoded -------------------------------------------------------------------------------- */
+
+static void node_run_go(struct node_run *run);
+
+/* It cannot be decoded: the holder may still have it done, if it was not the one to say why. */
+static void node_run_not_here(struct node_run *run, int code)
+{
+    run->gathering = false;
+    run->failed = code;
+    if (run->asked > 0) {
+        return;
+    }
+    if (run->apart) {
+        run->apart = false;
+        node_run_go(run);
+        return;
+    }
+    node_run_fail(run, code);
+}
 
 static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes state)
 {
     (void)n;
     struct node_run *run = ctx;
-    if (code != 0) {
-        node_run_fail(run, code);
-    } else {
-        node_run_reply(run, state);
+    if (!node_run_back(run)) {
+        return;
+    }
+    switch (code) {
+    case 0: node_run_reply(run, true, state); return;
+    case ERR_INVALID:
+    case ERR_TOO_LARGE:
+    case ERR_TIMEOUT: node_run_fail(run, code); return; /* so it would be anywhere else */
+    default: node_run_not_here(run, code); return;
     }
 }
 
@@ -103,6 +209,8 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
         .at = run->range.at,
         .bytes = (uint32_t)run->range.length,
         .deadline_us = run->range.deadline_us,
+        .asker = node_self(run->o->n),
+        .ticket = run->ticket,
         .quotes = run->quotes,
     };
 }
@@ -111,34 +219,68 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
 static int node_run_here(struct node_run *run, const uint8_t *cell)
 {
     struct node_run_spec spec = node_run_spec_of(run);
+    spec.placed = true;
     spec.data = node_blob_new(run->o->n, spec.bytes);
     if (spec.data == NULL) {
         return ERR_NO_MEMORY;
     }
     memcpy(node_blob_data(spec.data), cell + run->range.at, spec.bytes);
+    run->o->run_places--;
+    run->placed = false;
     int err = node_run_start(run->o, &spec, run, node_run_here_done);
+    run->waits += err == 0;
     node_blob_release(run->o->n, spec.data);
     return err;
+}
+
+static void node_run_refresh(struct node_run *run)
+{
+    run->finding = true;
+    run->waits++;
+    node_cell_range_refresh(&run->range);
 }
 
 static void node_run_gathered(struct node *n, void *ctx, int code, const struct node_gathered *out)
 {
     (void)n;
     struct node_run *run = ctx;
+    if (!node_run_back(run)) {
+        return;
+    }
     run->moved += out->moved;
+    run->steps++;
     if (code == 0) {
         code = node_run_here(run, out->cell[run->range.place.shard]);
-    } else if (code == ERR_LOST && !run->range.refreshed) {
-        node_cell_range_refresh(
-            &run->range); /* by what was known: shards may lie elsewhere by now */
+    } else if (code == ERR_LOST && !run->range.refreshed && run->asked == 0) {
+        run->gathering = false;
+        node_run_refresh(run); /* by what was known: shards may lie elsewhere by now */
         return;
     }
     if (code != 0) {
-        node_run_fail(run, code);
+        node_run_not_here(run, code);
     }
 }
 
-static void node_run_gather(struct node_run *run)
+/* The place of the task and the memory are taken before anything is read. */
+static int node_run_reserve(struct node_run *run)
+{
+    struct node_objects *o = run->o;
+    uint64_t bytes = run->reserved > 0 ? 0 : node_gather_bytes(run->range.info);
+    if (o->run_bytes > 0 && o->run_bytes + bytes > NODE_RUN_BYTES_OUT_MAX) {
+        return ERR_BUSY;
+    }
+    if (!run->placed && !node_run_has_place(o)) {
+        return ERR_BUSY;
+    }
+    o->run_places += !run->placed;
+    run->placed = true;
+    run->reserved += bytes;
+    o->run_bytes += bytes;
+    return 0;
+}
+
+/* returns: 0, or why it has not begun. */
+static int node_run_gather(struct node_run *run)
 {
     struct node_objects *o = run->o;
     const struct node_gather_spec spec = {.info = run->range.info,
@@ -146,15 +288,19 @@ static void node_run_gather(struct node_run *run)
                                           .wanted = 1u << run->range.place.shard,
                                           .lane = NODE_LANE_COMPUTE,
                                           .deadline_us = run->range.deadline_us};
-    uint64_t bytes = run->reserved > 0 ? 0 : node_gather_bytes(run->range.info);
-    int err = o->run_bytes > 0 && o->run_bytes + bytes > NODE_RUN_BYTES_OUT_MAX ? ERR_BUSY : 0;
-    if (err == 0) {
-        run->reserved += bytes;
-        o->run_bytes += bytes;
-        o->counters.runs_decoded++;
-        run->decoded = true;
-        err = node_gather_start(o, &spec, run, node_run_gathered);
-    }
+    ASSERT(!run->gathering);
+    TRY(node_run_reserve(run));
+    TRY(node_gather_start(o, &spec, run, node_run_gathered));
+    o->counters.runs_decoded += !run->decoded;
+    run->waits++;
+    run->decoded = true;
+    run->gathering = true;
+    return 0;
+}
+
+static void node_run_without(struct node_run *run)
+{
+    int err = run->failed != 0 ? run->failed : node_run_gather(run);
     if (err != 0) {
         node_run_fail(run, err);
     }
@@ -165,17 +311,25 @@ static void node_run_gather(struct node_run *run)
 static void node_run_answered(struct node *n, void *ctx, int code, struct bytes state)
 {
     struct node_run *run = ctx;
-    uint32_t holder = run->range.info->e.holder[run->range.place.shard];
-    run->moved += holder == node_self(n) ? 0 : state.size;
+    run->asked--;
+    if (!node_run_back(run)) {
+        return;
+    }
+    run->moved += run->holder == node_self(n) ? 0 : state.size;
+    if (code == 0) {
+        node_run_reply(run, false, state);
+        return;
+    }
+    if (run->gathering || run->finding) {
+        return;
+    }
     switch (code) {
-    case 0: node_run_reply(run, state); return;
     case ERR_BUSY:
     case ERR_INVALID:
     case ERR_TOO_LARGE: node_run_fail(run, code); return; /* so it would be anywhere else */
     case ERR_NOT_FOUND:
         if (!run->range.refreshed) {
-            node_cell_range_refresh(
-                &run->range); /* the version may be gone, or the shard elsewhere */
+            node_run_refresh(run); /* the version may be gone, or the shard elsewhere */
             return;
         }
         node_info_damaged(run->range.info, run->range.place.shard);
@@ -184,7 +338,38 @@ static void node_run_answered(struct node *n, void *ctx, int code, struct bytes 
     case ERR_RANGE: node_info_damaged(run->range.info, run->range.place.shard); break;
     default: break;
     }
-    node_run_gather(run);
+    node_run_without(run);
+}
+
+static void node_run_looked(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_run *run = ctx;
+    uint64_t slices = 0;
+    if (!node_run_back(run) || code != 0 || !node_run_look_reply(reply, &slices)) {
+        return;
+    }
+    if (slices != run->slices) {
+        run->slices = slices;
+        run->steps++;
+        run->heard_us = node_now(n);
+    }
+}
+
+/* As long as the holder goes on it is waited for, however slow it is: it is not asked twice. */
+static void node_run_look_at(struct node *n, struct node_timer *timer)
+{
+    struct node_run *run = timer->ctx;
+    const uint64_t now = node_now(n);
+    const struct node_run_look look = {.ticket = run->ticket,
+                                       .deadline_us = now + NODE_RUN_SILENT_US};
+    if (run->asked == 0 || run->gathering || run->finding || run->failed != 0) {
+        return;
+    }
+    if (now >= run->heard_us + NODE_RUN_SILENT_US && node_run_gather(run) == 0) {
+        return;
+    }
+    run->waits += node_run_look(run->o, run->holder, &look, run, node_run_looked) == 0;
+    node_timer_set(n, timer, now + NODE_RUN_LOOK_US);
 }
 
 static void node_run_go(struct node_run *run)
@@ -192,15 +377,27 @@ static void node_run_go(struct node_run *run)
     struct node_objects *o = run->o;
     uint32_t holder = run->range.info->e.holder[run->range.place.shard];
     struct node_run_spec spec = node_run_spec_of(run);
-    uint64_t now = node_now(o->n);
-    bool choosy = run->range.info->shape.scheme.m > 0 && !run->range.refreshed;
+    bool parity = run->range.info->shape.scheme.m > 0;
+    bool choosy = parity && !run->range.refreshed && run->failed == 0;
     bool there = (run->range.info->e.durable >> run->range.place.shard & 1u) != 0 &&
                  (choosy ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
-    if (choosy && holder != node_self(o->n) && run->range.deadline_us > now) {
-        spec.deadline_us = now + NUM_MIN((run->range.deadline_us - now) / 2, NODE_RUN_HOLDER_US);
+    if (parity && run->apart && node_run_gather(run) == 0) {
+        return;
     }
+    run->apart = false;
     if (!there || node_run_ask(o, holder, &spec, run, node_run_answered) != 0) {
-        node_run_gather(run);
+        node_run_without(run);
+        return;
+    }
+    run->waits++;
+    run->asked++;
+    run->holder = holder;
+    if (holder != node_self(o->n)) {
+        run->slices = 0;
+        run->heard_us = node_now(o->n);
+        if (choosy) {
+            node_timer_set(o->n, &run->look, run->heard_us + NODE_RUN_LOOK_US);
+        }
     }
 }
 
@@ -208,6 +405,10 @@ static void node_run_found(struct node_cell_range *range, int code)
 {
     struct node_run *run =
         (struct node_run *)(void *)((uint8_t *)range - offsetof(struct node_run, range));
+    run->finding = false;
+    if (!node_run_back(run)) {
+        return;
+    }
     if (code != 0) {
         node_run_fail(run, code);
     } else {
@@ -224,12 +425,13 @@ struct node_run_params {
     uint64_t offset;
     uint64_t length;
     uint64_t quotes;
+    uint64_t apart;
 };
 
 static int node_run_params_of(const struct wire_rpc *req, struct node_run_params *p)
 {
     struct bytes name;
-    TRY(wire_params_check(req, 6, 7));
+    TRY(wire_params_check(req, 6, 8));
     TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, &p->bucket));
     TRY(wire_param_bytes(req, 1, WIRE_NAME_BYTES_MAX, &name));
     TRY(wire_param_u64(req, 2, &p->version));
@@ -237,10 +439,14 @@ static int node_run_params_of(const struct wire_rpc *req, struct node_run_params
     TRY(wire_param_u64(req, 4, &p->length));
     TRY(wire_param_bytes(req, 5, WIRE_PROGRAM_BYTES_MAX, &p->program));
     p->quotes = COMPUTE_TASK_QUOTES_UNKNOWN;
+    p->apart = 0;
     if (req->params_count > 6) {
         TRY(wire_param_u64(req, 6, &p->quotes));
     }
-    return p->quotes <= COMPUTE_TASK_QUOTES_INSIDE ? 0 : ERR_INVALID;
+    if (req->params_count > 7) {
+        TRY(wire_param_u64(req, 7, &p->apart));
+    }
+    return p->quotes <= COMPUTE_TASK_QUOTES_INSIDE && p->apart <= 1 ? 0 : ERR_INVALID;
 }
 
 void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req)
@@ -269,7 +475,12 @@ void node_run_object(struct node *n, struct node_client client, const struct wir
                                        .length = p.length,
                                        .deadline_us = node_request_deadline(n, req),
                                        .done = node_run_found},
+                             .look = {.ctx = run, .fire = node_run_look_at},
                              .quotes = (uint8_t)p.quotes,
+                             .apart = p.apart != 0,
+                             .finding = true,
+                             .waits = 1,
+                             .ticket = ++o->run_tickets,
                              .program_bytes = p.program.size};
     if (p.program.size > 0) {
         memcpy(run->program, p.program.data, p.program.size);
@@ -278,4 +489,41 @@ void node_run_object(struct node *n, struct node_client client, const struct wir
     o->runs_count++;
     o->counters.runs++;
     node_cell_range_find(&run->range);
+}
+
+/* ---- object.run.look ------------------------------------------------------------------------ */
+
+void node_run_look_object(struct node *n, struct node_client client, const struct wire_rpc *req)
+{
+    struct node_objects *o = node_objects_get(n);
+    struct node_run *run = NULL;
+    struct buf out;
+    uint64_t msgid = 0;
+    uint64_t stop = 0;
+    int err = wire_params_check(req, 2, 2);
+    err = err != 0 ? err : wire_param_u64(req, 0, &msgid);
+    err = err != 0 ? err : wire_param_u64(req, 1, &stop);
+    err = err != 0 || (msgid <= UINT32_MAX && stop <= 1) ? err : ERR_INVALID;
+    if (err == 0) {
+        run = node_run_for(o, client.conn, &(const uint32_t){(uint32_t)msgid});
+        err = run == NULL ? ERR_NOT_FOUND : 0;
+    }
+    if (err != 0) {
+        node_reply_error(n, client, err, NULL);
+        return;
+    }
+    const bool here = run->gathering || run->holder == node_self(n);
+    buf_init(&out, &o->alloc, 4096);
+    (void)wire_pack_map(&out, 1);
+    (void)wire_pack_text(&out, WIRE_FIELD_STEPS);
+    (void)wire_pack_u64(&out, run->steps + (here ? o->run_slices : 0));
+    if (stop != 0) {
+        node_run_fail(run, ERR_CANCELLED);
+    }
+    if (out.err == 0) {
+        node_reply_ok(n, client, buf_view(&out));
+    } else {
+        node_reply_error(n, client, out.err, NULL);
+    }
+    buf_release(&out);
 }

@@ -7,7 +7,10 @@
  * before the program sees them. What a program may cost is bounded before it begins (bytes times
  * steps) and while it runs (memory, bytes of its state, time); beyond that it ends.
  *
- *   open -> slice (job) -> more left: again -> encode -> done
+ *   open -> slice (job) -> more left: again -> encode, free groups (job) -> done
+ *
+ * One that is stopped, or whose time is over, has ended for whoever waits for it; its groups may be
+ * many, so a last job frees them, not the loop.
  */
 #include "base/hash.h"
 #include "compute/task.h"
@@ -21,10 +24,12 @@ struct node_run_task {
     struct node_task task;
     struct node_work link;
     struct node_timer timer; /* the lane was full */
+    bool out;                /* a job is */
+    bool freeing;            /* the job that is out, or is next, only frees */
     struct node_objects *o;
     struct node_run_spec spec;
     void *ctx;
-    node_run_fn *done;
+    node_run_fn *done; /* NULL: was called */
     uint64_t seed;
     /* the worker's, while a job is out */
     uint32_t taken;
@@ -42,35 +47,91 @@ static size_t node_run_task_bytes(const struct node_run_task *t)
     return sizeof *t + t->spec.program.size;
 }
 
+/* Where groups are freed: on a worker, or when the node ends. */
+static void node_run_let_go(struct node_run_task *t)
+{
+    compute_task_free(t->compute);
+    compute_program_free(t->plan);
+    t->compute = NULL;
+    t->plan = NULL;
+}
+
 static void node_run_task_free(struct node_run_task *t)
 {
     struct node_objects *o = t->o;
     node_timer_cancel(o->n, &t->timer);
     node_work_remove(&t->link);
     o->run_tasks_count--;
-    if (t->plan != NULL) {
-        buf_release(&t->state);
-        compute_task_free(t->compute);
-        compute_program_free(t->plan);
-    }
+    node_run_let_go(t);
+    buf_release(&t->state);
     if (t->spec.data != NULL) {
         node_blob_release(o->n, t->spec.data);
     }
     alloc_put(&o->alloc, t, node_run_task_bytes(t));
 }
 
+/* Nobody waits for it. What a job that is out needs stays until that has ended. */
+static void node_run_retire(struct node_run_task *t)
+{
+    if (t->out) {
+        return;
+    }
+    if (t->plan == NULL) {
+        node_run_task_free(t);
+        return;
+    }
+    t->freeing = true;
+    t->out = node_task_start(t->o->n, &t->task, NODE_LANE_COMPUTE) == 0;
+    if (!t->out) {
+        node_timer_set(t->o->n, &t->timer, node_now(t->o->n) + NODE_CALL_RETRY_US);
+    }
+}
+
 static void node_run_end(struct node_run_task *t, int code)
 {
-    t->done(t->o->n, t->ctx, code, code == 0 ? buf_view(&t->state) : bytes_of(NULL, 0));
-    node_run_task_free(t);
+    node_run_fn *done = t->done;
+    t->done = NULL;
+    done(t->o->n, t->ctx, code, code == 0 ? buf_view(&t->state) : bytes_of(NULL, 0));
+    node_run_retire(t);
+}
+
+static struct node_run_task *node_run_task_of(struct node_work *link)
+{
+    return (struct node_run_task *)(void *)((uint8_t *)link - offsetof(struct node_run_task, link));
 }
 
 void node_run_tasks_end(struct node_objects *o)
 {
     while (!node_work_empty(&o->run_tasks)) {
-        uint8_t *link = (uint8_t *)o->run_tasks.next;
-        node_run_end((struct node_run_task *)(void *)(link - offsetof(struct node_run_task, link)),
-                     ERR_UNAVAILABLE);
+        struct node_run_task *t = node_run_task_of(o->run_tasks.next);
+        node_run_fn *done = t->done;
+        if (done != NULL) {
+            t->done = NULL;
+            done(o->n, t->ctx, ERR_UNAVAILABLE, bytes_of(NULL, 0));
+        }
+        node_run_task_free(t);
+    }
+}
+
+/* returns: a task that was begun for this node, of this ticket if it is not 0; or NULL. */
+static struct node_run_task *node_run_task_for(struct node_objects *o, uint32_t asker,
+                                               uint64_t ticket)
+{
+    for (struct node_work *w = o->run_tasks.next; w != &o->run_tasks; w = w->next) {
+        struct node_run_task *t = node_run_task_of(w);
+        if (t->done != NULL && t->spec.asker == asker &&
+            (ticket == 0 || t->spec.ticket == ticket)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+void node_run_stop(struct node_objects *o, uint32_t asker, uint64_t ticket)
+{
+    struct node_run_task *t = NULL;
+    while ((t = node_run_task_for(o, asker, ticket)) != NULL) {
+        node_run_end(t, ERR_CANCELLED);
     }
 }
 
@@ -81,10 +142,10 @@ static int node_run_open(struct node_run_task *t, struct node_env *env)
     const struct compute_task_options options = {
         .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
     t->heap = env->alloc;
-    TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
-    compute_program_seed(t->plan, t->seed);
     t->bounded = alloc_budget_init(&t->budget, t->heap, NODE_RUN_MEMORY_BYTES_MAX);
     buf_init(&t->state, &t->bounded, NODE_RUN_STATE_BYTES_MAX);
+    TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
+    compute_program_seed(t->plan, t->seed);
     if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan)) {
         return ERR_TOO_LARGE;
     }
@@ -134,9 +195,15 @@ static int node_run_slice(struct node_run_task *t, struct node_env *env)
 static void node_run_job(struct node_task *task, struct node_env *env)
 {
     struct node_run_task *t = (struct node_run_task *)(void *)task;
-    int err = t->plan == NULL ? node_run_open(t, env) : 0;
-    err = err != 0 ? err : node_run_slice(t, env);
+    int err = 0;
+    if (!t->freeing) {
+        err = t->plan == NULL ? node_run_open(t, env) : 0;
+        err = err != 0 ? err : node_run_slice(t, env);
+    }
     bool spent = err == ERR_NO_MEMORY && t->plan != NULL && t->budget.refused > 0;
+    if (t->freeing || err != 0 || t->taken == t->spec.bytes) {
+        node_run_let_go(t);
+    }
     task->job.code = spent ? ERR_TOO_LARGE : err;
 }
 
@@ -145,9 +212,16 @@ static void node_run_job(struct node_task *task, struct node_env *env)
 static void node_run_next(struct node *n, struct node_timer *timer)
 {
     struct node_run_task *t = timer->ctx;
+    if (t->done == NULL) {
+        node_run_retire(t);
+        return;
+    }
     if (node_now(n) >= t->spec.deadline_us) {
         node_run_end(t, ERR_TIMEOUT);
-    } else if (node_task_start(n, &t->task, NODE_LANE_COMPUTE) != 0) {
+        return;
+    }
+    t->out = node_task_start(n, &t->task, NODE_LANE_COMPUTE) == 0;
+    if (!t->out) {
         node_timer_set(n, &t->timer, node_now(n) + NODE_CALL_RETRY_US);
     }
 }
@@ -155,11 +229,20 @@ static void node_run_next(struct node *n, struct node_timer *timer)
 static void node_run_job_done(struct node *n, struct node_task *task)
 {
     struct node_run_task *t = (struct node_run_task *)(void *)task;
-    if (task->job.code != 0 || t->taken == t->spec.bytes) {
+    t->out = false;
+    t->o->run_slices++;
+    if (t->done == NULL) {
+        node_run_retire(t);
+    } else if (task->job.code != 0 || t->taken == t->spec.bytes) {
         node_run_end(t, task->job.code);
     } else {
         node_run_next(n, &t->timer);
     }
+}
+
+bool node_run_has_place(const struct node_objects *o)
+{
+    return o->run_tasks_count + o->run_places < NODE_RUNS_MAX;
 }
 
 int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
@@ -167,7 +250,7 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
 {
     const size_t bytes = sizeof(struct node_run_task) + spec->program.size;
     ASSERT(spec->bytes > 0);
-    if (o->run_tasks_count >= NODE_RUNS_MAX) {
+    if (!spec->placed && !node_run_has_place(o)) {
         return ERR_BUSY;
     }
     if (spec->program.size > WIRE_PROGRAM_BYTES_MAX) {
@@ -194,7 +277,13 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
     }
     node_work_add(&o->run_tasks, &t->link);
     o->run_tasks_count++;
+    buf_init(&t->state, &o->alloc, 0);
     int err = node_task_start(o->n, &t->task, NODE_LANE_COMPUTE);
+    t->out = err == 0;
+    if (err == ERR_BUSY && spec->placed) {
+        node_timer_set(o->n, &t->timer, node_now(o->n) + NODE_CALL_RETRY_US);
+        return 0;
+    }
     if (err != 0) {
         node_run_task_free(t);
     }
@@ -210,6 +299,7 @@ void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left
     (void)buf_put_u32(b, spec->bytes);
     (void)buf_put_u64(b, spec->from);
     (void)buf_put_u64(b, left_us);
+    (void)buf_put_u64(b, spec->ticket);
     (void)buf_put_u8(b, spec->quotes);
     (void)buf_put_bytes(b, spec->program);
 }
@@ -223,9 +313,10 @@ bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left
     spec->bytes = bytes_take_u32(&r);
     spec->from = bytes_take_u64(&r);
     *left_us = bytes_take_u64(&r);
+    spec->ticket = bytes_take_u64(&r);
     spec->quotes = bytes_take_u8(&r);
     spec->program = bytes_take_bytes(&r, WIRE_PROGRAM_BYTES_MAX);
-    return bytes_reader_ended(&r) && spec->bytes > 0 &&
+    return bytes_reader_ended(&r) && spec->bytes > 0 && spec->ticket != 0 &&
            spec->quotes <= COMPUTE_TASK_QUOTES_INSIDE &&
            num_fits(spec->at, spec->bytes, STORE_SEG_CELL_BYTES_MAX);
 }
@@ -264,6 +355,7 @@ void node_run_serve(struct node *n, struct node_request request, struct bytes bo
     uint64_t left_us = 0;
     int err = node_run_take(body, &spec, &left_us) ? 0 : ERR_INVALID;
     spec.deadline_us = node_now(n) + NUM_MIN(left_us, NODE_RUN_TIME_MAX_US);
+    spec.asker = request.peer;
     struct node_run_served *s = err == 0 ? alloc_get(&o->alloc, sizeof *s) : NULL;
     if (s == NULL) {
         node_answer(n, request, err != 0 ? err : ERR_NO_MEMORY, bytes_of(NULL, 0), NULL);
@@ -275,4 +367,48 @@ void node_run_serve(struct node *n, struct node_request request, struct bytes bo
         alloc_put(&o->alloc, s, sizeof *s);
         node_answer(n, request, err, bytes_of(NULL, 0), NULL);
     }
+}
+
+int node_run_look(struct node_objects *o, uint32_t peer, const struct node_run_look *look,
+                  void *ctx, node_done_fn *done)
+{
+    struct buf head;
+    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
+    (void)buf_put_u64(&head, look->ticket);
+    (void)buf_put_u8(&head, look->stop);
+    int err = head.err;
+    if (err == 0) {
+        node_call(o->n, peer, NODE_CALL_RUN_LOOK, buf_view(&head), NULL, look->deadline_us, ctx,
+                  done);
+    }
+    buf_release(&head);
+    return err;
+}
+
+bool node_run_look_reply(struct bytes reply, uint64_t *slices)
+{
+    struct bytes_reader r = bytes_reader_of(reply);
+    *slices = bytes_take_u64(&r);
+    return bytes_reader_ended(&r);
+}
+
+void node_run_look_serve(struct node *n, struct node_request request, struct bytes body)
+{
+    struct node_objects *o = node_objects_get(n);
+    struct bytes_reader r = bytes_reader_of(body);
+    struct buf head;
+    const uint64_t ticket = bytes_take_u64(&r);
+    const uint8_t stop = bytes_take_u8(&r);
+    int err = bytes_reader_ended(&r) && ticket != 0 && stop <= 1 ? 0 : ERR_INVALID;
+    if (err == 0 && node_run_task_for(o, request.peer, ticket) == NULL) {
+        err = ERR_NOT_FOUND;
+    }
+    if (err == 0 && stop != 0) {
+        node_run_stop(o, request.peer, ticket);
+    }
+    buf_init(&head, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
+    (void)buf_put_u64(&head, o->run_slices);
+    err = err != 0 ? err : head.err;
+    node_answer(n, request, err, err == 0 ? buf_view(&head) : bytes_of(NULL, 0), NULL);
+    buf_release(&head);
 }

@@ -275,6 +275,7 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_REPAIR_HINT,
        NODE_CALL_SHARD_SURPLUS,
        NODE_CALL_RUN,          /* a program over a part of a cell */
+       NODE_CALL_RUN_LOOK,     /* how far it is; or that it is to stop */
        NODE_CALL_EV_PUSH = 32, /* fragments for an owner */
        NODE_CALL_EV_CLOCKS,    /* what a node has seen of its regions */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */
@@ -390,7 +391,7 @@ void node_objects_peer_up(struct node_objects *o, uint32_t peer);
 void node_objects_peer_down(struct node_objects *o, uint32_t peer);
 /* Group 0's decision about a node is another one now; it may come again with the same value. */
 void node_objects_member(struct node_objects *o, uint32_t node, bool out);
-void node_objects_conn_gone(struct node_objects *o, uint64_t conn); /* its uploads end */
+void node_objects_conn_gone(struct node_objects *o, uint64_t conn); /* its uploads and runs end */
 void node_objects_led(struct node_objects *o, uint32_t group);      /* this node now leads group */
 struct node_objects *node_objects_get(struct node *n);
 /* Appends one MessagePack map: what repair, scrub and audit are doing, for people. */

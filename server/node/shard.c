@@ -458,11 +458,8 @@ static void node_surplus_serve(struct node *n, struct node_request request, stru
 }
 
 const struct node_method node_object_methods[] = {
-    {NODE_CALL_SHARD_WRITE, node_write_serve},
-    {NODE_CALL_SHARD_READ, node_read_serve},
-    {NODE_CALL_SHARD_CHECK, node_check_serve},
-    {NODE_CALL_REPAIR_HINT, node_hint_serve},
-    {NODE_CALL_SHARD_SURPLUS, node_surplus_serve},
-    {NODE_CALL_RUN, node_run_serve},
-    {0, NULL},
+    {NODE_CALL_SHARD_WRITE, node_write_serve},     {NODE_CALL_SHARD_READ, node_read_serve},
+    {NODE_CALL_SHARD_CHECK, node_check_serve},     {NODE_CALL_REPAIR_HINT, node_hint_serve},
+    {NODE_CALL_SHARD_SURPLUS, node_surplus_serve}, {NODE_CALL_RUN, node_run_serve},
+    {NODE_CALL_RUN_LOOK, node_run_look_serve},     {0, NULL},
 };

@@ -106,11 +106,14 @@ static bool rig_complete(struct rig *r, unsigned i)
         rig_step(r, i, &ev);
         any = true;
     }
-    while (n->jobs_count > 0 && !n->jobs_held) {
+    while (n->jobs_count > 0 && !n->jobs_held && (!n->jobs_counted || n->jobs_left > 0)) {
         struct node_event ev = {.kind = NODE_EV_JOB, .job = n->jobs[0]};
         n->jobs_count--;
         memmove(n->jobs, n->jobs + 1, n->jobs_count * sizeof n->jobs[0]);
+        n->jobs_left -= n->jobs_left > 0;
+        n->in_job = true;
         node_job_run(ev.job, &n->env);
+        n->in_job = false;
         if (ev.job->lane == NODE_LANE_SHARD) {
             int code = node_jobs_sync(&n->env);
             ev.job->code = code != 0 ? code : ev.job->code;
@@ -547,6 +550,15 @@ bool rig_digests_equal(struct rig *r, uint32_t group)
 void rig_send(struct rig *r, unsigned i, struct bytes raw)
 {
     struct node_event ev = {.kind = NODE_EV_RPC, .conn = RIG_CONN, .data = raw};
+    rig_step(r, i - 1, &ev);
+    rig_drain(r, i - 1);
+}
+
+void rig_hang_up(struct rig *r, unsigned i)
+{
+    struct node_event ev = {.kind = NODE_EV_CONN_GONE, .conn = RIG_CONN};
+    rig_step(r, i - 1, &ev);
+    ev.kind = NODE_EV_CONN_OPEN;
     rig_step(r, i - 1, &ev);
     rig_drain(r, i - 1);
 }

@@ -40,6 +40,9 @@ struct rig_node {
     bool left;         /* said that it has left */
     uint64_t ahead_us; /* of its wall clock */
     bool jobs_held;    /* jobs wait in the queue */
+    bool jobs_counted; /* so many run before they wait: */
+    unsigned jobs_left;
+    bool in_job;
     bool wal_held;
     struct node_job *jobs[256];
     unsigned jobs_count;
@@ -111,6 +114,8 @@ bool rig_settle(struct rig *r, uint32_t group);
 
 /* Sends raw bytes of a client's request to a node; the answer is found by its msgid. */
 void rig_send(struct rig *r, unsigned i, struct bytes raw);
+/* The connection of all requests to a node ends, and there is another one. */
+void rig_hang_up(struct rig *r, unsigned i);
 /* A request: method, then its parameters as words: "s:text", "u:7", "i:-3", "n:", joined by '|';
  * the option map is the last word, "o:stale", "o:session=ID,SEQ,ACK", "o:deadline=MS".
  * returns: its msgid. */

@@ -5,12 +5,7 @@
  * program gives over the bytes, whichever node is asked and whatever is lost; and a program stays
  * within its budget.
  */
-#include "compute/task.h"
-#include "object_rig.h"
-#include "server/node/objects_internal.h"
-
-#define CELL 65536u
-#define PROGRAM_MAX 16384u
+#include "run_rig.h"
 
 static const char *const programs[] = {
     "lines | count",
@@ -23,56 +18,6 @@ static const char *const programs[] = {
     "u64 | argmax",
     "x3,u8,f32 | where $1 > 100 | by $1 count",
 };
-
-/* Lines "NUMBER odd|even,"text, quoted",NUMBER,"multi\nline"" with record ends at no cell's end. */
-static void text_content(void)
-{
-    size_t at = 0;
-    char line[128];
-    for (unsigned i = 0; at + sizeof line < sizeof content; i++) {
-        int size = snprintf(line, sizeof line, "%u,\"a %s, %u\",%u,\"k\n%u\"\n", i,
-                            i % 2 == 0 ? "even" : "odd", i * 7, i * 31 % 1000, i % 50);
-        memcpy(content + at, line, (size_t)size);
-        at += (size_t)size;
-    }
-    memset(content + at, '\n', sizeof content - at);
-}
-
-struct span {
-    unsigned node;
-    uint64_t version;
-    uint64_t from;
-    uint64_t bytes;
-};
-
-static uint32_t run_ask(const struct span *s, const char *program)
-{
-    struct buf out;
-    uint32_t msgid = ++r->next_msgid;
-    buf_init(&out, &r->heap, 1u << 20);
-    (void)wire_pack_request(&out, msgid, WIRE_METHOD_OBJECT_RUN, 6);
-    (void)wire_pack_bin(&out, bytes_of("b", 1));
-    (void)wire_pack_bin(&out, bytes_of("a", 1));
-    (void)wire_pack_u64(&out, s->version);
-    (void)wire_pack_u64(&out, s->from);
-    (void)wire_pack_u64(&out, s->bytes);
-    (void)wire_pack_bin(&out, bytes_of(program, strlen(program)));
-    rig_send(r, s->node, buf_view(&out));
-    buf_release(&out);
-    return msgid;
-}
-
-static int run_span(const struct span *s, const char *program, struct wire_node *result)
-{
-    return wait_for(run_ask(s, program), result);
-}
-
-static uint64_t version_of(const char *name)
-{
-    struct wire_node result;
-    ck_assert_int_eq(stat_of(1, name, &result), 0);
-    return number(result, WIRE_FIELD_VERSION);
-}
 
 /* What came, and with what it was got. */
 struct joined {
@@ -344,29 +289,20 @@ START_TEST(what_is_no_range_or_no_program_is_refused)
         const char *program;
         int code;
     } cases[] = {
-        {{1, v, 200000, 1}, "lines | count", ERR_RANGE},
-        {{1, v, CELL - 1, 2}, "lines | count", ERR_RANGE},
-        {{2, v, 5, 0}, "lines | count", ERR_RANGE},
-        {{2, v, UINT64_MAX, 2}, "lines | count", ERR_RANGE},
-        {{3, v, 0, UINT64_MAX}, "lines | count", ERR_RANGE},
-        {{1, v, 0, 10}, "lines | cuont", ERR_INVALID},
-        {{2, v, 0, 10}, "", ERR_INVALID},
-        {{3, v + 999, 0, 10}, "lines | count", ERR_VERSION_GONE},
+        {{1, v, 200000, 1, false}, "lines | count", ERR_RANGE},
+        {{1, v, CELL - 1, 2, false}, "lines | count", ERR_RANGE},
+        {{2, v, 5, 0, false}, "lines | count", ERR_RANGE},
+        {{2, v, UINT64_MAX, 2, false}, "lines | count", ERR_RANGE},
+        {{3, v, 0, UINT64_MAX, false}, "lines | count", ERR_RANGE},
+        {{1, v, 0, 10, false}, "lines | cuont", ERR_INVALID},
+        {{2, v, 0, 10, false}, "", ERR_INVALID},
+        {{3, v + 999, 0, 10, false}, "lines | count", ERR_VERSION_GONE},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ck_assert_int_eq(run_span(&cases[i].span, cases[i].program, &result), cases[i].code);
     }
 }
 END_TEST
-
-/* A program that is `head`, then `part` so many times. */
-static void program_of(char *into, const char *head, const char *part, unsigned times)
-{
-    size_t at = (size_t)snprintf(into, PROGRAM_MAX, "%s", head);
-    for (unsigned i = 0; i < times && at < PROGRAM_MAX; i++) {
-        at += (size_t)snprintf(into + at, PROGRAM_MAX - at, "%s", part);
-    }
-}
 
 START_TEST(a_program_that_wants_too_much_is_refused_and_may_have_less)
 {
@@ -497,6 +433,8 @@ START_TEST(calls_that_are_none_are_refused)
         body[0] = (uint8_t)(i % 3);
         node_run_serve(r->nodes[0].node, (struct node_request){.peer = 2, .id = i},
                        bytes_of(body, bytes));
+        node_run_look_serve(r->nodes[0].node, (struct node_request){.peer = 2, .id = i},
+                            bytes_of(body, bytes % 16));
     }
     rig_run(r, SECOND);
     ck_assert_uint_eq(node_objects_get(r->nodes[0].node)->run_tasks_count, 0);
