@@ -365,7 +365,7 @@ void hf_call_connected(struct hf_call *call, struct hf_conn *conn)
 
 void hf_call_sent(struct hf_call *call)
 {
-    bool stays = !hf_call_may_repeat(call) || call->spec.pin != HF_NOWHERE;
+    bool stays = !hf_call_may_repeat(call) || call->spec.pin != HF_NOWHERE || call->spec.patient;
     call->state = HF_CALL_SENT;
     call->writing = call->spec.body.size > 0;
     call->began_ms = hf_now_ms(call->client);

@@ -45,11 +45,33 @@ uint64_t hf_now_ms(const struct hf_client *c)
     return uv_now(c->loop);
 }
 
+/* returns: one whose time has come, or NULL. */
+static struct hf_transfer *client_transfer_due(struct hf_client *c, uint64_t now)
+{
+    for (struct hf_transfer *t = c->transfers; t != NULL; t = t->next) {
+        if (t->tick_ms != 0 && t->tick_ms <= now) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
 static void client_tick(uv_timer_t *timer)
 {
     struct hf_client *c = timer->data;
+    const uint64_t now = hf_now_ms(c);
+    struct hf_transfer *due = NULL;
     c->timer_at_ms = UINT64_MAX;
     hf_calls_run(c);
+    while (!c->closing && (due = client_transfer_due(c, now)) != NULL) {
+        due->tick_ms = 0;
+        due->tick(due);
+    }
+    for (struct hf_transfer *t = c->transfers; t != NULL; t = t->next) {
+        if (t->tick_ms != 0) {
+            hf_timer_by(c, t->tick_ms);
+        }
+    }
 }
 
 void hf_timer_by(struct hf_client *c, uint64_t at_ms)

@@ -147,6 +147,7 @@ struct hf_call_spec {
     uint32_t prefer; /* node id tried first, or 0 */
     bool stale;
     bool no_retry;            /* the first failure of any kind is final */
+    bool patient;             /* once sent it stays where it is: who made it looks after it */
     bool large;               /* its answer may be long on its way: that is no silence */
     struct hf_causal *causal; /* or NULL */
     uint64_t budget_ms;       /* 0: none is said */
@@ -343,6 +344,8 @@ struct hf_transfer {
     struct hf_transfer *prev;
     struct hf_client *client;
     void (*end)(struct hf_transfer *t, int code, const char *text);
+    void (*tick)(struct hf_transfer *t); /* at tick_ms, which is 0 then */
+    uint64_t tick_ms;                    /* 0: never */
 };
 void hf_transfer_add(struct hf_client *c, struct hf_transfer *t);
 void hf_transfer_remove(struct hf_transfer *t);

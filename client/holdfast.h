@@ -147,7 +147,8 @@ struct hf_run_info {
     uint64_t bytes_read;
     uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
     uint64_t objects;
-    uint64_t size; /* of all of them, in bytes */
+    uint64_t size;    /* of all of them, in bytes */
+    uint64_t backups; /* parts that were late, and asked for a second time elsewhere */
 };
 
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or

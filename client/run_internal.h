@@ -1,0 +1,108 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What run.c, a program over objects one after the other, and run_part.c, the parts of one object's
+ * cells, need of each other.
+ *
+ * threads: the loop's.
+ */
+#ifndef HOLDFAST_CLIENT_RUN_INTERNAL_H
+#define HOLDFAST_CLIENT_RUN_INTERNAL_H
+
+#include "client/object_internal.h"
+#include "compute/task.h"
+
+#define RUN_WINDOW 8u
+#define RUN_PACES 32u
+
+struct run_slot;
+
+/* One of at most two who are asked for the same part. */
+struct run_ask {
+    struct run_slot *slot;
+    struct hf_call *call; /* NULL: none is under way */
+    uint64_t sent_ms;
+    bool apart; /* from the cell's holder */
+};
+
+/* One cell. */
+struct run_slot {
+    struct hf_run *run;
+    struct run_ask first;
+    struct run_ask backup;
+    struct hf_call *look; /* how far the first is */
+    uint64_t steps;       /* as it told */
+    unsigned idle;        /* questions since it told of more */
+    uint64_t look_ms;     /* when it is asked again */
+    bool backed;          /* this part has had its backup */
+    uint64_t cell;
+    uint64_t at;                     /* before it all is computed */
+    uint64_t end;                    /* of the cell, in the object */
+    uint64_t bytes;                  /* asked for */
+    enum compute_task_quotes quotes; /* told when it was asked for */
+    unsigned tries;
+    bool decoded;
+    uint64_t kept_bytes;
+    struct compute_task *kept;
+};
+
+struct hf_run {
+    struct hf_transfer transfer; /* first */
+    struct buf bucket;
+    struct buf name;   /* of the object whose turn it is */
+    bool many;         /* all whose names begin with prefix */
+    struct buf prefix; /* and, in messages, an asterisk */
+    struct buf page;   /* names that were listed, as buf_put_bytes has them */
+    size_t page_at;    /* those before it have had their turn */
+    bool page_more;    /* there are others behind it */
+    bool listing;      /* what goes wrong now is so of all, not of the object of that name */
+    struct buf text;   /* of the program */
+    struct hf_sink sink;
+    uint64_t memory_bytes;
+    uint64_t timeout_ms;
+    struct compute_program *program;
+    struct compute_task *task; /* of all before the first slot's */
+    struct hf_object_info info;
+    struct hf_cells cells;
+    struct hf_run_info cost;
+    struct hf_run_info before; /* this object */
+    struct hf_call *call;      /* of anything but cells */
+    struct run_slot slots[RUN_WINDOW];
+    unsigned first;
+    unsigned count;
+    uint64_t paces[RUN_PACES]; /* of the last parts that were computed: ns a byte */
+    unsigned paces_count;      /* of all */
+    unsigned backups;          /* under way */
+    uint64_t next;             /* byte of the next cell to ask for */
+    uint64_t part_bytes;       /* most that is asked for at once */
+    unsigned fits;
+    uint64_t written;
+    unsigned restarts;
+    void *progress_ctx;
+    void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
+    void *ctx;
+    hf_done_fn *done;
+};
+
+/* ---- run.c ---------------------------------------------------------------------------------- */
+
+void hf_run_end(struct hf_run *r, int code, const char *text);
+/* Ends the run if err is not 0. */
+void hf_run_settle(struct hf_run *r, int err);
+/* Gives what there is to print to the sink. */
+int hf_run_print(struct hf_run *r);
+/* The version was replaced and freed meanwhile. */
+void hf_run_again(struct hf_run *r);
+/* All of an object is joined, or what is behind does not matter. */
+void hf_run_object_ended(struct hf_run *r);
+
+/* ---- run_part.c ----------------------------------------------------------------------------- */
+
+/* Lets go of all that is under way; nodes are told to stop. */
+void hf_run_drop(struct hf_run *r);
+/* Keeps the window full. Ends the object when all is joined. */
+void hf_run_pump(struct hf_run *r);
+/* Looks at parts that take long. */
+void hf_run_tick(struct hf_transfer *t);
+
+#endif

@@ -1,0 +1,479 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The parts of an object's cells: asked for at the nodes that hold them, joined in the order of the
+ * object.
+ *
+ * A part that takes 1.5 times as long as half of those before it, or while there are too few of
+ * them, one whose node makes no progress for a second, is asked for a second time, of another node
+ * and apart from the cell's holder: that one decodes the cell. Both states have the same bytes. The
+ * first one is taken, and who has the other is told to stop.
+ */
+#include "client/run_internal.h"
+
+#include "base/crc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RUN_STATE_BYTES_MAX ((uint64_t)1 << 20)
+#define RUN_KEPT_BYTES_MAX ((uint64_t)2 << 20) /* of states, by a cell whose turn is not yet */
+#define RUN_FITS 16u            /* parts that were small, until larger ones are tried */
+#define RUN_PACES_LEAST 3u      /* parts that must have been computed to speak of usual */
+#define RUN_BACKUPS_MAX 4u      /* at once */
+#define RUN_BACKUP_LEAST_MS 50u /* no part is late before */
+#define RUN_LOOK_MS 250u
+#define RUN_LOOKS_IDLE 4u /* looks without progress: a second */
+
+/* ---- stop ----------------------------------------------------------------------------------- */
+
+/* A question about a call that is on its way. */
+static int run_look(struct hf_run *r, const struct hf_call *about, bool stop, struct hf_call **out)
+{
+    const struct hf_call_spec spec = {.method = WIRE_METHOD_OBJECT_RUN_LOOK,
+                                      .class = HF_READ,
+                                      .params = 2,
+                                      .route = HF_ANY,
+                                      .pin = about->node,
+                                      .no_retry = true,
+                                      .timeout_ms = RUN_LOOK_MS * RUN_LOOKS_IDLE};
+    TRY(hf_call_new(r->transfer.client, &spec, out));
+    (void)wire_pack_u64(&(*out)->head, about->msgid);
+    (void)wire_pack_u64(&(*out)->head, stop);
+    return 0;
+}
+
+/* Nobody waits for it any more. The node goes on if it cannot be told: then it is of no account. */
+static void run_stop(struct hf_run *r, struct run_ask *ask)
+{
+    struct hf_call *stop = NULL;
+    if (ask->call == NULL) {
+        return;
+    }
+    if (ask->call->state == HF_CALL_SENT && run_look(r, ask->call, true, &stop) == 0) {
+        (void)hf_call_start(stop, NULL, NULL);
+    }
+    hf_call_drop(ask->call);
+    ask->call = NULL;
+}
+
+/* Of both, and of the question. */
+static void run_stop_part(struct run_slot *slot)
+{
+    struct hf_run *r = slot->run;
+    r->backups -= slot->backup.call != NULL;
+    run_stop(r, &slot->first);
+    run_stop(r, &slot->backup);
+    if (slot->look != NULL) {
+        hf_call_drop(slot->look);
+        slot->look = NULL;
+    }
+}
+
+void hf_run_drop(struct hf_run *r)
+{
+    for (unsigned i = 0; i < RUN_WINDOW; i++) {
+        struct run_slot *slot = &r->slots[i];
+        slot->run = r;
+        run_stop_part(slot);
+        compute_task_free(slot->kept);
+        *slot = (struct run_slot){.run = r};
+    }
+    if (r->call != NULL) {
+        hf_call_drop(r->call);
+        r->call = NULL;
+    }
+    r->transfer.tick_ms = 0;
+    r->count = 0;
+}
+
+/* ---- ask ------------------------------------------------------------------------------------ */
+
+static void run_answered(void *ctx, const struct hf_reply *reply);
+
+static void run_tick_by(struct hf_run *r, uint64_t at_ms)
+{
+    struct hf_transfer *t = &r->transfer;
+    t->tick_ms = t->tick_ms == 0 ? at_ms : NUM_MIN(t->tick_ms, at_ms);
+    hf_timer_by(t->client, t->tick_ms);
+}
+
+/* Asks a node for the slot's part: its holder, unless it is to be computed apart from it. */
+static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
+{
+    struct hf_run *r = slot->run;
+    const struct hf_object o = {.bucket = hf_out(buf_view(&r->bucket)),
+                                .timeout_ms = r->timeout_ms};
+    struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, 8);
+    spec.route = HF_ANY;
+    spec.large = true;
+    spec.patient = r->info.m > 0 && !ask->apart;
+    spec.prefer =
+        avoid == HF_NOWHERE && !ask->apart ? hf_cells_holder(&r->cells, &r->info, slot->cell) : 0;
+    ASSERT(ask->call == NULL);
+    TRY(hf_call_new(r->transfer.client, &spec, &ask->call));
+    ask->slot = slot;
+    ask->sent_ms = hf_now_ms(r->transfer.client);
+    ask->call->avoid = avoid;
+    struct buf *head = &ask->call->head;
+    (void)wire_pack_bin(head, buf_view(&r->bucket));
+    (void)wire_pack_bin(head, buf_view(&r->name));
+    (void)wire_pack_u64(head, r->info.version);
+    (void)wire_pack_u64(head, slot->at);
+    (void)wire_pack_u64(head, slot->bytes);
+    (void)wire_pack_bin(head, buf_view(&r->text));
+    (void)wire_pack_u64(head, slot->quotes);
+    (void)wire_pack_u64(head, ask->apart);
+    int err = hf_call_start(ask->call, ask, run_answered);
+    if (err != 0) {
+        ask->call = NULL;
+    }
+    return err;
+}
+
+/* returns: whether nothing comes from the cell's holder at present. */
+static bool run_holder_is_silent(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    const struct hf_client *c = r->transfer.client;
+    const uint32_t node = hf_node_by_id(c, hf_cells_holder(&r->cells, &r->info, slot->cell));
+    return node != HF_NOWHERE && c->nodes[node].silent;
+}
+
+static int run_send(struct run_slot *slot, uint32_t avoid)
+{
+    struct hf_run *r = slot->run;
+    const uint64_t now = hf_now_ms(r->transfer.client);
+    slot->bytes = NUM_MIN(r->part_bytes, slot->end - slot->at);
+    slot->quotes = slot->at == compute_task_to(r->task) ? compute_task_quotes(r->task)
+                                                        : COMPUTE_TASK_QUOTES_UNKNOWN;
+    slot->backed = false;
+    slot->steps = 0;
+    slot->idle = 0;
+    slot->look_ms = now + RUN_LOOK_MS;
+    slot->first.apart = r->info.m > 0 && run_holder_is_silent(slot);
+    if (r->info.m > 0) {
+        run_tick_by(r, now + RUN_BACKUP_LEAST_MS);
+    }
+    return run_ask(slot, &slot->first, avoid);
+}
+
+static bool run_is_first(const struct run_slot *slot)
+{
+    return slot == &slot->run->slots[slot->run->first];
+}
+
+/* The next part of a cell, unless it has to wait for its turn. */
+static int run_next(struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    const bool csv = compute_task_quotes(r->task) != COMPUTE_TASK_QUOTES_UNKNOWN;
+    const uint64_t most = csv ? 0 : RUN_KEPT_BYTES_MAX;
+    if (slot->first.call != NULL || slot->backup.call != NULL || slot->at == slot->end ||
+        (slot->kept_bytes > most && !run_is_first(slot))) {
+        return 0;
+    }
+    slot->tries = 0;
+    return run_send(slot, HF_NOWHERE);
+}
+
+/* What came of a part of CSV is only how it reads if it begins otherwise than it does. It is asked
+ * for again, and the node told. */
+static void run_unread(struct run_slot *slot)
+{
+    const uint64_t from = compute_task_from(slot->kept);
+    slot->run->cost.bytes_read -= slot->at - from;
+    slot->at = from;
+}
+
+/* Joins what the first cells have; those that are whole leave. */
+static int run_join(struct hf_run *r)
+{
+    while (r->count > 0) {
+        struct run_slot *slot = &r->slots[r->first];
+        if (slot->kept != NULL) {
+            const int err = compute_task_merge(r->task, slot->kept);
+            if (err == ERR_NOT_FOUND) {
+                run_unread(slot);
+            } else {
+                TRY(err);
+            }
+            compute_task_free(slot->kept);
+            slot->kept = NULL;
+            slot->kept_bytes = 0;
+            TRY(hf_run_print(r));
+        }
+        if (slot->at < slot->end) {
+            return run_next(slot);
+        }
+        r->cost.cells++;
+        r->cost.cells_decoded += slot->decoded;
+        r->first = (r->first + 1) % RUN_WINDOW;
+        r->count--;
+    }
+    return 0;
+}
+
+/* Keeps the window full. Ends the run when all is joined. */
+void hf_run_pump(struct hf_run *r)
+{
+    int err = run_join(r);
+    while (err == 0 && r->count < RUN_WINDOW && r->next < r->info.size) {
+        struct run_slot *slot = &r->slots[(r->first + r->count) % RUN_WINDOW];
+        const uint64_t cell = r->next / r->info.cell_bytes;
+        const uint64_t end = NUM_MIN(r->next + r->info.cell_bytes, r->info.size);
+        *slot = (struct run_slot){.run = r, .cell = cell, .at = r->next, .end = end};
+        r->next = end;
+        r->count++;
+        err = run_next(slot);
+    }
+    if (err != 0) {
+        hf_run_end(r, err, err_text(err));
+    } else if (r->count == 0 || compute_task_is_settled(r->task)) {
+        hf_run_drop(r);
+        hf_run_object_ended(r);
+    }
+}
+
+/* One answer was of no use: another node may have a good one, or give it yet. */
+static void run_elsewhere(struct run_slot *slot, int code, const char *text, uint32_t node)
+{
+    struct hf_run *r = slot->run;
+    slot->tries++;
+    if (slot->first.call != NULL || slot->backup.call != NULL) {
+        return;
+    }
+    if (slot->tries >= 2 * r->transfer.client->nodes_count) {
+        hf_run_end(r, code, text);
+        return;
+    }
+    hf_run_settle(r, run_send(slot, node));
+}
+
+/* It is too much for a node at once, and so for any. */
+static void run_halve(struct run_slot *slot, const struct hf_reply *reply)
+{
+    struct hf_run *r = slot->run;
+    r->fits = 0;
+    run_stop_part(slot);
+    if (slot->bytes == 1) {
+        hf_run_end(r, reply->code,
+                   "what the program makes of one byte is more than a node may send");
+        return;
+    }
+    r->part_bytes = NUM_MIN(r->part_bytes, num_div_up(slot->bytes, 2));
+    hf_run_settle(r, run_next(slot));
+}
+
+/* The next parts may be larger again. */
+static void run_grow(struct hf_run *r, size_t state_bytes)
+{
+    r->fits = state_bytes < RUN_STATE_BYTES_MAX / 4 ? r->fits + 1 : 0;
+    if (r->fits >= RUN_FITS && r->part_bytes < r->info.cell_bytes) {
+        r->part_bytes = NUM_MIN(r->part_bytes * 2, r->info.cell_bytes);
+        r->fits = 0;
+    }
+}
+
+/* returns: 0 and the state of the part; ERR_CORRUPT: it is of no use. */
+static int run_read(const struct run_slot *slot, struct wire_node result, struct compute_task **out)
+{
+    struct hf_run *r = slot->run;
+    struct bytes state = hf_field_bytes(result, WIRE_FIELD_DATA);
+    if (hf_field(result, WIRE_FIELD_CRC32C) != crc_of(state.data, state.size)) {
+        return ERR_CORRUPT;
+    }
+    const int err =
+        compute_task_decode(out, &r->transfer.client->heap, r->program, UINT64_MAX, state);
+    if (err == ERR_NO_MEMORY) {
+        return err;
+    }
+    if (err != 0) {
+        return ERR_CORRUPT;
+    }
+    if (compute_task_from(*out) != slot->at || compute_task_to(*out) != slot->at + slot->bytes ||
+        (slot->quotes != COMPUTE_TASK_QUOTES_UNKNOWN &&
+         !compute_task_was_read(*out, slot->quotes))) {
+        compute_task_free(*out);
+        return ERR_CORRUPT;
+    }
+    return 0;
+}
+
+/* How long it took; and one that was not heard of meanwhile is not asked again soon. */
+static void run_paced(struct run_slot *slot, const struct run_ask *ask)
+{
+    struct hf_run *r = slot->run;
+    struct hf_client *c = r->transfer.client;
+    const uint64_t took_ms = hf_now_ms(c) - ask->sent_ms;
+    const struct hf_call *other = slot->first.call;
+    r->paces[r->paces_count++ % RUN_PACES] = took_ms * 1000000 / slot->bytes;
+    if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
+        c->nodes[other->node].heard_ms < slot->first.sent_ms) {
+        c->nodes[other->node].silent = true;
+    }
+}
+
+static int run_keep(struct run_slot *slot, struct compute_task *part, size_t state_bytes)
+{
+    slot->kept_bytes += state_bytes;
+    if (slot->kept == NULL) {
+        slot->kept = part;
+        return 0;
+    }
+    const int err = compute_task_merge(slot->kept, part);
+    compute_task_free(part);
+    return err;
+}
+
+static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
+{
+    struct run_slot *slot = ask->slot;
+    struct hf_run *r = slot->run;
+    struct compute_task *part = NULL;
+    const size_t state_bytes = hf_field_bytes(reply->result, WIRE_FIELD_DATA).size;
+    bool decoded = false;
+    int err = run_read(slot, reply->result, &part);
+    if (err == ERR_CORRUPT) {
+        char name[HF_NAME_BYTES];
+        char text[HF_TEXT_BYTES];
+        hf_node_name(r->transfer.client, reply->node, name);
+        (void)snprintf(text, sizeof(text), "what node '%.100s' computed is no state of the program",
+                       name);
+        run_elsewhere(slot, ERR_CORRUPT, text, reply->node);
+        return;
+    }
+    run_paced(slot, ask);
+    run_stop_part(slot);
+    err = err == 0 ? run_keep(slot, part, state_bytes) : err;
+    if (err != 0) {
+        hf_run_end(r, err, err_text(err));
+        return;
+    }
+    (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
+    slot->decoded |= decoded;
+    slot->at += slot->bytes;
+    r->cost.bytes_read += slot->bytes;
+    r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED);
+    run_grow(r, state_bytes);
+    if (r->progress != NULL) {
+        r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
+    }
+    if (run_is_first(slot)) {
+        hf_run_pump(r);
+    } else {
+        hf_run_settle(r, run_next(slot));
+    }
+}
+
+static void run_answered(void *ctx, const struct hf_reply *reply)
+{
+    struct run_ask *ask = ctx;
+    struct run_slot *slot = ask->slot;
+    struct hf_run *r = slot->run;
+    ask->call = NULL;
+    r->backups -= ask == &slot->backup;
+    if (reply->code == 0) {
+        run_arrived(ask, reply);
+    } else if (reply->code == ERR_VERSION_GONE) {
+        hf_run_again(r);
+    } else if (reply->code == ERR_TOO_LARGE) {
+        run_halve(slot, reply);
+    } else if (err_outcome_of(reply->code) == ERR_OUTCOME_DAMAGED) {
+        run_elsewhere(slot, reply->code, reply->text, reply->node);
+    } else if (slot->first.call == NULL && slot->backup.call == NULL) {
+        hf_run_end(r, reply->code, reply->text);
+    }
+}
+
+/* ---- what takes long ------------------------------------------------------------------------ */
+
+/* returns: how long a part of so many bytes may take; 0: not known yet. */
+static uint64_t run_usual_ms(const struct hf_run *r, uint64_t bytes)
+{
+    const unsigned count = NUM_MIN(r->paces_count, RUN_PACES);
+    uint64_t sorted[RUN_PACES];
+    if (count < RUN_PACES_LEAST) {
+        return 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        unsigned at = i;
+        for (; at > 0 && sorted[at - 1] > r->paces[i]; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = r->paces[i];
+    }
+    const uint64_t late_ms = sorted[count / 2] * bytes / 1000000 * 3 / 2;
+    return NUM_MAX(late_ms, (uint64_t)RUN_BACKUP_LEAST_MS);
+}
+
+static void run_looked(void *ctx, const struct hf_reply *reply)
+{
+    struct run_slot *slot = ctx;
+    const uint64_t steps = hf_field(reply->result, WIRE_FIELD_STEPS);
+    slot->look = NULL;
+    if (reply->code == 0 && steps > slot->steps) {
+        slot->steps = steps;
+        slot->idle = 0;
+    }
+}
+
+/* returns: whether its node goes on, as far as is known. */
+static bool run_goes_on(struct run_slot *slot, uint64_t now)
+{
+    struct hf_run *r = slot->run;
+    if (now < slot->look_ms) {
+        return true;
+    }
+    if (slot->idle >= RUN_LOOKS_IDLE) {
+        return false;
+    }
+    slot->idle++;
+    slot->look_ms = now + RUN_LOOK_MS;
+    if (slot->look == NULL && slot->first.call->state == HF_CALL_SENT &&
+        run_look(r, slot->first.call, false, &slot->look) == 0 &&
+        hf_call_start(slot->look, slot, run_looked) != 0) {
+        slot->look = NULL;
+    }
+    return true;
+}
+
+/* returns: when it is to be looked at again. */
+static uint64_t run_watch(struct run_slot *slot, uint64_t now)
+{
+    struct hf_run *r = slot->run;
+    const uint64_t usual_ms = run_usual_ms(r, slot->bytes);
+    if (usual_ms > 0 && now < slot->first.sent_ms + usual_ms) {
+        return slot->first.sent_ms + usual_ms;
+    }
+    if (usual_ms == 0 && run_goes_on(slot, now)) {
+        return slot->look_ms;
+    }
+    if (r->backups >= RUN_BACKUPS_MAX) {
+        return now + RUN_BACKUP_LEAST_MS;
+    }
+    slot->backed = true;
+    slot->backup.apart = true;
+    if (run_ask(slot, &slot->backup, slot->first.call->node) == 0) {
+        r->backups++;
+        r->cost.backups++;
+    }
+    return UINT64_MAX;
+}
+
+void hf_run_tick(struct hf_transfer *t)
+{
+    struct hf_run *r = (struct hf_run *)t;
+    const uint64_t now = hf_now_ms(t->client);
+    uint64_t next_ms = UINT64_MAX;
+    for (unsigned i = 0; i < r->count; i++) {
+        struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
+        if (slot->first.call != NULL && !slot->backed) {
+            const uint64_t at_ms = run_watch(slot, now);
+            next_ms = NUM_MIN(next_ms, at_ms);
+        }
+    }
+    if (next_ms != UINT64_MAX) {
+        run_tick_by(r, next_ms);
+    }
+}

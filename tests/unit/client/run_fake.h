@@ -1,0 +1,322 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * An object on nodes of the test that compute, refuse, or lie, and programs over it.
+ *
+ * threads: one.
+ */
+#ifndef HOLDFAST_TESTS_UNIT_CLIENT_RUN_FAKE_H
+#define HOLDFAST_TESTS_UNIT_CLIENT_RUN_FAKE_H
+
+#include "../unit.h"
+#include "fake.h"
+
+#include "base/crc.h"
+#include "base/num.h"
+#include "compute/compute.h"
+#include "compute/task.h"
+#include "merkle/merkle.h"
+
+#include <string.h>
+
+#define CELL 65536u
+#define CELLS 12u
+#define SIZE ((CELLS - 1) * CELL + 777u)
+#define VERSION 5u
+
+enum lie { LIE_NONE, LIE_CRC, LIE_NOISE, LIE_SPAN, LIE_QUOTES };
+
+struct object {
+    uint8_t data[SIZE];
+    uint64_t size;
+    uint8_t roots[CELLS * MERKLE_HASH_BYTES];
+    uint8_t root[MERKLE_HASH_BYTES];
+    enum lie lies[FAKE_NODES_MAX];
+    uint64_t most;       /* bytes that a node computes over at once */
+    uint64_t most_after; /* the same, once so many parts were computed: */
+    unsigned most_parts;
+    unsigned gone; /* parts that are answered VERSION_GONE, after so many others: */
+    unsigned gone_after;
+    unsigned parts[FAKE_NODES_MAX];
+    unsigned parts_all;
+    unsigned refused;
+    bool refuses; /* every part is too much */
+    bool silent;  /* parts get no answer */
+    unsigned m;   /* cells of parity */
+    unsigned looks;
+    unsigned stops;
+    unsigned aparts; /* parts that were asked for apart from the cell's holder */
+    /* returns: whether a part, or a question about one, has been taken care of; may be NULL */
+    bool (*before)(struct fake_conn *conn, const struct wire_rpc *m); /* of any other request */
+    bool (*first)(struct fake_conn *conn, const struct wire_rpc *m);
+};
+
+static struct fake fake;
+static struct object object;
+static struct alloc heap;
+
+/* ---- the nodes ------------------------------------------------------------------------------ */
+
+static inline void say_stat(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    const bool small = object.size <= WIRE_INLINE_BYTES_MAX;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {{WIRE_FIELD_SIZE, object.size},
+                {WIRE_FIELD_K, 3},
+                {WIRE_FIELD_M, object.m},
+                {WIRE_FIELD_CELL_BYTES, CELL},
+                {WIRE_FIELD_EXTENTS, small ? 0 : 1},
+                {WIRE_FIELD_VERSION, VERSION}};
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_map(out, 7 + small);
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)wire_pack_text(out, rows[i].name);
+        (void)wire_pack_u64(out, rows[i].value);
+    }
+    (void)wire_pack_text(out, WIRE_FIELD_ROOT);
+    (void)wire_pack_bin(out, bytes_of(object.root, sizeof(object.root)));
+    if (small) {
+        (void)wire_pack_text(out, WIRE_FIELD_INLINE);
+        (void)wire_pack_bin(out, bytes_of(object.data, object.size));
+    }
+    fake_end(conn, out);
+}
+
+static inline void say_extents(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_array(out, 1);
+    (void)wire_pack_map(out, 2);
+    (void)wire_pack_text(out, WIRE_FIELD_HOLDERS);
+    (void)wire_pack_array(out, 3);
+    (void)wire_pack_u64(out, 3);
+    (void)wire_pack_u64(out, 1);
+    (void)wire_pack_u64(out, 2);
+    (void)wire_pack_text(out, WIRE_FIELD_ROOTS);
+    (void)wire_pack_bin(out, bytes_of(object.roots, sizeof(object.roots)));
+    fake_end(conn, out);
+}
+
+struct part {
+    struct bytes text;
+    uint64_t from;
+    uint64_t bytes;
+    uint64_t quotes;
+    enum lie lie;
+};
+
+/* The state of a part, as a node that is honest, or is not, has it. */
+static inline void compute_part(const struct part *part, struct buf *state)
+{
+    struct compute_task_options options = {.from = part->from, .quotes = (uint32_t)part->quotes};
+    const enum lie lie = part->lie;
+    struct compute_program *p = NULL;
+    struct compute_task *t = NULL;
+    if (lie == LIE_QUOTES && options.quotes != COMPUTE_TASK_QUOTES_UNKNOWN) {
+        options.quotes ^= COMPUTE_TASK_QUOTES_OUTSIDE ^ COMPUTE_TASK_QUOTES_INSIDE;
+    }
+    ck_assert_int_eq(compute_program_new(&p, &heap, part->text, NULL), 0);
+    ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
+    ck_assert_int_eq(
+        compute_task_update(t, bytes_of(object.data + part->from, part->bytes - (lie == LIE_SPAN))),
+        0);
+    compute_task_leave_open(t, 4096);
+    ck_assert_int_eq(compute_task_encode(t, state), 0);
+    if (lie == LIE_NOISE) {
+        state->data[9] ^= 0x55;
+    }
+    compute_task_free(t);
+    compute_program_free(p);
+}
+
+static inline void say_part_of(struct fake_conn *conn, const struct wire_rpc *m,
+                               const struct part *part)
+{
+    const uint64_t cell = part->from / CELL;
+    struct buf state;
+    object.parts[conn->node]++;
+    object.parts_all++;
+    buf_init(&state, &heap, 64u << 20);
+    compute_part(part, &state);
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_map(out, 4);
+    (void)wire_pack_text(out, WIRE_FIELD_DATA);
+    (void)wire_pack_bin(out, buf_view(&state));
+    (void)wire_pack_text(out, WIRE_FIELD_CRC32C);
+    (void)wire_pack_u64(out, crc_of(state.data, state.size) ^ (part->lie == LIE_CRC));
+    (void)wire_pack_text(out, WIRE_FIELD_DECODED);
+    (void)wire_pack_bool(out, cell == 2);
+    (void)wire_pack_text(out, WIRE_FIELD_MOVED);
+    (void)wire_pack_u64(out, cell == 2 ? 1000 : 0);
+    fake_end(conn, out);
+    buf_release(&state);
+}
+
+static inline void say_part(struct fake_conn *conn, const struct wire_rpc *m, struct bytes text)
+{
+    const enum lie lie = object.lies[conn->node];
+    struct part part = {.text = text, .lie = lie};
+    uint64_t from = 0;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    ck_assert_int_eq(wire_param_u64(m, 4, &bytes), 0);
+    ck_assert_int_eq(wire_param_u64(m, 6, &part.quotes), 0);
+    ck_assert_uint_gt(bytes, 0);
+    ck_assert_uint_le(from + bytes, object.size);
+    ck_assert_uint_eq(from / CELL, (from + bytes - 1) / CELL);
+    if (object.most_parts > 0 && object.parts_all >= object.most_parts) {
+        object.most = object.most_after;
+    }
+    if (object.refuses || (object.most > 0 && bytes > object.most)) {
+        object.refused++;
+        fake_say_error(conn, m, ERR_TOO_LARGE);
+        return;
+    }
+    part.from = from;
+    part.bytes = bytes;
+    say_part_of(conn, m, &part);
+}
+
+static inline bool serve_look(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t stop = 0;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN_LOOK)) {
+        return false;
+    }
+    ck_assert_int_eq(wire_param_u64(m, 1, &stop), 0);
+    object.looks += stop == 0;
+    object.stops += stop != 0;
+    if (object.first == NULL || !object.first(conn, m)) {
+        fake_say_error(conn, m, ERR_NOT_FOUND);
+    }
+    return true;
+}
+
+static inline bool serve_apart(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t apart = 0;
+    ck_assert(wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN));
+    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
+    object.aparts += apart != 0;
+    return object.first != NULL && object.first(conn, m);
+}
+
+static inline void serve(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct bytes text;
+    (void)f;
+    if (serve_look(conn, m) || (object.before != NULL && object.before(conn, m))) {
+        return;
+    }
+    if (wire_rpc_is(m, WIRE_METHOD_OBJECT_STAT)) {
+        say_stat(conn, m);
+    } else if (wire_rpc_is(m, WIRE_METHOD_OBJECT_EXTENTS)) {
+        say_extents(conn, m);
+    } else if (object.gone > 0 && object.parts_all >= object.gone_after) {
+        object.gone--;
+        fake_say_error(conn, m, ERR_VERSION_GONE);
+    } else if (!serve_apart(conn, m) && !object.silent) {
+        ck_assert_int_eq(wire_param_bytes(m, 5, WIRE_PROGRAM_BYTES_MAX, &text), 0);
+        say_part(conn, m, text);
+    }
+}
+
+static inline void begin(uint64_t size)
+{
+    static uint8_t hashes[(SIZE / COMPUTE_LEAF_BYTES + 1) * MERKLE_HASH_BYTES];
+    const unsigned leaves = CELL / COMPUTE_LEAF_BYTES;
+    memset(&object, 0, sizeof(object));
+    heap = alloc_heap();
+    object.size = size;
+    for (size_t at = 0, i = 0; at < SIZE; i++) { /* lines "NUMBER name NUMBER" of any length */
+        char line[64];
+        const int bytes =
+            snprintf(line, sizeof(line), "%zu name%zu %zu\n", i, i % 37, i * i % 1009);
+        memcpy(object.data + at, line, NUM_MIN((size_t)bytes, SIZE - at));
+        at += NUM_MIN((size_t)bytes, SIZE - at);
+    }
+    for (uint64_t at = 0; at < size; at += COMPUTE_LEAF_BYTES) {
+        compute_leaf_hash(object.data + at, NUM_MIN(size - at, (uint64_t)COMPUTE_LEAF_BYTES),
+                          hashes + at / COMPUTE_LEAF_BYTES * MERKLE_HASH_BYTES);
+    }
+    for (unsigned i = 0; i < CELLS && size == SIZE; i++) {
+        merkle_root_of(hashes + i * leaves * MERKLE_HASH_BYTES, i + 1 < CELLS ? leaves : 1,
+                       object.roots + i * MERKLE_HASH_BYTES);
+    }
+    merkle_root_of(hashes, compute_leaves_of(size), object.root);
+    fake_open(&fake, 3, serve);
+}
+
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+struct ran {
+    struct buf printed;
+    unsigned rewinds;
+    bool cannot_rewind;
+    bool many; /* all objects whose names begin with "n" */
+    struct hf_run_info cost;
+    char text[HF_TEXT_BYTES];
+};
+static struct ran ran;
+
+static inline int ran_write(void *ctx, const void *data, size_t bytes)
+{
+    struct ran *r = ctx;
+    return buf_append(&r->printed, data, bytes);
+}
+
+static inline int ran_rewind(void *ctx)
+{
+    struct ran *r = ctx;
+    r->rewinds++;
+    buf_clear(&r->printed);
+    return 0;
+}
+
+static inline int run(const char *text)
+{
+    struct hf_object o = {.bucket = hf_text("bucket"), .name = hf_text("name")};
+    const struct hf_program program = {.text = hf_text(text)};
+    struct hf_answer a = {.ended = false};
+    if (ran.many) {
+        o.prefix = hf_text("n");
+        o.name = hf_text("");
+    }
+    struct hf_sink sink = {.ctx = &ran, .write = ran_write};
+    sink.rewind = ran.cannot_rewind ? NULL : ran_rewind;
+    buf_init(&ran.printed, &heap, 64u << 20);
+    ck_assert_int_eq(hf_object_run(fake.client, &o, &program, &sink, &a, hf_answer_done), 0);
+    const int err = fake_wait(&fake, &a);
+    ran.cost = a.result.run;
+    (void)snprintf(ran.text, sizeof(ran.text), "%s", a.result.text);
+    hf_answer_release(&a);
+    return err;
+}
+
+static inline void end(void)
+{
+    buf_release(&ran.printed);
+    memset(&ran, 0, sizeof(ran));
+    fake_close(&fake);
+}
+
+/* What was printed is what the program prints over the bytes. */
+static inline void check_printed(const char *text)
+{
+    const struct compute_task_options options = {.from = 0};
+    struct compute_program *p = NULL;
+    struct compute_task *t = NULL;
+    ck_assert_int_eq(compute_program_new(&p, &heap, bytes_of_text(text), NULL), 0);
+    ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
+    ck_assert_int_eq(compute_task_update(t, bytes_of(object.data, object.size)), 0);
+    (void)compute_task_finish(t, NULL);
+    const struct bytes want = compute_task_output(t);
+    ck_assert_uint_eq(want.size, ran.printed.size);
+    ck_assert(bytes_equal(want, buf_view(&ran.printed)));
+    compute_task_free(t);
+    compute_program_free(p);
+}
+
+#endif

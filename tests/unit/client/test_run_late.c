@@ -1,0 +1,174 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Parts of a program that take long: who is asked for them a second time, who is not, and who is
+ * told to stop.
+ */
+#include "run_fake.h"
+
+static bool part_is_apart(const struct wire_rpc *m)
+{
+    uint64_t apart = 0;
+    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
+    return apart != 0;
+}
+
+static void answer(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct bytes text;
+    ck_assert_int_eq(wire_param_bytes(m, 5, WIRE_PROGRAM_BYTES_MAX, &text), 0);
+    say_part(conn, m, text);
+}
+
+/* A request whose answer comes later. */
+struct held {
+    struct fake_conn *conn;
+    uint32_t msgid;
+    struct part part;
+};
+static struct held held[CELLS * 2];
+static unsigned held_count;
+static unsigned steps;
+
+static void hold(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct held *h = &held[held_count++];
+    ck_assert_uint_le(held_count, CELLS * 2);
+    *h = (struct held){.conn = conn, .msgid = m->msgid};
+    ck_assert_int_eq(wire_param_u64(m, 3, &h->part.from), 0);
+    ck_assert_int_eq(wire_param_u64(m, 4, &h->part.bytes), 0);
+}
+
+static const char program[] = "words | by $0 count | top 100";
+
+static void release(void)
+{
+    for (unsigned i = 0; i < held_count; i++) {
+        const struct wire_rpc m = {.msgid = held[i].msgid};
+        held[i].part.text = bytes_of_text(program);
+        say_part_of(held[i].conn, &m, &held[i].part);
+    }
+    held_count = 0;
+}
+
+/* ---- the nodes ------------------------------------------------------------------------------ */
+
+/* The second node computes nothing for which it is the holder, and is not heard of. */
+static bool second_is_silent(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)m;
+    return conn->node == 1;
+}
+
+static bool all_go_on(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        if (object.looks >= 60) {
+            return false;
+        }
+        hold(conn, m);
+        return true;
+    }
+    struct buf *out = fake_begin(conn, m);
+    (void)wire_pack_map(out, 1);
+    (void)wire_pack_text(out, WIRE_FIELD_STEPS);
+    (void)wire_pack_u64(out, ++steps);
+    fake_end(conn, out);
+    if (object.looks == 60) {
+        ck_assert_uint_eq(object.aparts, 0);
+        release();
+    }
+    return true;
+}
+
+static bool backups_are_later(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    if (part_is_apart(m)) {
+        release(); /* what was asked for first comes first */
+        return true;
+    }
+    if (conn->node == 1 && object.aparts == 0) {
+        hold(conn, m);
+        return true;
+    }
+    return false;
+}
+
+static bool only_the_first_cell(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    if (from == 0) {
+        answer(conn, m);
+    }
+    return true;
+}
+
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+START_TEST(a_late_part_is_asked_for_elsewhere_apart_from_its_holder)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = second_is_silent;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_ge(ran.cost.backups, 1);
+    ck_assert_uint_ge(object.aparts, CELLS / 3); /* of all cells of the silent node */
+    ck_assert_uint_eq(ran.cost.bytes_read, SIZE);
+    end();
+}
+END_TEST
+
+START_TEST(parts_that_are_slow_and_go_on_are_waited_for)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = all_go_on;
+    steps = 0;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_ge(object.looks, 60);
+    end();
+}
+END_TEST
+
+START_TEST(the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = backups_are_later;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_eq(ran.cost.bytes_read, SIZE);
+    ck_assert_uint_ge(ran.cost.backups, 1);
+    while (object.stops == 0) {
+        (void)uv_run(&fake.loop, UV_RUN_ONCE);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(what_an_error_makes_needless_is_stopped)
+{
+    begin(SIZE);
+    memcpy(object.data, "x\n", 2);
+    object.first = only_the_first_cell;
+    ck_assert_int_eq(run("lines | sum $1"), ERR_WRONG_TYPE);
+    while (object.stops == 0) {
+        (void)uv_run(&fake.loop, UV_RUN_ONCE);
+    }
+    end();
+}
+END_TEST
+
+UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_holder,
+          parts_that_are_slow_and_go_on_are_waited_for,
+          the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop,
+          what_an_error_makes_needless_is_stopped)
