@@ -9,6 +9,7 @@
  *   WAITS -> PROPOSED -> JOINED     -> the push is answered once all of its fragments are
  *   WAITS -> BEHIND                    one or the other
  */
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
 #define NODE_EV_WAITING_MAX (NODE_EV_OWNERS_MAX * 4u) /* of one region */
@@ -213,6 +214,16 @@ static void node_ev_inbox_region(struct node *n, uint8_t region, struct node_ev_
     }
 }
 
+/* Proposes what has gathered if another region might not fit: a larger command is joined the long
+ * way. */
+static void node_ev_inbox_cut(struct node *n, struct node_ev_join **j)
+{
+    if (*j != NULL && (*j)->body.size > NODE_EV_JOIN_SMALL_BYTES / 2) {
+        node_ev_join_go(n, *j);
+        *j = NULL;
+    }
+}
+
 /* returns: bitmap of regions that something waits in. */
 static uint64_t node_ev_inbox_regions(const struct node_eventual *ev, uint64_t *until_us)
 {
@@ -239,6 +250,7 @@ void node_ev_inbox_run(struct node *n)
     for (unsigned r = 0; r < NODE_EV_REGIONS && regions != 0; r++) {
         if ((regions >> r & 1u) != 0) {
             node_ev_inbox_region(n, (uint8_t)r, &j);
+            node_ev_inbox_cut(n, &j);
         }
     }
     if (j != NULL) {
