@@ -74,27 +74,48 @@ static int node_ev_records_check(const struct node_ev_fragment *f)
     return bytes_reader_ended(&r) ? 0 : ERR_PROTOCOL;
 }
 
-static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader *r)
+/* Takes the head apart; before, seen: encoded. */
+static int node_ev_fragment_split(struct node_ev_fragment *f, struct bytes_reader *r,
+                                  struct bytes *before, struct bytes *seen)
 {
-    struct crdt_limits limits = crdt_limits_default();
     f->region = bytes_take_u8(r);
     f->flags = bytes_take_u8(r);
     f->time_us = bytes_take_u64(r);
     f->mark = (f->flags & NODE_EV_LAST) != 0 ? bytes_take_u64(r) : 0;
-    struct bytes before = bytes_take(r, bytes_take_u32(r));
-    struct bytes seen = bytes_take(r, bytes_take_u32(r));
+    *before = bytes_take(r, bytes_take_u32(r));
+    *seen = bytes_take(r, bytes_take_u32(r));
     f->records_count = bytes_take_u32(r);
     f->records = bytes_of(r->at, r->left);
     bool page = (f->flags & NODE_EV_PAGE) != 0;
-    if (r->failed || f->region >= NODE_EV_REGIONS || (f->flags & ~NODE_EV_FLAGS) != 0 ||
-        (!page && f->flags != 0)) {
-        return ERR_PROTOCOL;
-    }
+    bool good = !r->failed && f->region < NODE_EV_REGIONS && (f->flags & ~NODE_EV_FLAGS) == 0 &&
+                (page || f->flags == 0);
+    return good ? 0 : ERR_PROTOCOL;
+}
+
+static int node_ev_fragment_take(struct node_ev_fragment *f, struct bytes_reader *r)
+{
+    struct crdt_limits limits = crdt_limits_default();
+    struct bytes before;
+    struct bytes seen;
+    TRY(node_ev_fragment_split(f, r, &before, &seen));
     TRY(crdt_context_decode(&f->before, before, &limits));
     TRY(crdt_context_decode(&f->seen, seen, &limits));
     /* What was made tells of single dots: only a page can tell of all of an epoch. */
+    bool page = (f->flags & NODE_EV_PAGE) != 0;
     bool good = page ? f->before.count == 0 : !crdt_context_folded(&f->seen);
     return good ? 0 : ERR_PROTOCOL;
+}
+
+int node_ev_fragment_skim(struct node_ev_fragment *f, struct bytes v)
+{
+    struct crdt_limits limits = crdt_limits_default();
+    struct bytes_reader r = bytes_reader_of(v);
+    struct bytes before;
+    struct bytes seen;
+    ASSERT(f->before.count == 0 && f->seen.count == 0);
+    (void)bytes_take_u8(&r); /* format */
+    TRY(node_ev_fragment_split(f, &r, &before, &seen));
+    return crdt_context_decode(&f->seen, seen, &limits);
 }
 
 static bool node_ev_fragment_folded(const struct node_ev_fragment *f)

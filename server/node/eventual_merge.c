@@ -5,7 +5,8 @@
  *
  * The fragments are looked at from the last to the first. An entry lives on unless a later fragment
  * had seen its dot: then that one lists it itself, or has replaced it. So one look at the dots of
- * the later ones decides, and each fragment is read once.
+ * the later ones decides, and each fragment is read once. Contexts of before are read of the first
+ * and the last alone.
  */
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
@@ -123,39 +124,6 @@ static int node_ev_merge_record(struct node_ev_parts *p, const struct crdt_conte
     return 0;
 }
 
-/* *follows: whether this fragment and what must have been seen before it are all that the later
- * ones ask for, as when nobody else's came in between. */
-static int node_ev_merge_follows(const struct node_ev_fragment *all,
-                                 const struct node_ev_fragment *f, bool *follows)
-{
-    struct crdt_context known;
-    crdt_context_init(&known, &all->before.alloc);
-    int err = crdt_context_join(&known, &f->before);
-    err = err != 0 ? err : crdt_context_join(&known, &f->seen);
-    *follows = err == 0 && crdt_context_leq(&all->before, &known);
-    crdt_context_release(&known);
-    return err;
-}
-
-/* What must have been seen before the later ones is what this one brings, or must have been seen
- * before this one: also what it replaces, for that is no dot of the interval. */
-static int node_ev_merge_before(struct node_ev_fragment *all, const struct node_ev_fragment *f)
-{
-    bool follows;
-    TRY(node_ev_merge_follows(all, f, &follows));
-    struct crdt_context rest;
-    crdt_context_init(&rest, &all->before.alloc);
-    int err = follows ? 0 : node_ev_minus(&all->before, &f->seen, &rest);
-    err = err != 0 ? err : crdt_context_join(&rest, &f->before);
-    if (err != 0) {
-        crdt_context_release(&rest);
-        return err;
-    }
-    crdt_context_release(&all->before);
-    all->before = rest;
-    return 0;
-}
-
 /* all: what the fragments after this one bring; becomes what they bring from this one on. */
 static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *all,
                              struct bytes fragment)
@@ -165,7 +133,7 @@ static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *a
     struct node_ev_part part = {.kind = NODE_EV_PART_ENTRY};
     struct bytes raw;
     node_ev_fragment_init(&f, &p->alloc);
-    int err = node_ev_fragment_reopen(&f, fragment);
+    int err = node_ev_fragment_skim(&f, fragment);
     if (err == 0) {
         all->region = f.region;
         all->time_us = NUM_MAX(all->time_us, f.time_us);
@@ -174,9 +142,81 @@ static int node_ev_merge_one(struct node_ev_parts *p, struct node_ev_fragment *a
     while (err == 0 && node_ev_fragment_next(&c, &part.key, &part.record_key, &raw)) {
         err = node_ev_merge_record(p, &all->seen, part, raw);
     }
-    err = err != 0 ? err : node_ev_merge_before(all, &f);
     err = err != 0 ? err : crdt_context_join(&all->seen, &f.seen);
     node_ev_fragment_release(&f);
+    return err;
+}
+
+/* ---- what must have been seen before -------------------------------------------------------- */
+
+/* returns: whether all that is new in the fragment was made by one actor. A range that ends with
+ * what was there before has nothing new. */
+static bool node_ev_merge_actor(const struct node_ev_fragment *f, struct crdt_actor *actor)
+{
+    bool found = false;
+    for (size_t i = 0; i < f->seen.count; i++) {
+        const struct crdt_range *r = &f->seen.ranges[i];
+        if (crdt_context_has(&f->before, (struct crdt_dot){r->actor, r->to})) {
+            continue;
+        }
+        if (found && crdt_actor_compare(*actor, r->actor) != 0) {
+            return false;
+        }
+        *actor = r->actor;
+        found = true;
+    }
+    return found;
+}
+
+/* What was seen before the last one has all that was seen before the others, if one actor made them
+ * all. What he made meanwhile they bring: before them there was what the first had seen of him. */
+static int node_ev_merge_between(const struct node_ev_fragment *first,
+                                 const struct node_ev_fragment *last, struct crdt_actor actor,
+                                 struct crdt_context *before)
+{
+    for (size_t i = 0; i < last->before.count; i++) {
+        const struct crdt_range *r = &last->before.ranges[i];
+        if (crdt_actor_compare(r->actor, actor) != 0) {
+            TRY(crdt_context_add(before, *r));
+        }
+    }
+    return crdt_context_join(before, &first->before);
+}
+
+/* All that was seen before any: who lacks some of it fetches records. */
+static int node_ev_merge_all_before(const struct bytes *fragments, unsigned count,
+                                    struct crdt_context *before)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct node_ev_fragment f;
+        node_ev_fragment_init(&f, &before->alloc);
+        int err = node_ev_fragment_reopen(&f, fragments[i]);
+        err = err != 0 ? err : crdt_context_join(before, &f.before);
+        node_ev_fragment_release(&f);
+        TRY(err);
+    }
+    return 0;
+}
+
+static int node_ev_merge_before(const struct bytes *fragments, unsigned count,
+                                struct crdt_context *before)
+{
+    struct node_ev_fragment first;
+    struct node_ev_fragment last;
+    struct crdt_actor a;
+    struct crdt_actor b;
+    node_ev_fragment_init(&first, &before->alloc);
+    node_ev_fragment_init(&last, &before->alloc);
+    int err = node_ev_fragment_reopen(&first, fragments[0]);
+    err = err != 0 ? err : node_ev_fragment_reopen(&last, fragments[count - 1]);
+    if (err == 0) {
+        bool one = node_ev_merge_actor(&first, &a) && node_ev_merge_actor(&last, &b) &&
+                   crdt_actor_compare(a, b) == 0;
+        err = one ? node_ev_merge_between(&first, &last, a, before)
+                  : node_ev_merge_all_before(fragments, count, before);
+    }
+    node_ev_fragment_release(&first);
+    node_ev_fragment_release(&last);
     return err;
 }
 
@@ -280,6 +320,7 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
     for (unsigned i = count; i > 0 && err == 0; i--) {
         err = node_ev_merge_one(&p, &all, fragments[i - 1]);
     }
+    err = err != 0 ? err : node_ev_merge_before(fragments, count, &all.before);
     err = err != 0 ? err : node_ev_merge_write(&p, &all, out);
     node_ev_scratch_release(&scratch);
     return err;

@@ -224,6 +224,8 @@ uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us);
 
 /* As node_ev_fragment_decode, of bytes that it has accepted: the records are not checked again. */
 int node_ev_fragment_reopen(struct node_ev_fragment *f, struct bytes v);
+/* The same without `before`, which stays empty. */
+int node_ev_fragment_skim(struct node_ev_fragment *f, struct bytes v);
 /* Goes to the first record, checking nothing. returns: how many there are. */
 uint32_t node_ev_fragment_skip(struct bytes_reader *r, uint8_t *region, uint8_t *flags);
 /* As node_ev_fragment_head, of one that is not LAST; before: the encoding of f->before. */

@@ -433,6 +433,67 @@ START_TEST(a_merged_interval_does_what_its_fragments_do)
 }
 END_TEST
 
+/* Appends a fragment that has nothing but contexts: before it nodes 1 and 2 had made so much, its
+ * own dot is that of node `maker`, and it replaces one of node 2. */
+static void bare_fragment(struct buf *out, const uint64_t before[2], uint32_t maker, uint64_t made)
+{
+    struct node_ev_fragment f;
+    node_ev_fragment_init(&f, &heap);
+    buf_init(out, &heap, 1u << 16);
+    f.region = model_region;
+    add(&f.before, 1, 1, before[0]);
+    add(&f.before, 2, 1, before[1]);
+    add(&f.seen, maker, made, made);
+    add(&f.seen, 2, before[1], before[1]);
+    ck_assert_int_eq(node_ev_fragment_head(&f, out), 0);
+    node_ev_fragment_release(&f);
+}
+
+/* Merges two fragments of node 1 with a later one of node `maker`, which had seen `last`, and
+ * checks what is asked for. */
+static void check_asks(uint32_t maker, const uint64_t last[2], const uint64_t asks[2])
+{
+    static const uint64_t first[2][2] = {{2, 2}, {3, 5}};
+    struct buf made[3];
+    struct bytes views[3];
+    struct buf merged;
+    struct node_ev_fragment f;
+    struct crdt_context expected;
+    crdt_context_init(&expected, &heap);
+    add(&expected, 1, 1, asks[0]);
+    add(&expected, 2, 1, asks[1]);
+    bare_fragment(&made[0], first[0], 1, 3);
+    bare_fragment(&made[1], first[1], 1, 4);
+    bare_fragment(&made[2], last, maker, 5);
+    for (unsigned i = 0; i < 3; i++) {
+        views[i] = buf_view(&made[i]);
+    }
+    buf_init(&merged, &heap, 1u << 20);
+    ck_assert_int_eq(node_ev_merge(views, 3, &heap, &merged), 0);
+    node_ev_fragment_init(&f, &heap);
+    ck_assert_int_eq(node_ev_fragment_decode(&f, buf_view(&merged)), 0);
+    ck_assert(crdt_context_equal(&f.before, &expected));
+    node_ev_fragment_release(&f);
+    crdt_context_release(&expected);
+    buf_release(&merged);
+    for (unsigned i = 0; i < 3; i++) {
+        buf_release(&made[i]);
+    }
+}
+
+START_TEST(a_merged_interval_asks_for_what_came_between_its_fragments)
+{
+    check_asks(1, (const uint64_t[2]){4, 6}, (const uint64_t[2]){2, 6});
+}
+END_TEST
+
+/* the second has lost some of what the first had seen */
+START_TEST(a_merged_interval_of_two_actors_asks_for_all_that_any_had_seen)
+{
+    check_asks(3, (const uint64_t[2]){1, 1}, (const uint64_t[2]){3, 5});
+}
+END_TEST
+
 START_TEST(writes_of_one_register_travel_as_one_record)
 {
     struct model maker = {0};
@@ -482,6 +543,8 @@ int main(void)
                                   a_ring_without_memory_forgets_and_goes_on,
                                   what_is_larger_than_the_ring_is_not_kept,
                                   a_merged_interval_does_what_its_fragments_do,
+                                  a_merged_interval_asks_for_what_came_between_its_fragments,
+                                  a_merged_interval_of_two_actors_asks_for_all_that_any_had_seen,
                                   writes_of_one_register_travel_as_one_record,
                                   NULL};
     return unit_run("eventual_peers", tests);
