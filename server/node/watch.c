@@ -5,6 +5,9 @@
  * changes, bounded in bytes; a watch is a place in that history, so one that resumes from a
  * revision misses nothing or hears ERR_COMPACTED. What the host has not written yet bounds how far
  * a watch is ahead of its client: it waits, and ends when the history has moved on past it.
+ *
+ * A watch of the own group goes on at the same node or not at all, so its changes are kept only
+ * while somebody watches, and for a while after.
  */
 #include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
@@ -14,6 +17,7 @@
 #define NODE_WATCH_FLIGHTS 16u
 #define NODE_WATCH_BATCH_BYTES (256u << 10)
 #define NODE_WATCH_RETRY_US 20000u
+#define NODE_WATCH_LEFT_US 60000000u /* who was too slow comes back within this */
 
 struct node_change {
     struct node_change *next, *prev;
@@ -27,7 +31,8 @@ struct node_change {
 struct node_history {
     struct node_change *first, *last;
     uint64_t bytes;
-    uint64_t floor; /* every change above this revision is here */
+    uint64_t floor;   /* every change above this revision is here */
+    uint64_t left_us; /* when a watch was last given up; 0: there was none yet */
     struct node_link watches;
     struct node_timer timer;
 };
@@ -94,6 +99,14 @@ static void node_history_drop_first(struct node *n, struct node_history *h)
     alloc_put(&n->alloc, c, node_change_bytes(c));
 }
 
+static void node_history_forget(struct node *n, struct node_history *h, uint64_t revision)
+{
+    while (h->first != NULL) {
+        node_history_drop_first(n, h);
+    }
+    h->floor = NUM_MAX(h->floor, revision);
+}
+
 void node_watch_release(struct node *n)
 {
     for (unsigned i = 0; n->groups != NULL && i < n->groups_count; i++) {
@@ -151,10 +164,21 @@ void node_watch_note(struct node *n, struct node_group *g, struct bytes name, bo
     node_history_add(n, g, name, present, v.data, revision);
 }
 
+/* returns: whether a watch may ask for changes of the own group. */
+static bool node_history_wanted(const struct node *n, const struct node_history *h)
+{
+    return !node_link_empty(&h->watches) ||
+           (h->left_us != 0 && n->now - h->left_us < NODE_WATCH_LEFT_US);
+}
+
 /* Names as watches know them: the kind, then the key without its region. */
 void node_watch_note_record(struct node *n, struct node_group *g, struct bytes name,
                             uint64_t revision)
 {
+    if (!node_history_wanted(n, g->history)) {
+        node_history_forget(n, g->history, revision);
+        return;
+    }
     uint8_t raw[NODE_NAME_BYTES_MAX];
     const struct node_change *last = g->history->last;
     struct bytes_reader r = bytes_reader_of(name);
@@ -177,11 +201,7 @@ void node_watch_note_record(struct node *n, struct node_group *g, struct bytes n
 
 void node_watch_reset(struct node *n, struct node_group *g)
 {
-    struct node_history *h = g->history;
-    while (h->first != NULL) {
-        node_history_drop_first(n, h);
-    }
-    h->floor = NUM_MAX(h->floor, g->now.index);
+    node_history_forget(n, g->history, g->now.index);
     node_watch_turn(n, g);
 }
 
@@ -204,6 +224,7 @@ static void node_watch_free(struct node *n, struct node_watch *w)
     }
     node_link_remove(&w->link);
     node_link_remove(&w->peer);
+    w->g->history->left_us = n->now;
     n->watches->count--;
     buf_release(&w->prefix);
     alloc_put(&n->alloc, w, sizeof *w);

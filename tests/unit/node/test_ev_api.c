@@ -653,6 +653,68 @@ START_TEST(a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere)
 }
 END_TEST
 
+/* Opens a watch of user/ at node 2. returns: the code. */
+static int watch_from(uint64_t from, uint64_t *watch, uint64_t *revision)
+{
+    struct wire_node result;
+    char words[64];
+    (void)snprintf(words, sizeof words, "s:default|s:user/|u:%llu", (unsigned long long)from);
+    int code = rig_call(r, 2, "crdt.watch", words, &result);
+    if (code == 0) {
+        ck_assert_int_eq(wire_node_u64(wire_node_find(result, WIRE_FIELD_WATCH), watch), 0);
+        ck_assert_int_eq(wire_node_u64(wire_node_find(result, WIRE_FIELD_REVISION), revision), 0);
+    }
+    return code;
+}
+
+static void unwatch(uint64_t watch)
+{
+    struct wire_node result;
+    char words[32];
+    (void)snprintf(words, sizeof words, "u:%llu", (unsigned long long)watch);
+    ck_assert_int_eq(rig_call(r, 2, "kv.unwatch", words, &result), 0);
+}
+
+START_TEST(a_watch_that_was_given_up_resumes_for_a_minute)
+{
+    uint64_t watch = 0;
+    uint64_t revision = 0;
+    uint64_t now = 0;
+    begin(3);
+    ck_assert_int_eq(watch_from(0, &watch, &revision), 0);
+    unwatch(watch);
+    rig_run(r, 50000000);
+    ck_assert_int_eq(update_one(2, ADD("user/1", WIRE_CRDT_PN_COUNTER, 1)), 0);
+    ck_assert_int_eq(watch_from(revision + 1, &watch, &now), 0);
+    rig_run(r, 1000);
+    ck_assert_uint_eq(told("user/1"), 1);
+    unwatch(watch);
+    rig_run(r, 61000000);
+    ck_assert_int_eq(update_one(2, ADD("user/1", WIRE_CRDT_PN_COUNTER, 1)), 0);
+    ck_assert_int_eq(watch_from(revision + 1, &watch, &now), ERR_COMPACTED);
+    ck_assert_int_eq(watch_from(0, &watch, &now), 0);
+    ck_assert_int_eq(update_one(2, ADD("user/2", WIRE_CRDT_PN_COUNTER, 1)), 0);
+    rig_run(r, 1000);
+    ck_assert_uint_eq(told("user/2"), 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_watch_begins_where_nobody_has_watched_yet)
+{
+    uint64_t watch = 0;
+    uint64_t revision = 0;
+    begin(3);
+    ck_assert_int_eq(update_one(2, ADD("user/1", WIRE_CRDT_PN_COUNTER, 1)), 0);
+    ck_assert_int_eq(watch_from(0, &watch, &revision), 0);
+    ck_assert_int_eq(update_one(2, ADD("user/2", WIRE_CRDT_PN_COUNTER, 1)), 0);
+    rig_run(r, 1000);
+    ck_assert_uint_eq(told("user/1"), 0);
+    ck_assert_uint_eq(told("user/2"), 1);
+    end();
+}
+END_TEST
+
 START_TEST(the_clusters_own_spaces_are_not_for_clients)
 {
     struct wire_node result;
@@ -686,4 +748,5 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           a_token_of_an_epoch_that_was_never_granted_is_refused_at_once,
           one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_consistency,
           a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere,
-          the_clusters_own_spaces_are_not_for_clients)
+          a_watch_that_was_given_up_resumes_for_a_minute,
+          a_watch_begins_where_nobody_has_watched_yet, the_clusters_own_spaces_are_not_for_clients)
