@@ -358,6 +358,6 @@ uint64_t node_ev_self_mark(const struct node_ev_store *store)
 {
     const uint8_t name = NODE_KEY_EV_SELF;
     struct bytes raw;
-    bool has = store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 && raw.size == 58;
+    bool has = store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 && raw.size == 66;
     return has ? num_get_u64(raw.data + 50) : 0;
 }

@@ -451,6 +451,18 @@ static void node_ev_q_done(struct node *n, struct node_task *task)
     node_ev_q_free(q);
 }
 
+/* returns: the last index of which peers may have been told before: of the log that a start found,
+ * if it has not applied all of it. */
+static uint64_t node_ev_q_told(struct node *n, const struct node_group *g)
+{
+    struct raft_status s = {.last_index = 0};
+    if (g->led || node_ev_of(n)->peers_count == 0) {
+        return 0; /* what is not applied yet was told to nobody */
+    }
+    (void)raft_status_get(n->raft, g->id, n->now, &s);
+    return s.last_index;
+}
+
 /* Of the regions in memory all is right: nothing was applied that is not in the table. */
 static int node_ev_q_remember(struct node *n, struct node_ev_quarantine *q)
 {
@@ -481,6 +493,7 @@ static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget
     q->g = g;
     q->self = *node_ev_self_now(n);
     q->self.mark = rng_next(node_rng(n)) | 1u; /* a count might repeat: EV_SELF may be lost too */
+    q->self.told = NUM_MAX(q->self.told, node_ev_q_told(n, g));
     q->meta = g->now;
     q->wall_us = n->wall;
     q->forget = forget;

@@ -10,7 +10,7 @@
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_EV_SELF_FORMAT 2u /* 1: without a mark */
+#define NODE_EV_SELF_FORMAT 2u /* 1: without what follows `since` */
 #define NODE_EV_START_BYTES 33u
 
 struct node_ev_self {
@@ -45,7 +45,8 @@ struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
     into[41] = s->clean;
     num_put_u64(into + 42, s->since);
     num_put_u64(into + 50, s->mark);
-    return bytes_of(into, s->mark != 0 ? 58 : 50);
+    num_put_u64(into + 58, s->told);
+    return bytes_of(into, s->mark != 0 ? 66 : 50);
 }
 
 int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
@@ -65,6 +66,7 @@ int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
         s.clean = bytes_take_u8(&r) != 0;
         s.since = bytes_take_u64(&r);
         s.mark = format > 1 ? bytes_take_u64(&r) : 0;
+        s.told = format > 1 ? bytes_take_u64(&r) : 0;
         if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
             return ERR_CORRUPT;
         }

@@ -34,8 +34,10 @@ struct node_ev_self_record {
     uint64_t since; /* sessions opened under an earlier epoch are void: what they remember of
                        their commands may be less than was done */
     uint64_t mark;  /* another one whenever records may have gone; 0: none have yet */
+    uint64_t told;  /* updates of the log up to this index were made before records went, under dots
+                       that peers may have: they are not made again under others */
 };
-#define NODE_EV_SELF_BYTES 58u
+#define NODE_EV_SELF_BYTES 66u
 /* returns: a view into `into`. */
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES]);

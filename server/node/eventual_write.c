@@ -7,6 +7,7 @@
  */
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_self_internal.h"
 
 #define NODE_EV_SEEK_MAX 64u /* records that are fetched together: they fit the first cache */
 
@@ -159,11 +160,21 @@ static int node_ev_keys(const struct node_cmd *cmd, struct node_keys *out, node_
     return err;
 }
 
+/* Its dots were those of an epoch that is over, and cannot be made again: what went with them may
+ * have been counted in them. Whoever was told of them has them still. */
+static bool node_ev_update_told(const struct node_sm *sm)
+{
+    return sm->index <= node_ev_self_now(sm->n)->told;
+}
+
 bool node_ev_try(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply, int *code)
 {
     struct node_ev_store store = node_ev_store_of(sm);
     ASSERT(node_ev_own(sm));
     ASSERT(cmd->op == NODE_OP_EV_UPDATE || cmd->op == NODE_OP_EV_JOIN);
+    if (cmd->op == NODE_OP_EV_UPDATE && node_ev_update_told(sm)) {
+        return false;
+    }
     return cmd->op == NODE_OP_EV_UPDATE ? node_ev_count(&store, cmd->body, reply, code)
                                         : node_ev_join_known(&store, cmd->body, code);
 }
@@ -176,7 +187,10 @@ static int node_ev_update_keys(const struct node_cmd *cmd, struct node_keys *out
 static int node_ev_update_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct node_ev_store store = node_ev_store_of(sm);
-    return node_ev_own(sm) ? node_ev_update(&store, cmd->body, reply) : ERR_INVALID;
+    if (!node_ev_own(sm)) {
+        return ERR_INVALID;
+    }
+    return node_ev_update_told(sm) ? ERR_TIMEOUT : node_ev_update(&store, cmd->body, reply);
 }
 
 static int node_ev_join_keys(const struct node_cmd *cmd, struct node_keys *out)

@@ -171,7 +171,7 @@ static uint64_t ev_mark_of(const struct ev_replica *r)
 
 void ev_epoch(struct ev_replica *r, uint64_t epoch)
 {
-    uint8_t raw[58] = {2};
+    uint8_t raw[66] = {2};
     const uint8_t name = NODE_KEY_EV_SELF;
     num_put_u64(raw + 17, epoch);
     num_put_u64(raw + 50, ev_mark_of(r));
@@ -180,7 +180,7 @@ void ev_epoch(struct ev_replica *r, uint64_t epoch)
 
 void ev_mark(struct ev_replica *r, uint64_t mark)
 {
-    uint8_t raw[58] = {2};
+    uint8_t raw[66] = {2};
     const uint8_t name = NODE_KEY_EV_SELF;
     num_put_u64(raw + 17, ev_epoch_of(r));
     num_put_u64(raw + 50, mark);

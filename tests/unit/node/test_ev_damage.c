@@ -183,7 +183,50 @@ START_TEST(what_a_start_fetches_before_it_is_an_actor_is_fetched_once)
 }
 END_TEST
 
+/* The log tells what was done since the last flush, and the dots of it are not known any more. */
+START_TEST(what_peers_were_told_is_not_done_again_under_another_epoch)
+{
+    static const uint8_t kinds[] = {NODE_KEY_EV_SELF, NODE_KEY_EV_REGION, NODE_KEY_EV_RECORD,
+                                    NODE_KEY_EV_TYPES};
+    for (unsigned i = 0; i < sizeof kinds; i++) {
+        struct rig *r = rig_make(3);
+        r->flush_interval_us = 600000000;
+        for (unsigned k = 1; k <= 3; k++) {
+            rig_start(r, k);
+        }
+        ck_assert(ev_ready(r));
+        ck_assert_int_eq(ev_add(r, 2, "{t}n", 1), 0);
+        ck_assert_int_eq(ev_add(r, 1, "{t}other", 1), 0);
+        ck_assert(ev_converge(r, 1000000));
+        ev_node(r, 2)->flush_now = true;
+        rig_run(r, 1000000);
+        uint64_t flushed = node_group_find(ev_node(r, 2), NODE_GROUP_OWN)->flushed.index;
+        ck_assert_int_eq(ev_add(r, 2, "{t}n", 10), 0);
+        ck_assert_int_eq(ev_add(r, 2, "{t}other", 10), 0);
+        ck_assert(ev_converge(r, 1000000));
+        ck_assert_uint_eq(node_group_find(ev_node(r, 2), NODE_GROUP_OWN)->flushed.index, flushed);
+        rig_stop(r, 2);
+        if (kinds[i] == NODE_KEY_EV_SELF) {
+            rot_name(r, 2, node_ev_self_name());
+        } else if (kinds[i] == NODE_KEY_EV_RECORD) {
+            rot_key(r, 2, "{t}other");
+        } else {
+            rot_region(r, 2, kinds[i], "{t}");
+        }
+        rig_start(r, 2);
+        ck_assert(ev_ready(r));
+        ck_assert(ev_converge(r, 20000000));
+        for (unsigned k = 1; k <= 3; k++) {
+            ck_assert_int_eq(ev_count(r, k, "{t}n"), 11);
+            ck_assert_int_eq(ev_count(r, k, "{t}other"), 11);
+        }
+        rig_free(r);
+    }
+}
+END_TEST
+
 UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind,
           what_can_be_told_from_what_is_left_is_not_forgotten,
           a_node_starts_whose_record_of_what_was_dropped_is_damaged,
-          what_a_start_fetches_before_it_is_an_actor_is_fetched_once)
+          what_a_start_fetches_before_it_is_an_actor_is_fetched_once,
+          what_peers_were_told_is_not_done_again_under_another_epoch)
