@@ -58,6 +58,7 @@ enum {
     HF_OPT_BUDGET = 1 << 23,
     HF_OPT_LOCAL = 1 << 24,
     HF_OPT_MEMORY = 1 << 25,
+    HF_OPT_EXPLAIN = 1 << 26,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define RUN_PIECE_BYTES (256u << 10)
+#define RUN_PLAN_BYTES_MAX ((size_t)1 << 20)
 #define RUN_JSON_BYTES_MAX ((size_t)64 << 20) /* of a result that is one line of JSON */
 
 const char hf_cmd_run_grammar[] =
@@ -32,6 +33,106 @@ const char hf_cmd_run_grammar[] =
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
     "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n";
+
+/* ---- --explain ------------------------------------------------------------------------------ */
+
+/* What is told of a run beside its result. */
+struct run_told {
+    struct buf plan; /* a line a stage */
+    const char *pass;
+    const char *kernel;
+    struct hf_run_node nodes[HF_CMD_NODES_MAX];
+    size_t nodes_count;
+};
+
+static int run_tell_plan(struct run_told *told, const struct compute_program *p)
+{
+    told->pass = compute_program_pass(p);
+    told->kernel = compute_program_kernel(p);
+    return compute_program_plan(p, &told->plan);
+}
+
+static int run_tell_text(struct run_told *told, const struct alloc *heap, const char *text)
+{
+    struct compute_program *p = NULL;
+    TRY(compute_program_new(&p, heap, bytes_of_text(text), NULL));
+    const int err = run_tell_plan(told, p);
+    compute_program_free(p);
+    return err;
+}
+
+/* hf_run_nodes_fn. */
+static void run_tell_nodes(void *ctx, const struct hf_run_node *nodes, size_t count)
+{
+    struct run_told *told = ctx;
+    told->nodes_count = NUM_MIN(count, (size_t)HF_CMD_NODES_MAX);
+    memcpy(told->nodes, nodes, told->nodes_count * sizeof(nodes[0]));
+}
+
+/* returns: the next line of the plan, without its end. */
+static struct bytes run_plan_line(const struct run_told *told, size_t *at)
+{
+    const uint8_t *line = told->plan.data + *at;
+    const uint8_t *end = memchr(line, '\n', told->plan.size - *at);
+    const size_t bytes = end != NULL ? (size_t)(end - line) : told->plan.size - *at;
+    *at += bytes + (end != NULL);
+    return bytes_of(line, bytes);
+}
+
+/* One object, without cost where there is none to tell. */
+static void run_explain_json(FILE *out, const struct run_told *told, const struct hf_run_info *cost)
+{
+    (void)fputs("{\"plan\":[", out);
+    for (size_t at = 0; at < told->plan.size;) {
+        (void)fputs(at > 0 ? "," : "", out);
+        const struct bytes line = run_plan_line(told, &at);
+        hf_json_string(out, (struct hf_bytes){.data = line.data, .size = line.size});
+    }
+    (void)fputs("],\"pass\":", out);
+    hf_json_text(out, told->pass);
+    (void)fputs(",\"kernel\":", out);
+    hf_json_text(out, told->kernel);
+    if (cost != NULL) {
+        (void)fputs(",\"nodes\":[", out);
+        for (size_t i = 0; i < told->nodes_count; i++) {
+            const struct hf_run_node *n = &told->nodes[i];
+            (void)fprintf(out, "%s{\"node\":%u,\"cells\":%llu,\"bytes\":%llu}", i > 0 ? "," : "",
+                          n->node, (unsigned long long)n->cells, (unsigned long long)n->bytes);
+        }
+        (void)fprintf(out, "],\"bytes_local\":%llu,\"backups\":%llu",
+                      (unsigned long long)cost->bytes_local, (unsigned long long)cost->backups);
+    }
+    (void)fputc('}', out);
+}
+
+static void run_explain_plan(const struct run_told *told)
+{
+    for (size_t at = 0; at < told->plan.size;) {
+        const struct bytes line = run_plan_line(told, &at);
+        (void)fputs("plan: ", stderr);
+        (void)fwrite(line.data, 1, line.size, stderr);
+        (void)fputc('\n', stderr);
+    }
+    (void)fprintf(stderr, "pass: %s\nkernel: %s\n", told->pass, told->kernel);
+}
+
+static void run_explain_cost(const struct run_told *told, const struct hf_run_info *cost)
+{
+    for (size_t i = 0; i < told->nodes_count; i++) {
+        const struct hf_run_node *n = &told->nodes[i];
+        (void)fprintf(stderr, "placed: node %u holds %llu cells, %llu bytes\n", n->node,
+                      (unsigned long long)n->cells, (unsigned long long)n->bytes);
+    }
+    (void)fprintf(stderr,
+                  "read: %llu bytes, %llu of them by the nodes that hold them\n"
+                  "moved: %llu bytes\n"
+                  "cells: %llu computed, %llu of them decoded, %llu backups\n",
+                  (unsigned long long)cost->bytes_read, (unsigned long long)cost->bytes_local,
+                  (unsigned long long)cost->bytes_moved, (unsigned long long)cost->cells,
+                  (unsigned long long)cost->cells_decoded, (unsigned long long)cost->backups);
+}
+
+/* ---- over standard input -------------------------------------------------------------------- */
 
 /* Prints what is there. returns: 0 or ERR_IO. */
 static int run_print(struct compute_task *t)
@@ -90,6 +191,23 @@ static int run_program(const struct hf_cmd *cmd, const struct compute_program *p
     return err == 0 ? HF_EXIT_DONE : hf_cmd_fail(cmd, err, "%s", why.text);
 }
 
+/* returns: 0 or what keeps it from being told. */
+static int run_local_explain(const struct hf_cmd *cmd, const struct alloc *heap,
+                             const struct compute_program *p)
+{
+    struct run_told told = {.nodes_count = 0};
+    buf_init(&told.plan, heap, RUN_PLAN_BYTES_MAX);
+    const int err = run_tell_plan(&told, p);
+    if (err == 0 && cmd->json) {
+        run_explain_json(stderr, &told, NULL);
+        (void)fputc('\n', stderr);
+    } else if (err == 0) {
+        run_explain_plan(&told);
+    }
+    buf_release(&told.plan);
+    return err;
+}
+
 static int run_local(const struct hf_cmd *cmd)
 {
     const struct alloc heap = alloc_heap();
@@ -100,7 +218,11 @@ static int run_local(const struct hf_cmd *cmd)
         (void)hf_cmd_fail(cmd, err, "%s", why.text);
         return err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
     }
-    const int code = run_program(cmd, p);
+    int code = HF_EXIT_DONE;
+    if ((cmd->given & HF_OPT_EXPLAIN) != 0) {
+        code = hf_cmd_exit_of(run_local_explain(cmd, &heap, p));
+    }
+    code = code == HF_EXIT_DONE ? run_program(cmd, p) : code;
     compute_program_free(p);
     return code;
 }
@@ -112,6 +234,8 @@ struct run_out {
     bool keeps;
     bool failed; /* stdout */
     struct buf kept;
+    bool explains;
+    struct run_told told;
 };
 
 static int run_out_write(void *ctx, const void *data, size_t bytes)
@@ -135,24 +259,32 @@ static int run_out_rewind(void *ctx)
 }
 
 static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
-                         const struct buf *printed)
+                         const struct run_out *out)
 {
+    const struct buf *printed = &out->kept;
     (void)fputs("{\"object\":", stdout);
     hf_json_text(stdout, cmd->arg[0]);
     (void)fputs(",\"result\":", stdout);
     hf_json_string(stdout, (struct hf_bytes){.data = printed->data, .size = printed->size});
     (void)printf(",\"size\":%llu,\"cells\":%llu,\"cells_decoded\":%llu,\"bytes_read\":%llu,"
-                 "\"bytes_moved\":%llu,\"objects\":%llu}\n",
+                 "\"bytes_moved\":%llu,\"objects\":%llu",
                  (unsigned long long)r->run.size, (unsigned long long)r->run.cells,
                  (unsigned long long)r->run.cells_decoded, (unsigned long long)r->run.bytes_read,
                  (unsigned long long)r->run.bytes_moved, (unsigned long long)r->run.objects);
+    if (out->explains) {
+        (void)fputs(",\"explain\":", stdout);
+        run_explain_json(stdout, &out->told, &r->run);
+    }
+    (void)fputs("}\n", stdout);
 }
 
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
                     struct run_out *out)
 {
     const struct hf_program program = {.text = hf_text(cmd->arg[1]),
-                                       .memory_bytes = cmd->memory_bytes};
+                                       .memory_bytes = cmd->memory_bytes,
+                                       .nodes_ctx = &out->told,
+                                       .nodes = out->explains ? run_tell_nodes : NULL};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
     struct hf_answer a = {.ended = false};
     struct hf_bar bar;
@@ -166,7 +298,9 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
     hf_bar_end(&bar);
     err = out->failed ? ERR_IO : hf_cmd_wait(cmd, c, err, &a); /* stdout's is said at its flush */
     if (err == 0 && out->keeps) {
-        run_say_json(cmd, &a.result, &out->kept);
+        run_say_json(cmd, &a.result, out);
+    } else if (err == 0 && out->explains) {
+        run_explain_cost(&out->told, &a.result.run);
     }
     hf_answer_release(&a);
     return hf_cmd_exit_of(err);
@@ -186,7 +320,7 @@ static int run_object(const struct hf_cmd *cmd)
 {
     const struct alloc heap = alloc_heap();
     struct hf_object o = {.timeout_ms = cmd->timeout_ms};
-    struct run_out out = {.keeps = cmd->json};
+    struct run_out out = {.keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
     struct hf_client *c = NULL;
     char why[HF_TEXT_BYTES];
     int code = hf_cmd_object_of(cmd, &o);
@@ -204,8 +338,16 @@ static int run_object(const struct hf_cmd *cmd)
         return code;
     }
     buf_init(&out.kept, &heap, RUN_JSON_BYTES_MAX);
-    code = run_over(cmd, c, &o, &out);
+    buf_init(&out.told.plan, &heap, RUN_PLAN_BYTES_MAX);
+    if (out.explains) {
+        code = hf_cmd_exit_of(run_tell_text(&out.told, &heap, cmd->arg[1]));
+    }
+    if (out.explains && code == 0 && !cmd->json) {
+        run_explain_plan(&out.told);
+    }
+    code = code == 0 ? run_over(cmd, c, &o, &out) : code;
     buf_release(&out.kept);
+    buf_release(&out.told.plan);
     hf_client_free(c);
     return code;
 }
@@ -224,8 +366,8 @@ static int run(const struct hf_cmd *cmd)
 }
 
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
-    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY, 1, 2,
-     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--memory BYTES]",
+    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN, 1, 2,
+     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--memory BYTES] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -147,9 +147,19 @@ struct hf_run_info {
     uint64_t bytes_read;
     uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
     uint64_t objects;
-    uint64_t size;    /* of all of them, in bytes */
-    uint64_t backups; /* parts that were late, and asked for a second time elsewhere */
+    uint64_t size;        /* of all of them, in bytes */
+    uint64_t backups;     /* parts that were late, and asked for a second time elsewhere */
+    uint64_t bytes_local; /* of bytes_read: by the nodes that hold them */
 };
+
+/* What a node holds of the objects that a program was run over. */
+struct hf_run_node {
+    uint32_t node;
+    uint64_t cells;
+    uint64_t bytes;
+};
+/* nodes: by id; a view that lasts for the call. */
+typedef void hf_run_nodes_fn(void *ctx, const struct hf_run_node *nodes, size_t count);
 
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or
  * the answer. */
@@ -495,6 +505,8 @@ HF_EXPORT int hf_object_get(struct hf_client *c, const struct hf_object *o,
 struct hf_program {
     struct hf_bytes text;  /* docs/program.md */
     uint64_t memory_bytes; /* groups may take so much here; 0: 256 MiB */
+    void *nodes_ctx;
+    hf_run_nodes_fn *nodes; /* once, before done; or NULL */
 };
 /* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);

@@ -68,6 +68,9 @@ void hf_run_end(struct hf_run *r, int code, const char *text)
         result.objects = r->many ? NULL : &r->info;
         result.count = !r->many;
     }
+    if (r->nodes_fn != NULL) {
+        r->nodes_fn(r->nodes_ctx, r->nodes, r->nodes_count);
+    }
     hf_transfer_remove(&r->transfer);
     hf_run_drop(r);
     r->done(r->ctx, &result);
@@ -83,6 +86,42 @@ void hf_run_settle(struct hf_run *r, int err)
 {
     if (err != 0) {
         hf_run_end(r, err, err_text(err));
+    }
+}
+
+/* ---- who holds what ------------------------------------------------------------------------- */
+
+static struct hf_run_node *run_node(struct hf_run *r, uint32_t id)
+{
+    unsigned at = 0;
+    while (at < r->nodes_count && r->nodes[at].node < id) {
+        at++;
+    }
+    if (at < r->nodes_count && r->nodes[at].node == id) {
+        return &r->nodes[at];
+    }
+    if (r->nodes_count == HF_NODES_MAX) {
+        return NULL;
+    }
+    memmove(&r->nodes[at + 1], &r->nodes[at], (r->nodes_count - at) * sizeof(r->nodes[0]));
+    r->nodes[at] = (struct hf_run_node){.node = id};
+    r->nodes_count++;
+    return &r->nodes[at];
+}
+
+/* Counts the cells of the object that has ended. */
+static void run_count_cells(struct hf_run *r)
+{
+    const uint64_t cell_bytes = r->info.cell_bytes;
+    if (r->nodes_fn == NULL || r->info.extents == 0) {
+        return;
+    }
+    for (uint64_t at = 0; at < r->info.size; at += cell_bytes) {
+        struct hf_run_node *n = run_node(r, hf_cells_holder(&r->cells, &r->info, at / cell_bytes));
+        if (n != NULL) {
+            n->cells++;
+            n->bytes += NUM_MIN(cell_bytes, r->info.size - at);
+        }
     }
 }
 
@@ -119,6 +158,7 @@ static int run_begin(struct hf_run *r)
     r->task = NULL;
     r->cost = (struct hf_run_info){.cells = 0};
     r->before = r->cost;
+    r->nodes_count = 0;
     return compute_task_new(&r->task, &r->transfer.client->heap, r->program, &options, NULL);
 }
 
@@ -193,6 +233,7 @@ void hf_run_object_ended(struct hf_run *r)
     struct err_info why = {.code = 0};
     r->cost.objects++;
     r->cost.size += r->info.size;
+    run_count_cells(r);
     if (!r->many) {
         run_finish(r);
         return;
@@ -404,6 +445,8 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->many = o->name.size == 0;
     TRY(buf_append(&r->text, program->text.data, program->text.size));
     r->memory_bytes = program->memory_bytes;
+    r->nodes_ctx = program->nodes_ctx;
+    r->nodes_fn = program->nodes;
     r->timeout_ms = o->timeout_ms;
     r->progress = o->progress;
     r->progress_ctx = o->progress_ctx;

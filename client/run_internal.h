@@ -78,6 +78,10 @@ struct hf_run {
     unsigned fits;
     uint64_t written;
     unsigned restarts;
+    void *nodes_ctx;
+    hf_run_nodes_fn *nodes_fn;
+    struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
+    unsigned nodes_count;
     void *progress_ctx;
     void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
     void *ctx;

@@ -183,6 +183,7 @@ static void run_unread(struct run_slot *slot)
 {
     const uint64_t from = compute_task_from(slot->kept);
     slot->run->cost.bytes_read -= slot->at - from;
+    slot->run->cost.bytes_local -= slot->decoded ? 0 : slot->at - from; /* it was one part */
     slot->at = from;
 }
 
@@ -354,6 +355,7 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     slot->decoded |= decoded;
     slot->at += slot->bytes;
     r->cost.bytes_read += slot->bytes;
+    r->cost.bytes_local += decoded ? 0 : slot->bytes;
     r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED);
     run_grow(r, state_bytes);
     if (r->progress != NULL) {

@@ -44,4 +44,13 @@ void compute_program_seed(struct compute_program *p, uint64_t seed);
  * aggregates; more of them where one takes long. With the bytes of a span, a bound of its work. */
 uint32_t compute_program_steps(const struct compute_program *p);
 
+/* How it was understood and is carried out, for people. Appends the stages, a line each, in the
+ * language itself, with all parentheses and defaults: joined by '|' they are the same program.
+ * returns: 0 or what buf_append returns. */
+int compute_program_plan(const struct compute_program *p, struct buf *out);
+/* returns: what is done together, in one pass over the records. Static. */
+const char *compute_program_pass(const struct compute_program *p);
+/* returns: the kernel for its numbers on this processor: "plain", "avx2", "avx512". Static. */
+const char *compute_program_kernel(const struct compute_program *p);
+
 #endif

@@ -132,6 +132,17 @@ moved=$(costs csv 'csv header | by $4 count, sum $3' bytes_moved)
 "$holdfast" run b/small 'lines | count' --json | grep -qxF '{"object":"b/small","result":"15\n","size":110,"cells":0,"cells_decoded":0,"bytes_read":110,"bytes_moved":110,"objects":1}' ||
     failed "the line of JSON"
 checks=$((checks + 6))
+"$holdfast" run b/csv 'csv header|where $4>=500|by $4 count' --explain >"$work/got" 2>"$work/err" || failed "no explanation"
+"$holdfast" run b/csv 'csv header|where $4>=500|by $4 count' | cmp -s - "$work/got" || failed "explained, it gives another result"
+head -3 "$work/err" | cmp -s - <(printf 'plan: csv header\nplan: where $4 >= 500\nplan: by $4 count\n') ||
+    failed "another plan: $(cat "$work/err")"
+size=$(stat -c %s "$work/csv")
+[ "$(sed -nE 's/^placed: node [1-5] holds [0-9]+ cells, ([0-9]+) bytes$/\1/p' "$work/err" | awk '{ sum += $1 } END { print sum }')" = "$size" ] ||
+    failed "the cells that are placed are not the object: $(cat "$work/err")"
+grep -qx "read: $size bytes, $size of them by the nodes that hold them" "$work/err" || failed "what was read: $(cat "$work/err")"
+"$holdfast" run b/f64 'f64 | sum' --explain --json | grep -qE '"explain":\{"plan":\["f64","sum \$1"\],"pass":"[^"]+","kernel":"(plain|avx2|avx512)","nodes":\[\{"node":[1-5],"cells":[0-9]+,"bytes":[0-9]+\}.*\],"bytes_local":1600008,"backups":[0-9]+\}\}$' ||
+    failed "no explanation as JSON"
+checks=$((checks + 6))
 "$holdfast" run b/absent 'lines | count' 2>"$work/err" && failed "an absent object"
 grep -q "'absent': there is no such object" "$work/err" || failed "no sentence on an absent object"
 "$holdfast" run b/text 'lines | cuont' 2>"$work/err"

@@ -257,6 +257,8 @@ struct ran {
     bool cannot_rewind;
     bool many; /* all objects whose names begin with "n" */
     struct hf_run_info cost;
+    struct hf_run_node nodes[FAKE_NODES_MAX];
+    size_t nodes_count;
     char text[HF_TEXT_BYTES];
 };
 static struct ran ran;
@@ -275,10 +277,19 @@ static inline int ran_rewind(void *ctx)
     return 0;
 }
 
+static inline void ran_nodes(void *ctx, const struct hf_run_node *nodes, size_t count)
+{
+    struct ran *r = ctx;
+    ck_assert_uint_le(count, FAKE_NODES_MAX);
+    memcpy(r->nodes, nodes, count * sizeof(nodes[0]));
+    r->nodes_count = count;
+}
+
 static inline int run(const char *text)
 {
     struct hf_object o = {.bucket = hf_text("bucket"), .name = hf_text("name")};
-    const struct hf_program program = {.text = hf_text(text)};
+    const struct hf_program program = {
+        .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes};
     struct hf_answer a = {.ended = false};
     if (ran.many) {
         o.prefix = hf_text("n");

@@ -28,6 +28,15 @@ START_TEST(each_cell_is_asked_of_its_holder)
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_eq(object.parts[i], CELLS / 3);
     }
+    ck_assert_uint_eq(ran.nodes_count, 3);
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(ran.nodes[i].node, i + 1);
+        ck_assert_uint_eq(ran.nodes[i].cells, CELLS / 3);
+        bytes += ran.nodes[i].bytes;
+    }
+    ck_assert_uint_eq(bytes, SIZE);
+    ck_assert_uint_eq(ran.cost.bytes_local, SIZE - CELL); /* one is decoded */
     end();
 }
 END_TEST

@@ -107,6 +107,10 @@ static void check_many(const char *text, unsigned objects)
     ck_assert(bytes_equal(want, buf_view(&ran.printed)));
     compute_task_free(t);
     compute_program_free(p);
+    ck_assert_uint_eq(ran.nodes_count, object.size == SIZE ? 3 : 0);
+    for (unsigned i = 0; i < ran.nodes_count; i++) {
+        ck_assert_uint_eq(ran.nodes[i].cells, objects * CELLS / 3);
+    }
     ck_assert_uint_eq(ran.cost.objects, objects);
     ck_assert_uint_eq(ran.cost.size, objects * object.size);
     ck_assert_uint_eq(ran.cost.bytes_read, objects * object.size);

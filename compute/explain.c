@@ -1,0 +1,297 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What a program was understood as, and how it is carried out, as text for people. The plan is
+ * written in the language itself, with all parentheses: joined by '|', it is the same program.
+ */
+#include "compute/program.h"
+
+#include "base/num.h"
+#include "compute/program_internal.h"
+
+#define PLACES_MAX (COMPUTE_PROGRAM_DEPTH_MAX + 2u)
+
+/* A condition whose right side is being written. */
+struct joint {
+    const char *word;
+    uint32_t to; /* code behind the right side */
+};
+
+struct writer {
+    struct buf *out;
+    size_t start[PLACES_MAX]; /* of each operand that waits for its operator */
+    unsigned operands;
+    struct joint joint[PLACES_MAX];
+    unsigned joints;
+    bool joined; /* the last thing written is in parentheses */
+};
+
+static void put(struct buf *out, const char *text)
+{
+    (void)buf_append(out, text, strlen(text));
+}
+
+static void put_u64(struct buf *out, uint64_t v)
+{
+    const struct compute_number n = compute_number_of_u64(v);
+    char digits[COMPUTE_VALUE_TEXT];
+    (void)compute_number_text(&n, digits);
+    put(out, digits);
+}
+
+static void put_real(struct buf *out, double v)
+{
+    const struct compute_number n = compute_number_of_real(v);
+    char digits[COMPUTE_VALUE_TEXT];
+    (void)compute_number_text(&n, digits);
+    put(out, digits);
+}
+
+static void insert(struct buf *out, size_t at, const char *text)
+{
+    const size_t bytes = strlen(text);
+    if (buf_append(out, text, bytes) == 0) {
+        memmove(out->data + at + bytes, out->data + at, out->size - bytes - at);
+        memcpy(out->data + at, text, bytes);
+    }
+}
+
+static void put_text(struct buf *out, struct bytes text)
+{
+    put(out, "\"");
+    for (size_t i = 0; i < text.size; i++) {
+        const char c = (char)text.data[i];
+        switch (c) {
+        case '"': put(out, "\\\""); break;
+        case '\\': put(out, "\\\\"); break;
+        case '\n': put(out, "\\n"); break;
+        case '\t': put(out, "\\t"); break;
+        default: (void)buf_append(out, &c, 1); break;
+        }
+    }
+    put(out, "\"");
+}
+
+/* --- expressions --- */
+
+static const char *word_of(enum compute_code_op op)
+{
+    switch (op) {
+    case COMPUTE_CODE_ADD: return "+";
+    case COMPUTE_CODE_SUBTRACT: return "-";
+    case COMPUTE_CODE_MULTIPLY: return "*";
+    case COMPUTE_CODE_DIVIDE: return "/";
+    case COMPUTE_CODE_REST: return "%";
+    case COMPUTE_CODE_EQUAL: return "=";
+    case COMPUTE_CODE_UNEQUAL: return "!=";
+    case COMPUTE_CODE_LESS: return "<";
+    case COMPUTE_CODE_LESS_EQUAL: return "<=";
+    case COMPUTE_CODE_GREATER_EQUAL: return ">=";
+    case COMPUTE_CODE_GREATER: return ">";
+    case COMPUTE_CODE_AND: return "and";
+    case COMPUTE_CODE_OR: return "or";
+    case COMPUTE_CODE_FIELD:
+    case COMPUTE_CODE_NUMBER:
+    case COMPUTE_CODE_TEXT:
+    case COMPUTE_CODE_NEGATE:
+    case COMPUTE_CODE_NOT: break;
+    }
+    return "";
+}
+
+static void write_pair(struct writer *w, const char *word)
+{
+    ASSERT(w->operands >= 2);
+    const size_t right = w->start[w->operands - 1];
+    insert(w->out, right, " ");
+    insert(w->out, right, word);
+    insert(w->out, right, " ");
+    insert(w->out, w->start[w->operands - 2], "(");
+    put(w->out, ")");
+    w->operands--;
+    w->joined = true;
+}
+
+static void write_operand(struct writer *w, const struct compute_code *code)
+{
+    char digits[COMPUTE_VALUE_TEXT];
+    ASSERT(w->operands < PLACES_MAX);
+    w->start[w->operands++] = w->out->size;
+    w->joined = false;
+    if (code->op == COMPUTE_CODE_FIELD) {
+        put(w->out, "$");
+        put_u64(w->out, code->field);
+    } else if (code->op == COMPUTE_CODE_TEXT) {
+        put_text(w->out, code->text);
+    } else {
+        (void)compute_number_text(&code->number, digits);
+        put(w->out, digits);
+    }
+}
+
+static void write_code(struct writer *w, const struct compute_code *code)
+{
+    switch (code->op) {
+    case COMPUTE_CODE_FIELD:
+    case COMPUTE_CODE_NUMBER:
+    case COMPUTE_CODE_TEXT: write_operand(w, code); break;
+    case COMPUTE_CODE_NEGATE:
+    case COMPUTE_CODE_NOT:
+        ASSERT(w->operands >= 1);
+        insert(w->out, w->start[w->operands - 1], code->op == COMPUTE_CODE_NOT ? "not " : "-");
+        w->joined = false;
+        break;
+    case COMPUTE_CODE_AND:
+    case COMPUTE_CODE_OR:
+        ASSERT(w->joints < PLACES_MAX);
+        w->joint[w->joints++] = (struct joint){.word = word_of(code->op), .to = code->to};
+        break;
+    default: write_pair(w, word_of(code->op)); break;
+    }
+}
+
+static void write_expr(const struct compute_program *p, struct compute_expr e, struct buf *out)
+{
+    struct writer w = {.out = out};
+    const size_t start = out->size;
+    for (uint32_t i = e.from; i < e.to; i++) {
+        write_code(&w, &p->code[i]);
+        while (w.joints > 0 && w.joint[w.joints - 1].to == i + 1) {
+            write_pair(&w, w.joint[--w.joints].word);
+        }
+    }
+    if (w.joined && out->err == 0) { /* none are needed around all of it */
+        out->size--;
+        memmove(out->data + start, out->data + start + 1, out->size - start - 1);
+        out->size--;
+    }
+}
+
+static void write_list(const struct compute_program *p, const struct compute_expr *list,
+                       uint32_t count, struct buf *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        put(out, i > 0 ? ", " : " ");
+        write_expr(p, list[i], out);
+    }
+}
+
+/* --- stages --- */
+
+static void write_source(const struct compute_program *p, struct buf *out)
+{
+    static const char *const names[] = {"", "lines", "words", "csv"};
+    uint32_t at = 0;
+    put(out, names[p->source]);
+    put(out, p->header ? " header" : "");
+    for (uint32_t i = 0; i < p->columns; i++) {
+        const struct compute_column *c = &p->column[i];
+        put(out, i > 0 ? "," : "");
+        if (c->at > at) {
+            put(out, "x");
+            put_u64(out, c->at - at);
+            put(out, ",");
+        }
+        put(out, compute_type_name(c->type));
+        at = c->at + compute_type_bytes(c->type);
+    }
+    if (p->record_bytes > at) {
+        put(out, ",x");
+        put_u64(out, p->record_bytes - at);
+    }
+    put(out, "\n");
+}
+
+static void write_aggregate(const struct compute_program *p, const struct compute_aggregate *a,
+                            struct buf *out)
+{
+    put(out, compute_op_name(a->op));
+    switch (a->op) {
+    case COMPUTE_OP_COUNT: return;
+    case COMPUTE_OP_HISTOGRAM:
+        put(out, " ");
+        put_u64(out, a->count);
+        put(out, " ");
+        put_real(out, a->low);
+        put(out, " ");
+        put_real(out, a->high);
+        break;
+    case COMPUTE_OP_QUANTILE:
+        put(out, " ");
+        put_real(out, a->low);
+        break;
+    case COMPUTE_OP_LOG:
+    case COMPUTE_OP_TOP:
+        put(out, " ");
+        put_u64(out, a->count);
+        break;
+    default: break;
+    }
+    put(out, " ");
+    write_expr(p, a->value, out);
+    if (a->op == COMPUTE_OP_DOT) {
+        put(out, ", ");
+        write_expr(p, a->other, out);
+    }
+}
+
+int compute_program_plan(const struct compute_program *p, struct buf *out)
+{
+    write_source(p, out);
+    for (uint32_t i = 0; i < p->wheres; i++) {
+        put(out, "where ");
+        write_expr(p, p->where[i], out);
+        put(out, "\n");
+    }
+    if (p->keys > 0) {
+        put(out, "by");
+        write_list(p, p->key, p->keys, out);
+        put(out, " ");
+    }
+    if (p->selects > 0) {
+        put(out, "select");
+        write_list(p, p->select, p->selects, out);
+        put(out, "\n");
+    }
+    for (uint32_t i = 0; i < p->aggregates; i++) {
+        put(out, i > 0 ? ", " : "");
+        write_aggregate(p, &p->aggregate[i], out);
+    }
+    put(out, p->aggregates > 0 ? "\n" : "");
+    if (p->top > 0) {
+        put(out, "top ");
+        put_u64(out, p->top);
+        put(out, "\n");
+    }
+    return out->err;
+}
+
+const char *compute_program_pass(const struct compute_program *p)
+{
+    if (p->reduces) {
+        return "the field's numbers, a block at a time, through one kernel";
+    }
+    if (p->counts_words) {
+        return "words into groups, several at a time";
+    }
+    if (p->keys > 0) {
+        return p->wheres > 0 ? "each record through conditions, keys and aggregates in one go"
+                             : "each record through keys and aggregates in one go";
+    }
+    if (p->aggregates > 0) {
+        return p->wheres > 0 ? "each record through conditions and aggregates in one go"
+                             : "each record through all aggregates in one go";
+    }
+    return p->wheres > 0 ? "each record through conditions, then printed in one go"
+                         : "each record printed";
+}
+
+const char *compute_program_kernel(const struct compute_program *p)
+{
+    const enum compute_op op = p->spec.op;
+    const bool sums = op == COMPUTE_OP_SUM || op == COMPUTE_OP_MEAN;
+    const bool compares = op == COMPUTE_OP_MIN || op == COMPUTE_OP_MAX || op == COMPUTE_OP_ARGMIN ||
+                          op == COMPUTE_OP_ARGMAX;
+    const bool vector = p->reduces && (sums || compares);
+    return compute_lanes_name(vector ? compute_lanes_pick() : COMPUTE_LANES_PLAIN);
+}
