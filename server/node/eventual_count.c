@@ -324,7 +324,7 @@ static int node_ev_counted_write(struct node_ev_counting *c, const struct node_e
     }
     TRY(buf_append(&c->value, raw.data + t->own_end, raw.size - t->own_end));
     num_put_u32(c->value.data + 1, t->entries + (t->tally.replaced == 0));
-    return c->store->put_at(c->store->ctx, &t->spot, t->name, &hashed, buf_view(&c->value));
+    return c->store->put_at(c->store->ctx, &t->spot, t->name, buf_view(&c->value));
 }
 
 static int node_ev_counted_region_write(struct node_ev_counting *c,
@@ -344,11 +344,9 @@ static int node_ev_counted_region_write(struct node_ev_counting *c,
     TRY(crdt_context_join(&now.seen, &r->old->seen));
     TRY(crdt_context_add(&now.seen, made));
     node_ev_region_name(r->region, name);
-    const struct hash_key hashed = hash_key_of(bytes_of(name, sizeof name));
     buf_clear(&c->value);
     TRY(node_ev_region_encode(&now, &c->value));
-    TRY(store->put_at(store->ctx, &r->spot, bytes_of(name, sizeof name), &hashed,
-                      buf_view(&c->value)));
+    TRY(store->put_at(store->ctx, &r->spot, bytes_of(name, sizeof name), buf_view(&c->value)));
     store->changed(store->ctx, r->region, &now);
     store->note(store->ctx, r->region, true, buf_view(&c->fragment));
     return 0;

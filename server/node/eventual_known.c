@@ -375,11 +375,9 @@ static int node_ev_knowing_write_region(struct node_ev_knowing *k,
     const struct node_ev_store *store = k->store;
     uint8_t name[2];
     node_ev_region_name(r->region, name);
-    const struct hash_key hashed = hash_key_of(bytes_of(name, sizeof name));
     buf_clear(&k->value);
     TRY(node_ev_region_encode(&r->now, &k->value));
-    TRY(store->put_at(store->ctx, &r->spot, bytes_of(name, sizeof name), &hashed,
-                      buf_view(&k->value)));
+    TRY(store->put_at(store->ctx, &r->spot, bytes_of(name, sizeof name), buf_view(&k->value)));
     store->changed(store->ctx, r->region, &r->now);
     return 0;
 }
@@ -390,7 +388,7 @@ static int node_ev_knowing_write(struct node_ev_knowing *k)
     for (uint32_t i = 0; i < k->count; i++) {
         const struct node_ev_known *t = &k->items[i];
         if (t->changed) {
-            TRY(store->put_at(store->ctx, &t->spot, t->name, &t->hashed, t->value));
+            TRY(store->put_at(store->ctx, &t->spot, t->name, t->value));
         }
     }
     for (uint32_t i = 0; i < k->regions_count; i++) {

@@ -60,9 +60,9 @@ struct node_ev_store {
     /* The same for several records, which are far apart in memory. */
     void (*seek_all)(void *ctx, const struct bytes *names, uint32_t count,
                      struct node_ev_spot *spots);
-    /* As put, of a record that was found there. hashed: its name. */
+    /* As put, of a record that was found there. */
     int (*put_at)(void *ctx, const struct node_ev_spot *spot, struct bytes name,
-                  const struct hash_key *hashed, struct bytes value);
+                  struct bytes value);
     /* The region as it is; a view until changed. */
     const struct node_ev_region *(*region)(void *ctx, uint8_t region);
     /* The region's record was put: this is in it. */

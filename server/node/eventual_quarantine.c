@@ -71,7 +71,6 @@ static int node_ev_q_put(void *ctx, struct bytes name, struct bytes value)
     uint8_t key[NODE_PREFIX_BYTES + NODE_NAME_BYTES_MAX];
     node_prefix_put(key, q->g->id, q->meta.generation);
     memcpy(key + NODE_PREFIX_BYTES, name.data, name.size);
-    hash_digest_add(&q->meta.digest, name, value);
     return q->kv->put(q->kv->ctx, bytes_of(key, NODE_PREFIX_BYTES + name.size), value);
 }
 
@@ -185,27 +184,6 @@ static int node_ev_q_walk(struct node_ev_quarantine *q, uint8_t region)
     return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
 }
 
-/* The region's records go too: they were summed. */
-static int node_ev_q_forget(struct node_ev_quarantine *q, uint8_t region)
-{
-    uint8_t prefix[NODE_PREFIX_BYTES + 2];
-    struct bytes key;
-    struct bytes value;
-    node_prefix_put(prefix, q->g->id, q->meta.generation);
-    prefix[NODE_PREFIX_BYTES] = NODE_KEY_EV_RECORD;
-    prefix[NODE_PREFIX_BYTES + 1] = region;
-    struct bytes all = bytes_of(prefix, sizeof prefix);
-    int err = q->kv->seek(q->reader, all, false, &key, &value);
-    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
-        if (err == 0) {
-            hash_digest_sub(&q->meta.digest, node_ev_q_name(key), value);
-        }
-        err = q->kv->next(q->reader, &key, &value);
-    }
-    err = err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
-    return err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_RECORD);
-}
-
 static void node_ev_q_fresh(struct node_ev_quarantine *q)
 {
     crdt_context_release(&q->now.seen);
@@ -237,7 +215,7 @@ static int node_ev_q_again(struct node_ev_quarantine *q, uint8_t region)
         err = 0;
     } else if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds, or all */
         node_ev_q_fresh(q);
-        err = node_ev_q_forget(q, region);
+        err = node_ev_q_clear(q, region, NODE_KEY_EV_RECORD);
     }
     err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_TYPES);
     return err != 0 ? err : node_ev_types_write(&q->types, &q->store);
@@ -311,7 +289,7 @@ static int node_ev_q_change(struct node_ev_quarantine *q)
     return node_ev_q_self(q);
 }
 
-/* ---- the sum and META ----------------------------------------------------------------------- */
+/* ---- sessions and META ----------------------------------------------------------------------- */
 
 static int node_ev_q_meta(struct node_ev_quarantine *q)
 {
@@ -325,37 +303,19 @@ static int node_ev_q_meta(struct node_ev_quarantine *q)
     return err;
 }
 
-/* returns: whether the record is made again: it is in no sum of what is left. */
-static bool node_ev_q_made(const struct node_ev_quarantine *q, struct bytes name)
+/* Counts the sessions that are left. */
+static int node_ev_q_sessions(struct node_ev_quarantine *q)
 {
-    uint64_t again = 0;
-    switch (name.data[0]) {
-    case NODE_KEY_EV_SELF: return true;
-    case NODE_KEY_EV_REGION: again = q->regions | q->headless; break;
-    case NODE_KEY_EV_TYPES: again = q->regions | q->counts; break;
-    case NODE_KEY_EV_PRUNED: again = q->pruned; break;
-    default: return false;
-    }
-    return name.size >= 2 && (again >> (name.data[1] % NODE_EV_REGIONS) & 1u) != 0;
-}
-
-/* What is left as it was: added to the digest and counted, before the rest is made again. */
-static int node_ev_q_sum(struct node_ev_quarantine *q)
-{
-    uint8_t prefix[NODE_PREFIX_BYTES];
+    uint8_t prefix[NODE_PREFIX_BYTES + 1];
     struct bytes key;
     struct bytes value;
     node_prefix_put(prefix, q->g->id, q->meta.generation);
+    prefix[NODE_PREFIX_BYTES] = NODE_KEY_SESSION;
     struct bytes all = bytes_of(prefix, sizeof prefix);
-    q->meta.digest = (struct hash_digest){0};
     q->meta.sessions = 0;
     int err = q->kv->seek(q->reader, all, false, &key, &value);
     while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
-        struct bytes name = node_ev_q_name(key);
-        if (err == 0 && !node_ev_q_made(q, name)) {
-            hash_digest_add(&q->meta.digest, name, value);
-            q->meta.sessions += name.data[0] == NODE_KEY_SESSION;
-        }
+        q->meta.sessions += err == 0;
         err = q->kv->next(q->reader, &key, &value);
     }
     return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err;
@@ -371,7 +331,7 @@ static void node_ev_q_run(struct node_task *task, struct node_env *env)
         return;
     }
     err = node_ev_q_look(q);
-    err = err != 0 ? err : node_ev_q_sum(q);
+    err = err != 0 ? err : node_ev_q_sessions(q);
     bool begun = err == 0 && (err = q->kv->begin(q->kv->ctx)) == 0;
     err = err != 0 ? err : node_ev_q_change(q);
     err = err != 0 ? err : node_ev_q_meta(q);

@@ -53,10 +53,9 @@ static void node_ev_sm_seek_all(void *ctx, const struct bytes *names, uint32_t c
 }
 
 static int node_ev_sm_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
-                             const struct hash_key *hashed, struct bytes value)
+                             struct bytes value)
 {
-    const struct node_sm_found found = {.spot = &spot->at, .old = spot->value, .hashed = hashed};
-    return node_sm_put_at(ctx, &found, name, value);
+    return node_sm_put_at(ctx, &spot->at, name, value);
 }
 
 static const struct node_ev_region *node_ev_sm_region(void *ctx, uint8_t region)

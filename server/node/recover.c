@@ -86,6 +86,8 @@ static int node_recover_meta(struct node *n, struct node_group *g, const struct 
         if (err == 0 && g->id == 0) {
             err = node_recover_control(n, g, kv, reader);
         } else if (err == 0 && node_group_own(g)) {
+            g->now.digest = (struct hash_digest){0}; /* earlier versions kept one */
+            g->flushed = g->now;
             err = node_recover_own(n, g, kv, reader);
         }
     } else if (err == ERR_NOT_FOUND) {

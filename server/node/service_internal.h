@@ -84,14 +84,8 @@ void node_sm_expect(struct node_sm *sm, struct bytes name, struct store_mem_spot
 void node_sm_bring(const struct node_sm *sm, const struct store_mem_spot *spot);
 bool node_sm_find(struct node_sm *sm, struct bytes name, struct store_mem_spot *spot, bool *present,
                   struct bytes *value);
-/* As put, of a record found there with the value `old`. hashed: its name. */
-struct hash_key;
-struct node_sm_found {
-    const struct store_mem_spot *spot;
-    struct bytes old;
-    const struct hash_key *hashed;
-};
-int node_sm_put_at(struct node_sm *sm, const struct node_sm_found *found, struct bytes name,
+/* As put, of a record of the own group found there. */
+int node_sm_put_at(struct node_sm *sm, const struct store_mem_spot *spot, struct bytes name,
                    struct bytes value);
 uint32_t node_sm_group(const struct node_sm *sm);
 uint64_t node_sm_revision(const struct node_sm *sm); /* raft index of the command: the revision */

@@ -4,7 +4,7 @@
  * The state of a group as records: their keys in the table, the additive digest over name and
  * value of each, and the META record, which lies outside the digest and outside any generation
  * (generation 0) and says which generation counts. Names, not keys, are summed, so replicas with
- * different generations agree.
+ * different generations agree. The own group has no other replica to agree with, and no digest.
  */
 #include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
@@ -135,6 +135,19 @@ static void node_sm_tell(struct node_sm *sm, struct bytes name, bool present, st
     }
 }
 
+/* was, now: what the record holds; NULL: there is none. */
+static void node_sm_sum(struct node_group *g, struct bytes name, const struct bytes *was,
+                        const struct bytes *now)
+{
+    const struct hash_key hashed = hash_key_of(name);
+    if (was != NULL) {
+        hash_digest_drop(&g->now.digest, &hashed, *was);
+    }
+    if (now != NULL) {
+        hash_digest_put(&g->now.digest, &hashed, *now);
+    }
+}
+
 static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, struct bytes value)
 {
     struct node_group *g = sm->g;
@@ -147,12 +160,8 @@ static int node_sm_change(struct node_sm *sm, struct bytes name, bool present, s
     if (!was && !present) {
         return 0;
     }
-    const struct hash_key hashed = hash_key_of(name);
-    if (was) {
-        hash_digest_drop(&g->now.digest, &hashed, old);
-    }
-    if (present) {
-        hash_digest_put(&g->now.digest, &hashed, value);
+    if (!node_group_own(g)) {
+        node_sm_sum(g, name, was ? &old : NULL, present ? &value : NULL);
     }
     node_sm_tell(sm, name, present, value);
     return store_mem_put_at(sm->n->mem, &spot, key, present, value);
@@ -189,20 +198,20 @@ bool node_sm_find(struct node_sm *sm, struct bytes name, struct store_mem_spot *
     return store_mem_find(sm->n->mem, key, spot, present, value) == 0;
 }
 
-int node_sm_put_at(struct node_sm *sm, const struct node_sm_found *found, struct bytes name,
+int node_sm_put_at(struct node_sm *sm, const struct store_mem_spot *spot, struct bytes name,
                    struct bytes value)
 {
-    struct node_group *g = sm->g;
-    struct bytes key = node_key_of(g, name, sm->key);
-    hash_digest_drop(&g->now.digest, found->hashed, found->old);
-    hash_digest_put(&g->now.digest, found->hashed, value);
+    ASSERT(node_group_own(sm->g));
+    struct bytes key = node_key_of(sm->g, name, sm->key);
     node_sm_tell(sm, name, true, value);
-    return store_mem_put_at(sm->n->mem, found->spot, key, true, value);
+    return store_mem_put_at(sm->n->mem, spot, key, true, value);
 }
 
 int node_sm_add(struct node_sm *sm, struct bytes name, struct bytes value)
 {
-    hash_digest_add(&sm->g->now.digest, name, value);
+    if (!node_group_own(sm->g)) {
+        hash_digest_add(&sm->g->now.digest, name, value);
+    }
     return store_mem_put(sm->n->mem, node_key_of(sm->g, name, sm->key), true, value);
 }
 

@@ -104,11 +104,9 @@ static void ev_seek_all(void *ctx, const struct bytes *names, uint32_t count,
 }
 
 static int ev_put_at(void *ctx, const struct node_ev_spot *spot, struct bytes name,
-                     const struct hash_key *hashed, struct bytes value)
+                     struct bytes value)
 {
-    const struct hash_key expected = hash_key_of(name);
     ASSERT(spot->at.hash == hash_of(name, 1));
-    ASSERT(memcmp(hashed, &expected, sizeof expected) == 0);
     ((struct ev_replica *)ctx)->puts_at++;
     return ev_put(ctx, name, value);
 }
