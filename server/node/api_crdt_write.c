@@ -346,6 +346,29 @@ static int ev_written_pack(struct node *n, struct buf *out, struct ev_write *w, 
                                                  : WIRE_CONSISTENCY_EVENTUAL);
 }
 
+/* A session has its answer already; its next sequence finds the rights. */
+static void ev_reclaimed(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct ev_write *w = ctx;
+    (void)reply;
+    if (code != 0 || w->cmd.session != 0) {
+        ev_write_error(n, w, ERR_NO_RIGHTS);
+        return;
+    }
+    for (unsigned i = 0; i < w->count; i++) {
+        buf_clear(&w->items[i].hints);
+    }
+    ev_hints_begin(n, w);
+}
+
+/* returns: whether more rights are looked for first. */
+static bool ev_write_reclaims(struct node *n, struct ev_write *w, int code)
+{
+    bool first = code == ERR_NO_RIGHTS && !w->settled && !w->reclaimed;
+    w->reclaimed = w->reclaimed || first;
+    return first && node_ev_reclaim(n, w, ev_reclaimed);
+}
+
 static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct ev_write *w = ctx;
@@ -354,6 +377,9 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
         struct bytes_reader r = bytes_reader_of(reply);
         uint32_t at = bytes_take_u16(&r);
         w->named = bytes_reader_ended(&r) ? at : UINT32_MAX;
+        if (ev_write_reclaims(n, w, code)) {
+            return;
+        }
         bool asked = err_outcome_of(code) == ERR_OUTCOME_RETRY && code != ERR_NO_RIGHTS;
         if (asked && !w->settled) {
             ev_write_refuse(n, w, code); /* this attempt was not taken; one before it may be */

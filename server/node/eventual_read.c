@@ -684,9 +684,39 @@ static int ev_who_answer(const struct node_query_ctx *q, struct bytes body,
     return r.failed ? ERR_CORRUPT : buf_put_u64(reply, epoch);
 }
 
+/* ---- HOLDERS -------------------------------------------------------------------------------- */
+
+/* Body of READ. Reply: to the end node u32, epoch u64, rights u64. */
+static int ev_holders_answer(const struct node_query_ctx *q, struct bytes body,
+                             const struct node_rows *rows, struct buf *reply)
+{
+    struct ev_body b;
+    struct crdt_state s;
+    struct crdt_holders all;
+    struct crdt_holder one;
+    uint8_t next = 0;
+    (void)q;
+    TRY(ev_read_of(body, &b));
+    crdt_state_init(&s, &rows->alloc);
+    int err = ev_load(&b, rows, &s, &next);
+    err = err == 0 && node_rows_more(rows) ? ERR_TOO_LARGE : err;
+    err = err != 0 ? err : crdt_holders_get(&s, &b.path, &all);
+    while (err == 0 && crdt_holders_take(&all, &one)) {
+        (void)buf_put_u32(reply, one.actor.node);
+        (void)buf_put_u64(reply, one.actor.epoch);
+        (void)buf_put_u64(reply, (uint64_t)one.rights);
+    }
+    if (err == 0) {
+        crdt_holders_release(&all);
+    }
+    crdt_state_release(&s);
+    return err != 0 ? err : reply->err;
+}
+
 const struct node_query_op node_ev_read_queries[] = {
     {NODE_QUERY_EV_READ, "ev_read", ev_read_want, ev_read_answer},
     {NODE_QUERY_EV_NAMES, "ev_names", ev_names_want, ev_names_answer},
     {NODE_QUERY_EV_WHO, "ev_who", ev_who_want, ev_who_answer},
+    {NODE_QUERY_EV_HOLDERS, "ev_holders", ev_read_want, ev_holders_answer},
     {0, NULL, NULL, NULL},
 };

@@ -35,10 +35,11 @@ struct ev_write {
     bool proposed;
     bool answered; /* before its end */
     bool create;
-    bool settled; /* the session knows the sequence: the answer is in it */
-    bool refused; /* unless the session knows the sequence */
-    bool beside;  /* when it was refused, another attempt was under way */
-    bool apart;   /* operations of several callers: all of the keys must be this node's */
+    bool settled;   /* the session knows the sequence: the answer is in it */
+    bool refused;   /* unless the session knows the sequence */
+    bool beside;    /* when it was refused, another attempt was under way */
+    bool reclaimed; /* rights of earlier actors of this node were looked for */
+    bool apart;     /* operations of several callers: all of the keys must be this node's */
     unsigned copies;
     uint32_t node; /* whose records are asked for */
     uint64_t deadline_us;
@@ -51,5 +52,10 @@ struct ev_write {
 /* Takes the operations and options out of a request, copied and checked; w: its buffers are
  * initialised. returns: 0 or what the request is refused with. */
 int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w);
+
+/* eventual_reclaim.c: of the operation that w->named says, refused for lack of rights and in its
+ * turn. ctx of done: w; code 0: there are more now.
+ * returns: false: there is nothing to look for, and done is not called. */
+bool node_ev_reclaim(struct node *n, struct ev_write *w, node_done_fn *done);
 
 #endif

@@ -215,6 +215,7 @@ enum {
     NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
     NODE_QUERY_EV_COUNTS,     /* which records are live, or counts of types */
     NODE_QUERY_EV_WHO = 88,   /* which actor this node is */
+    NODE_QUERY_EV_HOLDERS,    /* who has rights to a bounded counter */
 };
 
 extern const struct node_query_op node_kv_queries[];

@@ -47,6 +47,42 @@ START_TEST(a_bounded_counter_is_created_once_and_never_falls_below_0)
 }
 END_TEST
 
+/* scenario C32: until its epoch is recorded as over, nobody knows what else it did. */
+START_TEST(rights_that_a_node_had_before_a_crash_are_its_own_again)
+{
+    struct topts t = {.sequence = 1};
+    struct crdt_actor actor;
+    begin(3);
+    ck_assert_int_eq(update_one(2, create), 0);
+    ck_assert_int_eq(update_one(2, take), 0);
+    rig_run(r, 3000000);
+    rig_stop(r, 2);
+    rig_start(r, 2);
+    for (unsigned k = 0; k < 1000 && !node_ev_actor(r->nodes[1].node, &actor); k++) {
+        rig_run(r, 1000);
+    }
+    ck_assert_int_eq(update_one(2, take), ERR_NO_RIGHTS);
+    rig_run(r, 15000000);
+    ck_assert_int_eq(update_one(1, take), ERR_NO_RIGHTS); /* they are not another node's */
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert_int_eq(update_one(2, take), 0);
+    }
+    rig_stop(r, 2);
+    rig_start(r, 2);
+    rig_run(r, 15000000);
+    t.session = open_own(2);
+    ck_assert_int_eq(update(2, &t, &take, 1), ERR_NO_RIGHTS);
+    t.sequence = 2;
+    ck_assert_int_eq(update(2, &t, &take, 1), 0);
+    ck_assert_int_eq(update_one(2, take), ERR_NO_RIGHTS);
+    rig_run(r, 2000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 0);
+    }
+    end();
+}
+END_TEST
+
 /* Scenario C30, at one node: those that come at once take turns. */
 START_TEST(what_is_taken_away_at_the_same_time_is_taken_in_turns)
 {
@@ -222,6 +258,7 @@ START_TEST(a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_
 END_TEST
 
 UNIT_MAIN("ev_turns", a_bounded_counter_is_created_once_and_never_falls_below_0,
+          rights_that_a_node_had_before_a_crash_are_its_own_again,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
           what_observes_a_region_that_is_held_goes_to_an_owner_that_serves_it,
           who_waits_for_a_turn_is_answered_when_its_time_is_up,
