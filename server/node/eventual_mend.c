@@ -11,12 +11,15 @@
  *   no page is given    its context would take nothing away that it should
  *
  * Pushes are, as they name what must have been seen before them. Peers that lack something of it
- * get it from others, or by these pushes; if a peer is there and it has not come after a while,
- * nobody else has it, and the region is exchanged as it is.
+ * get it from others, or by these pushes. If all other owners are there and none has all that is
+ * left after a while, nobody will, and the region is exchanged as it is; so it is in the end if one
+ * of them is away for long.
  */
 #include "server/node/eventual_peers_internal.h"
 
-#define NODE_EV_MEND_US 10000000u /* from when a peer first asks or is asked */
+/* From when a peer first asks or is asked; and while an owner is away, who may have it. */
+#define NODE_EV_MEND_US 10000000u
+#define NODE_EV_MEND_AWAY_US 600000000u
 
 static bool node_ev_mending(const struct node *n, uint8_t region)
 {
@@ -44,6 +47,20 @@ void node_ev_mend_end(struct node *n, uint8_t region)
     crdt_context_init(&m->left[region], node_alloc(n));
 }
 
+/* returns: how long is waited for who has all that is left. */
+static uint64_t node_ev_mend_us(const struct node *n, uint8_t region)
+{
+    struct node_ev_list list;
+    node_ev_list_get(n, region, &list);
+    for (unsigned i = 0; i < list.count; i++) {
+        const struct node_ev_peer *p = node_ev_peer_of(n, list.nodes[i]);
+        if (p != NULL && (!node_peer_is_up(n, p->id) || !p->told)) {
+            return NODE_EV_MEND_AWAY_US;
+        }
+    }
+    return NODE_EV_MEND_US;
+}
+
 /* returns: whether the region is being mended still. */
 static bool node_ev_mend_goes_on(struct node *n, uint8_t region)
 {
@@ -54,7 +71,7 @@ static bool node_ev_mend_goes_on(struct node *n, uint8_t region)
     if (m->since_us[region] == 0) {
         m->since_us[region] = node_now(n);
     }
-    if (node_now(n) - m->since_us[region] < NODE_EV_MEND_US) {
+    if (node_now(n) - m->since_us[region] < node_ev_mend_us(n, region)) {
         return true;
     }
     log_line(node_log(n), LOG_WARN, "region_not_mended", "node=%u region=%u", node_self(n), region);
