@@ -6,7 +6,9 @@
  * the roster. Whatever holds a member faulty makes its observers ask it once a probe interval for a
  * window; an observer that misses too many answers alerts everyone. A cut is given when some member
  * has at least H alerts and none is between L and H, so that all nodes give the same one: who
- * suspects others wrongly, by its own fault, is alone with it and stays below L.
+ * suspects others wrongly, by its own fault, is alone with it and stays below L. Alerts outlive
+ * what they tell of, a partition that has healed for one: who lives as far as this node knows is
+ * cut only after its observers had time for a quick look, by which they take back what is over.
  */
 #include "gossip/gossip_internal.h"
 
@@ -16,6 +18,9 @@
 #define CUT_SAMPLES_LEAST 8u    /* probes from which the own loss is known well enough to judge */
 #define CUT_SETTLE_US 2000000u  /* no alert changed for so long */
 #define CUT_WINDOWS_KEPT 6u     /* an alert not renewed for so many windows is over */
+#define CUT_QUICK 10u           /* questions of a quick look, four in a probe interval */
+#define CUT_QUICK_WELL 7u       /* answers to them that take an alert back */
+#define CUT_LOOK_US 3000000u    /* for a quick look, and for all to hear of it */
 
 uint32_t gossip_cut_rings(const struct gossip *g)
 {
@@ -131,7 +136,11 @@ bool gossip_cut_ack(struct gossip *g, uint32_t sender, uint32_t seq)
         if (w->subject == sender && w->seq == seq && w->waits) {
             struct gossip_entry *e = gossip_entry_of(g, sender);
             w->waits = false;
-            w->answered++;
+            if (w->quick) {
+                w->quick_answered++;
+            } else {
+                w->answered++;
+            }
             g->answered_us = g->now_us;
             if (e != NULL) {
                 gossip_probe_answered(g, e);
@@ -305,7 +314,9 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
         e->epoch != w->epoch) { /* what an earlier start did not answer is not held against it */
         return false;
     }
-    if (watch_judged(g, w, &bad)) {
+    bool well = w->quick_answered >= CUT_QUICK_WELL;
+    if (well || watch_judged(g, w, &bad)) {
+        bad = bad && !well;
         bool long_enough = g->now_us - w->start_us >= CUT_WINDOWS_KEPT * g->rules.cut_window_us;
         if (bad || w->bad || watch_spoke(g, w)) {
             watch_verdict(g, w, bad, long_enough);
@@ -320,8 +331,14 @@ static bool watch_step(struct gossip *g, struct gossip_watch *w)
     }
     w->seq = gossip_probe_seq(g);
     w->waits = true;
-    w->sent++;
-    w->next_us = g->now_us + g->rules.probe_interval_us;
+    w->quick = w->quick_left > 0;
+    if (w->quick) {
+        w->quick_left--;
+        w->next_us = g->now_us + g->rules.probe_interval_us / 4u;
+    } else {
+        w->sent++;
+        w->next_us = g->now_us + g->rules.probe_interval_us;
+    }
     struct gossip_out *o = gossip_out_add(g, w->subject, GOSSIP_TYPE_PING, GOSSIP_DATAGRAM);
     if (o != NULL) {
         o->seq = w->seq;
@@ -395,6 +412,39 @@ static void cut_give(struct gossip *g, uint32_t *ids, uint32_t count)
     }
 }
 
+/* An observer whose alert stands asks at once and quickly. What of a window was asked and answered
+ * before stays as it is. */
+static void look_quickly(struct gossip *g, const struct gossip_report *report)
+{
+    gossip_cut_doubt(g, gossip_entry_of(g, report->subject));
+    for (uint32_t i = 0; i < g->watch_count; i++) {
+        struct gossip_watch *w = &g->watches[i];
+        if (w->subject == report->subject && (w->rings & report->bad) != 0) {
+            if (w->waits && !w->quick) {
+                w->sent--; /* nobody will hear that answer */
+            }
+            w->waits = false;
+            w->quick_left = CUT_QUICK;
+            w->quick_answered = 0;
+            w->next_us = g->now_us;
+            g->watch_us = g->now_us;
+        }
+    }
+}
+
+/* returns: from when on the subject may be cut. Who lives, as far as this node knows, gets a quick
+ * look once a window: who goes on to fail and to refute it is cut between two. */
+static uint64_t report_fresh_us(struct gossip *g, struct gossip_report *report)
+{
+    bool lives = gossip_entry_lives(gossip_entry_of(g, report->subject));
+    bool looked = report->looked_us != 0;
+    if (lives && (!looked || g->now_us - report->looked_us >= g->rules.cut_window_us)) {
+        report->looked_us = g->now_us;
+        look_quickly(g, report);
+    }
+    return report->looked_us == 0 ? g->now_us : report->looked_us + CUT_LOOK_US;
+}
+
 void gossip_cut_decide(struct gossip *g)
 {
     uint32_t high = cut_scaled(g, g->rules.cut_high);
@@ -402,6 +452,7 @@ void gossip_cut_decide(struct gossip *g)
     uint32_t ids[GOSSIP_CUT_MAX];
     uint32_t count = 0;
     uint32_t faulty = 0;
+    uint64_t look_end = GOSSIP_NEVER;
     bool between = false;
     reports_age(g);
     for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX && g->report_count > 0; i++) {
@@ -414,13 +465,19 @@ void gossip_cut_decide(struct gossip *g)
         }
         between = between || (votes >= low && votes < high && !report->cut);
         faulty += votes >= high;
-        if (votes >= high && !report->cut && count < GOSSIP_CUT_MAX) {
+        if (votes < high || report->cut) {
+            continue;
+        }
+        uint64_t fresh_us = report_fresh_us(g, report);
+        look_end = fresh_us > g->now_us ? NUM_MIN(look_end, fresh_us) : look_end;
+        if (fresh_us <= g->now_us && count < GOSSIP_CUT_MAX) {
             ids[count++] = report->subject;
         }
     }
     g->cut_us = GOSSIP_NEVER;
     if (g->report_count > 0) {
-        g->cut_us = g->now_us + CUT_SETTLE_US; /* to age them, and to give what did not fit */
+        /* to age them, and to give what did not fit */
+        g->cut_us = NUM_MIN(g->now_us + CUT_SETTLE_US, look_end);
     }
     /* Who sees most others faulty is likely on the small side of a partition. */
     if (between || count == 0 || 2 * faulty >= g->roster_count || g->cut_count > 0) {

@@ -251,14 +251,18 @@ struct gossip_watch {
     uint64_t start_us;
     uint16_t sent;
     uint16_t answered;
-    uint16_t rings; /* for which this node is the observer */
-    bool waits;     /* for the answer to seq */
-    bool bad;       /* last verdict */
+    uint16_t rings;          /* for which this node is the observer */
+    uint16_t quick_left;     /* questions of a quick look, which are not of the window */
+    uint16_t quick_answered; /* of them */
+    bool waits;              /* for the answer to seq */
+    bool quick;              /* seq is of a quick look */
+    bool bad;                /* last verdict */
 };
 
 struct gossip_report {
     uint64_t epoch;
     uint64_t changed_us;
+    uint64_t looked_us; /* when its observers last began a quick look, or 0 */
     uint64_t called_us; /* when its observers were last asked to look again */
     uint32_t subject;   /* 0: not in use */
     uint16_t bad;       /* rings whose observers hold it faulty */

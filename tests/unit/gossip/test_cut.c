@@ -39,4 +39,55 @@ START_TEST(what_an_earlier_start_did_not_answer_is_not_held_against_the_next)
 }
 END_TEST
 
-UNIT_MAIN("gossip_cut", what_an_earlier_start_did_not_answer_is_not_held_against_the_next)
+static void split_at_random(struct net *n, uint32_t count)
+{
+    bool there[NET_NODES_MAX + 1] = {false};
+    while (count > 0) {
+        uint32_t id = 1 + (uint32_t)rng_below(&n->rng, n->count);
+        count -= !there[id];
+        there[id] = true;
+    }
+    for (uint32_t a = 1; a <= n->count; a++) {
+        for (uint32_t b = 1; b <= n->count; b++) {
+            n->cut[a][b] = there[a] != there[b];
+        }
+    }
+}
+
+/* One of nine stands still, then four are cut off from the others, for about as long as it takes
+ * to alert everybody of them.
+ * returns: how often a member was held dead by another after that had healed. */
+static uint64_t deaths_after_partition(uint64_t seed)
+{
+    struct net *n = net_new(9, gossip_rules_default(), seed);
+    net_run(n, 20 * SECOND);
+    uint32_t still = 1 + (uint32_t)rng_below(&n->rng, n->count);
+    n->paused[still] = true;
+    net_run(n, 8 * SECOND + rng_below(&n->rng, 4 * SECOND));
+    n->paused[still] = false;
+    net_run(n, SECOND / 2 + rng_below(&n->rng, 8 * SECOND));
+    split_at_random(n, 4);
+    net_run(n, 8 * SECOND + rng_below(&n->rng, 12 * SECOND));
+    memset(n->cut, 0, sizeof(n->cut));
+    net_run(n, SECOND / 2); /* so that who has not heard of that yet may say what was so */
+    uint64_t before = n->deaths;
+    ck_assert_uint_ne(net_settle(n, 60 * SECOND), UINT64_MAX);
+    net_run(n, 10 * SECOND);
+    uint64_t deaths = n->deaths - before;
+    net_free(n);
+    return deaths;
+}
+
+/* A side is four members in the eyes of five, or five in the eyes of four. One that somebody still
+ * suspects may be held dead a moment longer. */
+START_TEST(what_was_said_during_a_partition_cuts_no_side_off_after_it)
+{
+    uint64_t seed = unit_seed("cut", 1);
+    for (uint64_t i = 0; i < 50; i++) {
+        ck_assert_uint_lt(deaths_after_partition(seed + i), 4);
+    }
+}
+END_TEST
+
+UNIT_MAIN("gossip_cut", what_an_earlier_start_did_not_answer_is_not_held_against_the_next,
+          what_was_said_during_a_partition_cuts_no_side_off_after_it)
