@@ -19,7 +19,7 @@ const char hf_cmd_run_grammar[] =
     "\nPROGRAM is SOURCE { | STAGE }:\n"
     "  sources   TYPE{,TYPE}: records of i8 u8 i16 u16 i32 u32 i64 u64 f32 f64 (xN: N other "
     "bytes)\n"
-    "            lines    words    csv [header]\n"
+    "            lines    words    csv [header [NAME{,NAME}]], then $NAME is a field\n"
     "  stages    where CONDITION    select VALUE{,VALUE}    AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
     "  aggregates  count, and of a value: sum min max mean var varp distinct; dot VALUE,VALUE\n"

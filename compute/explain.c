@@ -178,12 +178,32 @@ static void write_list(const struct compute_program *p, const struct compute_exp
 
 /* --- stages --- */
 
+/* As a word, if it is one. */
+static void write_name(struct bytes name, struct buf *out)
+{
+    bool word = name.size > 0;
+    for (size_t i = 0; i < name.size; i++) {
+        const uint8_t c = name.data[i];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        word = word && (letter || (i > 0 && c >= '0' && c <= '9'));
+    }
+    if (word) {
+        (void)buf_append(out, name.data, name.size);
+    } else {
+        put_text(out, name);
+    }
+}
+
 static void write_source(const struct compute_program *p, struct buf *out)
 {
     static const char *const names[] = {"", "lines", "words", "csv"};
     uint32_t at = 0;
     put(out, names[p->source]);
     put(out, p->header ? " header" : "");
+    for (uint32_t i = 0; i < p->names; i++) {
+        put(out, i > 0 ? ", " : " ");
+        write_name(p->name[i], out);
+    }
     for (uint32_t i = 0; i < p->columns; i++) {
         const struct compute_column *c = &p->column[i];
         put(out, i > 0 ? "," : "");

@@ -86,6 +86,32 @@ static int parse_array(struct compute_parser *s)
     return s->p->columns > 0 ? 0 : compute_parser_wrong(s, "follows a record without numbers");
 }
 
+/* Names of the first fields, up to the stages. */
+static int parse_names(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    while (s->token.kind == COMPUTE_TOKEN_WORD || s->token.kind == COMPUTE_TOKEN_TEXT) {
+        const struct bytes name =
+            s->token.kind == COMPUTE_TOKEN_TEXT ? s->token.text : s->token.shown;
+        if (p->names == COMPUTE_PROGRAM_FIELDS_MAX) {
+            return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u names", s->token.column,
+                           COMPUTE_PROGRAM_FIELDS_MAX);
+        }
+        for (uint32_t i = 0; i < p->names; i++) {
+            if (name.size > 0 && bytes_equal(p->name[i], name)) {
+                return compute_parser_wrong(s, "is declared twice");
+            }
+        }
+        p->name[p->names++] = name;
+        TRY(compute_parser_next(s));
+        if (!compute_parser_is(s, ",")) {
+            return 0;
+        }
+        TRY(compute_parser_next(s));
+    }
+    return p->names == 0 ? 0 : compute_parser_wrong(s, "stands where a name of a field should");
+}
+
 static int parse_source(struct compute_parser *s)
 {
     if (word_equals(s, "lines")) {
@@ -103,7 +129,8 @@ static int parse_source(struct compute_parser *s)
     TRY(compute_parser_next(s));
     if (word_equals(s, "header")) {
         s->p->header = true;
-        return compute_parser_next(s);
+        TRY(compute_parser_next(s));
+        return parse_names(s);
     }
     return 0;
 }

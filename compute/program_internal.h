@@ -78,6 +78,7 @@ struct compute_program {
     uint8_t text[COMPUTE_PROGRAM_BYTES_MAX]; /* texts of codes point into it */
     enum compute_source source;
     bool header;
+    uint32_t names;        /* that the header declares, of the first fields */
     uint64_t seed;         /* of hashes of groups */
     uint32_t record_bytes; /* array */
     uint32_t columns;
@@ -92,6 +93,7 @@ struct compute_program {
     bool counts_words; /* words | by $0 count */
     bool reduces;      /* all is done by compute_reduce */
     struct compute_reduce_spec spec;
+    struct bytes name[COMPUTE_PROGRAM_FIELDS_MAX]; /* into text */
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];
     struct compute_expr where[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_expr key[COMPUTE_PROGRAM_LIST_MAX];

@@ -111,10 +111,27 @@ static bool is_of_number(uint8_t c)
     return is_of_word(c) || c == '.';
 }
 
+/* A field by the name that the header declares. */
+static int lex_name(struct compute_parser *s, size_t end)
+{
+    const struct compute_program *p = s->p;
+    const struct bytes name = bytes_of(p->text + s->at + 1, end - s->at - 1);
+    for (uint32_t i = 0; i < p->names; i++) {
+        if (bytes_equal(p->name[i], name)) {
+            s->token.field = i + 1;
+            return 0;
+        }
+    }
+    return compute_parser_wrong(s, "is no name that the header declares");
+}
+
 static int lex_field(struct compute_parser *s, size_t end)
 {
     uint32_t field = 0;
     s->token.kind = COMPUTE_TOKEN_FIELD;
+    if (s->p->names > 0 && end > s->at + 1 && is_letter(s->p->text[s->at + 1])) {
+        return lex_name(s, end);
+    }
     if (end == s->at + 1) {
         return compute_parser_wrong(s, "is no field: fields are $0, $1 and so on");
     }

@@ -137,20 +137,27 @@ static int split_quoted(struct compute_record *r, uint32_t wanted, struct comput
     }
 }
 
-int compute_record_set(struct compute_record *r, const struct compute_program *p,
-                       struct bytes whole, struct compute_fault *fault)
+int compute_record_set_fields(struct compute_record *r, const struct compute_program *p,
+                              struct bytes whole, uint32_t wanted, struct compute_fault *fault)
 {
     r->whole = whole;
     r->fields = 0;
+    wanted = NUM_MAX(wanted, p->fields);
     if (p->source == COMPUTE_SOURCE_LINES) {
-        split_blanks(r, p->fields);
+        split_blanks(r, wanted);
     } else if (p->source == COMPUTE_SOURCE_CSV) {
         if (whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
-            return split_quoted(r, p->fields, fault);
+            return split_quoted(r, wanted, fault);
         }
-        split_plain(r, p->fields);
+        split_plain(r, wanted);
     }
     return 0;
+}
+
+int compute_record_set(struct compute_record *r, const struct compute_program *p,
+                       struct bytes whole, struct compute_fault *fault)
+{
+    return compute_record_set_fields(r, p, whole, 0, fault);
 }
 
 static bool needs_quotes(struct bytes field)

@@ -25,6 +25,7 @@ enum compute_fault_kind {
     COMPUTE_FAULT_LONG,
     COMPUTE_FAULT_PARTIAL, /* the object ends within a record of fixed size */
     COMPUTE_FAULT_LIMIT,   /* groups take more than the limit */
+    COMPUTE_FAULT_HEADER,  /* the header has another name than was declared */
 };
 
 #define COMPUTE_FAULT_SHOWN 32u
@@ -67,6 +68,10 @@ void compute_record_release(struct compute_record *r);
  * returns: 0, or ERR_NO_MEMORY; what is wrong with the record is in fault. */
 int compute_record_set(struct compute_record *r, const struct compute_program *p,
                        struct bytes whole, struct compute_fault *fault);
+
+/* The same for at least so many fields, whatever the program uses. */
+int compute_record_set_fields(struct compute_record *r, const struct compute_program *p,
+                              struct bytes whole, uint32_t wanted, struct compute_fault *fault);
 
 /* returns: false if the record has a fault, which is filled in. */
 bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,

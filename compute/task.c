@@ -469,7 +469,8 @@ static int fault_code(enum compute_fault_kind kind)
 {
     switch (kind) {
     case COMPUTE_FAULT_NONE: return 0;
-    case COMPUTE_FAULT_NO_NUMBER: return ERR_WRONG_TYPE;
+    case COMPUTE_FAULT_NO_NUMBER:
+    case COMPUTE_FAULT_HEADER: return ERR_WRONG_TYPE;
     case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
     case COMPUTE_FAULT_OVERFLOW: return ERR_OVERFLOW;
     case COMPUTE_FAULT_QUOTE_INSIDE:
@@ -487,6 +488,13 @@ static void fault_shown(const struct compute_fault *f, char text[COMPUTE_FAULT_S
         text[i] = f->show[i] >= 0x20 && f->show[i] < 0x7f ? (char)f->show[i] : '?';
     }
     text[f->shown] = '\0';
+}
+
+/* The name that was declared for a field. */
+static struct bytes fault_name(const struct compute_task *t, const struct compute_fault *f)
+{
+    const bool known = f->field > 0 && f->field <= t->p->names;
+    return known ? t->p->name[f->field - 1] : bytes_of(NULL, 0);
 }
 
 static int fault_set(const struct compute_task *t, const struct compute_fault *f,
@@ -520,6 +528,12 @@ static int fault_set(const struct compute_task *t, const struct compute_fault *f
     case COMPUTE_FAULT_PARTIAL:
         return err_set(why, code, "record %llu is cut: it has %u of %u bytes", record, field,
                        t->p->record_bytes);
+    case COMPUTE_FAULT_HEADER: {
+        const struct bytes name = fault_name(t, f);
+        return err_set(why, code, "record %llu: $%u is '%s', and '%.*s' was declared", record,
+                       field, text, (int)NUM_MIN(name.size, (size_t)COMPUTE_FAULT_SHOWN),
+                       name.size > 0 ? (const char *)name.data : "");
+    }
     case COMPUTE_FAULT_LIMIT: break;
     }
     return err_set(why, code, "groups take more than the limit of %llu bytes",

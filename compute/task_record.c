@@ -163,6 +163,25 @@ static bool passes(struct compute_task *t, struct compute_fault *fault)
     return true;
 }
 
+/* The first record of CSV has the names that the program gave it, and may have others behind them.
+ */
+static int check_header(struct compute_task *t, struct bytes record, struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    struct compute_record *r = &t->record;
+    if (p->names == 0) {
+        return 0;
+    }
+    TRY(compute_record_set_fields(r, p, record, p->names, fault));
+    for (uint32_t i = 0; i < p->names && fault->kind == COMPUTE_FAULT_NONE; i++) {
+        const struct bytes field = i < r->fields ? r->field[i] : bytes_of(NULL, 0);
+        if (!bytes_equal(field, p->name[i])) {
+            compute_fault_at(fault, COMPUTE_FAULT_HEADER, i + 1, field);
+        }
+    }
+    return 0;
+}
+
 int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record)
 {
     const struct compute_program *p = t->p;
@@ -180,7 +199,7 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
         record.size--; /* the line ends with CR LF */
     }
     if (p->header && t->from == 0 && fault->record == 0) {
-        return 0;
+        return check_header(t, record, fault);
     }
     TRY(compute_record_set(&t->record, p, record, fault));
     if (fault->kind != COMPUTE_FAULT_NONE || !passes(t, fault)) {

@@ -61,6 +61,7 @@ all() {
     one csv 'csv header | by $4 count, sum $3, mean $3'
     one csv 'csv | where $4 >= 500 | by $4 count | top 10'
     one csv 'csv header | distinct $2'
+    one csv 'csv header id, name, value | where $value > 0 | by $4 count, sum $value, max $id'
     one f64 'f64 | sum'
     one f64 'f64 | quantile 0.99'
     one f64 'f64,x4 | var $1'
@@ -117,6 +118,7 @@ grep -q "argmax says where in one object" "$work/err" || failed "no sentence on 
 
 one text 'lines | sum $1'                  # no number
 one csv 'csv | sum $3'                     # the header is none
+one csv 'csv header id, value | count'     # it is another
 one small 'csv | where $1 / 0 > 1 | count' # by zero
 one small 'f64 | sum'                      # a number is cut
 one f64 'csv | count'                      # quotes

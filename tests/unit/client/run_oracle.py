@@ -147,6 +147,18 @@ def groups():
     if RANDOM.random() < 0.5:
         check("csv header | count", data, f"{max(len(rows) - 1, 0)}\n")
     check("csv | count", data, f"{len(rows)}\n")
+    names = ["key", RANDOM.choice(["v", "a value", 'with "quotes"']), "state_2"]
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n", quoting=quoting).writerow(names)
+    named = "csv header key, \"" + names[1].replace('"', '\\"') + "\", state_2"
+    counts = collections.Counter((r[2].encode(), r[0].encode()) for r in rows)
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows(
+        [a.decode(), b.decode(), n] for (a, b), n in sorted(counts.items()))
+    check(f"{named} | by $state_2, $key count", out.getvalue().encode() + data,
+          expected.getvalue())
+    check(f"{named}, more | count", out.getvalue().encode() + data,
+          "record 1: $4 is '', and 'more' was declared", 1)
 
     found = collections.defaultdict(list)
     for row in rows:

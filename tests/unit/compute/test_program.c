@@ -106,6 +106,30 @@ START_TEST(wrong_marks_texts_and_numbers_are_named)
 }
 END_TEST
 
+START_TEST(names_of_fields_are_declared_by_the_header)
+{
+    static char many[16384] = "csv header n0";
+    size_t at = strlen(many);
+    ck_assert_int_eq(parse("csv header a, b_2, \"c d\" | where $a > $b_2 | select $3, $a"), 0);
+    ck_assert_str_eq(wrong("csv header a | sum $b"),
+                     "column 20: '$b' is no name that the header declares");
+    ck_assert_str_eq(wrong("csv header | sum $b"),
+                     "column 18: '$b' is no field: fields are $0, $1 and so on");
+    ck_assert_str_eq(wrong("csv header a, b, a"), "column 18: 'a' is declared twice");
+    ck_assert_str_eq(wrong("csv header a, | count"),
+                     "column 15: '|' stands where a name of a field should");
+    ck_assert_str_eq(wrong("csv header a b"), "column 14: 'b' stands where '|' or the end should");
+    ck_assert_str_eq(wrong("lines header a"),
+                     "column 7: 'header' stands where '|' or the end should");
+    for (unsigned i = 1; i < 1024; i++) {
+        at += (size_t)snprintf(many + at, sizeof(many) - at, ",n%u", i);
+    }
+    ck_assert_int_eq(parse(many), 0);
+    (void)snprintf(many + at, sizeof(many) - at, ",n");
+    ck_assert_int_eq(parse(many), ERR_TOO_LARGE);
+}
+END_TEST
+
 START_TEST(stages_have_an_order)
 {
     ck_assert_str_eq(wrong("lines | count | count"), "column 17: 'count' follows the last stage");
@@ -194,5 +218,5 @@ END_TEST
 UNIT_MAIN("compute_program", programs_of_every_kind_are_understood,
           wrong_words_are_named_with_column_and_the_nearest_one,
           expressions_of_the_wrong_kind_are_refused, wrong_marks_texts_and_numbers_are_named,
-          stages_have_an_order, programs_have_limits,
+          names_of_fields_are_declared_by_the_header, stages_have_an_order, programs_have_limits,
           any_bytes_are_a_program_or_an_error_with_a_column)

@@ -49,6 +49,9 @@ static const char *const programs[] = {
     "csv | select $2, $1",
     "csv | where $2 > 3",
     "csv header | sum $1 / $2",
+    "csv header \"1\" | by $1 count, sum $2",
+    "csv header \"\", \"\" | where $2 > 0",
+    "csv header \"a\" | select $1",
     "csv | by $3 max $1 + $2, varp $1",
     "i16,x1,u8 | where $1 > 0 | count, sum $2, mean $1",
     "i16,x1,u8 | by $2 % 7 min $1, max $1, count | top 5",
@@ -351,6 +354,25 @@ START_TEST(groups_come_in_byte_order_and_top_by_value)
     ck_assert_str_eq(run("lines | by $1 sum $2 | top 3", "a -1\nb 0.5\nc 1e30\nd 7"),
                      "c,1e+30\nd,7\nb,0.5\n");
     ck_assert_str_eq(run("lines | by $1, $2 count", "a b\nab\na\na b"), "a,,1\na,b,2\nab,,1\n");
+}
+END_TEST
+
+START_TEST(a_header_that_is_declared_names_the_fields)
+{
+    static const char table[] = "id,\"full \"\"name\"\"\",value\r\n1,a,5\r\n2,b,6\r\n";
+    ck_assert_str_eq(
+        run("csv header id, \"full \\\"name\\\"\", value | sum $value, max $id", table), "11,2\n");
+    ck_assert_str_eq(run("csv header id | where $id = 2 | select $2, $id", table), "b,2\n");
+    ck_assert_str_eq(run("csv header id, x | count", table),
+                     "error: record 1: $2 is 'full \"name\"', and 'x' was declaredWRONG_TYPE");
+    ck_assert_str_eq(run("csv header a, b | count", "a"),
+                     "error: record 1: $2 is '', and 'b' was declaredWRONG_TYPE");
+    ck_assert_str_eq(run("csv header a, b | count", ""), "0\n");
+    ck_assert_str_eq(run("csv header a, b | count", "a,b"), "0\n");
+    ck_assert_str_eq(run("csv header a, b | count", "a,b\nb,a\n"), "1\n");
+    ck_assert_str_eq(run("csv header a | count", "a\"\"\n1\n"),
+                     "error: record 1: $1 has a quote but does not begin with one: "
+                     "'a\"\"'PROTOCOL");
 }
 END_TEST
 
@@ -740,13 +762,13 @@ UNIT_MAIN("compute_task", every_cut_and_grouping_gives_the_same_bytes,
           limits_of_memory_and_records_hold_wherever_the_object_is_cut,
           spans_told_how_they_begin_give_the_same_bytes, a_reading_that_was_left_out_cannot_follow,
           spans_that_do_not_touch_are_refused, the_last_line_needs_no_end,
-          groups_come_in_byte_order_and_top_by_value, fields_of_csv_are_quoted_where_they_need_it,
-          whole_sums_do_not_round_and_reals_round_once, what_is_no_number_compares_false,
-          numbers_of_sixty_four_bits_compare_exactly, arithmetic_is_as_in_arithmetic,
-          of_equal_numbers_the_whole_one_is_least_and_greatest, rests_of_reals_are_those_of_fmod,
-          what_takes_long_counts_for_more_steps, groups_are_the_same_whatever_the_seed,
-          keys_that_meet_do_so_for_one_seed_only, empty_fields_are_left_out,
-          few_distinct_values_are_counted_and_many_estimated,
+          groups_come_in_byte_order_and_top_by_value, a_header_that_is_declared_names_the_fields,
+          fields_of_csv_are_quoted_where_they_need_it, whole_sums_do_not_round_and_reals_round_once,
+          what_is_no_number_compares_false, numbers_of_sixty_four_bits_compare_exactly,
+          arithmetic_is_as_in_arithmetic, of_equal_numbers_the_whole_one_is_least_and_greatest,
+          rests_of_reals_are_those_of_fmod, what_takes_long_counts_for_more_steps,
+          groups_are_the_same_whatever_the_seed, keys_that_meet_do_so_for_one_seed_only,
+          empty_fields_are_left_out, few_distinct_values_are_counted_and_many_estimated,
           one_aggregate_of_raw_records_has_every_operator, errors_name_record_and_field,
           wrong_quotes_are_errors, groups_have_a_limit,
           objects_in_a_row_are_as_their_records_in_a_row,
