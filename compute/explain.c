@@ -255,13 +255,27 @@ static void write_aggregate(const struct compute_program *p, const struct comput
     }
 }
 
+static void write_filter(const struct compute_program *p, uint32_t i, struct buf *out)
+{
+    const struct compute_sample *sample = &p->sample[i];
+    if (sample->on) {
+        put(out, "sample ");
+        put_real(out, sample->share);
+        put(out, sample->whole ? "" : " ");
+    } else {
+        put(out, "where ");
+    }
+    if (!sample->on || !sample->whole) {
+        write_expr(p, p->where[i], out);
+    }
+    put(out, "\n");
+}
+
 int compute_program_plan(const struct compute_program *p, struct buf *out)
 {
     write_source(p, out);
     for (uint32_t i = 0; i < p->wheres; i++) {
-        put(out, "where ");
-        write_expr(p, p->where[i], out);
-        put(out, "\n");
+        write_filter(p, i, out);
     }
     if (p->keys > 0) {
         put(out, "by");

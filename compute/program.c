@@ -14,15 +14,16 @@
 
 static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
                                       "u64", "f32", "f64", "lines", "words", "csv"};
-static const char *const stages[] = {
-    "where", "select", "by",  "top",    "count",  "sum",       "min", "max",      "mean",
-    "var",   "varp",   "dot", "argmin", "argmax", "histogram", "log", "quantile", "distinct"};
+static const char *const stages[] = {"where",     "sample", "select",   "by",      "top",
+                                     "count",     "sum",    "min",      "max",     "mean",
+                                     "var",       "varp",   "dot",      "argmin",  "argmax",
+                                     "histogram", "log",    "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
 #define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
-#define AGGREGATES_FROM 4u /* in stages */
+#define AGGREGATES_FROM 5u /* in stages */
 #define QUANTILE_PARTS COMPUTE_PARTS_MAX
 
 /* --- sources --- */
@@ -265,15 +266,21 @@ static int parse_aggregates(struct compute_parser *s)
 
 /* --- stages --- */
 
+static int check_filters(struct compute_parser *s)
+{
+    if (s->p->wheres == COMPUTE_PROGRAM_LIST_MAX) {
+        return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u conditions", s->token.column,
+                       COMPUTE_PROGRAM_LIST_MAX);
+    }
+    return 0;
+}
+
 static int parse_where(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
     enum compute_expr_type type = COMPUTE_EXPR_TRUTH;
     const struct compute_token first = s->token;
-    if (p->wheres == COMPUTE_PROGRAM_LIST_MAX) {
-        return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u conditions", s->token.column,
-                       COMPUTE_PROGRAM_LIST_MAX);
-    }
+    TRY(check_filters(s));
     TRY(compute_parser_expr(s, &p->where[p->wheres], &type));
     if (type != COMPUTE_EXPR_TRUTH) {
         s->token = first;
@@ -300,6 +307,27 @@ static int parse_values(struct compute_parser *s, struct compute_expr *list, uin
     }
 }
 
+static int parse_sample(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    struct compute_sample *sample = &p->sample[p->wheres];
+    const unsigned column = s->token.column;
+    TRY(check_filters(s));
+    TRY(parse_real(s, &sample->share));
+    if (!(sample->share >= 0x1p-64 && sample->share <= 1)) {
+        return err_set(s->why, ERR_INVALID,
+                       "column %u: a share of the records is above 0 and at most 1", column);
+    }
+    sample->on = true;
+    sample->limit = sample->share < 1 ? (uint64_t)(sample->share * 0x1p64) - 1 : UINT64_MAX;
+    sample->whole = !compute_parser_at_expr(s);
+    if (!sample->whole) {
+        TRY(parse_value(s, true, &p->where[p->wheres]));
+    }
+    p->wheres++;
+    return 0;
+}
+
 static int parse_stage(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
@@ -316,6 +344,10 @@ static int parse_stage(struct compute_parser *s)
     if (word_equals(s, "where")) {
         TRY(compute_parser_next(s));
         return parse_where(s);
+    }
+    if (word_equals(s, "sample")) {
+        TRY(compute_parser_next(s));
+        return parse_sample(s);
     }
     if (word_equals(s, "select")) {
         TRY(compute_parser_next(s));
@@ -457,6 +489,9 @@ void compute_program_seed(struct compute_program *p, uint64_t seed)
 uint32_t compute_program_steps(const struct compute_program *p)
 {
     uint32_t steps = 1 + p->keys + p->aggregates;
+    for (uint32_t i = 0; i < p->wheres; i++) {
+        steps += p->sample[i].on ? FIELD_STEPS : 0;
+    }
     for (uint32_t i = 0; i < p->codes; i++) {
         switch (p->code[i].op) {
         case COMPUTE_CODE_FIELD: steps += p->columns > 0 ? 1 : FIELD_STEPS; break;

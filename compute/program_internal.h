@@ -67,6 +67,14 @@ struct compute_aggregate {
     uint32_t at; /* of its tally in a group */
 };
 
+/* A share of all records, by a hash of a value: a filter like `where`. */
+struct compute_sample {
+    bool on;
+    bool whole;     /* of the record's bytes */
+    uint64_t limit; /* the greatest hash that passes */
+    double share;
+};
+
 struct compute_column {
     enum compute_type type;
     uint32_t at;
@@ -96,6 +104,7 @@ struct compute_program {
     struct bytes name[COMPUTE_PROGRAM_FIELDS_MAX]; /* into text */
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];
     struct compute_expr where[COMPUTE_PROGRAM_LIST_MAX];
+    struct compute_sample sample[COMPUTE_PROGRAM_LIST_MAX]; /* on: of where[i], the value */
     struct compute_expr key[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_expr select[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_aggregate aggregate[COMPUTE_PROGRAM_LIST_MAX];

@@ -3,6 +3,7 @@
  *
  * What a program does with one record.
  */
+#include "base/hash.h"
 #include "base/num.h"
 #include "compute/task_internal.h"
 
@@ -150,13 +151,37 @@ static int tally_record(struct compute_task *t, struct compute_reading *r,
     return 0;
 }
 
+/* returns: whether the record is of the sample; false also for a fault. */
+static bool is_sampled(struct compute_task *t, uint32_t i, struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    struct bytes text = t->record.whole;
+    char digits[COMPUTE_VALUE_TEXT];
+    struct compute_cell cell;
+    if (!p->sample[i].whole) {
+        if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault)) {
+            return false;
+        }
+        if (cell.kind == COMPUTE_CELL_NONE) {
+            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            return false;
+        }
+        text = compute_cell_text(&cell, digits);
+    }
+    return hash_of(text, 0) <= p->sample[i].limit;
+}
+
 /* returns: whether all conditions hold; false also for a fault. */
 static bool passes(struct compute_task *t, struct compute_fault *fault)
 {
     const struct compute_program *p = t->p;
     struct compute_cell cell;
     for (uint32_t i = 0; i < p->wheres; i++) {
-        if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault) || !cell.truth) {
+        if (p->sample[i].on) {
+            if (!is_sampled(t, i, fault)) {
+                return false;
+            }
+        } else if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault) || !cell.truth) {
             return false;
         }
     }

@@ -61,6 +61,7 @@ all() {
     one csv 'csv header | by $4 count, sum $3, mean $3'
     one csv 'csv | where $4 >= 500 | by $4 count | top 10'
     one csv 'csv header | distinct $2'
+    one csv 'csv header | sample 0.1 $2 | by $4 count, sum $1'
     one csv 'csv header id, name, value | where $value > 0 | by $4 count, sum $value, max $id'
     one f64 'f64 | sum'
     one f64 'f64 | quantile 0.99'

@@ -191,6 +191,39 @@ def groups():
           expected.getvalue())
 
 
+def mix(v):
+    v = ((v ^ (v >> 30)) * 0xbf58476d1ce4e5b9) % 2**64
+    v = ((v ^ (v >> 27)) * 0x94d049bb133111eb) % 2**64
+    return v ^ (v >> 31)
+
+
+def hash_of(data):
+    odd = 0xd6e8feb86659fd93
+    state = 0x9e3779b97f4a7c15
+    whole = len(data) // 8 * 8
+    for at in range(0, whole, 8):
+        state = mix((state ^ int.from_bytes(data[at : at + 8], "little")) * odd % 2**64)
+    return mix(((state ^ int.from_bytes(data[whole:], "little")) * odd + len(data)) % 2**64)
+
+
+def samples():
+    lines = [b" ".join(RANDOM.choice([b"a", b"bc", b"17", b"word%d" % RANDOM.randrange(50)])
+                       for _ in range(RANDOM.randrange(0, 6))) for _ in range(RANDOM.randrange(300))]
+    share = RANDOM.choice([0.5, 0.01, 1, 0.9, RANDOM.random()])
+    limit = int(share * 2**64)
+    data = b"".join(line + b"\n" for line in lines)
+    passed = [line for line in lines if hash_of(line) < limit]
+    check(f"lines | sample {share!r}", data, b"".join(line + b"\n" for line in passed))
+    passed = [line for line in passed if hash_of((line.split() + [b"", b""])[1]) < limit]
+    check(f"lines | sample {share!r} | sample {share!r} $2 | count", data, f"{len(passed)}\n")
+    numbers = [RANDOM.randrange(-5, 5) for _ in range(RANDOM.randrange(100))]
+    packed = [struct.pack("<hb", n, 7) for n in numbers]
+    check(f"i16,x1 | sample {share!r} | count", b"".join(packed),
+          f"{sum(hash_of(p) < limit for p in packed)}\n")
+    check(f"i16,x1 | sample {share!r} $1 * 2 | count", b"".join(packed),
+          f"{sum(hash_of(b'%d' % (2 * n)) < limit for n in numbers)}\n")
+
+
 def arrays():
     codes = [RANDOM.choice(list(CODES)) for _ in range(RANDOM.randrange(1, 4))]
     skip = RANDOM.randrange(0, 4)
@@ -275,5 +308,6 @@ for _ in range(ROUNDS):
     words_and_lines()
     white_space()
     groups()
+    samples()
     arrays()
     arithmetic()

@@ -47,6 +47,8 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
                "lines|where ((($1 + (2 * 3)) - 4) = $2) or (not ($3 < 1) and ($4 = "
                "\"a\\n\\\\\\\"\"))");
     check_plan("csv header a,\"b c\",_d|sum $_d", "csv header a, \"b c\", _d|sum $3");
+    check_plan("csv|sample .5|where $1>2|sample 1 $2+1|count",
+               "csv|sample 0.5|where $1 > 2|sample 1 $2 + 1|count");
     check_plan("f64|histogram 3 -1.5 7", "f64|histogram 3 -1.5 7 $1");
     check_plan("f64|quantile .25", "f64|quantile 0.25 $1");
     check_plan("f64|log 3", "f64|log 3 $1");

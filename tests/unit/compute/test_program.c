@@ -141,6 +141,16 @@ START_TEST(stages_have_an_order)
     ck_assert_str_eq(wrong("csv | where $1 > 2 | quantile 0.5 $1"),
                      "column 22: 'quantile' works on one field of raw records only, alone and "
                      "without 'where' or 'by'");
+    ck_assert_str_eq(wrong("lines | sample 0"),
+                     "column 16: a share of the records is above 0 and at most 1");
+    ck_assert_str_eq(wrong("lines | sample 1.5 $1"),
+                     "column 16: a share of the records is above 0 and at most 1");
+    ck_assert_str_eq(wrong("lines | sample $1"), "column 16: '$1' stands where a number should");
+    ck_assert_str_eq(wrong("lines | sample 0.5 $1 > 2"),
+                     "column 20: '$1' begins a condition, where a value should be");
+    ck_assert_str_eq(wrong("lines | count | sample 1"),
+                     "column 17: 'sample' follows the last stage");
+    ck_assert_int_eq(parse("f64 | sample 1e-19 | sum"), 0);
     ck_assert_str_eq(wrong("f64 | quantile 2"), "column 7: a quantile is from 0 to 1");
     ck_assert_str_eq(wrong("f64 | histogram 3 5 5"),
                      "column 7: the bins of 'histogram' go from a number to a greater one");
