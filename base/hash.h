@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 
-/* returns: a well-mixed 64-bit hash; stable within one process only by promise. */
+/* returns: a well-mixed 64-bit hash. It never changes: samples of programs are taken by it. */
 uint64_t hash_of(struct bytes v, uint64_t seed);
 /* returns: v mixed, a bijection (the finaliser of splitmix64). */
 uint64_t hash_mix(uint64_t v);
