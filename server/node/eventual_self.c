@@ -204,7 +204,7 @@ static int node_ev_stop_apply(struct node_sm *sm, const struct node_cmd *cmd, st
     if (s.boot != boot || s.nonce != nonce || s.epoch == 0) {
         return ERR_CONFLICT;
     }
-    s.clean = true;
+    s.clean = sm->index > s.told; /* else dots of it may not be known here any more */
     return node_ev_self_store(sm, &s);
 }
 

@@ -225,8 +225,51 @@ START_TEST(what_peers_were_told_is_not_done_again_under_another_epoch)
 }
 END_TEST
 
+/* The log tells of an orderly end of an epoch whose updates are not made again. */
+START_TEST(an_epoch_with_updates_that_are_not_made_again_does_not_go_on)
+{
+    const struct crdt_op add = {.verb = CRDT_ADD, .amount = 100};
+    struct ev_done done;
+    struct rig *r = rig_make(3);
+    r->flush_interval_us = 600000000;
+    for (unsigned k = 1; k <= 3; k++) {
+        rig_start(r, k);
+    }
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 1), 0);
+    ck_assert_int_eq(ev_add(r, 2, "{t}other", 1), 0);
+    ev_node(r, 2)->flush_now = true;
+    rig_run(r, 1000000);
+    rig_stop(r, 2);
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 10), 0);
+    ck_assert(ev_converge(r, 1000000));
+    node_ev_leave(ev_node(r, 2));
+    rig_run(r, 1000000);
+    ck_assert(node_ev_self_now(ev_node(r, 2))->clean);
+    rig_stop(r, 2);
+    rot_region(r, 2, NODE_KEY_EV_TYPES, "{t}");
+    r->nodes[0].jobs_held = r->nodes[2].jobs_held = true; /* they answer nothing that is read */
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    ev_begin(r, 2, "{t}more", CRDT_PN_COUNTER, &add, 1, &done);
+    rig_run(r, 1000000);
+    r->nodes[0].jobs_held = r->nodes[2].jobs_held = false;
+    ck_assert(ev_converge(r, 20000000));
+    for (unsigned k = 1; k <= 3; k++) {
+        ck_assert_uint_eq(ev_node(r, k)->counters.ev_conflicts, 0);
+        ck_assert_int_eq(ev_count(r, k, "{t}n"), 11);
+        ck_assert_int_eq(ev_count(r, k, "{t}other"), 1);
+        ck_assert_int_eq(ev_count(r, k, "{t}more"), 100);
+    }
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind,
           what_can_be_told_from_what_is_left_is_not_forgotten,
           a_node_starts_whose_record_of_what_was_dropped_is_damaged,
           what_a_start_fetches_before_it_is_an_actor_is_fetched_once,
-          what_peers_were_told_is_not_done_again_under_another_epoch)
+          what_peers_were_told_is_not_done_again_under_another_epoch,
+          an_epoch_with_updates_that_are_not_made_again_does_not_go_on)
