@@ -196,6 +196,7 @@ struct node_ev_retire {
     uint64_t agreed;   /* regions whose rows nobody has refused in them */
     bool rest;         /* some were */
     uint64_t below;
+    uint64_t wanted; /* regions where also epochs without dots are to be recorded as over */
     struct buf rows;
     struct buf starts; /* of the other nodes when the first round began */
     struct node_timer run;

@@ -686,28 +686,44 @@ static int ev_who_answer(const struct node_query_ctx *q, struct bytes body,
 
 /* ---- HOLDERS -------------------------------------------------------------------------------- */
 
-/* Body of READ. Reply: to the end node u32, epoch u64, rights u64. */
+static int ev_holders_put(const struct crdt_state *s, const struct crdt_path *path,
+                          struct buf *reply)
+{
+    struct crdt_holders all;
+    struct crdt_holder one;
+    TRY(crdt_holders_get(s, path, &all));
+    (void)buf_put_u32(reply, all.count);
+    while (crdt_holders_take(&all, &one)) {
+        (void)buf_put_u32(reply, one.actor.node);
+        (void)buf_put_u64(reply, one.actor.epoch);
+        (void)buf_put_u64(reply, (uint64_t)one.rights);
+    }
+    crdt_holders_release(&all);
+    return reply->err;
+}
+
+/* Body of READ. Reply: count u32, each: node u32, epoch u64, rights u64; to the end the names of
+ * the records that say so: length u16, record key. */
 static int ev_holders_answer(const struct node_query_ctx *q, struct bytes body,
                              const struct node_rows *rows, struct buf *reply)
 {
     struct ev_body b;
     struct crdt_state s;
-    struct crdt_holders all;
-    struct crdt_holder one;
+    struct bytes name;
+    struct bytes value;
     uint8_t next = 0;
     (void)q;
     TRY(ev_read_of(body, &b));
     crdt_state_init(&s, &rows->alloc);
     int err = ev_load(&b, rows, &s, &next);
     err = err == 0 && node_rows_more(rows) ? ERR_TOO_LARGE : err;
-    err = err != 0 ? err : crdt_holders_get(&s, &b.path, &all);
-    while (err == 0 && crdt_holders_take(&all, &one)) {
-        (void)buf_put_u32(reply, one.actor.node);
-        (void)buf_put_u64(reply, one.actor.epoch);
-        (void)buf_put_u64(reply, (uint64_t)one.rights);
-    }
-    if (err == 0) {
-        crdt_holders_release(&all);
+    err = err != 0 ? err : ev_holders_put(&s, &b.path, reply);
+    for (unsigned i = 0; err == 0 && i < ev_rows(&b, rows); i++) {
+        if (ev_row(&b, rows, i, &name, &value)) {
+            struct bytes key = ev_record_key(&b, name);
+            (void)buf_put_u16(reply, (uint16_t)key.size);
+            err = buf_append(reply, key.data, key.size);
+        }
     }
     crdt_state_release(&s);
     return err != 0 ? err : reply->err;

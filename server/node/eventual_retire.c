@@ -245,6 +245,14 @@ static bool node_ev_retire_known(const struct node *n, const struct node_ev_reti
     return known;
 }
 
+/* returns: whether the row is wanted although there are no dots in it that are not folded. */
+static bool node_ev_retire_wants(const struct node *n, const struct node_ev_retired *row)
+{
+    const struct crdt_actor last = {.node = node_self(n), .epoch = row->below - 1};
+    return (node_ev_of(n)->retire.wanted >> row->region & 1u) != 0 && row->seen.count > 0 &&
+           !crdt_context_folds(node_ev_seen(n, row->region), last);
+}
+
 static int node_ev_retire_rows(const struct node *n, uint64_t below, struct buf *out)
 {
     struct node_ev_retired row = {.below = below};
@@ -256,7 +264,8 @@ static int node_ev_retire_rows(const struct node *n, uint64_t below, struct buf 
         row.region = (uint8_t)i;
         crdt_context_release(&row.seen);
         err = node_ev_retire_cut(node_ev_seen(n, row.region), node_self(n), &row, &open);
-        if (err == 0 && open && !node_ev_retire_known(n, &row)) {
+        bool wants = open || node_ev_retire_wants(n, &row);
+        if (err == 0 && wants && !node_ev_retire_known(n, &row)) {
             err = node_ev_retired_put(&row, out);
         }
         if (out->size > NODE_EV_RETIRED_BYTES_MAX) {
@@ -279,6 +288,12 @@ void node_ev_retire_soon(struct node *n, uint64_t wait_us)
     if (ev->retire.run.at_us == 0 || ev->retire.run.at_us > at_us) {
         node_timer_set(n, &ev->retire.run, at_us);
     }
+}
+
+void node_ev_retire_wanted(struct node *n, uint8_t region)
+{
+    node_ev_of(n)->retire.wanted |= UINT64_C(1) << region;
+    node_ev_retire_soon(n, NODE_EV_RETIRE_US);
 }
 
 static void node_ev_retire_again(struct node *n)

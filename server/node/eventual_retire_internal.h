@@ -54,6 +54,9 @@ void node_ev_retired_note(struct node *n, uint32_t node, struct bytes value);
 
 /* Looks whether there is something of this node's to retire. */
 void node_ev_retire_soon(struct node *n, uint64_t wait_us);
+/* Epochs of this node are to be recorded as over in the region up to the one that it is now, also
+ * those without a dot there. */
+void node_ev_retire_wanted(struct node *n, uint8_t region);
 void node_ev_retire_fire(struct node *n, struct node_timer *t);
 /* EV_OVER: below u64, rows. Answer: bitmap u64 of the regions in which the rows are right. */
 void node_ev_over_serve(struct node *n, struct node_request request, struct bytes body);

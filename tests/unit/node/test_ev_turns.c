@@ -47,20 +47,27 @@ START_TEST(a_bounded_counter_is_created_once_and_never_falls_below_0)
 }
 END_TEST
 
+/* Node 2 crashes and starts; returns once it is an actor. */
+static void crash_and_start(void)
+{
+    struct crdt_actor actor;
+    rig_start(r, 2);
+    for (unsigned k = 0; k < 4000 && !node_ev_actor(r->nodes[1].node, &actor); k++) {
+        rig_run(r, 1000);
+    }
+    ck_assert(node_ev_actor(r->nodes[1].node, &actor));
+}
+
 /* scenario C32: until its epoch is recorded as over, nobody knows what else it did. */
 START_TEST(rights_that_a_node_had_before_a_crash_are_its_own_again)
 {
     struct topts t = {.sequence = 1};
-    struct crdt_actor actor;
     begin(3);
     ck_assert_int_eq(update_one(2, create), 0);
     ck_assert_int_eq(update_one(2, take), 0);
     rig_run(r, 3000000);
     rig_stop(r, 2);
-    rig_start(r, 2);
-    for (unsigned k = 0; k < 1000 && !node_ev_actor(r->nodes[1].node, &actor); k++) {
-        rig_run(r, 1000);
-    }
+    crash_and_start();
     ck_assert_int_eq(update_one(2, take), ERR_NO_RIGHTS);
     rig_run(r, 15000000);
     ck_assert_int_eq(update_one(1, take), ERR_NO_RIGHTS); /* they are not another node's */
@@ -79,6 +86,64 @@ START_TEST(rights_that_a_node_had_before_a_crash_are_its_own_again)
     for (unsigned i = 1; i <= 3; i++) {
         ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 0);
     }
+    end();
+}
+END_TEST
+
+/* The actor between has taken them over and used them; the disk has gone back to before that. Its
+ * peers say what they have seen, and do not get to send it. */
+START_TEST(rights_are_not_taken_over_again_by_who_has_not_seen_that_they_were)
+{
+    struct rig_dir copy = {.there = false};
+    unsigned done = 0;
+    begin(3);
+    ck_assert_int_eq(update_one(2, create), 0);
+    rig_run(r, 3000000);
+    rig_stop(r, 2);
+    crash_and_start();
+    rig_run(r, 15000000);
+    rig_dir_take(r, 2, &copy);
+    for (unsigned i = 0; i < 10; i++) {
+        ck_assert_int_eq(update_one(2, take), 0);
+    }
+    rig_run(r, 3000000);
+    rig_stop(r, 2);
+    copy.boot = r->nodes[1].boot;
+    rig_dir_swap(r, 2, &copy);
+    rig_start(r, 2);
+    const struct node_eventual *ev = node_ev_of(r->nodes[1].node);
+    for (unsigned k = 0; k < 4000 && !(ev->peers[0].told && ev->peers[1].told); k++) {
+        rig_run(r, 100);
+    }
+    r->nodes[0].jobs_held = r->nodes[2].jobs_held = true; /* they answer nothing that is read */
+    rig_run(r, 1000000);
+    for (unsigned i = 0; i < 5; i++) {
+        done += update_one(2, take) == 0;
+    }
+    r->nodes[0].jobs_held = r->nodes[2].jobs_held = false;
+    rig_run(r, 20000000);
+    for (unsigned i = 1; i <= 3; i++) {
+        ck_assert_int_eq(counter(i, "stock", WIRE_CRDT_BOUNDED), 0);
+    }
+    ck_assert_uint_eq(done, 0);
+    rig_dir_free(&copy);
+    end();
+}
+END_TEST
+
+START_TEST(rights_are_found_also_after_a_start_that_did_nothing)
+{
+    begin(3);
+    ck_assert_int_eq(update_one(2, create), 0);
+    rig_run(r, 3000000);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_stop(r, 2);
+        crash_and_start();
+        rig_run(r, 15000000);
+    }
+    (void)update_one(2, take); /* it asks for what is missing */
+    rig_run(r, 15000000);
+    ck_assert_int_eq(update_one(2, take), 0);
     end();
 }
 END_TEST
@@ -259,6 +324,8 @@ END_TEST
 
 UNIT_MAIN("ev_turns", a_bounded_counter_is_created_once_and_never_falls_below_0,
           rights_that_a_node_had_before_a_crash_are_its_own_again,
+          rights_are_not_taken_over_again_by_who_has_not_seen_that_they_were,
+          rights_are_found_also_after_a_start_that_did_nothing,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
           what_observes_a_region_that_is_held_goes_to_an_owner_that_serves_it,
           who_waits_for_a_turn_is_answered_when_its_time_is_up,
