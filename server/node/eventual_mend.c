@@ -17,7 +17,8 @@
  */
 #include "server/node/eventual_peers_internal.h"
 
-/* From when a peer first asks or is asked; and while an owner is away, who may have it. */
+/* From when all other owners are there and one asks or is asked; and, while one is away who may
+ * have it, from when the first peer does. */
 #define NODE_EV_MEND_US 10000000u
 #define NODE_EV_MEND_AWAY_US 600000000u
 
@@ -35,6 +36,7 @@ void node_ev_mend_begin(struct node *n, uint8_t region)
     }
     m->regions |= UINT64_C(1) << region;
     m->since_us[region] = 0;
+    m->all_us[region] = 0;
     /* Without memory less is asked of a peer, and still all of it is taken. */
     (void)node_ev_context_set(&m->left[region], node_ev_seen(n, region));
 }
@@ -47,31 +49,46 @@ void node_ev_mend_end(struct node *n, uint8_t region)
     crdt_context_init(&m->left[region], node_alloc(n));
 }
 
-/* returns: how long is waited for who has all that is left. */
-static uint64_t node_ev_mend_us(const struct node *n, uint8_t region)
+void node_ev_mend_peer(struct node *n)
+{
+    struct node_ev_mend *m = &node_ev_of(n)->mend;
+    memset(m->all_us, 0, sizeof m->all_us);
+}
+
+/* returns: whether all other owners are there, and have told what they have. */
+static bool node_ev_mend_all(const struct node *n, uint8_t region)
 {
     struct node_ev_list list;
     node_ev_list_get(n, region, &list);
     for (unsigned i = 0; i < list.count; i++) {
         const struct node_ev_peer *p = node_ev_peer_of(n, list.nodes[i]);
         if (p != NULL && (!node_peer_is_up(n, p->id) || !p->told)) {
-            return NODE_EV_MEND_AWAY_US;
+            return false;
         }
     }
-    return NODE_EV_MEND_US;
+    return true;
+}
+
+/* returns: whether there is nobody to wait for any more. Who comes has the whole time to be asked,
+ * however long it was away. */
+static bool node_ev_mend_late(struct node *n, uint8_t region)
+{
+    struct node_ev_mend *m = &node_ev_of(n)->mend;
+    uint64_t now = node_now(n);
+    uint64_t *since = &m->since_us[region];
+    uint64_t *all = &m->all_us[region];
+    *since = *since == 0 ? now : *since;
+    *all = !node_ev_mend_all(n, region) ? 0 : *all == 0 ? now : *all;
+    return *all != 0 ? now - *all >= NODE_EV_MEND_US : now - *since >= NODE_EV_MEND_AWAY_US;
 }
 
 /* returns: whether the region is being mended still. */
 static bool node_ev_mend_goes_on(struct node *n, uint8_t region)
 {
-    struct node_ev_mend *m = &node_ev_of(n)->mend;
     if (!node_ev_mending(n, region)) {
         return false;
     }
-    if (m->since_us[region] == 0) {
-        m->since_us[region] = node_now(n);
-    }
-    if (node_now(n) - m->since_us[region] < node_ev_mend_us(n, region)) {
+    if (!node_ev_mend_late(n, region)) {
         return true;
     }
     log_line(node_log(n), LOG_WARN, "region_not_mended", "node=%u region=%u", node_self(n), region);

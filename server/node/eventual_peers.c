@@ -338,6 +338,7 @@ void node_ev_peer(struct node *n, uint32_t peer, bool up)
         return;
     }
     p->told = false;
+    node_ev_mend_peer(n);
     if (!up) {
         node_ev_copies_run(n);
         return;

@@ -214,6 +214,7 @@ struct node_ev_hold {
 struct node_ev_mend {
     uint64_t regions;
     uint64_t since_us[NODE_EV_REGIONS]; /* that a peer is there; 0: none was yet */
+    uint64_t all_us[NODE_EV_REGIONS];   /* that all other owners are; 0: they are not */
     struct crdt_context left[NODE_EV_REGIONS];
 };
 
@@ -299,6 +300,8 @@ void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots);
 void node_ev_mend_begin(struct node *n, uint8_t region);
 /* It has all of an owner's again. */
 void node_ev_mend_end(struct node *n, uint8_t region);
+/* A peer has come or gone. */
+void node_ev_mend_peer(struct node *n);
 /* returns: whether others may judge by this node's context of the region. */
 bool node_ev_mend_gives(struct node *n, uint8_t region);
 /* returns: whether records of a peer with that context may be joined here. */
