@@ -47,13 +47,22 @@ struct node_run {
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
+/* Nothing is being decoded, nor the program run over what was. A holder that does not answer may
+ * keep the run itself for long after. */
+static void node_run_give_back(struct node_run *run)
+{
+    run->o->run_places -= run->placed;
+    run->o->run_bytes -= run->reserved;
+    run->placed = false;
+    run->reserved = 0;
+}
+
 static void node_run_free(struct node_run *run)
 {
     struct node_objects *o = run->o;
     node_timer_cancel(o->n, &run->look);
     node_work_remove(&run->link);
-    o->run_places -= run->placed;
-    o->run_bytes -= run->reserved;
+    node_run_give_back(run);
     node_cell_range_release(&run->range);
     alloc_put(&o->alloc, run, sizeof *run + run->program_bytes);
 }
@@ -167,6 +176,7 @@ static void node_run_go(struct node_run *run);
 /* It cannot be decoded: the holder may still have it done, if it was not the one to say why. */
 static void node_run_not_here(struct node_run *run, int code)
 {
+    node_run_give_back(run);
     run->gathering = false;
     run->failed = code;
     if (run->asked > 0) {
@@ -184,6 +194,7 @@ static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes
 {
     (void)n;
     struct node_run *run = ctx;
+    node_run_give_back(run);
     if (!node_run_back(run)) {
         return;
     }
@@ -191,7 +202,8 @@ static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes
     case 0: node_run_reply(run, true, state); return;
     case ERR_INVALID:
     case ERR_TOO_LARGE:
-    case ERR_TIMEOUT: node_run_fail(run, code); return; /* so it would be anywhere else */
+    case ERR_TIMEOUT: node_run_fail(run, code); return;     /* so it would be anywhere else */
+    case ERR_UNAVAILABLE: node_run_fail(run, code); return; /* this node ends: it asks nobody */
     default: node_run_not_here(run, code); return;
     }
 }
@@ -225,8 +237,9 @@ static int node_run_here(struct node_run *run, const uint8_t *cell)
         return ERR_NO_MEMORY;
     }
     memcpy(node_blob_data(spec.data), cell + run->range.at, spec.bytes);
-    run->o->run_places--;
-    run->placed = false;
+    node_run_give_back(run);
+    run->reserved = spec.bytes; /* the other cells are freed */
+    run->o->run_bytes += spec.bytes;
     int err = node_run_start(run->o, &spec, run, node_run_here_done);
     run->waits += err == 0;
     node_blob_release(run->o->n, spec.data);
@@ -244,6 +257,9 @@ static void node_run_gathered(struct node *n, void *ctx, int code, const struct 
 {
     (void)n;
     struct node_run *run = ctx;
+    if (code != 0 || run->over) {
+        node_run_give_back(run);
+    }
     if (!node_run_back(run)) {
         return;
     }

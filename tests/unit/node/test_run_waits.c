@@ -267,6 +267,36 @@ START_TEST(the_place_of_a_cell_that_is_being_decoded_is_kept)
 }
 END_TEST
 
+/* returns: a node other than node 1 that runs a program. */
+static unsigned holder_elsewhere(void)
+{
+    unsigned holder = 2;
+    while (holder <= r->nodes_count && objects_of(holder)->run_tasks_count == 0) {
+        holder++;
+    }
+    ck_assert_uint_le(holder, r->nodes_count);
+    return holder;
+}
+
+START_TEST(a_holder_that_is_not_heard_of_keeps_no_room_to_decode)
+{
+    struct wire_node result;
+    uint32_t asked[CELLS];
+    ask_cells(5, 3, 2, asked);
+    const unsigned holder = holder_elsewhere();
+    r->cut[0][holder - 1] = r->cut[holder - 1][0] = true; /* nobody sees the connection end */
+    hold_jobs(false);
+    for (unsigned i = 0; i < CELLS; i++) {
+        ck_assert_int_eq(wait_for(asked[i], &result), 0);
+    }
+    ck_assert_uint_gt(objects_of(1)->counters.runs_decoded, 0);
+    ck_assert(!node_work_empty(&objects_of(1)->runs)); /* the holder's answer may still come */
+    ck_assert_uint_eq(objects_of(1)->runs_count, 0);
+    ck_assert_uint_eq(objects_of(1)->run_places, 0);
+    ck_assert_uint_eq(objects_of(1)->run_bytes, 0);
+}
+END_TEST
+
 /* The heap of node 1's workers; on the loop, big pieces go back to it as states do, no more. */
 struct watched {
     struct alloc heap;
@@ -332,6 +362,7 @@ int main(void)
     tcase_add_test(tc, a_cell_without_parity_is_computed_by_its_holder_even_if_asked_apart);
     tcase_add_test(tc, a_cell_is_decoded_only_where_there_is_a_place_to_run_the_program);
     tcase_add_test(tc, the_place_of_a_cell_that_is_being_decoded_is_kept);
+    tcase_add_test(tc, a_holder_that_is_not_heard_of_keeps_no_room_to_decode);
     tcase_add_test(tc, groups_are_freed_by_workers);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
