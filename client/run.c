@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define RUN_RESTARTS_MAX 1u
+#define RUN_BEGINNINGS_MAX 3u /* objects that are replaced all the time end it */
 #define RUN_PAGE_NAMES 256u
 
 int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes)
@@ -185,8 +186,9 @@ void hf_run_again(struct hf_run *r)
         r->restarts++;
         r->cost = r->before;
         err = run_stat(r);
-    } else if (r->restarts < RUN_RESTARTS_MAX) {
+    } else if (r->restarts < RUN_RESTARTS_MAX && r->beginnings < RUN_BEGINNINGS_MAX) {
         r->restarts++;
+        r->beginnings++;
         err = 0;
         if (r->written > 0) {
             err = r->sink.rewind != NULL ? r->sink.rewind(r->sink.ctx) : ERR_VERSION_GONE;

@@ -77,7 +77,8 @@ struct hf_run {
     uint64_t part_bytes;       /* most that is asked for at once */
     unsigned fits;
     uint64_t written;
-    unsigned restarts;
+    unsigned restarts;   /* of this object */
+    unsigned beginnings; /* from the first object on, but the first */
     void *nodes_ctx;
     hf_run_nodes_fn *nodes_fn;
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */

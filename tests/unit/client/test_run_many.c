@@ -225,6 +225,22 @@ START_TEST(an_object_that_is_replaced_again_and_again_ends_it)
 }
 END_TEST
 
+START_TEST(objects_that_are_replaced_whenever_some_counted_end_it)
+{
+    begin_many(SIZE);
+    world.gone_turn = 1;
+    world.gone_left = 1000;
+    world.gone_after = CELLS - 1;
+    ck_assert_int_eq(run(groups), ERR_VERSION_GONE);
+    ck_assert_ptr_nonnull(strstr(ran.text, "'n1': "));
+    ck_assert_uint_ge(world.stats[0], 2);
+    ck_assert_uint_le(world.stats[0], 4);
+    ck_assert_uint_eq(world.stats[2], 0);
+    ck_assert_uint_eq(ran.printed.size, 0);
+    end();
+}
+END_TEST
+
 START_TEST(one_replaced_and_another_removed_do_not_disturb_the_others)
 {
     begin_many(16384); /* whose bytes come with the stat: they are never gone in the middle */
@@ -250,4 +266,5 @@ UNIT_MAIN("client_run_many", objects_are_taken_in_the_order_of_their_names,
           of_an_object_replaced_when_some_of_it_counted_all_are_begun_again,
           records_that_were_printed_are_taken_back_or_it_ends,
           an_object_that_is_replaced_again_and_again_ends_it,
+          objects_that_are_replaced_whenever_some_counted_end_it,
           one_replaced_and_another_removed_do_not_disturb_the_others)
