@@ -212,6 +212,7 @@ static void node_on_peer_change(struct node *n, uint32_t id, bool up)
     if (again) {
         peer->up = false;
         node_call_peer_down(n, id);
+        node_objects_peer_down(n->objects, id);
     }
     peer->up = up;
     if (!up) {

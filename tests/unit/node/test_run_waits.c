@@ -297,6 +297,71 @@ START_TEST(a_holder_that_is_not_heard_of_keeps_no_room_to_decode)
 }
 END_TEST
 
+START_TEST(programs_end_when_who_asked_has_another_connection)
+{
+    uint32_t asked[CELLS];
+    ask_cells(5, 3, 2, asked);
+    const unsigned holder = holder_elsewhere();
+    const struct node_event again = {
+        .kind = NODE_EV_PEER_UP, .peer = 1, .now_us = r->now, .wall_us = r->now};
+    node_step(r->nodes[holder - 1].node, &again); /* nobody saw the old one end */
+    hold_jobs(false);
+    rig_run(r, SECOND / 10);
+    ck_assert_uint_eq(objects_of(holder)->run_tasks_count, 0);
+    ck_assert_uint_le(objects_of(holder)->run_slices, 2 * CELLS);
+}
+END_TEST
+
+/* What node 1 has from its heap. */
+static struct alloc counted_heap;
+static uint64_t counted;
+
+static void *counted_get(void *ctx, size_t bytes)
+{
+    void *memory = alloc_get(&counted_heap, bytes);
+    *(uint64_t *)ctx += memory != NULL;
+    return memory;
+}
+
+static void counted_put(void *ctx, void *memory, size_t bytes)
+{
+    *(uint64_t *)ctx -= memory != NULL;
+    alloc_put(&counted_heap, memory, bytes);
+}
+
+START_TEST(a_node_that_ends_asks_no_holder_in_place_of_itself)
+{
+    struct span s = {.node = 1, .bytes = CELL};
+    struct wire_node result;
+    s.version = put_cells(5, 3, 2);
+    rig_stop(r, 1);
+    counted_heap = r->heap;
+    r->heap = (struct alloc){.get = counted_get, .put = counted_put, .ctx = &counted};
+    rig_start(r, 1);
+    r->heap = counted_heap;
+    rig_run(r, SECOND);
+    ck_assert_int_eq(run_span(&s, "lines | count", &result), 0);
+    struct node *n = r->nodes[0].node;
+    r->nodes[0].jobs_counted = true;
+    s.apart = true;
+    (void)run_ask(&s, "lines | count");
+    for (unsigned i = 0; i < 1000 && n->lane_out[NODE_LANE_COMPUTE] == 0; i++) {
+        r->nodes[0].jobs_left = 1;
+        rig_run(r, SECOND / 1000);
+    }
+    ck_assert_uint_eq(n->lane_out[NODE_LANE_COMPUTE], 1); /* it decodes, */
+    n->options.limits.jobs_compute = 0;
+    for (unsigned i = 0; i < 1000 && objects_of(1)->run_tasks_count == 0; i++) {
+        r->nodes[0].jobs_left = 1;
+        rig_run(r, SECOND / 1000);
+    }
+    ck_assert_uint_eq(objects_of(1)->run_tasks_count, 1); /* and the program waits */
+    ck_assert_uint_eq(n->lane_out[NODE_LANE_COMPUTE], 0);
+    tear_down();
+    ck_assert_uint_eq(counted, 0);
+}
+END_TEST
+
 /* The heap of node 1's workers; on the loop, big pieces go back to it as states do, no more. */
 struct watched {
     struct alloc heap;
@@ -363,6 +428,8 @@ int main(void)
     tcase_add_test(tc, a_cell_is_decoded_only_where_there_is_a_place_to_run_the_program);
     tcase_add_test(tc, the_place_of_a_cell_that_is_being_decoded_is_kept);
     tcase_add_test(tc, a_holder_that_is_not_heard_of_keeps_no_room_to_decode);
+    tcase_add_test(tc, programs_end_when_who_asked_has_another_connection);
+    tcase_add_test(tc, a_node_that_ends_asks_no_holder_in_place_of_itself);
     tcase_add_test(tc, groups_are_freed_by_workers);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
