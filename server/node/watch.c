@@ -379,6 +379,15 @@ static int node_watch_request_of(const struct wire_rpc *req, struct node_watch_r
     return wire_param_u64(req, 2, &out->from);
 }
 
+/* returns: whether a watch of the own group asks for what follows an entry that its log has not
+ * come to: what was told then is of a log that was lost. */
+static bool node_watch_strange(const struct node *n, const struct node_group *g, uint64_t sent)
+{
+    struct raft_status s = {.last_index = 0};
+    return node_group_own(g) && raft_status_get(n->raft, g->id, n->now, &s) == 0 &&
+           sent > s.last_index;
+}
+
 static int node_watch_new(struct node *n, struct node_conn *c, struct node_group *g,
                           const struct node_watch_request *want, struct node_watch **out)
 {
@@ -391,7 +400,7 @@ static int node_watch_new(struct node *n, struct node_conn *c, struct node_group
     if (n->watches->count >= l->watches || c->watches_count >= l->connection_watches) {
         return ERR_BUSY;
     }
-    if (sent < g->history->floor) {
+    if (sent < g->history->floor || node_watch_strange(n, g, sent)) {
         return ERR_COMPACTED;
     }
     struct node_watch *w = alloc_get_zeroed(&n->alloc, 1, sizeof *w);

@@ -700,6 +700,19 @@ START_TEST(a_watch_that_was_given_up_resumes_for_a_minute)
 }
 END_TEST
 
+/* as after a disk was lost, and the numbers begin again */
+START_TEST(a_watch_of_more_than_a_node_ever_had_hears_of_the_gap)
+{
+    uint64_t watch = 0;
+    uint64_t revision = 0;
+    begin(3);
+    ck_assert_int_eq(watch_from(0, &watch, &revision), 0);
+    ck_assert_int_eq(watch_from(revision + 1, &watch, &revision), 0);
+    ck_assert_int_eq(watch_from(revision + 1000, &watch, &revision), ERR_COMPACTED);
+    end();
+}
+END_TEST
+
 START_TEST(a_watch_begins_where_nobody_has_watched_yet)
 {
     uint64_t watch = 0;
@@ -749,4 +762,5 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           one_token_spans_strong_and_eventual_keys_and_each_answer_says_its_consistency,
           a_watch_tells_names_that_change_here_by_writes_here_and_elsewhere,
           a_watch_that_was_given_up_resumes_for_a_minute,
+          a_watch_of_more_than_a_node_ever_had_hears_of_the_gap,
           a_watch_begins_where_nobody_has_watched_yet, the_clusters_own_spaces_are_not_for_clients)
