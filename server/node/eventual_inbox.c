@@ -68,6 +68,12 @@ static void node_ev_inbox_check(struct node *n, struct node_ev_peer *p)
 
 /* ---- proposing ------------------------------------------------------------------------------ */
 
+static void node_ev_join_free(struct node *n, struct node_ev_join *j)
+{
+    buf_release(&j->body);
+    alloc_put(node_alloc(n), j, sizeof *j);
+}
+
 static void node_ev_joined(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_ev_join *j = ctx;
@@ -91,8 +97,7 @@ static void node_ev_joined(struct node *n, void *ctx, int code, struct bytes rep
         log_line(node_log(n), LOG_WARN, "eventual_join_refused", "node=%u code=%s", node_self(n),
                  err_name(code));
     }
-    buf_release(&j->body);
-    alloc_put(node_alloc(n), j, sizeof *j);
+    node_ev_join_free(n, j);
     if (!n->closing) {
         node_ev_run_soon(n);
     }
@@ -111,6 +116,10 @@ static struct node_ev_join *node_ev_join_new(struct node *n)
 /* j is taken. */
 static void node_ev_join_go(struct node *n, struct node_ev_join *j)
 {
+    if (j->body.size == 0) { /* what there was room for could not be added */
+        node_ev_join_free(n, j);
+        return;
+    }
     const struct node_cmd cmd = {.op = NODE_OP_EV_JOIN, .body = buf_view(&j->body)};
     node_propose(n, NODE_GROUP_OWN, &cmd, node_now(n) + NODE_EV_CALL_US, j, node_ev_joined);
 }
@@ -139,23 +148,25 @@ static int node_ev_join_add(struct node *n, struct node_ev_join *j, unsigned pee
     return 0;
 }
 
-static void node_ev_inbox_propose(struct node *n, struct node_ev_join **j, unsigned peer,
-                                  struct node_ev_item *item)
+/* Makes room for so many bytes in *j, or in another command after it. returns: whether there is. */
+static bool node_ev_inbox_room(struct node *n, struct node_ev_join **j, size_t bytes)
 {
-    for (unsigned tries = 0; tries < 2; tries++) {
-        if (*j == NULL) {
-            *j = node_ev_join_new(n);
-        }
-        if (*j == NULL || node_ev_join_add(n, *j, peer, item) == 0) {
-            return; /* without memory it waits, and is behind in the end */
-        }
-        if ((*j)->body.size == 0) {
-            item->state = NODE_EV_ITEM_BEHIND;
-            return;
-        }
+    if (*j != NULL && (*j)->body.size + bytes > n->options.limits.proposal_bytes) {
         node_ev_join_go(n, *j);
         *j = NULL;
     }
+    if (*j == NULL) {
+        *j = node_ev_join_new(n);
+    }
+    if (*j == NULL || buf_reserve(&(*j)->body, bytes) == 0) {
+        return *j != NULL;
+    }
+    (*j)->body.err = 0;
+    if ((*j)->body.size == 0) {
+        node_ev_join_free(n, *j);
+        *j = NULL;
+    }
+    return false;
 }
 
 /* ---- choosing ------------------------------------------------------------------------------- */
@@ -194,6 +205,33 @@ static void node_ev_waiting_gather(struct node *n, uint8_t region, struct node_e
     }
 }
 
+/* returns: how much those that are taken make of a command. */
+static size_t node_ev_waiting_bytes(const struct node_ev_waiting *w)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < w->count; i++) {
+        bytes += w->held[i].take ? w->items[i]->bytes : 0;
+    }
+    return bytes;
+}
+
+/* Those that are taken go in one command, for one may need another: it is never joined without it,
+ * also if the next command is refused or lost. If they do not fit, those go that need none, and the
+ * others go after them. take: becomes false of what could not be proposed. */
+static void node_ev_waiting_propose(struct node *n, uint8_t region, struct node_ev_waiting *w,
+                                    struct node_ev_join **j)
+{
+    size_t bytes = node_ev_waiting_bytes(w);
+    bool apart = bytes > n->options.limits.proposal_bytes;
+    bool room = !apart && bytes > 0 && node_ev_inbox_room(n, j, bytes);
+    for (unsigned i = 0; i < w->count; i++) {
+        bool takes = w->held[i].take &&
+                     (!apart || crdt_may_join(node_ev_seen(n, region), w->held[i].before));
+        takes = takes && (apart ? node_ev_inbox_room(n, j, w->items[i]->bytes) : room);
+        w->held[i].take = takes && node_ev_join_add(n, *j, w->peers[i], w->items[i]) == 0;
+    }
+}
+
 static void node_ev_inbox_region(struct node *n, uint8_t region, struct node_ev_join **j)
 {
     struct node_eventual *ev = node_ev_of(n);
@@ -204,11 +242,12 @@ static void node_ev_inbox_region(struct node *n, uint8_t region, struct node_ev_
                                                       node_alloc(n)) != 0)) {
         return;
     }
+    if (!pulling) {
+        node_ev_waiting_propose(n, region, &w, j);
+    }
     for (unsigned i = 0; i < w.count; i++) {
         struct node_ev_peer *p = &ev->peers[w.peers[i]];
-        if (!pulling && w.held[i].take) {
-            node_ev_inbox_propose(n, j, w.peers[i], w.items[i]);
-        } else if (node_now(n) >= p->in.until_us) {
+        if (!w.held[i].take && node_now(n) >= p->in.until_us) {
             node_ev_item_behind(n, p, w.items[i]);
         }
     }
@@ -291,6 +330,7 @@ static int node_ev_inbox_read(struct node *n, struct node_ev_inbox *in, struct b
         struct node_ev_item *item = &in->items[i];
         struct bytes raw = bytes_take_bytes(&r, n->options.limits.proposal_bytes);
         node_ev_fragment_init(&item->f, &alloc);
+        item->bytes = sizeof(uint32_t) + raw.size;
         err = node_ev_fragment_decode(&item->f, raw);
         if (err == 0 && (item->f.flags != 0 || item->f.region >= NODE_EV_REGIONS)) {
             err = ERR_PROTOCOL;

@@ -120,6 +120,7 @@ enum node_ev_item_state {
 };
 struct node_ev_item {
     struct node_ev_fragment f;
+    size_t bytes; /* in a command, at most */
     enum node_ev_item_state state;
 };
 

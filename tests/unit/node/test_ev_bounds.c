@@ -8,6 +8,8 @@
 #include "ev_nodes.h"
 #include "server/node/eventual_ops_internal.h"
 
+#include <stdio.h>
+
 static void added(struct node *n, void *ctx, int code, struct bytes reply)
 {
     (void)n;
@@ -15,20 +17,13 @@ static void added(struct node *n, void *ctx, int code, struct bytes reply)
     *(int *)ctx = code;
 }
 
-/* 250 single additions to one counter. returns: the code. */
-static int add_some(struct rig *r, unsigned i)
+/* One command at node i alone. returns: the code. */
+static int write_all(struct rig *r, unsigned i, const struct node_ev_op *ops, unsigned count)
 {
-    static struct node_ev_op ops[250];
     struct buf body;
     int code = 1;
     buf_init(&body, &r->heap, 1u << 20);
-    for (unsigned k = 0; k < 250; k++) {
-        ops[k] = (struct node_ev_op){.space = bytes_of_text("s"),
-                                     .name = bytes_of_text("n"),
-                                     .op = {.verb = CRDT_ADD, .amount = 1}};
-        crdt_path_init(&ops[k].path, CRDT_COUNTER);
-    }
-    ck_assert_int_eq(node_ev_update_encode(ops, 250, r->now, &body), 0);
+    ck_assert_int_eq(node_ev_update_encode(ops, count, r->now, &body), 0);
     const struct node_cmd cmd = {.principal = bytes_of_text("root"), .body = buf_view(&body)};
     node_ev_write(ev_node(r, i), &cmd, 1, 1000, r->now + 5000000, &code, added);
     for (unsigned k = 0; k < 1000 && code == 1; k++) {
@@ -36,6 +31,19 @@ static int add_some(struct rig *r, unsigned i)
     }
     buf_release(&body);
     return code;
+}
+
+/* 250 single additions to one counter. returns: the code. */
+static int add_some(struct rig *r, unsigned i)
+{
+    static struct node_ev_op ops[250];
+    for (unsigned k = 0; k < 250; k++) {
+        ops[k] = (struct node_ev_op){.space = bytes_of_text("s"),
+                                     .name = bytes_of_text("n"),
+                                     .op = {.verb = CRDT_ADD, .amount = 1}};
+        crdt_path_init(&ops[k].path, CRDT_COUNTER);
+    }
+    return write_all(r, i, ops, 250);
 }
 
 START_TEST(what_every_node_wrote_apart_until_it_was_full_comes_to_be_everywhere)
@@ -68,6 +76,86 @@ START_TEST(what_every_node_wrote_apart_until_it_was_full_comes_to_be_everywhere)
         ck_assert_int_eq(ev_count(r, i, "n"), sum);
     }
     ck_assert_int_ge(sum, 20000);
+    rig_free(r);
+}
+END_TEST
+
+#define LARGE_REGISTERS 30u
+
+/* Sets registers of the region of {t} at node i, so many that a command holds no second such write.
+ * push: becomes what the node sends of it. */
+static void write_large(struct rig *r, unsigned i, struct buf *push)
+{
+    static struct node_ev_op ops[LARGE_REGISTERS];
+    static char names[LARGE_REGISTERS][16];
+    static const uint8_t value[31000];
+    const struct node_ev_ring *ring = &ev_node(r, i)->eventual->ring;
+    for (unsigned k = 0; k < LARGE_REGISTERS; k++) {
+        (void)snprintf(names[k], sizeof names[k], "{t}%u-%u", i, k);
+        ops[k] =
+            (struct node_ev_op){.space = bytes_of_text("s"),
+                                .name = bytes_of_text(names[k]),
+                                .op = {.verb = CRDT_SET, .value = bytes_of(value, sizeof value)}};
+        crdt_path_init(&ops[k].path, CRDT_LWW);
+    }
+    ck_assert_int_eq(write_all(r, i, ops, LARGE_REGISTERS), 0);
+    const struct node_ev_noted *noted = node_ev_ring_get(ring, ring->next - 1);
+    buf_init(push, &r->heap, 2u << 20);
+    ck_assert_int_eq(buf_put_bytes(push, bytes_of(noted->data, noted->bytes)), 0);
+}
+
+/* returns: whether the node has what was seen before the push; all: and the push itself. */
+static bool large_is_there(const struct node *n, const struct buf *push, bool all)
+{
+    struct alloc heap = alloc_heap();
+    struct node_ev_fragment f;
+    node_ev_fragment_init(&f, &heap);
+    ck_assert_int_eq(node_ev_fragment_decode(&f, bytes_of(push->data + 4, push->size - 4)), 0);
+    bool there = crdt_context_leq(all ? &f.seen : &f.before, node_ev_seen(n, f.region));
+    node_ev_fragment_release(&f);
+    return there;
+}
+
+/* As many commands as wait at most, less those. They do nothing. */
+static void crowd(struct node *n, unsigned less, int *code)
+{
+    static const uint8_t no_epoch[8] = {0xff};
+    const struct node_cmd cmd = {.op = NODE_OP_EV_DOUBT, .body = bytes_of(no_epoch, 8)};
+    for (unsigned i = less; i < 512; i++) {
+        node_propose(n, NODE_GROUP_OWN, &cmd, node_now(n) + 1000000, code, added);
+    }
+}
+
+/* The later write comes from the peer that is looked at first; one command has room left. */
+START_TEST(what_needs_another_push_is_not_joined_without_it_where_both_are_too_much)
+{
+    struct rig *r = rig_make(3);
+    struct buf first;
+    struct buf second;
+    int code = 0;
+    r->limits.proposal_bytes = 1280u << 10;
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_start(r, i);
+    }
+    ck_assert(rig_leader(r, 0) != 0);
+    ck_assert(ev_ready(r));
+    struct node *n = ev_node(r, 1);
+    rig_isolate(r, 1, true);
+    write_large(r, 3, &first);
+    rig_run(r, 1000000);
+    ck_assert(large_is_there(ev_node(r, 2), &first, true));
+    write_large(r, 2, &second);
+    node_ev_push_serve(n, (struct node_request){.peer = 2, .id = 1u << 30}, buf_view(&second));
+    node_ev_push_serve(n, (struct node_request){.peer = 3, .id = 1u << 30}, buf_view(&first));
+    crowd(n, 1, &code);
+    node_ev_inbox_run(n);
+    rig_run(r, 1000);
+    ck_assert(!large_is_there(n, &second, true) || large_is_there(n, &second, false));
+    rig_run(r, 300000);
+    ck_assert(large_is_there(n, &second, true));
+    ck_assert(large_is_there(n, &second, false));
+    buf_release(&first);
+    buf_release(&second);
     rig_free(r);
 }
 END_TEST
@@ -127,4 +215,5 @@ START_TEST(the_shares_of_all_nodes_fit_one_page)
 END_TEST
 
 UNIT_MAIN("ev_bounds", what_every_node_wrote_apart_until_it_was_full_comes_to_be_everywhere,
+          what_needs_another_push_is_not_joined_without_it_where_both_are_too_much,
           the_shares_of_all_nodes_fit_one_page)
