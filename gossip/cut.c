@@ -463,6 +463,9 @@ void gossip_cut_decide(struct gossip *g)
             gossip_cut_release(g, gossip_entry_of(g, report->subject));
             gossip_sync_soon(g); /* its refutations were not heard while it was held */
         }
+        if (votes < low) {
+            report->looked_us = 0; /* what is said from now on is said anew */
+        }
         between = between || (votes >= low && votes < high && !report->cut);
         faulty += votes >= high;
         if (votes < high || report->cut) {

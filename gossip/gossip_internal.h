@@ -156,8 +156,8 @@ struct gossip_probe {
     uint64_t end_us;
     uint64_t token; /* of the stream probe */
     uint8_t phase;
-    uint8_t asks; /* pings that may follow in the direct phase */
-    bool again;   /* one has followed: the first was lost */
+    uint8_t asks;    /* pings that may follow in the direct phase */
+    uint8_t repeats; /* that have followed the first, in both phases */
     uint8_t nacks_wanted;
     uint8_t nacks;
     bool scheduled; /* by the probing order: counts for own health and loss */
@@ -518,6 +518,8 @@ bool gossip_health_may_declare(const struct gossip *g);
 uint32_t gossip_health_sure(const struct gossip *g, const struct gossip_entry *e);
 void gossip_health_loss(uint32_t *loss, bool failed);
 void gossip_health_direct(struct gossip *g, bool failed);
+/* What was counted as lost when the ping was repeated is answered after all: the way is long. */
+void gossip_health_late_answer(struct gossip *g);
 /* returns: the share of single pings that are lost, as far as it is known; of 65,536. */
 uint32_t gossip_health_direct_loss(const struct gossip *g);
 

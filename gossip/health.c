@@ -64,6 +64,9 @@ static void late_shift_all(struct gossip *g, uint64_t by)
     for (uint32_t i = 0; i < GOSSIP_SYNCS_MAX; i++) {
         g->syncs[i].end_us += by;
     }
+    for (uint32_t i = 0; i < GOSSIP_REPORTS_MAX && g->report_count > 0; i++) {
+        g->reports[i].looked_us += g->reports[i].looked_us != 0 ? by : 0;
+    }
 }
 
 void gossip_health_late(struct gossip *g)
@@ -117,6 +120,11 @@ void gossip_health_direct(struct gossip *g, bool failed)
     g->direct_count += g->direct_count < 64u;
     g->direct_loss =
         (uint32_t)(((uint64_t)g->direct_loss * (g->direct_count - 1u) + sample) / g->direct_count);
+}
+
+void gossip_health_late_answer(struct gossip *g)
+{
+    g->direct_loss -= NUM_MIN(g->direct_loss, 65536u / NUM_MAX(g->direct_count, 1u));
 }
 
 /* The mean that a beta prior gives: a node that starts, or has counted few, takes its ways for bad

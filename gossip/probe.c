@@ -11,12 +11,20 @@
 #include "gossip/gossip_internal.h"
 
 #define PROBE_ASKS_MAX 39u
+#define PROBE_NTH_SHIFT 24u /* of a seq: the bits above say the how many-th ping of its probe */
 #define PROBE_LOST_LEAST 1u /* one in 8,192, of 65,536 */
 
 uint32_t gossip_probe_seq(struct gossip *g)
 {
-    g->seq++;
+    g->seq = (g->seq + 1u) & ((1u << PROBE_NTH_SHIFT) - 1u);
     return g->seq;
+}
+
+/* returns: which ping of p an answer is to, from 0; or UINT32_MAX: none. */
+static uint32_t probe_nth(const struct gossip_probe *p, uint32_t seq)
+{
+    uint32_t nth = seq >> PROBE_NTH_SHIFT;
+    return seq == (p->seq | nth << PROBE_NTH_SHIFT) && nth <= p->repeats ? nth : UINT32_MAX;
 }
 
 uint32_t gossip_ms(const struct gossip *g)
@@ -226,7 +234,7 @@ static void probe_indirect(struct gossip *g, struct gossip_probe *p)
         g->counters.stream_probes++;
     }
     struct gossip_entry *e = gossip_entry_of(g, p->target);
-    if (e != NULL && !p->again) {
+    if (e != NULL && p->repeats == 0) {
         gossip_health_direct(g, true);
     }
     if (e != NULL) {
@@ -238,11 +246,11 @@ static void probe_ask_again(struct gossip *g, struct gossip_probe *p, uint64_t o
 {
     p->asks--;
     p->next_us = probe_next(g, over_us, p->asks);
-    if (!p->again && p->phase == GOSSIP_PHASE_DIRECT) {
+    if (p->repeats == 0 && p->phase == GOSSIP_PHASE_DIRECT) {
         gossip_health_direct(g, true);
     }
-    p->again = true;
-    probe_ping(g, p->target, p->seq, true);
+    p->repeats++;
+    probe_ping(g, p->target, p->seq | (uint32_t)p->repeats << PROBE_NTH_SHIFT, true);
 }
 
 static void probe_drop(struct gossip *g, struct gossip_probe *p)
@@ -351,7 +359,8 @@ void gossip_probe_run(struct gossip *g)
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
+/* nth: the ping that was answered. */
+static void probe_answered(struct gossip *g, uint32_t place, bool own, uint32_t nth,
                            enum gossip_channel channel)
 {
     struct gossip_probe *p = &g->probes[place];
@@ -360,7 +369,6 @@ static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
         probe_drop(g, p);
         return;
     }
-    bool own = sender == p->target;
     g->answered_us = g->now_us;
     gossip_probe_answered(g, e);
     if (p->scheduled && !p->streamed) {
@@ -371,10 +379,14 @@ static void probe_answered(struct gossip *g, uint32_t place, uint32_t sender,
         p->streamed = true; /* datagrams may come yet, until the interval ends */
         return;
     }
-    if (own && p->phase == GOSSIP_PHASE_DIRECT && !p->again) {
-        gossip_health_direct(g, false);
+    if (own && nth == 0 && p->phase == GOSSIP_PHASE_DIRECT) {
+        if (p->repeats == 0) {
+            gossip_health_direct(g, false);
+        } else {
+            gossip_health_late_answer(g);
+        }
     }
-    if (own && !p->again) { /* else it is not known which ping was answered (Karn) */
+    if (own && nth == 0) {
         gossip_probe_rtt(g, e, g->now_us - p->sent_us);
     }
     probe_udp(g, e, false);
@@ -385,8 +397,9 @@ void gossip_probe_ack(struct gossip *g, uint32_t sender, uint32_t seq, enum goss
 {
     for (uint32_t i = 0; i < g->probe_count; i++) {
         bool own = g->probes[i].target == sender;
-        if (g->probes[i].seq == seq && (own || g->probes[i].phase == GOSSIP_PHASE_INDIRECT)) {
-            probe_answered(g, i, sender, channel);
+        uint32_t nth = probe_nth(&g->probes[i], seq);
+        if (nth != UINT32_MAX && (own || g->probes[i].phase == GOSSIP_PHASE_INDIRECT)) {
+            probe_answered(g, i, own, nth, channel);
             return;
         }
     }

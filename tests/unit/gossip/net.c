@@ -24,6 +24,7 @@ struct net *net_new(uint32_t count, struct gossip_rules rules, uint64_t seed)
     ck_assert_uint_le(count, NET_NODES_MAX);
     n->count = count;
     n->now_us = 1000000;
+    n->delay_us = NET_DELAY_US;
     n->heap = alloc_heap();
     rng_init(&n->rng, seed);
     n->options = (struct gossip_options){.rules = rules, .members_max = count, .seed = seed};
@@ -131,7 +132,7 @@ static void net_send(struct net *n, uint32_t from, const struct gossip_action *a
     bool lost = n->cut[from][to] || (!datagram && n->cut[to][from]) || to == 0;
     lost = lost || (datagram ? n->udp_blocked : n->tcp_blocked || n->nodes[to] == NULL);
     lost = lost || (datagram && rng_below(&n->rng, 100) < n->egress_loss[from]);
-    struct net_packet packet = {.at_us = n->now_us + NET_DELAY_US,
+    struct net_packet packet = {.at_us = n->now_us + n->delay_us,
                                 .token = action->token,
                                 .epoch = n->epochs[from],
                                 .from = from,

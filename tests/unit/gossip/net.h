@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Several gossip cores on a virtual network with virtual time: 1 ms of delay, loss by rule, nothing
+ * Several gossip cores on a virtual network with virtual time: delay and loss by rule, nothing
  * else. For tests of the core; the large simulator is another program.
  *
  * threads: one.
@@ -30,6 +30,7 @@ struct net_packet {
 struct net {
     uint32_t count;
     uint64_t now_us;
+    uint64_t delay_us; /* one way; 1 ms unless changed */
     struct rng rng;
     struct alloc heap;
     struct gossip *nodes[NET_NODES_MAX + 1]; /* by id; NULL: crashed */
