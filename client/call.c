@@ -22,6 +22,7 @@
 #define CALL_BUDGET_MAX_MS 60000u /* no node waits longer */
 #define CALL_DOUBT_MS 250u        /* without an answer, other nodes are asked who leads */
 #define CALL_PAUSE_MS 10u
+#define CALL_ROUND_MS 100u /* for what a node sends when it has waited as long as it may */
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -202,6 +203,10 @@ static uint64_t call_silence(const struct hf_call *call)
     if (call->state != HF_CALL_SENT) {
         return HF_NODE_MS;
     }
+    if (spec->class == HF_READ && !spec->large) { /* can be asked elsewhere: all have their turn */
+        return NUM_MAX((uint64_t)HF_NODE_MS,
+                       waits * NUM_MIN(budget, (uint64_t)CALL_BUDGET_MAX_MS) + CALL_ROUND_MS);
+    }
     return (spec->large ? CALL_ATTEMPT_MS : HF_NODE_MS) +
            waits * NUM_MIN(budget, (uint64_t)CALL_BUDGET_MAX_MS);
 }
@@ -255,7 +260,9 @@ static void call_place(struct hf_call *call, uint32_t node)
     call->node = node;
     call->state = HF_CALL_PLACED;
     call->began_ms = now;
-    call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + call_patience(call, call->attempts++));
+    uint64_t patience = call_patience(call, call->attempts);
+    call->attempts++;
+    call->attempt_end_ms = NUM_MIN(call->deadline_ms, now + patience);
     call->doubt_ms = now + CALL_DOUBT_MS;
     call->doubted = false;
     struct hf_conn *conn = hf_conn_of(c, node);

@@ -418,6 +418,35 @@ static void refuses(struct fake *f, struct fake_conn *conn, const struct wire_rp
     fake_say_error(conn, m, seen.code);
 }
 
+/* A network that is cut leaves connections open. The read of a session, for which a node may wait
+ * itself, is with each of four silent ones in turn and yet with the fifth before its time is over.
+ */
+START_TEST(the_only_node_left_is_found_behind_open_connections)
+{
+    struct hf_answer a;
+    struct hf_causal *s = NULL;
+    ck_assert_int_eq(hf_causal_new(&s), 0);
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        begin(5, refuses);
+        seen.code = ERR_BAD_NAME;
+        fake_client(&fake, (struct hf_client_options){.timeout_ms = 20000, .seed = seed});
+        for (unsigned i = 0; i < 5; i++) {
+            char endpoint[32];
+            (void)snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%u", fake.ports[i]);
+            memset(&a, 0, sizeof(a));
+            ck_assert_int_eq(hf_ask(fake.client, "status", endpoint, &a, hf_answer_done), 0);
+            (void)fake_wait(&fake, &a);
+            hf_answer_release(&a);
+            fake.paused[i] = i != seed % 5;
+        }
+        ck_assert_int_eq(read_with(&a, 2950, s), ERR_BAD_NAME);
+        hf_answer_release(&a);
+        fake_close(&fake);
+    }
+    hf_causal_free(s);
+}
+END_TEST
+
 START_TEST(what_one_node_has_no_rights_to_is_asked_of_each_other_once)
 {
     static const int codes[] = {ERR_NO_RIGHTS, ERR_BEHIND};
@@ -583,6 +612,7 @@ UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequ
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
           the_only_node_left_is_found_before_the_others_have_had_their_time_in_turn,
           the_only_node_left_is_behind_and_that_is_said,
+          the_only_node_left_is_found_behind_open_connections,
           a_node_is_behind_and_that_is_said_when_the_other_one_is_silent,
           an_increment_that_was_not_sent_goes_to_another_node,
           a_write_finds_the_one_node_that_answers_within_a_second,
