@@ -513,10 +513,11 @@ HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes
 /* Runs the program where the object's cells lie, and joins what comes of them: the sink gets what
  * the program prints, in order. -> objects (one), run. Without a name: over all objects of the
  * bucket whose names begin with prefix, one after the other in the order of their names, each as
- * it is when its turn comes. -> run; NOT_FOUND if there is none; INVALID for argmin, argmax and top
- * of raw records, which say where in one object something is. Returns what hf_program_check does as
- * well. WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program itself
- * name record and field, when what is before them has been printed. */
+ * it is when its turn comes. -> run; NOT_FOUND if there is none; INVALID for argmin, argmax, and
+ * top of raw records, which say where in one object something is. Returns what hf_program_check
+ * does as well. WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program
+ * itself name record and field, when what is before them has been printed; INVALID also if a node's
+ * version does not know all of the program, and then names the node. */
 HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
                             const struct hf_program *program, const struct hf_sink *sink, void *ctx,
                             hf_done_fn *done);

@@ -368,6 +368,20 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     }
 }
 
+/* A program that is one here and none there is of a later version than the node. Ends the run. */
+static void run_refused(struct hf_run *r, const struct hf_reply *reply)
+{
+    char name[HF_NAME_BYTES];
+    char text[HF_TEXT_BYTES];
+    if (reply->code != ERR_INVALID) {
+        hf_run_end(r, reply->code, reply->text);
+        return;
+    }
+    hf_node_name(r->transfer.client, reply->node, name);
+    (void)snprintf(text, sizeof(text), "node '%.100s' does not know all of the program", name);
+    hf_run_end(r, reply->code, text);
+}
+
 static void run_answered(void *ctx, const struct hf_reply *reply)
 {
     struct run_ask *ask = ctx;
@@ -384,7 +398,7 @@ static void run_answered(void *ctx, const struct hf_reply *reply)
     } else if (err_outcome_of(reply->code) == ERR_OUTCOME_DAMAGED) {
         run_elsewhere(slot, reply->code, reply->text, reply->node);
     } else if (slot->first.call == NULL && slot->backup.call == NULL) {
-        hf_run_end(r, reply->code, reply->text);
+        run_refused(r, reply);
     }
 }
 

@@ -136,7 +136,8 @@ int compute_groups_find(struct compute_groups *g, struct bytes key, struct compu
     return compute_groups_find_hashed(g, key, compute_key_hash(key, g->p->seed), out);
 }
 
-int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from)
+int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from,
+                         uint64_t before)
 {
     const struct compute_program *p = into->p;
     for (size_t i = 0; i < from->slot_count; i++) {
@@ -149,7 +150,7 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
         for (uint32_t a = 0; a < p->aggregates; a++) {
             const struct compute_aggregate *agg = &p->aggregate[a];
             TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,
-                                    compute_group_tally(other, agg->at), &into->store));
+                                    compute_group_tally(other, agg->at), before, &into->store));
         }
         if (!compute_groups_fit(into)) {
             return ERR_TOO_LARGE;

@@ -91,8 +91,10 @@ static inline const struct compute_group_slot *compute_groups_slot(const struct 
 }
 /* returns: whether all groups together are within the limit. */
 bool compute_groups_fit(const struct compute_groups *g);
-/* returns: 0; ERR_TOO_LARGE, and into is of no more use but for that; ERR_NO_MEMORY. */
-int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from);
+/* from: of the records behind the first `before`, which are those of into.
+ * returns: 0; ERR_TOO_LARGE, and into is of no more use but for that; ERR_NO_MEMORY. */
+int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from,
+                         uint64_t before);
 /* Appends the result. returns: 0; ERR_NOT_FOUND or ERR_OVERFLOW, of an aggregate (failed: which)
  * and without keys only; ERR_NO_MEMORY. */
 int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32_t *failed);

@@ -429,6 +429,7 @@ static bool plan_counts_words(const struct compute_program *p)
 static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
+    p->format = 1;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
     for (uint32_t i = 0; i < p->aggregates; i++) {
@@ -439,6 +440,7 @@ static int plan(struct compute_parser *s)
                            "without 'where' or 'by'",
                            a->column, compute_op_name(a->op));
         }
+        p->format = !p->reduces && compute_tally_is_of_place(a->op) ? 2 : p->format;
         a->at = p->tally_bytes;
         p->tally_bytes += compute_tally_bytes(a->op);
     }

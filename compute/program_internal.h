@@ -99,6 +99,7 @@ struct compute_program {
     uint32_t tally_bytes;
     uint32_t codes;
     bool counts_words; /* words | by $0 count */
+    uint8_t format;    /* of encodings of its tasks */
     bool reduces;      /* all is done by compute_reduce */
     struct compute_reduce_spec spec;
     struct bytes name[COMPUTE_PROGRAM_FIELDS_MAX]; /* into text */

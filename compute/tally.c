@@ -17,7 +17,12 @@
 
 bool compute_tally_has(enum compute_op op)
 {
-    return op <= COMPUTE_OP_DOT || op == COMPUTE_OP_DISTINCT;
+    return op <= COMPUTE_OP_ARGMAX || op == COMPUTE_OP_DISTINCT;
+}
+
+bool compute_tally_is_of_place(enum compute_op op)
+{
+    return op == COMPUTE_OP_ARGMIN || op == COMPUTE_OP_ARGMAX;
 }
 
 uint32_t compute_tally_bytes(enum compute_op op)
@@ -148,8 +153,13 @@ static bool is_nan(const struct compute_number *n)
     return n->is_real && n->real != n->real;
 }
 
-/* returns: whether a comes before b, where a NaN is before all, -0 is below 0, and a whole number
- * is before the same double. */
+static bool is_of_least(enum compute_op op)
+{
+    return op == COMPUTE_OP_MIN || op == COMPUTE_OP_ARGMIN;
+}
+
+/* returns: whether a comes before b, where a NaN is before all, -0 is below 0, and, of min and max,
+ * a whole number is before the same double. */
 static bool is_better(enum compute_op op, const struct compute_number *a,
                       const struct compute_number *b)
 {
@@ -158,17 +168,27 @@ static bool is_better(enum compute_op op, const struct compute_number *a,
     }
     const enum compute_order o = compute_number_order(a, b);
     if (o != COMPUTE_ORDER_SAME) {
-        return o == (op == COMPUTE_OP_MIN ? COMPUTE_ORDER_BELOW : COMPUTE_ORDER_ABOVE);
+        return o == (is_of_least(op) ? COMPUTE_ORDER_BELOW : COMPUTE_ORDER_ABOVE);
     }
     const bool a_minus = a->is_real && signbit(a->real);
     const bool b_minus = b->is_real && signbit(b->real);
     if (a->is_real && a->real == 0 && a_minus != b_minus) {
-        return a_minus == (op == COMPUTE_OP_MIN);
+        return a_minus == is_of_least(op);
     }
     if (b->is_real && b->real == 0 && a_minus != b_minus) {
-        return b_minus == (op == COMPUTE_OP_MAX);
+        return b_minus != is_of_least(op);
     }
-    return !a->is_real && b->is_real;
+    return !compute_tally_is_of_place(op) && !a->is_real && b->is_real;
+}
+
+void compute_tally_add_place(struct compute_tally *t, enum compute_op op,
+                             const struct compute_number *n, uint64_t place)
+{
+    if (t->count == 0 || is_better(op, n, &t->of.best)) {
+        t->of.best = *n;
+        t->place = place;
+    }
+    t->count++;
 }
 
 /* --- how many are distinct --- */
@@ -312,13 +332,22 @@ static int merge_exact(struct compute_exact **into, const struct compute_exact *
 }
 
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
-                        const struct compute_tally *from, struct compute_store *store)
+                        const struct compute_tally *from, uint64_t before,
+                        struct compute_store *store)
 {
     if (op == COMPUTE_OP_COUNT || from->count == 0) {
         into->count += from->count;
         return 0;
     }
     switch (op) {
+    case COMPUTE_OP_ARGMIN:
+    case COMPUTE_OP_ARGMAX:
+        if (into->count == 0 || is_better(op, &from->of.best, &into->of.best)) {
+            into->of.best = from->of.best;
+            into->place = before + from->place;
+        }
+        into->count += from->count;
+        return 0;
     case COMPUTE_OP_SUM:
     case COMPUTE_OP_MEAN:
         whole_add(&into->of.sum.whole, from->of.sum.whole);
@@ -424,7 +453,8 @@ int compute_tally_finish(const struct compute_tally *t, enum compute_op op,
         if (t->count == 0) {
             return ERR_NOT_FOUND;
         }
-        *out = compute_number_value(&t->of.best);
+        *out = compute_tally_is_of_place(op) ? compute_value_of_u64(t->place)
+                                             : compute_number_value(&t->of.best);
         return 0;
     }
 }

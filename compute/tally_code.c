@@ -73,6 +73,10 @@ int compute_tally_encode(const struct compute_tally *t, enum compute_op op, stru
     case COMPUTE_OP_COUNT: return into->err;
     case COMPUTE_OP_MIN:
     case COMPUTE_OP_MAX: return t->count > 0 ? encode_best(&t->of.best, into) : into->err;
+    case COMPUTE_OP_ARGMIN:
+    case COMPUTE_OP_ARGMAX:
+        return t->count > 0 && encode_best(&t->of.best, into) == 0 ? buf_put_u64(into, t->place)
+                                                                   : into->err;
     case COMPUTE_OP_DISTINCT: return encode_distinct(t, into);
     case COMPUTE_OP_SUM:
     case COMPUTE_OP_MEAN:
@@ -102,6 +106,16 @@ static int decode_best(struct compute_number *n, struct bytes_reader *from)
     *n = kind == REAL ? compute_number_of_real(real)
                       : (struct compute_number){.minus = kind == WHOLE_MINUS, .size = bits};
     return 0;
+}
+
+static int decode_place(struct compute_tally *t, struct bytes_reader *from, uint64_t records)
+{
+    if (t->count == 0) {
+        return 0;
+    }
+    TRY(decode_best(&t->of.best, from));
+    t->place = bytes_take_u64(from);
+    return from->failed || t->place >= records || t->count > records ? ERR_PROTOCOL : 0;
 }
 
 static int decode_few(struct compute_tally *t, uint8_t fewer, struct bytes_reader *from,
@@ -162,7 +176,7 @@ static int decode_sum(struct compute_tally *t, struct bytes_reader *from,
 }
 
 int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct bytes_reader *from,
-                         struct compute_store *store)
+                         uint64_t records, struct compute_store *store)
 {
     t->count = bytes_take_u64(from);
     if (from->failed || t->count > INT64_MAX) {
@@ -172,6 +186,8 @@ int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct byt
     case COMPUTE_OP_COUNT: return 0;
     case COMPUTE_OP_MIN:
     case COMPUTE_OP_MAX: return t->count > 0 ? decode_best(&t->of.best, from) : 0;
+    case COMPUTE_OP_ARGMIN:
+    case COMPUTE_OP_ARGMAX: return decode_place(t, from, records);
     case COMPUTE_OP_DISTINCT: return decode_distinct(t, from, store);
     default: break;
     }

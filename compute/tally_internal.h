@@ -16,7 +16,10 @@
 /* All zeros at first. Of count only the first member is there. */
 struct compute_tally {
     uint64_t count; /* of numbers; count: records; distinct: values */
-    uint64_t reals; /* numbers that were not whole */
+    union {
+        uint64_t reals; /* numbers that were not whole */
+        uint64_t place; /* argmin, argmax: of the record with `best` in the span, from 0 */
+    };
     union {
         struct {
             struct compute_i128 whole;
@@ -26,7 +29,7 @@ struct compute_tally {
             struct compute_exact *sum; /* dot: of products */
             struct compute_exact *squares;
         } spread;                   /* var, varp, dot; NULL before the first number */
-        struct compute_number best; /* min, max; if count is more than 0 */
+        struct compute_number best; /* min, max, argmin, argmax; if count is more than 0 */
         struct {
             uint64_t *few;  /* distinct: up to COMPUTE_TALLY_FEW different ones, in any order */
             uint64_t *many; /* or a sketch of them, as in compute_reduce */
@@ -44,23 +47,30 @@ struct compute_store {
 
 /* returns: whether the operator has tallies. */
 bool compute_tally_has(enum compute_op op);
+/* returns: whether it says where in an object a record is: argmin, argmax. */
+bool compute_tally_is_of_place(enum compute_op op);
 uint32_t compute_tally_bytes(enum compute_op op);
-/* Takes in a value; not for count and dot. returns: 0, ERR_NO_MEMORY; a cell that is no number and
- * should be one is the caller's to refuse. */
+/* Takes in a value; not for count, dot, argmin and argmax. returns: 0, ERR_NO_MEMORY; a cell that
+ * is no number and should be one is the caller's to refuse. */
 int compute_tally_add(struct compute_tally *t, enum compute_op op, const struct compute_cell *value,
                       struct compute_store *store);
 /* dot: takes in a product of two numbers. */
 int compute_tally_add_product(struct compute_tally *t, const struct compute_number *a,
                               const struct compute_number *b, struct compute_store *store);
+/* argmin, argmax: takes in the number of a record, whose place is behind all before. */
+void compute_tally_add_place(struct compute_tally *t, enum compute_op op,
+                             const struct compute_number *n, uint64_t place);
+/* from: of the records behind the first `before`, which are those of into. */
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
-                        const struct compute_tally *from, struct compute_store *store);
+                        const struct compute_tally *from, uint64_t before,
+                        struct compute_store *store);
 void compute_tally_release(struct compute_tally *t, enum compute_op op,
                            struct compute_store *store);
 /* Appends the encoding. returns: 0, what buf_append returns, or ERR_OVERFLOW. */
 int compute_tally_encode(const struct compute_tally *t, enum compute_op op, struct buf *into);
-/* t: zeros. returns: 0, ERR_PROTOCOL, ERR_NO_MEMORY. */
+/* t: zeros. records: places are below. returns: 0, ERR_PROTOCOL, ERR_NO_MEMORY. */
 int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct bytes_reader *from,
-                         struct compute_store *store);
+                         uint64_t records, struct compute_store *store);
 /* Between tally.c and tally_code.c: the memory of a sum; the bits of a distinct value; from single
  * values to a sketch. returns: 0 or ERR_NO_MEMORY. */
 int compute_tally_exact(struct compute_exact **e, struct compute_store *store);

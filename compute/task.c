@@ -364,7 +364,7 @@ static int take_body(struct compute_reading *into, const struct compute_reading 
     if (into->fault.kind != COMPUTE_FAULT_NONE) {
         return 0;
     }
-    const int err = compute_groups_merge(&into->groups, &from->groups);
+    const int err = compute_groups_merge(&into->groups, &from->groups, into->records);
     if (err == ERR_TOO_LARGE) {
         into->fault.kind = COMPUTE_FAULT_LIMIT;
         return 0;
@@ -585,6 +585,13 @@ static int end_records(struct compute_task *t, struct compute_reading *r, struct
     return r->fault.kind != COMPUTE_FAULT_NONE ? fault_set(t, &r->fault, why) : 0;
 }
 
+/* of: which says where in one object a record is. returns: ERR_INVALID. */
+static int place_set(const struct compute_task *t, uint32_t of, struct err_info *why)
+{
+    return err_set(why, ERR_INVALID, "%s says where in one object a record is",
+                   compute_op_name(t->p->aggregate[of].op));
+}
+
 int compute_task_next(struct compute_task *t, struct err_info *why)
 {
     struct compute_reading *r = &t->reading[0];
@@ -592,8 +599,12 @@ int compute_task_next(struct compute_task *t, struct err_info *why)
     TRY(end_records(t, r, why));
     const int err = t->reduce != NULL ? compute_reduce_next(t->reduce) : 0;
     if (err == ERR_INVALID) {
-        return err_set(why, err, "%s says where in one object a record is",
-                       compute_op_name(t->p->aggregate[0].op));
+        return place_set(t, 0, why);
+    }
+    for (uint32_t i = 0; i < t->p->aggregates && t->reduce == NULL; i++) {
+        if (compute_tally_is_of_place(t->p->aggregate[i].op)) {
+            return place_set(t, i, why);
+        }
     }
     TRY(result_set(t, 0, err, why));
     buf_clear(&r->tail);

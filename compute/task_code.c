@@ -62,14 +62,15 @@ static int encode_groups(const struct compute_groups *g, struct buf *into)
     return err;
 }
 
-static int decode_group(struct compute_groups *g, struct bytes key, struct bytes_reader *from)
+static int decode_group(struct compute_groups *g, struct bytes key, uint64_t records,
+                        struct bytes_reader *from)
 {
     const struct compute_program *p = g->p;
     struct compute_group *group = NULL;
     TRY(compute_groups_find(g, key, &group));
     for (uint32_t a = 0; a < p->aggregates; a++) {
         TRY(compute_tally_decode(compute_group_tally(group, p->aggregate[a].at), p->aggregate[a].op,
-                                 from, &g->store));
+                                 from, records, &g->store));
     }
     return compute_groups_fit(g) ? 0 : ERR_TOO_LARGE;
 }
@@ -78,6 +79,8 @@ static int decode_groups(struct compute_reading *r, struct bytes_reader *from)
 {
     const struct compute_program *p = r->groups.p;
     const uint64_t count = bytes_take_u64(from);
+    /* the aggregates before the one at fault have the record */
+    const uint64_t records = r->fault.kind != COMPUTE_FAULT_NONE ? r->fault.record + 1 : r->records;
     struct bytes before = bytes_of(NULL, 0);
     if (from->failed || (p->keys == 0 && count != 1)) {
         return ERR_PROTOCOL;
@@ -89,7 +92,7 @@ static int decode_groups(struct compute_reading *r, struct bytes_reader *from)
             (p->keys > 1 && !compute_key_is_whole(key, p->keys))) {
             return ERR_PROTOCOL;
         }
-        TRY(decode_group(&r->groups, key, from));
+        TRY(decode_group(&r->groups, key, records, from));
         before = key;
     }
     return 0;
@@ -134,7 +137,7 @@ static int encode_reading(const struct compute_reading *r, struct buf *into)
 int compute_task_encode(const struct compute_task *t, struct buf *into)
 {
     ASSERT(!t->ended);
-    (void)buf_put_u8(into, COMPUTE_TASK_FORMAT);
+    (void)buf_put_u8(into, t->p->format);
     (void)buf_put_u64(into, t->p->digest);
     (void)buf_put_u64(into, t->from);
     (void)buf_put_u64(into, t->to);
@@ -279,11 +282,14 @@ int compute_task_decode(struct compute_task **out, const struct alloc *alloc,
     if (!reader.failed && format > COMPUTE_TASK_FORMAT) {
         return ERR_LEVEL;
     }
-    if (reader.failed || format == 0 || to < options.from || to > OFFSET_MAX) {
+    if (reader.failed || to < options.from || to > OFFSET_MAX) {
         return ERR_PROTOCOL;
     }
     if (digest != p->digest) {
         return ERR_INVALID;
+    }
+    if (format != p->format) {
+        return ERR_PROTOCOL;
     }
     TRY(compute_task_new(&t, alloc, p, &options, NULL));
     t->to = to;

@@ -90,6 +90,12 @@ static int tally_one(struct compute_task *t, struct compute_reading *r, struct c
             return 0;
         }
         return compute_tally_add(tally, a->op, &cell, &r->groups.store);
+    case COMPUTE_OP_ARGMIN:
+    case COMPUTE_OP_ARGMAX:
+        if (number_of(t, a->value, &cell, fault)) {
+            compute_tally_add_place(tally, a->op, &cell.number, fault->record);
+        }
+        return 0;
     default:
         return number_of(t, a->value, &cell, fault)
                    ? compute_tally_add(tally, a->op, &cell, &r->groups.store)

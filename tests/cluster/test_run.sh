@@ -63,6 +63,8 @@ all() {
     one csv 'csv header | distinct $2'
     one csv 'csv header | sample 0.1 $2 | by $4 count, sum $1'
     one csv 'csv header id, name, value | where $value > 0 | by $4 count, sum $value, max $id'
+    one csv 'csv header id, name, value | where $4 = 404 | by $value argmin $id, argmax $id'
+    one text 'words | where $0 > "merkle" | by $0 argmax 1, argmin 1 | top 7'
     one f64 'f64 | sum'
     one f64 'f64 | quantile 0.99'
     one f64 'f64,x4 | var $1'
@@ -116,6 +118,8 @@ code 1 run 'm/x*' 'lines | sum $1'
 grep -q "'x1': record 1: " "$work/err" || failed "the object is not named: $(cat "$work/err")"
 code 1 run 'b/f64*' 'f64 | argmax'
 grep -q "argmax says where in one object" "$work/err" || failed "no sentence on argmax: $(cat "$work/err")"
+code 1 run 'm/x*' 'lines | count, argmin 1'
+grep -q "argmin says where in one object" "$work/err" || failed "no sentence on argmin: $(cat "$work/err")"
 
 one text 'lines | sum $1'                  # no number
 one csv 'csv | sum $3'                     # the header is none

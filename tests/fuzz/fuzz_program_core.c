@@ -21,6 +21,7 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "f64 | sum",
     "f32,i8 | histogram 3 -1 1 $2",
     "csv | dot $1 + 1, -$2",
+    "i16,x1,u8 | where $1 % 5 > 1 | by $2 % 3 argmin $1, argmax $1",
 };
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
 

@@ -191,6 +191,43 @@ def groups():
           expected.getvalue())
 
 
+def place(values, most):
+    """Which record, of numbers and None: the first of equals; -0 is below 0."""
+    best = None
+    for i, v in enumerate(values):
+        if v is None:
+            continue
+        order = (fractions.Fraction(v), -1 if v == 0 and math.copysign(1, v) < 0 else 0)
+        if best is None or (order > best[0] if most else order < best[0]):
+            best = (order, i)
+    return None if best is None else best[1]
+
+
+def places():
+    """argmin and argmax of text and of records, with others left out before."""
+    keys = [RANDOM.choice("abc") for _ in range(RANDOM.randrange(0, 80))]
+    few = RANDOM.random() < 0.6
+    fields = [RANDOM.choice(["1", "1.0", "-0.0", "0", "", "7", "-2e0"]) if few else value() for _ in keys]
+    values = [read(f) for f in fields]
+    data = "".join(f"{k},{f}\n" for k, f in zip(keys, fields)).encode()
+    expected = ""
+    for key in sorted(set(keys) - {"b"}):
+        mine = [v if k == key else None for k, v in zip(keys, values)]
+        expected += f"{key},{line([place(mine, False), place(mine, True)])}"
+    check('csv | where $1 != "b" | by $1 argmin $2, argmax $2', data, expected)
+    head = [None] + [v if k == "b" else None for k, v in zip(keys, values)]
+    if place(head, True) is None:
+        check('csv header | where $1 = "b" | argmax $2', b"x\n" + data, "argmax of too few numbers", 1)
+    else:
+        check('csv header | where $1 = "b" | argmax $2', b"x\n" + data, line([place(head, True)]))
+    numbers = [(RANDOM.randrange(4), RANDOM.choice([-0.0, 0.0, 1.5, -1.5, 2.0])) for _ in range(RANDOM.randrange(1, 60))]
+    mine = [real if whole > 1 else None for whole, real in numbers]
+    if place(mine, False) is not None:
+        check("u16,f64,x1 | where $1 > 1 | argmin $2, argmax $2, count",
+              b"".join(struct.pack("<Hdx", *n) for n in numbers),
+              line([place(mine, False), place(mine, True), sum(v is not None for v in mine)]))
+
+
 def mix(v):
     v = ((v ^ (v >> 30)) * 0xbf58476d1ce4e5b9) % 2**64
     v = ((v ^ (v >> 27)) * 0x94d049bb133111eb) % 2**64
@@ -309,5 +346,6 @@ for _ in range(ROUNDS):
     white_space()
     groups()
     samples()
+    places()
     arrays()
     arithmetic()

@@ -96,6 +96,27 @@ START_TEST(parts_grow_again_where_more_fits)
 }
 END_TEST
 
+/* As a node of a version does that has no such stage or aggregate. */
+static bool knows_no_such_program(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        fake_say_error(conn, m, ERR_INVALID);
+        return true;
+    }
+    return false;
+}
+
+START_TEST(a_node_that_does_not_know_a_program_is_named)
+{
+    begin(SIZE);
+    object.first = knows_no_such_program;
+    ck_assert_int_eq(run("lines | count, argmin $1"), ERR_INVALID);
+    ck_assert_uint_eq(ran.printed.size, 0);
+    ck_assert_ptr_nonnull(strstr(ran.text, "' does not know all of the program"));
+    end();
+}
+END_TEST
+
 /* Fills the object with this line, again and again, then with empty ones. */
 static void fill(const char *line)
 {
@@ -287,8 +308,8 @@ END_TEST
 UNIT_MAIN("client_run", states_of_cells_are_joined_to_what_the_bytes_give,
           each_cell_is_asked_of_its_holder, records_come_in_the_order_of_the_object,
           small_and_empty_objects_are_computed_here, what_is_too_much_is_asked_for_in_halves,
-          parts_grow_again_where_more_fits, csv_moves_little_whether_it_is_quoted_or_not,
-          csv_with_records_longer_than_cells_is_right,
+          parts_grow_again_where_more_fits, a_node_that_does_not_know_a_program_is_named,
+          csv_moves_little_whether_it_is_quoted_or_not, csv_with_records_longer_than_cells_is_right,
           csv_of_nodes_that_can_do_little_at_once_is_right,
           csv_read_in_another_way_than_asked_for_is_passed_by, one_byte_that_is_too_much_ends_it,
           a_node_that_lies_is_passed_by, when_all_nodes_lie_nothing_is_printed,

@@ -43,6 +43,7 @@ START_TEST(programs_of_every_kind_are_understood)
     ck_assert_int_eq(parse("f64 | log 3"), 0);
     ck_assert_int_eq(parse("f64 | top 5"), 0);
     ck_assert_int_eq(parse("u16 | argmin"), 0);
+    ck_assert_int_eq(parse("csv | where $1 > 2 | by $2 argmin $1 + 1, argmax $1 | top 3"), 0);
     ck_assert_int_eq(parse("i64,i64 | dot $1, $2"), 0);
     ck_assert_int_eq(parse("lines | where not (not $1 = \"\\\"\\n\") | where $2 < 1 | select $0"),
                      0);

@@ -65,6 +65,11 @@ static const char *const programs[] = {
     "f32 | where $1 > 0 | sum, mean, var, min, max",
     "f64 | sum",
     "f32 | min, max, distinct, mean",
+    "lines | where $2 >= 0 | by $1 argmin $2, argmax $2, min $2",
+    "csv header | argmax $1, argmin $2, sum $1",
+    "words | argmin, argmax",
+    "i16,x1,u8 | sample 0.5 | by $2 % 3 argmax $1 | top 2",
+    "f32 | argmin, argmax",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 #define DATA_MAX 400u
@@ -278,9 +283,9 @@ START_TEST(encodings_of_others_are_refused)
         ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, bytes_of(bytes.data, cut)),
                          ERR_PROTOCOL);
     }
-    bytes.data[0]++;
+    bytes.data[0] = COMPUTE_TASK_FORMAT + 1;
     ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&bytes)), ERR_LEVEL);
-    bytes.data[0]--;
+    bytes.data[0] = 1;
     ck_assert_int_eq(buf_put_u8(&bytes, 0), 0);
     ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&bytes)), ERR_PROTOCOL);
     buf_release(&bytes);
@@ -732,6 +737,8 @@ START_TEST(each_object_has_its_own_header_end_and_count)
     ck_assert_int_eq(run_objects(&rng, "u16 | argmax", whole, 2), ERR_INVALID);
     ck_assert_str_eq((const char *)result.data, "argmax says where in one object a record is");
     ck_assert_int_eq(run_objects(&rng, "u16 | top 2", whole, 2), ERR_INVALID);
+    ck_assert_int_eq(run_objects(&rng, "u16 | count, argmin", whole, 2), ERR_INVALID);
+    ck_assert_str_eq((const char *)result.data, "argmin says where in one object a record is");
 }
 END_TEST
 

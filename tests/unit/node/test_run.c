@@ -16,6 +16,8 @@ static const char *const programs[] = {
     "f64 | sum",
     "i32,x4 | min",
     "u64 | argmax",
+    "csv | where $3 >= 500 | by $4 argmax $3, argmin $1",
+    "lines | argmin $3, count",
     "x3,u8,f32 | where $1 > 100 | by $1 count",
 };
 
