@@ -227,6 +227,28 @@ struct wire_node wire_node_find(struct wire_node n, const char *name)
     return (struct wire_node){NULL};
 }
 
+/* Most maps have their pairs in the order of the names that are asked for. */
+void wire_node_pick(struct wire_node n, const struct bytes *names, unsigned count,
+                    struct wire_node *values)
+{
+    uint32_t pairs = wire_node_kind(n) == WIRE_MAP ? wire_node_count(n) : 0;
+    unsigned next = 0;
+    for (unsigned i = 0; i < count; i++) {
+        values[i] = (struct wire_node){NULL};
+    }
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct wire_node key = wire_node_key(n, i);
+        for (unsigned k = 0; k < count; k++) {
+            unsigned at = next + k < count ? next + k : next + k - count;
+            if (values[at].object == NULL && wire_node_is_key(key, names[at])) {
+                values[at] = wire_node_value(n, i);
+                next = at + 1;
+                break;
+            }
+        }
+    }
+}
+
 /* returns: 0, or ERR_PROTOCOL if the key of pair at is also that of a pair before. */
 static int wire_node_check_key(struct wire_node n, uint32_t at)
 {

@@ -75,6 +75,9 @@ struct wire_node wire_node_key(struct wire_node n, uint32_t i);
 struct wire_node wire_node_value(struct wire_node n, uint32_t i);
 /* returns: the value of the first pair whose key is name; nil if there is none. */
 struct wire_node wire_node_find(struct wire_node n, const char *name);
+/* The same for count names at once; values: nil where there is none. */
+void wire_node_pick(struct wire_node n, const struct bytes *names, unsigned count,
+                    struct wire_node *values);
 /* returns: 0 if n is a map of at most pairs_max pairs whose keys are strings, each once;
  *          ERR_INVALID (no map, other keys), ERR_TOO_LARGE, ERR_PROTOCOL (a key twice). */
 int wire_node_check_map(struct wire_node n, uint32_t pairs_max);

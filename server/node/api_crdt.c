@@ -440,17 +440,30 @@ static int node_ev_value_check(const struct node_ev_op *op)
     }
 }
 
+enum { EV_OP_NAME, EV_OP_PATH, EV_OP_VERB, EV_OP_AMOUNT, EV_OP_VALUE, EV_OP_TO, EV_OP_FIELDS };
+#define EV_FIELD(text)                                            \
+    {                                                             \
+        .data = (const uint8_t *)(text), .size = sizeof(text) - 1 \
+    }
+static const struct bytes ev_op_fields[EV_OP_FIELDS] = {
+    [EV_OP_NAME] = EV_FIELD(WIRE_FIELD_NAME),   [EV_OP_PATH] = EV_FIELD(WIRE_FIELD_PATH),
+    [EV_OP_VERB] = EV_FIELD(WIRE_FIELD_VERB),   [EV_OP_AMOUNT] = EV_FIELD(WIRE_FIELD_AMOUNT),
+    [EV_OP_VALUE] = EV_FIELD(WIRE_FIELD_VALUE), [EV_OP_TO] = EV_FIELD(WIRE_FIELD_TO),
+};
+
 int node_ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create)
 {
     uint64_t verb = 0;
-    struct wire_node to = wire_node_find(item, WIRE_FIELD_TO);
-    struct wire_node amount = wire_node_find(item, WIRE_FIELD_AMOUNT);
-    struct wire_node value = wire_node_find(item, WIRE_FIELD_VALUE);
+    struct wire_node fields[EV_OP_FIELDS];
     TRY(wire_node_check_map(item, WIRE_OPTIONS_MAX));
-    TRY(wire_node_bytes(wire_node_find(item, WIRE_FIELD_NAME), WIRE_NAME_BYTES_MAX, &op->name));
+    wire_node_pick(item, ev_op_fields, EV_OP_FIELDS, fields);
+    struct wire_node amount = fields[EV_OP_AMOUNT];
+    struct wire_node value = fields[EV_OP_VALUE];
+    struct wire_node to = fields[EV_OP_TO];
+    TRY(wire_node_bytes(fields[EV_OP_NAME], WIRE_NAME_BYTES_MAX, &op->name));
     TRY(wire_name_check(op->name));
-    TRY(node_ev_path_of(wire_node_find(item, WIRE_FIELD_PATH), false, &op->path));
-    TRY(wire_node_u64(wire_node_find(item, WIRE_FIELD_VERB), &verb));
+    TRY(node_ev_path_of(fields[EV_OP_PATH], false, &op->path));
+    TRY(wire_node_u64(fields[EV_OP_VERB], &verb));
     *create = verb == WIRE_CRDT_CREATE && op->path.types[op->path.count] == CRDT_BOUNDED;
     if (verb == 0 || (verb > CRDT_TRANSFER && !*create)) {
         return ERR_INVALID;

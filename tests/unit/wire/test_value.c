@@ -136,6 +136,38 @@ START_TEST(a_getter_of_another_type_refuses_and_leaves_its_result)
 }
 END_TEST
 
+START_TEST(several_fields_are_picked_as_if_found_one_by_one)
+{
+    static const char *const texts[] = {"a", "bb", "c"};
+    struct bytes names[3];
+    struct wire_node picked[3];
+    static const struct {
+        const char *message;
+        size_t bytes;
+    } maps[] = {
+        {"\x80", 1},
+        {"\x83\xa1\x61\x01\xa2\x62\x62\x02\xa1\x63\x03", 11}, /* in order */
+        {"\x83\xa1\x63\x03\xa2\x62\x62\x02\xa1\x61\x01", 11}, /* the other way round */
+        {"\x82\xa1\x63\x03\xa1\x62\x02", 7},                  /* one of them, and another */
+        {"\x83\xa1\x61\x01\xa1\x61\x02\xa1\x63\x07", 10},     /* twice: the first counts */
+        {"\x82\x01\x02\xa2\x62\x62\xc0", 7},                  /* a number; nil */
+        {"\x93\xa1\x61\xa2\x62\x62\xa1\x63", 8},              /* no map */
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        names[i] = bytes_of_text(texts[i]);
+    }
+    begin();
+    for (unsigned m = 0; m < sizeof maps / sizeof maps[0]; m++) {
+        ck_assert_int_eq(decode(maps[m].message, maps[m].bytes), 0);
+        wire_node_pick(root, names, 3, picked);
+        for (unsigned i = 0; i < 3; i++) {
+            ck_assert_ptr_eq(picked[i].object, wire_node_find(root, texts[i]).object);
+        }
+    }
+    end();
+}
+END_TEST
+
 START_TEST(children_that_are_not_there_read_as_nil)
 {
     struct wire_node nothing = {NULL};
@@ -325,7 +357,7 @@ END_TEST
 UNIT_MAIN("wire_value", numbers_come_back_and_do_not_wrap, negative_numbers_are_no_u64,
           strings_and_binaries_read_alike_and_have_a_limit,
           a_getter_of_another_type_refuses_and_leaves_its_result,
-          children_that_are_not_there_read_as_nil, a_map_with_a_key_twice_is_told_from_a_good_one,
-          a_message_must_be_one_whole_value, hostile_counts_map_no_memory,
-          a_decoder_is_used_again_and_again, a_decoder_without_memory_says_so,
-          random_trees_come_back_as_they_were_written)
+          several_fields_are_picked_as_if_found_one_by_one, children_that_are_not_there_read_as_nil,
+          a_map_with_a_key_twice_is_told_from_a_good_one, a_message_must_be_one_whole_value,
+          hostile_counts_map_no_memory, a_decoder_is_used_again_and_again,
+          a_decoder_without_memory_says_so, random_trees_come_back_as_they_were_written)
