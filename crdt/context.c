@@ -87,9 +87,14 @@ static bool crdt_context_covers(const struct crdt_context *c, struct crdt_range 
            crdt_context_folds(c, r.actor);
 }
 
-/* Few ranges are walked: most contexts have one or two an actor. */
+/* Few ranges are walked: most contexts have one or two an actor. Ranges are in the order of nodes,
+ * and what one node tells of others often has only its own. */
 bool crdt_context_has(const struct crdt_context *c, struct crdt_dot dot)
 {
+    if (c->count == 0 || dot.actor.node < c->ranges[0].actor.node ||
+        dot.actor.node > c->ranges[c->count - 1].actor.node) {
+        return false;
+    }
     if (c->count > CRDT_CONTEXT_SMALL / 2) {
         return crdt_context_covers(c, crdt_range_of(dot));
     }

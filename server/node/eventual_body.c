@@ -331,6 +331,26 @@ int node_ev_drop_scope(struct bytes body, struct node_ev_scope *s)
 
 /* ---- who this node is ----------------------------------------------------------------------- */
 
+void node_ev_regions_seek(const struct node_ev_store *store, uint64_t regions,
+                          struct node_ev_spot spots[NODE_EV_REGIONS])
+{
+    uint8_t raw[NODE_EV_REGIONS][2];
+    struct bytes names[NODE_EV_REGIONS];
+    struct node_ev_spot found[NODE_EV_REGIONS];
+    uint32_t count = 0;
+    for (uint8_t region = 0; region < NODE_EV_REGIONS; region++) {
+        if ((regions >> region & 1u) != 0) {
+            node_ev_region_name(region, raw[count]);
+            names[count] = bytes_of(raw[count], sizeof raw[count]);
+            count++;
+        }
+    }
+    store->seek_all(store->ctx, names, count, found);
+    for (uint32_t i = 0; i < count; i++) {
+        spots[raw[i][1]] = found[i];
+    }
+}
+
 bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
                         struct crdt_actor *actor)
 {

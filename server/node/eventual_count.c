@@ -60,6 +60,7 @@ struct node_ev_counting {
     uint32_t mask;
     struct node_ev_counted_region *regions;
     uint32_t regions_count;
+    struct node_ev_spot regions_spots[NODE_EV_REGIONS];
     uint8_t region_at[NODE_EV_REGIONS]; /* number + 1; 0: none yet */
     struct buf names;                   /* never moves */
     struct buf value;
@@ -101,19 +102,26 @@ static int node_ev_counting_init(struct node_ev_counting *c, const struct node_e
                : buf_reserve(&c->names, bytes + c->operations * NODE_EV_COUNT_NAME_BYTES);
 }
 
+/* Looks up the records of all regions that operations are in. */
+static void node_ev_counting_seek_regions(struct node_ev_counting *c)
+{
+    uint64_t regions = 0;
+    for (uint32_t i = 0; i < c->operations; i++) {
+        regions |= UINT64_C(1) << c->ops[i].region;
+    }
+    node_ev_regions_seek(c->store, regions, c->regions_spots);
+}
+
 /* returns: NULL where nothing was seen of the region yet, or nothing of this actor. */
 static struct node_ev_counted_region *node_ev_counting_region(struct node_ev_counting *c,
                                                               uint8_t region)
 {
     struct node_ev_counted_region *r = &c->regions[c->regions_count];
-    uint8_t name[2];
     if (c->region_at[region] != 0) {
         return &c->regions[c->region_at[region] - 1];
     }
-    node_ev_region_name(region, name);
-    *r = (struct node_ev_counted_region){.region = region};
-    if (!c->store->seek(c->store->ctx, bytes_of(name, sizeof name), &r->spot) || !r->spot.present ||
-        r->spot.value.size <= NODE_EV_CONTEXT_AT) {
+    *r = (struct node_ev_counted_region){.region = region, .spot = c->regions_spots[region]};
+    if (!r->spot.known || !r->spot.present || r->spot.value.size <= NODE_EV_CONTEXT_AT) {
         return NULL;
     }
     r->old = c->store->region(c->store->ctx, region);
@@ -248,6 +256,7 @@ static int node_ev_counting_read(struct node_ev_counting *c, struct node_ev_body
     }
     TRY(b->r.left == 0 ? 0 : NODE_EV_LONG_WAY);
     c->store->seek_all(c->store->ctx, c->ops_names, c->operations, c->ops_spots);
+    node_ev_counting_seek_regions(c);
     for (uint32_t i = 0; i < c->operations; i++) {
         TRY(node_ev_counting_op(c, i));
     }

@@ -13,6 +13,8 @@
 #include "server/node/eventual_peers_internal.h"
 
 #define NODE_EV_WAITING_MAX (NODE_EV_OWNERS_MAX * 4u) /* of one region */
+/* Of what is joined by one command: more, and what it works on does not stay in the caches. */
+#define NODE_EV_INBOX_CUT_BYTES (24u << 10)
 
 struct node_ev_join {
     struct node *n;
@@ -253,11 +255,11 @@ static void node_ev_inbox_region(struct node *n, uint8_t region, struct node_ev_
     }
 }
 
-/* Proposes what has gathered if another region might not fit: a larger command is joined the long
- * way. */
+/* Proposes what has gathered if it is enough: a command larger than NODE_EV_JOIN_SMALL_BYTES would
+ * be joined the long way. */
 static void node_ev_inbox_cut(struct node *n, struct node_ev_join **j)
 {
-    if (*j != NULL && (*j)->body.size > NODE_EV_JOIN_SMALL_BYTES / 2) {
+    if (*j != NULL && (*j)->body.size > NODE_EV_INBOX_CUT_BYTES) {
         node_ev_join_go(n, *j);
         *j = NULL;
     }

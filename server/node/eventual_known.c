@@ -31,7 +31,6 @@ struct node_ev_known_region {
 };
 struct node_ev_knowing {
     const struct node_ev_store *store;
-    struct crdt_limits limits;
     struct crdt_actor actor;
     bool acts;
     size_t bytes; /* of the command */
@@ -46,6 +45,7 @@ struct node_ev_knowing {
     uint32_t mask;
     struct node_ev_known_region *regions;
     uint32_t regions_count;
+    struct node_ev_spot regions_spots[NODE_EV_REGIONS];
     uint8_t region_at[NODE_EV_REGIONS]; /* number + 1; 0: none yet */
     struct bytes *told;                 /* fragments that bring something */
     uint8_t *told_region;
@@ -56,20 +56,24 @@ struct node_ev_knowing {
 
 /* ---- what a command works on ---------------------------------------------------------------- */
 
-/* How many fragments and records there are, as far as they say. */
-static int node_ev_knowing_count(struct bytes body, uint32_t *fragments, uint32_t *records)
+/* How many fragments and records there are, and of which regions, as far as they say. */
+static int node_ev_knowing_count(struct bytes body, uint32_t *fragments, uint32_t *records,
+                                 uint64_t *regions)
 {
     struct bytes_reader all = bytes_reader_of(body);
     *fragments = 0;
     *records = 0;
+    *regions = 0;
     while (all.left > 0) {
         struct bytes_reader r = bytes_reader_of(bytes_take(&all, bytes_take_u32(&all)));
         uint8_t region;
         uint8_t flags;
         uint32_t count = node_ev_fragment_skip(&r, &region, &flags);
-        if (all.failed || r.failed || flags != 0 || count > r.left / NODE_EV_TOLD_BYTES_MIN) {
+        if (all.failed || r.failed || flags != 0 || region >= NODE_EV_REGIONS ||
+            count > r.left / NODE_EV_TOLD_BYTES_MIN) {
             return NODE_EV_LONG_WAY;
         }
+        *regions |= UINT64_C(1) << region;
         *records += count; /* at most as many as the body has bytes */
         ++*fragments;
     }
@@ -90,7 +94,6 @@ static int node_ev_knowing_init(struct node_ev_knowing *k, uint32_t fragments, u
         slots *= 2;
     }
     k->mask = slots - 1;
-    k->limits = crdt_limits_default();
     node_ev_fragment_init(&k->f, alloc);
     buf_init(&k->names, alloc, SIZE_MAX / 2);
     buf_init(&k->value, alloc, SIZE_MAX / 2);
@@ -112,14 +115,12 @@ static int node_ev_knowing_region(struct node_ev_knowing *k, uint8_t region,
                                   struct node_ev_known_region **out)
 {
     struct node_ev_known_region *r = &k->regions[k->regions_count];
-    uint8_t name[2];
     if (k->region_at[region] != 0) {
         *out = &k->regions[k->region_at[region] - 1];
         return 0;
     }
-    node_ev_region_name(region, name);
-    *r = (struct node_ev_known_region){.region = region};
-    if (!k->store->seek(k->store->ctx, bytes_of(name, sizeof name), &r->spot) || !r->spot.present) {
+    *r = (struct node_ev_known_region){.region = region, .spot = k->regions_spots[region]};
+    if (!r->spot.known || !r->spot.present) {
         return NODE_EV_LONG_WAY;
     }
     const struct node_ev_region *old = k->store->region(k->store->ctx, region);
@@ -197,7 +198,6 @@ struct node_ev_mixing {
     struct node_ev_known_region *r;
     struct node_ev_cursor own;
     struct node_ev_cursor other;
-    struct bytes record_key;
     uint8_t *to; /* end of what is written */
     uint32_t count;
     bool news;
@@ -233,26 +233,15 @@ static void node_ev_mixing_other(struct node_ev_knowing *k, struct node_ev_mixin
     }
 }
 
-static bool node_ev_mixing_next(struct node_ev_knowing *k, struct node_ev_mixing *m,
-                                struct node_ev_entry *e, struct bytes *raw, int *err)
-{
-    bool more = node_ev_record_raw(&m->other, e, raw);
-    if (more && crdt_entry_check(m->record_key, e->payload, &k->limits) != 0) {
-        *err = NODE_EV_LONG_WAY;
-    }
-    return more;
-}
-
 static int node_ev_mixing_entries(struct node_ev_knowing *k, struct node_ev_mixing *m)
 {
     struct node_ev_entry a;
     struct node_ev_entry b;
     struct bytes a_raw;
     struct bytes b_raw;
-    int err = 0;
     bool has_a = node_ev_record_raw(&m->own, &a, &a_raw);
-    bool has_b = node_ev_mixing_next(k, m, &b, &b_raw, &err);
-    while (err == 0 && (has_a || has_b)) {
+    bool has_b = node_ev_record_raw(&m->other, &b, &b_raw);
+    while (has_a || has_b) {
         int order = !has_a ? 1 : !has_b ? -1 : crdt_dot_compare(a.dot, b.dot);
         if (order == 0 && !bytes_equal(a.payload, b.payload)) {
             return NODE_EV_LONG_WAY;
@@ -265,25 +254,28 @@ static int node_ev_mixing_entries(struct node_ev_knowing *k, struct node_ev_mixi
             node_ev_mixing_other(k, m, b.dot, b_raw);
         }
         has_a = order <= 0 ? node_ev_record_raw(&m->own, &a, &a_raw) : has_a;
-        has_b = order >= 0 ? node_ev_mixing_next(k, m, &b, &b_raw, &err) : has_b;
+        has_b = order >= 0 ? node_ev_record_raw(&m->other, &b, &b_raw) : has_b;
     }
-    return err;
+    return 0;
+}
+
+/* returns: how many removals follow the entries that were read. */
+static uint32_t node_ev_mixing_gone(const struct node_ev_cursor *entries)
+{
+    struct bytes_reader r = entries->r;
+    return bytes_take_u32(&r);
 }
 
 static int node_ev_knowing_record(struct node_ev_knowing *k, struct node_ev_known_region *r,
                                   struct node_ev_fragment_cursor *c)
 {
     struct node_ev_mixing m = {.r = r};
-    struct node_ev_cursor own_gone;
-    struct node_ev_cursor other_gone;
     (void)bytes_take(&c->r, bytes_take_u16(&c->r)); /* key */
-    m.record_key = bytes_take(&c->r, bytes_take_u16(&c->r));
+    (void)bytes_take(&c->r, bytes_take_u16(&c->r)); /* key of the record */
     struct bytes value = bytes_take(&c->r, bytes_take_u32(&c->r));
     TRY(node_ev_knowing_item(k, &m.t));
     struct bytes old = m.t->value;
-    if (value.size == 0 || node_ev_record_begin(old, &m.own, &own_gone) != 0 ||
-        node_ev_record_begin(value, &m.other, &other_gone) != 0 || m.own.left == 0 ||
-        own_gone.left > 1 || other_gone.left > 0 ||
+    if (!node_ev_record_walk(old, &m.own) || !node_ev_record_walk(value, &m.other) ||
         m.t->spot.value.size + k->bytes > STORE_KV_VALUE_BYTES_MAX) {
         return NODE_EV_LONG_WAY;
     }
@@ -291,12 +283,14 @@ static int node_ev_knowing_record(struct node_ev_knowing *k, struct node_ev_know
     TRY(into == NULL ? ERR_NO_MEMORY : 0);
     m.to = into + 1 + sizeof(uint32_t);
     TRY(node_ev_mixing_entries(k, &m));
-    TRY(m.count == 0 ? NODE_EV_LONG_WAY : 0);
+    if (m.count == 0 || node_ev_mixing_gone(&m.own) > 1 || node_ev_mixing_gone(&m.other) > 0) {
+        return NODE_EV_LONG_WAY;
+    }
     if (m.news) {
-        size_t rest = sizeof(uint32_t) + own_gone.left * NODE_EV_DOT_BYTES;
+        size_t rest = m.own.r.left;
         into[0] = NODE_EV_RECORD_FORMAT;
         num_put_u32(into + 1, m.count);
-        memcpy(m.to, old.data + old.size - rest, rest);
+        memcpy(m.to, m.own.r.at, rest);
         m.t->value = bytes_of(into, (size_t)(m.to - into) + rest);
         m.t->changed = true;
         r->changed = true;
@@ -406,15 +400,17 @@ bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, in
 {
     uint32_t fragments;
     uint32_t records;
+    uint64_t regions;
     struct node_ev_scratch scratch;
     if (store->seek == NULL || body.size > NODE_EV_JOIN_SMALL_BYTES ||
-        node_ev_knowing_count(body, &fragments, &records) != 0) {
+        node_ev_knowing_count(body, &fragments, &records, &regions) != 0) {
         return false;
     }
     struct alloc alloc = node_ev_scratch_init(&scratch, store->alloc);
     struct node_ev_store own = *store;
     struct node_ev_knowing k = {.store = &own, .bytes = body.size};
     own.alloc = &alloc;
+    node_ev_regions_seek(&own, regions, k.regions_spots);
     int err = node_ev_knowing_init(&k, fragments, records);
     err = err == 0 ? node_ev_knowing_seek(&k, body) : err;
     err = err == 0 ? node_ev_knowing_read(&k, body) : err;

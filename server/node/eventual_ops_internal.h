@@ -217,6 +217,10 @@ bool node_ev_count(const struct node_ev_store *store, struct bytes body, struct 
                    int *code);
 /* The same as JOIN where all records are there and in memory (eventual_known.c). */
 bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, int *code);
+/* Looks up the records of the regions of a bitmap together; spots: of all regions, the others are
+ * left as they are. store: has seek_all. */
+void node_ev_regions_seek(const struct node_ev_store *store, uint64_t regions,
+                          struct node_ev_spot spots[NODE_EV_REGIONS]);
 /* When an operation counts as made: seen_us: the latest time seen in the region. */
 uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us);
 
@@ -235,6 +239,9 @@ int node_ev_dot_put(struct buf *out, struct crdt_dot dot);
 int node_ev_entry_put(struct buf *out, struct crdt_dot dot, struct bytes payload);
 /* returns: whether the record, which was made or checked here, tells of removals. */
 bool node_ev_record_removes(struct bytes raw);
+/* Begins to read a record that was made or checked here. What follows the last entry is the number
+ * of removals. returns: whether it has entries, in the format that is written. */
+bool node_ev_record_walk(struct bytes raw, struct node_ev_cursor *entries);
 /* The next entry with the bytes it is stored as. returns: false after the last. */
 bool node_ev_record_raw(struct node_ev_cursor *entries, struct node_ev_entry *out,
                         struct bytes *raw);

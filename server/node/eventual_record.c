@@ -133,10 +133,13 @@ struct hash_digest node_ev_region_hash(const struct node_ev_region *r)
 
 static struct crdt_dot node_ev_take_dot(struct bytes_reader *r)
 {
-    struct crdt_dot dot = {.actor.node = bytes_take_u32(r)};
-    dot.actor.epoch = bytes_take_u64(r);
-    dot.counter = bytes_take_u64(r);
-    return dot;
+    struct bytes raw = bytes_take(r, NODE_EV_DOT_BYTES);
+    if (r->failed) {
+        return (struct crdt_dot){0};
+    }
+    return (struct crdt_dot){
+        .actor = {.node = num_get_u32(raw.data), .epoch = num_get_u64(raw.data + 4)},
+        .counter = num_get_u64(raw.data + 12)};
 }
 
 bool node_ev_record_entry(struct node_ev_cursor *entries, struct node_ev_entry *out)
@@ -216,6 +219,14 @@ int node_ev_record_begin(struct bytes raw, struct node_ev_cursor *entries,
     *entries = (struct node_ev_cursor){.r = entries_at, .left = live};
     *removals = (struct node_ev_cursor){.r = removals_at, .left = gone};
     return 0;
+}
+
+bool node_ev_record_walk(struct bytes raw, struct node_ev_cursor *entries)
+{
+    entries->r = bytes_reader_of(raw);
+    uint8_t format = bytes_take_u8(&entries->r);
+    entries->left = bytes_take_u32(&entries->r);
+    return format == NODE_EV_FORMAT && entries->left > 0;
 }
 
 bool node_ev_record_removes(struct bytes raw)
