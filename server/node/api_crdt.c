@@ -15,7 +15,8 @@ struct ev_read {
     struct node_ev_causal causal;
     struct node_ev_question question;
     struct crdt_context wanted;
-    struct crdt_context seen; /* of the last answer */
+    struct crdt_context seen;  /* of the last answer: all of it is in the items */
+    struct crdt_context ahead; /* what may be in them besides: other records do not tell it yet */
     struct buf body;
     struct buf items; /* packed */
     uint32_t items_count;
@@ -155,6 +156,7 @@ static void ev_read_free(struct node *n, struct ev_read *r)
     node_ev_causal_release(&r->causal);
     crdt_context_release(&r->wanted);
     crdt_context_release(&r->seen);
+    crdt_context_release(&r->ahead);
     buf_release(&r->body);
     buf_release(&r->items);
     alloc_put(&n->alloc, r, sizeof *r);
@@ -197,6 +199,7 @@ static void ev_read_reply(struct node *n, struct ev_read *r)
     (void)wire_pack_u64(out, r->nodes[r->at]);
     node_ev_token_fold(n, &r->causal.token);
     int err = node_ev_token_add(&r->causal.token, r->target.region, &r->seen);
+    err = err != 0 ? err : node_ev_token_add(&r->causal.token, r->target.region, &r->ahead);
     err = err != 0 ? err
                    : node_ev_pack_causal(out, &r->causal.token,
                                          r->causal.session ? WIRE_CONSISTENCY_SESSION
@@ -238,17 +241,21 @@ static int ev_read_take(struct ev_read *r, struct bytes reply, bool *again)
     struct bytes_reader in = bytes_reader_of(reply);
     uint64_t time_us = bytes_take_u64(&in);
     struct bytes clock = bytes_take_bytes(&in, NODE_REPLY_BYTES_MAX);
+    struct bytes ahead = bytes_take_bytes(&in, NODE_REPLY_BYTES_MAX);
     struct alloc alloc = r->seen.alloc;
     crdt_context_release(&r->seen);
+    crdt_context_release(&r->ahead);
     crdt_context_init(&r->seen, &alloc);
+    crdt_context_init(&r->ahead, &alloc);
     if (in.failed) {
         return ERR_PROTOCOL;
     }
     TRY(crdt_context_decode(&r->seen, clock, &limits));
-    r->time_us = time_us;
+    TRY(ahead.size > 0 ? crdt_context_decode(&r->ahead, ahead, &limits) : 0);
     if (!crdt_context_leq(&r->wanted, &r->seen)) {
         return ERR_BEHIND;
     }
+    r->time_us = time_us;
     *again = false;
     if (r->question.mode != NODE_EV_MEMBERS) {
         uint8_t type = bytes_take_u8(&in);
@@ -370,6 +377,7 @@ static struct ev_read *ev_read_new(struct node *n, struct node_client client,
     r->question.mode = mode;
     crdt_context_init(&r->wanted, &n->alloc);
     crdt_context_init(&r->seen, &n->alloc);
+    crdt_context_init(&r->ahead, &n->alloc);
     buf_init(&r->body, &n->alloc, 1u << 17);
     buf_init(&r->items, &n->alloc, 4u << 20);
     buf_init(&r->target.memory, &n->alloc, 1u << 16);

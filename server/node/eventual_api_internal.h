@@ -24,7 +24,8 @@
  * u8, rows u32, bytes u32, region u8, skip u16 (bytes of a name before the record key), then NAMES
  * - READ   mode u8, path (count u8, types, names u16 length), element u16 length, limit u32 Reply
  * of NAMES: more u8, last name looked at u16, record keys (u16) that have live entries. Reply of
- * READ: time u64, context u32 length, then of VALUE type u8 (0: nothing there), next u8 (types from
+ * READ: time u64, context u32 length (all that it had seen is here), EV_AHEAD u32 length (what may
+ * be here besides; empty: nothing), then of VALUE type u8 (0: nothing there), next u8 (types from
  * here on are to be asked for; 0: none), packed item; of MEMBERS: the packed pairs items and next.
  */
 enum node_ev_read_mode {

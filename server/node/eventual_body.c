@@ -281,6 +281,7 @@ static int node_ev_fragment_scope(struct node_ev_scope *s, struct bytes raw, str
         return ERR_PROTOCOL;
     }
     s->regions |= UINT64_C(1) << region;
+    s->ahead |= (flags & NODE_EV_PAGE) != 0 ? UINT64_C(1) << region : 0;
     for (uint32_t i = 0; i < count; i++) {
         struct bytes key = bytes_take(&r, bytes_take_u16(&r));
         struct bytes record_key = bytes_take(&r, bytes_take_u16(&r));
@@ -372,6 +373,16 @@ bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *ac
     struct bytes raw;
     return store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 &&
            node_ev_self_parse(store, raw, actor);
+}
+
+int node_ev_ahead_get(const struct node_ev_store *store, uint8_t region, struct crdt_context *out,
+                      bool *had)
+{
+    const struct crdt_limits limits = crdt_limits_default();
+    const uint8_t name[2] = {NODE_KEY_EV_AHEAD, region};
+    struct bytes raw;
+    *had = store->get(store->ctx, bytes_of(name, sizeof name), &raw) == 0;
+    return *had ? crdt_context_decode(out, raw, &limits) : 0;
 }
 
 uint64_t node_ev_self_mark(const struct node_ev_store *store)

@@ -100,7 +100,8 @@ bool node_ev_serves(const struct node *n, uint8_t region)
     const struct node_eventual *ev = node_ev_of(n);
     struct node_ev_list list;
     ASSERT(region < NODE_EV_REGIONS);
-    if ((ev->compared >> region & 1u) != 0 && !node_ev_hold_any(n, UINT64_C(1) << region)) {
+    uint64_t bit = UINT64_C(1) << region;
+    if ((ev->compared & bit) != 0 && (ev->pulling & bit) == 0 && !node_ev_hold_any(n, bit)) {
         return true;
     }
     node_ev_list_get(n, region, &list);

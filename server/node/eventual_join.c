@@ -409,6 +409,35 @@ static int node_ev_joining_write(struct node_ev_joining *j, uint8_t region)
     return 0;
 }
 
+/* EV_AHEAD after a page: what those had seen whose pages have come, until the region has seen it
+ * too. Records are joined one by one, so that who reads them may see any of it. */
+static int node_ev_joining_ahead(struct node_ev_joining *j)
+{
+    const uint8_t name[2] = {NODE_KEY_EV_AHEAD, j->f.region};
+    const struct bytes key = bytes_of(name, sizeof name);
+    const struct node_ev_store *store = j->store;
+    struct crdt_context ahead;
+    bool had = false;
+    crdt_context_init(&ahead, store->alloc);
+    TRY(node_ev_ahead_get(store, j->f.region, &ahead, &had));
+    if (crdt_context_leq(&ahead, &j->now.seen)) {
+        ahead.count = 0; /* its room stays */
+    }
+    if (!node_ev_joining_adds(j) && !crdt_context_leq(&j->f.seen, &j->now.seen)) {
+        TRY(crdt_context_join(&ahead, &j->f.seen));
+    }
+    int err = 0;
+    buf_clear(&j->value);
+    if (ahead.count > 0) {
+        err = crdt_context_encode(&ahead, &j->value);
+        err = err != 0 ? err : store->put(store->ctx, key, buf_view(&j->value));
+    } else if (had) {
+        err = store->del(store->ctx, key);
+    }
+    crdt_context_release(&ahead);
+    return err;
+}
+
 /* The fragment in j->f, whose bytes are raw. checked: it was judged before, with all others. */
 static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw, bool checked)
 {
@@ -439,6 +468,9 @@ static int node_ev_joining_fragment(struct node_ev_joining *j, struct bytes raw,
     }
     if (j->news || later) {
         TRY(node_ev_joining_write(j, j->f.region));
+    }
+    if ((j->f.flags & (NODE_EV_PAGE | NODE_EV_RESTORE)) == NODE_EV_PAGE) {
+        TRY(node_ev_joining_ahead(j));
     }
     if (j->news) {
         j->store->note(j->store->ctx, j->f.region, false, raw);

@@ -180,6 +180,7 @@ struct node_ev_scope {
     struct node_ev_names records;
     struct node_ev_types types;
     uint64_t regions;
+    uint64_t ahead; /* regions whose EV_AHEAD is looked at */
     bool bare;      /* set before: places of types are left out */
     uint64_t hints; /* that were met */
 };
@@ -195,6 +196,10 @@ int node_ev_fold_scope(struct bytes body, struct node_ev_scope *s);
 bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *actor);
 /* returns: its mark, another one whenever records may have gone. */
 uint64_t node_ev_self_mark(const struct node_ev_store *store);
+/* The region's EV_AHEAD, to an empty context; *had: whether there is one. returns: 0 or an error.
+ */
+int node_ev_ahead_get(const struct node_ev_store *store, uint8_t region, struct crdt_context *out,
+                      bool *had);
 /* The same of the EV_SELF record. */
 bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
                         struct crdt_actor *actor);

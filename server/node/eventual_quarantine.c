@@ -216,6 +216,7 @@ static int node_ev_q_again(struct node_ev_quarantine *q, uint8_t region)
     } else if (err == ERR_TOO_LARGE || err == ERR_CORRUPT) { /* more than a context holds, or all */
         node_ev_q_fresh(q);
         err = node_ev_q_clear(q, region, NODE_KEY_EV_RECORD);
+        err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_AHEAD);
     }
     err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_TYPES);
     return err != 0 ? err : node_ev_types_write(&q->types, &q->store);

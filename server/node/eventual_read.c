@@ -236,6 +236,8 @@ static int ev_want(const struct ev_body *b, struct node_keys *keys, struct node_
     uint8_t region[2];
     node_ev_region_name(b->region, region);
     TRY(node_keys_add(keys, bytes_of(region, sizeof region)));
+    region[0] = NODE_KEY_EV_AHEAD;
+    TRY(node_keys_add(keys, bytes_of(region, sizeof region)));
     if (b->to.size == 0) {
         return node_keys_add(keys, b->from);
     }
@@ -636,12 +638,15 @@ static int ev_read_answer(const struct node_query_ctx *q, struct bytes body,
     struct ev_body b;
     struct node_ev_region region = {0};
     struct bytes raw = {0};
+    struct bytes ahead = {0};
     struct buf clock;
     uint8_t name[2];
     (void)q;
     TRY(ev_read_of(body, &b));
     node_ev_region_name(b.region, name);
     (void)node_rows_get(rows, bytes_of(name, sizeof name), &raw);
+    name[0] = NODE_KEY_EV_AHEAD;
+    (void)node_rows_get(rows, bytes_of(name, sizeof name), &ahead);
     crdt_context_init(&region.seen, &rows->alloc);
     buf_init(&clock, &rows->alloc, NODE_REPLY_BYTES_MAX);
     int err = node_ev_region_decode(raw, &region);
@@ -649,6 +654,7 @@ static int ev_read_answer(const struct node_query_ctx *q, struct bytes body,
     if (err == 0) {
         (void)buf_put_u64(reply, region.time_us);
         (void)buf_put_bytes(reply, buf_view(&clock));
+        (void)buf_put_bytes(reply, ahead);
         err = b.mode == NODE_EV_MEMBERS ? ev_answer_members(&b, rows, reply)
                                         : ev_answer_value(&b, rows, reply);
     }

@@ -134,6 +134,10 @@ static int node_ev_scope_keys(const struct node_ev_scope *s, struct node_keys *o
         if ((s->regions >> i & 1) != 0) {
             TRY(node_keys_add(out, bytes_of(name, sizeof name)));
         }
+        name[0] = NODE_KEY_EV_AHEAD;
+        if ((s->ahead >> i & 1) != 0) {
+            TRY(node_keys_add(out, bytes_of(name, sizeof name)));
+        }
     }
     TRY(node_ev_scope_names(&s->records, out));
     return node_ev_scope_names(&s->types.names, out);

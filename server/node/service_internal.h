@@ -51,6 +51,7 @@ enum node_key_kind {
     NODE_KEY_EV_RECORD = 0x52, /* own group: region u8, key length u16be, key, record key */
     NODE_KEY_EV_TYPES = 0x53,  /* own group: as EV_RECORD, the record key cut before a type */
     NODE_KEY_EV_PRUNED = 0x54, /* own group: region u8: removals in it may be gone */
+    NODE_KEY_EV_AHEAD = 0x55,  /* own group: region u8: its records may have been told of it */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 
@@ -208,14 +209,14 @@ enum {
     NODE_QUERY_MISSING,       /* what is to be repaired at a node */
     NODE_QUERY_DUE,           /* intents and frees whose log time has come */
     NODE_QUERY_CONTROL = 64,  /* group 0: roster, slots, placement */
-    NODE_QUERY_EV_READ = 80,  /* own group, all of these: what lies under a path */
-    NODE_QUERY_EV_NAMES,      /* the record keys under a prefix */
+    NODE_QUERY_EV_NAMES = 81, /* own group, all of these: the record keys under a prefix */
     NODE_QUERY_EV_PAGE,       /* a page of a region's records */
     NODE_QUERY_EV_SUMS,       /* sums of a region's records */
     NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
     NODE_QUERY_EV_COUNTS,     /* which records are live, or counts of types */
     NODE_QUERY_EV_WHO = 88,   /* which actor this node is */
     NODE_QUERY_EV_HOLDERS,    /* who has rights to a bounded counter */
+    NODE_QUERY_EV_READ,       /* what lies under a path */
 };
 
 extern const struct node_query_op node_kv_queries[];

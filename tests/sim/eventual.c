@@ -61,6 +61,7 @@ void sim_eventual_release(struct sim *s)
     }
     for (uint32_t i = 0; i < e->reads_count; i++) {
         crdt_context_release(&e->reads[i].seen);
+        crdt_context_release(&e->reads[i].told);
         free(e->reads[i].got);
     }
     wire_decoder_free(e->decoder);
@@ -451,6 +452,22 @@ static bool sim_crdt_take_clock(struct sim_crdt_read *r, struct wire_node clock)
     return true;
 }
 
+/* Records of a region that is being fetched are ahead of its clock; the token says how far. */
+static bool sim_crdt_take_told(const struct sim *s, struct sim_crdt_read *r,
+                               const struct wire_token *answer)
+{
+    uint8_t region = s->eventual->region[r->key];
+    for (uint32_t i = 0; i < answer->ranges_count; i++) {
+        const struct wire_token_range *t = &answer->ranges[i];
+        struct crdt_range range = {
+            .actor = {.node = t->node, .epoch = t->epoch}, .from = t->from, .to = t->to};
+        if (t->region == region && crdt_context_add(&r->told, range) != 0) {
+            return false;
+        }
+    }
+    return crdt_context_leq(&r->seen, &r->told); /* the token has all of the clock */
+}
+
 /* Nothing older than the token (scenario C39), and a counter with a bound and its rights. */
 static void sim_crdt_read_checks(struct sim *s, const struct sim_crdt_client *c,
                                  const struct sim_crdt_read *r, struct wire_node result)
@@ -511,6 +528,9 @@ static void sim_crdt_was_read(struct sim *s, struct sim_crdt_client *c, struct w
     s->counters.reads_ok++;
     sim_crdt_read_checks(s, c, r, result);
     sim_crdt_take_token(s, c, result, &answer);
+    if (!sim_crdt_take_told(s, r, &answer)) {
+        sim_fail(s, SIM_CRDT_CHECK_RPC, "node %u: a token without what was seen", r->node);
+    }
     wire_token_release(&answer);
     sim_crdt_remember(c, r);
     c->final_at += c->final;

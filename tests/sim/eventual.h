@@ -108,8 +108,9 @@ struct sim_crdt_read {
     uint32_t next; /* 0: the last page */
     uint64_t begun_us;
     uint64_t ended_us;
-    struct crdt_context seen;
-    uint64_t *got; /* numbers; of a map's page (field << 32 | value) */
+    struct crdt_context seen; /* all of it is in the answer */
+    struct crdt_context told; /* by the answer's token: what may be in it besides */
+    uint64_t *got;            /* numbers; of a map's page (field << 32 | value) */
     uint32_t count;
 };
 

@@ -220,6 +220,7 @@ static struct sim_crdt_read *sim_crdt_read_new(struct sim *s, struct sim_crdt_cl
                                 .token = c->with_token,
                                 .begun_us = s->now_us};
     crdt_context_init(&r->seen, &s->heap_alloc);
+    crdt_context_init(&r->told, &s->heap_alloc);
     return r;
 }
 

@@ -27,9 +27,17 @@ static bool sim_crdt_in(const struct sim_crdt_read *r, const struct sim_crdt_op 
     return op->end == SIM_CRDT_DONE && op->changed && crdt_context_has(&r->seen, op->dot);
 }
 
+/* Whether the answer may tell of more than it had seen: its token names that too. */
+static bool sim_crdt_ahead(const struct sim_crdt_read *r)
+{
+    return !crdt_context_leq(&r->told, &r->seen);
+}
+
 static bool sim_crdt_may(const struct sim_crdt_look *l, const struct sim_crdt_op *op)
 {
-    return !l->exact && op->end == SIM_CRDT_UNKNOWN;
+    bool ahead = op->end == SIM_CRDT_DONE && op->changed &&
+                 !crdt_context_has(&l->r->seen, op->dot) && crdt_context_has(&l->r->told, op->dot);
+    return ahead || (!l->exact && op->end == SIM_CRDT_UNKNOWN);
 }
 
 /* Whether p was surely applied where o was seen. */
@@ -329,6 +337,9 @@ static void sim_crdt_check_item(const struct sim_crdt_look *l, uint32_t from)
 
 static void sim_crdt_check_chains(const struct sim_crdt_look *l)
 {
+    if (sim_crdt_ahead(l->r)) {
+        return; /* one item is told of, and what came before it perhaps not */
+    }
     for (uint32_t i = 0; i < l->count; i++) {
         bool first = true;
         for (uint32_t j = 0; first && j < i; j++) {
@@ -420,9 +431,10 @@ static bool sim_crdt_same_answer(const struct sim_crdt_read *a, const struct sim
 static void sim_crdt_check_same(struct sim *s, uint32_t at)
 {
     const struct sim_crdt_read *a = &s->eventual->reads[at];
-    for (uint32_t i = 0; i < at; i++) {
+    for (uint32_t i = 0; i < at && !sim_crdt_ahead(a); i++) {
         const struct sim_crdt_read *b = &s->eventual->reads[i];
-        if (!b->done || !sim_crdt_same_question(a, b) || !crdt_context_equal(&a->seen, &b->seen)) {
+        if (!b->done || !sim_crdt_same_question(a, b) || !crdt_context_equal(&a->seen, &b->seen) ||
+            sim_crdt_ahead(b)) {
             continue;
         }
         if (!sim_crdt_same_answer(a, b)) {

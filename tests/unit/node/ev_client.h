@@ -230,6 +230,27 @@ static inline bool has(unsigned node, const char *name, uint8_t type, const char
     return v;
 }
 
+/* after: empty: from the start on; limit: of items. */
+static inline struct wire_node members(unsigned node, struct top what, struct bytes after,
+                                       uint64_t limit)
+{
+    struct wire_node result = {0};
+    struct buf out;
+    request(&out, "crdt.members", 5);
+    (void)wire_pack_text(&out, "default");
+    (void)wire_pack_text(&out, what.name);
+    pack_path(&out, &what);
+    if (after.size > 0) {
+        (void)wire_pack_bin(&out, after);
+    } else {
+        (void)wire_pack_nil(&out);
+    }
+    (void)wire_pack_u64(&out, limit);
+    pack_options(&out, &plain);
+    ck_assert_int_eq(answer(send(node, &out), &plain, &result), 0);
+    return result;
+}
+
 /* A session of the own group of a node. */
 static inline uint64_t open_own(unsigned node)
 {

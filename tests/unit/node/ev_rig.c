@@ -20,6 +20,7 @@ static void ev_named(const struct ev_replica *r, struct bytes name)
     bool named = false;
     switch (name.data[0]) {
     case NODE_KEY_EV_REGION: named = (r->scope->regions >> name.data[1] & 1) != 0; break;
+    case NODE_KEY_EV_AHEAD: named = (r->scope->ahead >> name.data[1] & 1) != 0; break;
     case NODE_KEY_EV_RECORD:
         named = node_ev_names_find(&r->scope->records, name) != NODE_EV_NAME_NONE;
         break;

@@ -143,25 +143,6 @@ END_TEST
                   .value = (val),                \
                   .amount = (by)})
 
-static struct wire_node members(unsigned node, struct top what, struct bytes after, uint64_t limit)
-{
-    struct wire_node result = {0};
-    struct buf out;
-    request(&out, "crdt.members", 5);
-    (void)wire_pack_text(&out, "default");
-    (void)wire_pack_text(&out, what.name);
-    pack_path(&out, &what);
-    if (after.size > 0) {
-        (void)wire_pack_bin(&out, after);
-    } else {
-        (void)wire_pack_nil(&out);
-    }
-    (void)wire_pack_u64(&out, limit);
-    pack_options(&out, &plain);
-    ck_assert_int_eq(answer(send(node, &out), &plain, &result), 0);
-    return result;
-}
-
 START_TEST(a_field_of_a_map_is_removed_with_all_that_lies_under_it)
 {
     static const struct top what = {.name = "map", .types = {WIRE_CRDT_MAP}};

@@ -40,6 +40,33 @@ START_TEST(a_fragment_before_its_predecessor_is_refused_whole) /* scenario C22 *
 }
 END_TEST
 
+/* What the sender of pages had seen is kept beside them until all have come. */
+START_TEST(a_page_leaves_word_of_what_it_may_tell_of_until_the_last)
+{
+    const uint8_t raw[2] = {NODE_KEY_EV_AHEAD, region()};
+    const struct bytes name = bytes_of(raw, sizeof raw);
+    struct ev_pages how = {.region = region(), .parts = 2, .all_parts = 4};
+    for (unsigned i = 0; i < 40; i++) {
+        char element[8];
+        (void)snprintf(element, sizeof element, "%u", i);
+        ck_assert_int_eq(add(a, CRDT_AW_SET, element, 0), 0);
+    }
+    ck_assert_uint_eq(ev_row(b, name).size, 0);
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    struct crdt_context ahead;
+    const struct alloc heap = alloc_heap();
+    const struct crdt_limits limits = crdt_limits_default();
+    crdt_context_init(&ahead, &heap);
+    ck_assert_int_eq(crdt_context_decode(&ahead, ev_row(b, name), &limits), 0);
+    ck_assert(crdt_context_equal(&ahead, seen(a)) && seen(b)->count == 0);
+    crdt_context_release(&ahead);
+    how.parts = 4;
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    ck_assert_uint_eq(ev_row(b, name).size, 0);
+    ck_assert(ev_same(a, b, true));
+}
+END_TEST
+
 START_TEST(a_fragment_that_comes_again_changes_nothing) /* scenarios C23, C35 */
 {
     ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
@@ -597,6 +624,7 @@ int main(void)
     const TTest *const tests[] = {
         removals_at_two_nodes_leave_the_same_everywhere,
         a_fragment_before_its_predecessor_is_refused_whole,
+        a_page_leaves_word_of_what_it_may_tell_of_until_the_last,
         a_fragment_that_comes_again_changes_nothing,
         a_removal_after_an_addition_in_one_command_leaves_nothing,
         a_removal_carries_what_it_removes_and_waits_for_nobody,
