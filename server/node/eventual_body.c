@@ -363,7 +363,7 @@ bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
     actor->epoch = bytes_take_u64(&r);
     (void)bytes_take(&r, 16); /* the rest of its block */
     bool clean = bytes_take_u8(&r) != 0;
-    bool known = format == 1 || format == 2;
+    bool known = format >= 1 && format <= 3;
     return !r.failed && known && actor->epoch > 0 && !clean; /* clean: it has ended */
 }
 
@@ -389,6 +389,7 @@ uint64_t node_ev_self_mark(const struct node_ev_store *store)
 {
     const uint8_t name = NODE_KEY_EV_SELF;
     struct bytes raw;
-    bool has = store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 && raw.size == 66;
+    bool has = store->get(store->ctx, bytes_of(&name, 1), &raw) == 0 &&
+               raw.size >= 66; /* format 1 is shorter */
     return has ? num_get_u64(raw.data + 50) : 0;
 }

@@ -246,8 +246,8 @@ int node_ev_init(struct node *n)
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_init(&ev->swept[r], &n->alloc);
         crdt_context_init(&ev->pruned[r], &n->alloc);
-        crdt_context_init(&ev->mend.left[r], &n->alloc);
     }
+    node_ev_mend_init(n);
     ev->peers =
         n->peers_count == 0 ? NULL : alloc_get_zeroed(&n->alloc, n->peers_count, sizeof *ev->peers);
     if (n->peers_count > 0 && ev->peers == NULL) {
@@ -297,8 +297,8 @@ void node_ev_release(struct node *n)
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
         crdt_context_release(&ev->swept[r]);
         crdt_context_release(&ev->pruned[r]);
-        crdt_context_release(&ev->mend.left[r]);
     }
+    node_ev_mend_release(n);
     node_ev_ring_release(&ev->ring);
     buf_release(&ev->retire.rows);
     buf_release(&ev->retire.starts);

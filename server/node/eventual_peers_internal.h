@@ -212,8 +212,13 @@ struct node_ev_hold {
 };
 
 /* Regions of which records were lost (eventual_mend.c). */
+#define NODE_EV_MENDED_BYTES 16u /* of a command */
 struct node_ev_mend {
     uint64_t regions;
+    uint64_t known; /* of which it is known what was left */
+    uint64_t until; /* it is when the log has been applied up to here */
+    bool asking;    /* a command is out */
+    struct node_timer run;
     uint64_t since_us[NODE_EV_REGIONS]; /* that a peer is there; 0: none was yet */
     uint64_t all_us[NODE_EV_REGIONS];   /* that all other owners are; 0: they are not */
     struct crdt_context left[NODE_EV_REGIONS];
@@ -297,10 +302,16 @@ bool node_ev_forgetting(const struct node *n);
 /* These have been. */
 void node_ev_hold_forgot(struct node *n, uint64_t regions, uint64_t dots);
 /* eventual_mend.c */
-/* Records of the region were lost, and its context is what is left. */
+void node_ev_mend_init(struct node *n);
+void node_ev_mend_release(struct node *n);
+/* Records of these regions were lost before this start: it goes on with what its state says. */
+void node_ev_mend_recover(struct node *n);
+/* Records of the region were lost, and its context is what is left, with what the log has yet. */
 void node_ev_mend_begin(struct node *n, uint8_t region);
 /* It has all of an owner's again. */
 void node_ev_mend_end(struct node *n, uint8_t region);
+/* The log says so of these regions, a bitmap. */
+void node_ev_mended(struct node *n, uint64_t regions);
 /* A peer has come or gone. */
 void node_ev_mend_peer(struct node *n);
 /* returns: whether others may judge by this node's context of the region. */

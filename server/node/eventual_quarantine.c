@@ -16,6 +16,9 @@
  *                   Dots may be made again that peers have seen already, so never under the old
  * one. a session       it has expired
  *
+ * EV_SELF says which regions' contexts were made again: they are mended, also after a crash. If it
+ * cannot be read, which were mended before is not known, so all are that have seen something.
+ *
  * It waits until all that was applied is in the table, so that nothing is replayed over it.
  */
 #include "server/node/eventual_ops_internal.h"
@@ -40,6 +43,8 @@ struct node_ev_quarantine {
     uint64_t pruned;   /* whose EV_PRUNED cannot be */
     uint64_t memory;   /* that are in memory */
     uint64_t forget;   /* of which all goes: eventual_hold.c */
+    bool alone;        /* there are no peers, and nothing is mended */
+    bool unread;       /* this start could not read EV_SELF */
     uint64_t dots;     /* that go with them */
     uint32_t deleted;  /* records that could not be read */
     struct buf gone;   /* their whole keys: u16 length, key */
@@ -93,6 +98,7 @@ static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
     case NODE_KEY_EV_REGION: q->headless |= bit; break;
     case NODE_KEY_EV_TYPES: q->counts |= bit; break;
     case NODE_KEY_EV_PRUNED: q->pruned |= bit; break;
+    case NODE_KEY_EV_SELF: q->self.mending |= q->unread ? q->memory : 0; break;
     default: break;
     }
     (void)buf_put_u16(&q->gone, (uint16_t)key.size);
@@ -276,6 +282,7 @@ static int node_ev_q_self(struct node_ev_quarantine *q)
     s->epoch = s->next < s->end ? s->next++ : 0;
     s->since = s->epoch != 0 ? s->epoch : UINT64_MAX;
     s->clean = false;
+    s->mending = q->alone ? 0 : s->mending | q->regions;
     return node_ev_q_put(q, node_ev_self_name(), node_ev_self_encode(s, raw));
 }
 
@@ -376,6 +383,17 @@ static void node_ev_q_follow(struct node *n, const struct node_ev_quarantine *q)
     }
 }
 
+/* Regions of which it is not known whether they were mended. */
+static void node_ev_q_mend(struct node *n, const struct node_ev_quarantine *q)
+{
+    for (uint8_t i = 0; i < NODE_EV_REGIONS; i++) {
+        bool mends = ((q->self.mending & ~node_ev_of(n)->mend.regions) >> i & 1u) != 0;
+        if (q->unread && mends) {
+            node_ev_quarantined(n, i);
+        }
+    }
+}
+
 static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
 {
     struct node_group *g = q->g;
@@ -390,6 +408,7 @@ static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
     g->broken = false;
     node_ev_self_changed(n, true, node_ev_self_encode(&q->self, raw));
     node_ev_q_follow(n, q);
+    node_ev_q_mend(n, q);
     log_line(n->options.log, LOG_WARN, "quarantined",
              "node=%u records=%u regions=%016llx epoch=%llu", n->self, q->deleted,
              (unsigned long long)q->regions, (unsigned long long)q->self.epoch);
@@ -453,6 +472,8 @@ static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget
     q->n = n;
     q->g = g;
     q->self = *node_ev_self_now(n);
+    q->alone = node_ev_of(n)->peers_count == 0;
+    q->unread = q->self.end == 0 && q->self.mark == 0;
     q->self.mark = rng_next(node_rng(n)) | 1u; /* a count might repeat: EV_SELF may be lost too */
     q->self.told = NUM_MAX(q->self.told, node_ev_q_told(n, g));
     q->meta = g->now;

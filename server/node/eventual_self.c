@@ -10,7 +10,7 @@
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_EV_SELF_FORMAT 2u /* 1: without what follows `since` */
+#define NODE_EV_SELF_FORMAT 3u /* 2: without `mending`; 1: without what follows `since` */
 #define NODE_EV_START_BYTES 33u
 
 struct node_ev_self {
@@ -36,7 +36,7 @@ struct bytes node_ev_self_name(void)
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES])
 {
-    into[0] = s->mark != 0 ? 2 : 1;
+    into[0] = s->mending != 0 ? 3 : s->mark != 0 ? 2 : 1;
     num_put_u64(into + 1, s->boot);
     num_put_u64(into + 9, s->nonce);
     num_put_u64(into + 17, s->epoch);
@@ -46,7 +46,8 @@ struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
     num_put_u64(into + 42, s->since);
     num_put_u64(into + 50, s->mark);
     num_put_u64(into + 58, s->told);
-    return bytes_of(into, s->mark != 0 ? 66 : 50);
+    num_put_u64(into + 66, s->mending);
+    return bytes_of(into, into[0] == 3 ? 74 : into[0] == 2 ? 66 : 50);
 }
 
 int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
@@ -67,6 +68,7 @@ int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
         s.since = bytes_take_u64(&r);
         s.mark = format > 1 ? bytes_take_u64(&r) : 0;
         s.told = format > 1 ? bytes_take_u64(&r) : 0;
+        s.mending = format > 2 ? bytes_take_u64(&r) : 0;
         if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
             return ERR_CORRUPT;
         }
@@ -223,7 +225,6 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     s.epoch = s.next < s.end ? s.next++ : 0;
     s.since = s.epoch != 0 ? s.epoch : UINT64_MAX;
     s.clean = false;
-
     return node_ev_self_store(sm, &s);
 }
 
@@ -242,11 +243,32 @@ static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, st
     return node_ev_self_store(sm, &s);
 }
 
+/* Body: regions u64, mark u64. Under another mark records may have gone again since they were found
+ * to be whole. */
+static int node_ev_mended_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
+{
+    struct node_ev_self_record s;
+    (void)reply;
+    if (cmd->body.size != NODE_EV_MENDED_BYTES) {
+        return ERR_INVALID;
+    }
+    uint64_t regions = num_get_u64(cmd->body.data);
+    TRY(node_ev_self_load(sm, &s));
+    if (s.mark != num_get_u64(cmd->body.data + 8)) {
+        return ERR_CONFLICT;
+    }
+    s.mending &= ~regions;
+    TRY(node_ev_self_store(sm, &s));
+    node_ev_mended(sm->n, regions);
+    return 0;
+}
+
 const struct node_op node_ev_self_ops[] = {
     {NODE_OP_EV_START, "ev_start", node_ev_self_keys, node_ev_start_apply},
     {NODE_OP_EV_STOP, "ev_stop", node_ev_self_keys, node_ev_stop_apply},
     {NODE_OP_EV_DOUBT, "ev_doubt", node_ev_self_keys, node_ev_doubt_apply},
     {NODE_OP_EV_LOST, "ev_lost", node_ev_self_keys, node_ev_lost_apply},
+    {NODE_OP_EV_MENDED, "ev_mended", node_ev_self_keys, node_ev_mended_apply},
     {0, NULL, NULL, NULL},
 };
 

@@ -36,8 +36,9 @@ struct node_ev_self_record {
     uint64_t mark;  /* another one whenever records may have gone; 0: none have yet */
     uint64_t told;  /* updates of the log up to this index were made before records went, under dots
                        that peers may have: they are not made again under others */
+    uint64_t mending; /* bitmap of regions of which records were lost, and not all is there again */
 };
-#define NODE_EV_SELF_BYTES 66u
+#define NODE_EV_SELF_BYTES 74u
 /* returns: a view into `into`. */
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES]);

@@ -69,6 +69,7 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
         }
         err = kv->next(reader, &key, &value);
     }
+    node_ev_mend_recover(n);
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err; /* of what comes after */
 }
 

@@ -151,6 +151,7 @@ enum {
     NODE_OP_EV_DROP,        /* removals that every owner has seen go */
     NODE_OP_EV_RECOUNT,     /* counts of types that were wrong */
     NODE_OP_EV_FOLD,        /* epochs that are over are folded in contexts */
+    NODE_OP_EV_MENDED,      /* regions that had lost records are whole again */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */

@@ -5,6 +5,7 @@
  */
 #include "base/rng.h"
 #include "server/node/eventual_internal.h"
+#include "server/node/eventual_self_internal.h"
 #include "tests/unit/unit.h"
 #include "wire/api.h"
 
@@ -366,6 +367,45 @@ START_TEST(a_fragment_of_keys_of_another_region_is_refused)
 }
 END_TEST
 
+/* A version that came before reads what says no more than it knows. */
+START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says_it)
+{
+    static const struct {
+        uint64_t mark;
+        uint64_t mending;
+        uint8_t format;
+        size_t bytes;
+    } ways[] = {{0, 0, 1, 50}, {7, 0, 2, 66}, {7, UINT64_C(5) << 61, 3, 74}};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        const struct node_ev_self_record s = {.boot = 1,
+                                              .nonce = 2,
+                                              .epoch = 17,
+                                              .next = 18,
+                                              .end = 33,
+                                              .clean = true,
+                                              .since = 16,
+                                              .mark = ways[i].mark,
+                                              .told = ways[i].mark,
+                                              .mending = ways[i].mending};
+        struct node_ev_self_record back = {0};
+        uint8_t raw[NODE_EV_SELF_BYTES];
+        uint8_t again[NODE_EV_SELF_BYTES];
+        struct bytes view = node_ev_self_encode(&s, raw);
+        ck_assert_uint_eq(view.size, ways[i].bytes);
+        ck_assert_uint_eq(raw[0], ways[i].format);
+        ck_assert_int_eq(node_ev_self_decode(view, &back), 0);
+        ck_assert_uint_eq(back.mark, s.mark);
+        ck_assert_uint_eq(back.mending, s.mending);
+        ck_assert(bytes_equal(node_ev_self_encode(&back, again), view));
+        for (size_t cut = 1; cut < view.size; cut++) {
+            ck_assert_int_eq(node_ev_self_decode(bytes_of(raw, cut), &back), ERR_CORRUPT);
+        }
+        raw[0] = 4;
+        ck_assert_int_eq(node_ev_self_decode(view, &back), ERR_LEVEL);
+    }
+}
+END_TEST
+
 START_TEST(every_allocation_of_decoding_may_fail)
 {
     struct buf raw;
@@ -448,6 +488,7 @@ int main(void)
         a_fragment_is_read_as_it_was_written,
         a_fragment_cut_or_flipped_anywhere_is_refused_or_another_one,
         a_fragment_of_keys_of_another_region_is_refused,
+        what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says_it,
         every_allocation_of_decoding_may_fail,
         random_records_come_back_equal,
         NULL,

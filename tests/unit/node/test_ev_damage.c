@@ -114,6 +114,236 @@ START_TEST(who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind)
 }
 END_TEST
 
+/* Node 1 starts again, as after a crash; what it had applied is flushed. rotten: of its records. */
+static void crash(struct rig *r, bool rotten)
+{
+    ev_node(r, 1)->flush_now = true;
+    rig_run(r, 1000000);
+    rig_stop(r, 1);
+    if (rotten) {
+        rot_name(r, 1, node_ev_self_name());
+    }
+    rig_start(r, 1);
+}
+
+/* Node 1 meets the one that is behind first, and the one that did last a minute later. */
+static void meet(struct rig *r, unsigned by)
+{
+    rig_link(r, 1, 5 - by, true);
+    rig_run(r, 60000000);
+    rig_link(r, 1, by, true);
+    rig_run(r, 30000000); /* longer than it waits for others once all are there */
+    rig_link(r, 2, 3, true);
+}
+
+/* The crash comes before anybody was met. What was written in between nobody was told of. */
+START_TEST(that_a_region_is_mended_outlives_a_crash)
+{
+    const struct crdt_op add = {.verb = CRDT_ADD, .amount = 1};
+    for (unsigned way = 0; way < 4; way++) {
+        unsigned by = 2 + (way & 1u);
+        bool writes = way >= 2;
+        struct rig *r = tell(by);
+        struct ev_done done = {.ended = true};
+        rot_key(r, 1, "{t}other");
+        rig_isolate(r, 1, true);
+        find(r, 1);
+        if (writes) {
+            ev_begin(r, 1, "{t}other", CRDT_PN_COUNTER, &add, 1, &done);
+            rig_run(r, 1000000);
+        }
+        ck_assert(done.ended);
+        ck_assert_int_eq(done.code, 0);
+        crash(r, false);
+        meet(r, by);
+        check(r, writes ? 4 : 3);
+        ck_assert_uint_eq(node_ev_self_now(ev_node(r, 1))->mending, 0);
+        rig_free(r);
+    }
+}
+END_TEST
+
+/* Which regions were mended is not known then: it may be any of those that have records. */
+START_TEST(who_cannot_read_what_was_mended_mends_all_it_has)
+{
+    for (unsigned by = 2; by <= 3; by++) {
+        struct rig *r = tell(by);
+        rot_key(r, 1, "{t}other");
+        rig_isolate(r, 1, true);
+        find(r, 1);
+        crash(r, true);
+        meet(r, by);
+        check(r, 3);
+        ck_assert_uint_eq(node_ev_self_now(ev_node(r, 1))->mending, 0);
+        rig_free(r);
+    }
+}
+END_TEST
+
+/* A push that was judged by what the region had seen is joined when that is forgotten: what is left
+ * tells nothing of what came before it. */
+START_TEST(what_was_on_its_way_when_records_went_is_asked_of_peers_too)
+{
+    const struct crdt_op add = {.verb = CRDT_ADD, .amount = 1};
+    for (unsigned way = 0; way < 6; way++) {
+        unsigned by = 2 + (way & 1u);
+        bool crashes = way / 2 == 1;
+        bool meets = way / 2 == 2; /* before it is applied */
+        struct ev_done done;
+        struct rig *r = rig_new(3);
+        ck_assert(ev_ready(r));
+        ck_assert_int_eq(ev_add(r, 1, "{t}other", 1), 0);
+        ck_assert_int_eq(ev_add(r, by, "{t}n", 5), 0);
+        ck_assert(ev_converge(r, 5000000));
+        rig_isolate(r, 5 - by, true);
+        ck_assert_int_eq(ev_add(r, by, "{t}n", 6), 0);
+        rig_run(r, 3000000);
+        rot_key(r, 1, "{t}n");
+        r->nodes[0].wal_held = true;
+        ev_begin(r, by, "{t}n", CRDT_PN_COUNTER, &add, 1, &done);
+        rig_run(r, 100000);
+        rig_isolate(r, 1, true);
+        find(r, 1);
+        rig_link(r, 1, 5 - by, meets);
+        rig_run(r, 5000000);
+        r->nodes[0].wal_held = false;
+        rig_run(r, 100000);
+        ck_assert_int_eq(done.code, 0);
+        ck_assert_int_eq(ev_count(r, 1, "{t}n"), 12);
+        if (crashes) {
+            crash(r, false);
+        }
+        meet(r, by);
+        ck_assert(ev_converge(r, 20000000));
+        for (unsigned i = 1; i <= 3; i++) {
+            ck_assert_int_eq(ev_count(r, i, "{t}n"), 12);
+            ck_assert_int_eq(ev_count(r, i, "{t}other"), 1);
+        }
+        rig_free(r);
+    }
+}
+END_TEST
+
+static uint64_t pages(struct rig *r, unsigned i)
+{
+    return node_ev_of(ev_node(r, i))->counters.pages;
+}
+
+/* Some of what the peer has is here then, and was not seen. */
+START_TEST(that_a_region_is_mended_outlives_a_crash_with_a_part_of_it_fetched)
+{
+    for (unsigned by = 2; by <= 3; by++) {
+        struct rig *r = rig_new(3);
+        ck_assert(ev_ready(r));
+        ev_fill(r, by, "{t}", 0, 3000);
+        ck_assert(ev_converge(r, 10000000));
+        rig_isolate(r, 5 - by, true);
+        ev_fill(r, by, "{t}", 0, 1000);
+        ev_fill(r, by, "{t}", 2000, 3000);
+        rig_run(r, 3000000);
+        rig_isolate(r, 1, true);
+        ev_fill(r, by, "{t}", 0, 3000);
+        rot_key(r, 1, "{t}5");
+        rot_key(r, 1, "{t}7");
+        rot_key(r, 1, "{t}2900");
+        find(r, 1);
+        r->nodes[by - 1].jobs_counted = true; /* it reads one thing after the other */
+        rig_link(r, 1, by, true);
+        for (unsigned tries = 0; tries < 4000 && pages(r, 1) < 2; tries++) {
+            r->nodes[by - 1].jobs_left = 1;
+            rig_run(r, 1000);
+        }
+        rig_isolate(r, 1, true);
+        r->nodes[by - 1].jobs_counted = false;
+        ck_assert_uint_ne(node_ev_of(ev_node(r, 1))->mend.regions, 0);
+        crash(r, false);
+        meet(r, by);
+        ck_assert(ev_converge(r, 20000000));
+        for (unsigned i = 1; i <= 3; i++) {
+            ck_assert_int_eq(ev_count(r, i, "{t}5"), 3);
+            ck_assert_int_eq(ev_count(r, i, "{t}7"), 3);
+            ck_assert_int_eq(ev_count(r, i, "{t}8"), 3);
+            ck_assert_int_eq(ev_count(r, i, "{t}1500"), 2);
+            ck_assert_int_eq(ev_count(r, i, "{t}2900"), 3);
+            ck_assert_int_eq(ev_count(r, i, "{t}2901"), 3);
+        }
+        rig_free(r);
+    }
+}
+END_TEST
+
+struct told {
+    bool ended;
+    int code;
+};
+
+static void told(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)reply;
+    *(struct told *)ctx = (struct told){.ended = true, .code = code};
+}
+
+/* As when what it found is applied after records went once more. returns: its code. */
+static int mended(struct rig *r, unsigned i, uint64_t regions, uint64_t mark, size_t bytes)
+{
+    struct told t = {0};
+    uint8_t body[NODE_EV_MENDED_BYTES];
+    num_put_u64(body, regions);
+    num_put_u64(body + 8, mark);
+    const struct node_cmd cmd = {.op = NODE_OP_EV_MENDED, .body = bytes_of(body, bytes)};
+    node_propose(ev_node(r, i), NODE_GROUP_OWN, &cmd, r->now + 1000000, &t, told);
+    rig_run(r, 100000);
+    ck_assert(t.ended);
+    return t.code;
+}
+
+START_TEST(that_a_region_is_mended_is_forgotten_only_by_who_knows_of_all_damage)
+{
+    struct rig *r = tell(2);
+    uint64_t bit = UINT64_C(1) << ev_region("{t}");
+    rot_key(r, 1, "{t}other");
+    rig_isolate(r, 1, true);
+    find(r, 1);
+    const struct node_ev_self_record *self = node_ev_self_now(ev_node(r, 1));
+    ck_assert_uint_eq(self->mending, bit);
+    ck_assert_int_eq(mended(r, 1, bit, self->mark + 1, NODE_EV_MENDED_BYTES), ERR_CONFLICT);
+    ck_assert_int_eq(mended(r, 1, bit, self->mark, NODE_EV_MENDED_BYTES - 1), ERR_INVALID);
+    ck_assert_int_eq(mended(r, 1, bit << 1, self->mark, NODE_EV_MENDED_BYTES), 0);
+    ck_assert_uint_eq(self->mending, bit);
+    ck_assert_uint_eq(node_ev_of(ev_node(r, 1))->mend.regions, bit);
+    ck_assert_int_eq(mended(r, 1, bit, self->mark, NODE_EV_MENDED_BYTES), 0);
+    ck_assert_uint_eq(self->mending, 0);
+    ck_assert_uint_eq(node_ev_of(ev_node(r, 1))->mend.regions, 0);
+    rig_free(r);
+}
+END_TEST
+
+/* The log says that it is, and the state on disk that it is not yet. */
+START_TEST(a_region_whose_end_of_mending_is_not_flushed_is_whole)
+{
+    struct rig *r = tell(2);
+    struct node *n = ev_node(r, 1);
+    rot_key(r, 1, "{t}other");
+    n->options.flush_interval_us = 600000000;
+    find(r, 1);
+    rig_run(r, 5000000);
+    ck_assert_uint_eq(node_ev_self_now(n)->mending, 0);
+    ck_assert_uint_gt(node_group_find(n, NODE_GROUP_OWN)->now.index,
+                      node_group_find(n, NODE_GROUP_OWN)->flushed.index);
+    rig_isolate(r, 1, true);
+    rig_stop(r, 1);
+    rig_start(r, 1);
+    rig_run(r, 1000000);
+    ck_assert_uint_eq(node_ev_self_now(ev_node(r, 1))->mending, 0);
+    ck_assert_uint_eq(node_ev_of(ev_node(r, 1))->mend.regions, 0);
+    rig_isolate(r, 1, false);
+    rig_isolate(r, 3, false);
+    check(r, 3);
+    rig_free(r);
+}
+END_TEST
+
 /* The table says what the counts, and what was dropped, at most can be; memory what was seen. */
 START_TEST(what_can_be_told_from_what_is_left_is_not_forgotten)
 {
@@ -271,6 +501,12 @@ START_TEST(an_epoch_with_updates_that_are_not_made_again_does_not_go_on)
 END_TEST
 
 UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_behind,
+          that_a_region_is_mended_outlives_a_crash,
+          who_cannot_read_what_was_mended_mends_all_it_has,
+          what_was_on_its_way_when_records_went_is_asked_of_peers_too,
+          that_a_region_is_mended_outlives_a_crash_with_a_part_of_it_fetched,
+          that_a_region_is_mended_is_forgotten_only_by_who_knows_of_all_damage,
+          a_region_whose_end_of_mending_is_not_flushed_is_whole,
           what_can_be_told_from_what_is_left_is_not_forgotten,
           a_node_starts_whose_record_of_what_was_dropped_is_damaged,
           what_a_start_fetches_before_it_is_an_actor_is_fetched_once,
