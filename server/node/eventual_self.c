@@ -229,7 +229,7 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
 }
 
 /* What the log held from here on is lost: sessions that were open then are void, for a command that
- * is tried again may have been applied. */
+ * is tried again may have been applied. What stands behind this is new. */
 static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct node_ev_self_record s;
@@ -239,6 +239,7 @@ static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, st
     }
     TRY(node_ev_self_load(sm, &s));
     s.since = UINT64_MAX; /* the next epoch's are good */
+    s.told = NUM_MIN(s.told, sm->index);
     s.clean = false;
     return node_ev_self_store(sm, &s);
 }
