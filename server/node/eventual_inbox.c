@@ -68,6 +68,15 @@ static void node_ev_inbox_check(struct node *n, struct node_ev_peer *p)
     }
 }
 
+/* It is fetched from the sender. */
+static void node_ev_item_behind(struct node *n, struct node_ev_peer *p, struct node_ev_item *item)
+{
+    uint8_t region = item->f.region;
+    item->state = NODE_EV_ITEM_BEHIND;
+    p->pull_now |= UINT64_C(1) << region;
+    node_ev_judge(n, p, region);
+}
+
 /* ---- proposing ------------------------------------------------------------------------------ */
 
 static void node_ev_join_free(struct node *n, struct node_ev_join *j)
@@ -87,10 +96,16 @@ static void node_ev_joined(struct node *n, void *ctx, int code, struct bytes rep
             continue;
         }
         for (unsigned k = 0; k < in->count; k++) {
-            if (in->items[k].state == NODE_EV_ITEM_PROPOSED &&
-                (j->regions[i] >> in->items[k].f.region & 1u) != 0) {
-                in->items[k].state = code == 0 ? NODE_EV_ITEM_JOINED : NODE_EV_ITEM_BEHIND;
-                ev->counters.joined += code == 0;
+            struct node_ev_item *item = &in->items[k];
+            if (item->state != NODE_EV_ITEM_PROPOSED ||
+                (j->regions[i] >> item->f.region & 1u) == 0) {
+                continue;
+            }
+            if (code == 0) {
+                item->state = NODE_EV_ITEM_JOINED;
+                ev->counters.joined++;
+            } else {
+                node_ev_item_behind(n, &ev->peers[i], item);
             }
         }
         node_ev_inbox_check(n, &ev->peers[i]);
@@ -172,14 +187,6 @@ static bool node_ev_inbox_room(struct node *n, struct node_ev_join **j, size_t b
 }
 
 /* ---- choosing ------------------------------------------------------------------------------- */
-
-static void node_ev_item_behind(struct node *n, struct node_ev_peer *p, struct node_ev_item *item)
-{
-    uint8_t region = item->f.region;
-    item->state = NODE_EV_ITEM_BEHIND;
-    p->pull_now |= UINT64_C(1) << region;
-    node_ev_judge(n, p, region);
-}
 
 /* The fragments of one region, of all peers. */
 struct node_ev_waiting {

@@ -195,9 +195,32 @@ START_TEST(every_read_is_between_what_was_acknowledged_and_what_was_tried)
 }
 END_TEST
 
+/* What was refused for a moment does not wait until it is clear that it does not come by itself. */
+START_TEST(what_was_refused_when_it_was_pushed_is_fetched_at_once)
+{
+    struct rig *r = rig_new(3);
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, 1, "n", 1), 0);
+    ck_assert(ev_converge(r, 5000000));
+    rig_run(r, 3000000);
+    ev_node(r, 2)->disk_full = true;
+    r->nodes[0].jobs_held = true; /* it answers nothing that must be read */
+    ck_assert_int_eq(ev_add(r, 1, "n", 1), 0);
+    rig_run(r, 100000);
+    ck_assert_int_eq(ev_count(r, 2, "n"), 1);
+    ck_assert_int_eq(ev_count(r, 3, "n"), 2);
+    ev_node(r, 2)->disk_full = false;
+    r->nodes[0].jobs_held = false;
+    rig_run(r, 300000);
+    ck_assert_int_eq(ev_count(r, 2, "n"), 2);
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_rest", every_read_is_between_what_was_acknowledged_and_what_was_tried,
           a_cluster_that_was_written_to_comes_to_rest_again,
           what_is_at_rest_wakes_when_a_node_comes_back,
           nobody_rests_while_a_node_that_it_reaches_lacks_something,
           what_is_at_rest_wakes_when_the_owners_are_others,
-          a_decision_about_a_member_wakes_what_is_at_rest)
+          a_decision_about_a_member_wakes_what_is_at_rest,
+          what_was_refused_when_it_was_pushed_is_fetched_at_once)
