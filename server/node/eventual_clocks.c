@@ -101,7 +101,8 @@ bool node_ev_serves(const struct node *n, uint8_t region)
     struct node_ev_list list;
     ASSERT(region < NODE_EV_REGIONS);
     uint64_t bit = UINT64_C(1) << region;
-    if ((ev->compared & bit) != 0 && (ev->pulling & bit) == 0 && !node_ev_hold_any(n, bit)) {
+    if ((ev->compared & bit) != 0 && !node_ev_region_mixed(n, region) &&
+        !node_ev_hold_any(n, bit)) {
         return true;
     }
     node_ev_list_get(n, region, &list);

@@ -211,6 +211,12 @@ void node_ev_quarantined(struct node *n, uint8_t region);
 void node_ev_region_changed(struct node *n, uint8_t region, struct bytes raw);
 /* The same; now: what the record says. */
 void node_ev_region_follow(struct node *n, uint8_t region, const struct node_ev_region *now);
+/* The same for its EV_AHEAD; empty: there is none. */
+void node_ev_region_ahead(struct node *n, uint8_t region, const struct crdt_context *now);
+/* raw: the record. returns: 0, ERR_CORRUPT, ERR_NO_MEMORY. */
+int node_ev_ahead_load(struct node *n, uint8_t region, struct bytes raw);
+/* returns: whether pages of the region have come, and not all: some records are ahead of others. */
+bool node_ev_region_mixed(const struct node *n, uint8_t region);
 
 /* ---- the regions in memory
  * ------------------------------------------------------------------------ Follow the applied

@@ -434,6 +434,9 @@ static int node_ev_joining_ahead(struct node_ev_joining *j)
     } else if (had) {
         err = store->del(store->ctx, key);
     }
+    if (err == 0 && (had || ahead.count > 0)) {
+        store->ahead(store->ctx, j->f.region, &ahead);
+    }
     crdt_context_release(&ahead);
     return err;
 }

@@ -67,6 +67,8 @@ struct node_ev_store {
     const struct node_ev_region *(*region)(void *ctx, uint8_t region);
     /* The region's record was put: this is in it. */
     void (*changed)(void *ctx, uint8_t region, const struct node_ev_region *now);
+    /* The region's EV_AHEAD was put, or deleted: now is empty. */
+    void (*ahead)(void *ctx, uint8_t region, const struct crdt_context *now);
     void (*note)(void *ctx, uint8_t region, bool local, struct bytes fragment);
     /* One dot with two meanings was found: two nodes were one actor. */
     void (*conflict)(void *ctx, struct crdt_dot dot);

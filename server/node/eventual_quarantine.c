@@ -377,7 +377,11 @@ static void node_ev_q_follow(struct node *n, const struct node_ev_quarantine *q)
         if (kind == NODE_KEY_EV_PRUNED && node_ev_pruned_load(n, region, raw) != 0) {
             node_fail(n, ERR_NO_MEMORY, "quarantine"); /* it was written here */
         } else if (kind == NODE_KEY_EV_REGION && (q->regions >> region & 1u) != 0) {
+            const struct crdt_context nothing = {0};
             node_ev_region_changed(n, region, raw);
+            if ((q->forget >> region & 1u) != 0) {
+                node_ev_region_ahead(n, region, &nothing);
+            }
             node_ev_quarantined(n, region);
         }
     }

@@ -22,6 +22,7 @@ struct node_ev_waiter {
 
 struct node_ev_regions {
     struct node_ev_region at[NODE_EV_REGIONS];
+    struct crdt_context ahead[NODE_EV_REGIONS]; /* EV_AHEAD */
     uint64_t changed; /* regions that have seen more since those who wait were looked at */
     bool asking;
     struct node_link waits;
@@ -75,6 +76,37 @@ void node_ev_region_follow(struct node *n, uint8_t region, const struct node_ev_
     at->digest = now->digest;
     at->seen.count = 0; /* its room stays */
     node_ev_region_told(n, region, crdt_context_join(&at->seen, &now->seen));
+}
+
+void node_ev_region_ahead(struct node *n, uint8_t region, const struct crdt_context *now)
+{
+    struct crdt_context *ahead = &n->ev_regions->ahead[region % NODE_EV_REGIONS];
+    ahead->count = 0; /* its room stays */
+    if (crdt_context_join(ahead, now) != 0) {
+        node_fail(n, ERR_NO_MEMORY, "region");
+    }
+}
+
+int node_ev_ahead_load(struct node *n, uint8_t region, struct bytes raw)
+{
+    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_context ahead;
+    if (region >= NODE_EV_REGIONS) {
+        return ERR_CORRUPT;
+    }
+    crdt_context_init(&ahead, &n->alloc);
+    int err = crdt_context_decode(&ahead, raw, &limits);
+    if (err == 0) {
+        node_ev_region_ahead(n, region, &ahead);
+    }
+    crdt_context_release(&ahead);
+    return err;
+}
+
+bool node_ev_region_mixed(const struct node *n, uint8_t region)
+{
+    const struct node_ev_regions *r = n->ev_regions;
+    return r->ahead[region].count > 0 && !crdt_context_leq(&r->ahead[region], &r->at[region].seen);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -221,6 +253,7 @@ int node_ev_regions_init(struct node *n)
     r->run.fire = node_ev_regions_fire;
     for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
         crdt_context_init(&r->at[i].seen, &n->alloc);
+        crdt_context_init(&r->ahead[i], &n->alloc);
     }
     return 0;
 }
@@ -235,6 +268,7 @@ void node_ev_regions_release(struct node *n)
     ASSERT(node_link_empty(&r->waits));
     for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
         crdt_context_release(&r->at[i].seen);
+        crdt_context_release(&r->ahead[i]);
     }
     alloc_put(&n->alloc, r, sizeof *r);
     n->ev_regions = NULL;

@@ -103,9 +103,6 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
         p->tell |= node_ev_list_has(&list, p->id) ? bit : 0;
         node_ev_retire_soon(n, NODE_EV_RETIRE_US);
     }
-    if (code != 0 && !picked && pull->first.count > 0) {
-        ev->compared &= ~bit; /* pages have come, and not all: others are to be asked */
-    }
     node_ev_pull_free(pull);
     if (!picked) {
         p->pull_us = code == 0 ? 0 : node_now(n) + NODE_EV_LACK_US / 2;

@@ -70,6 +70,12 @@ static void node_ev_sm_changed(void *ctx, uint8_t region, const struct node_ev_r
     node_ev_region_follow(sm->n, region, now);
 }
 
+static void node_ev_sm_ahead(void *ctx, uint8_t region, const struct crdt_context *now)
+{
+    const struct node_sm *sm = ctx;
+    node_ev_region_ahead(sm->n, region, now);
+}
+
 static void node_ev_sm_note(void *ctx, uint8_t region, bool local, struct bytes fragment)
 {
     const struct node_sm *sm = ctx;
@@ -108,6 +114,7 @@ static struct node_ev_store node_ev_store_of(struct node_sm *sm)
         .put_at = node_ev_sm_put_at,
         .region = node_ev_sm_region,
         .changed = node_ev_sm_changed,
+        .ahead = node_ev_sm_ahead,
         .note = node_ev_sm_note,
         .conflict = node_ev_sm_conflict,
         .doubt = node_ev_sm_doubt,

@@ -30,6 +30,33 @@ static int node_recover_control(struct node *n, struct node_group *g, const stru
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+/* Loads what EV_PRUNED and EV_AHEAD, which lie behind each other, say of regions. */
+static int node_recover_regions(struct node *n, struct node_group *g, const struct store_kv *kv,
+                                struct store_kv_reader *reader)
+{
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    struct bytes key;
+    struct bytes value;
+    node_prefix_put(from, g->id, g->now.generation);
+    from[NODE_PREFIX_BYTES] = NODE_KEY_EV_PRUNED;
+    int err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) &&
+           bytes_has_prefix(key, bytes_of(from, NODE_PREFIX_BYTES)) &&
+           key.size == NODE_PREFIX_BYTES + 2) {
+        uint8_t kind = key.data[NODE_PREFIX_BYTES];
+        uint8_t region = key.data[NODE_PREFIX_BYTES + 1];
+        if (err == ERR_CORRUPT) {
+            node_rebuild(n, g);
+        } else if (kind == NODE_KEY_EV_PRUNED) {
+            TRY(node_ev_pruned_load(n, region, value));
+        } else if (kind == NODE_KEY_EV_AHEAD) {
+            TRY(node_ev_ahead_load(n, region, value));
+        }
+        err = kv->next(reader, &key, &value);
+    }
+    return err;
+}
+
 /* The actor and the regions, as the own group's state has them. */
 static int node_recover_own(struct node *n, struct node_group *g, const struct store_kv *kv,
                             struct store_kv_reader *reader)
@@ -56,18 +83,8 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
         }
         err = kv->next(reader, &key, &value);
     }
-    from[NODE_PREFIX_BYTES] = NODE_KEY_EV_PRUNED;
     if (err == 0 || err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-        err = kv->seek(reader, bytes_of(from, sizeof from), false, &key, &value);
-    }
-    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, bytes_of(from, sizeof from)) &&
-           key.size == NODE_PREFIX_BYTES + 2) {
-        if (err == ERR_CORRUPT) {
-            node_rebuild(n, g);
-        } else {
-            TRY(node_ev_pruned_load(n, key.data[NODE_PREFIX_BYTES + 1], value));
-        }
-        err = kv->next(reader, &key, &value);
+        err = node_recover_regions(n, g, kv, reader);
     }
     node_ev_mend_recover(n);
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err; /* of what comes after */

@@ -117,6 +117,14 @@ static const struct node_ev_region *ev_region(void *ctx, uint8_t region)
     return &((struct ev_replica *)ctx)->regions[region];
 }
 
+static void ev_ahead(void *ctx, uint8_t region, const struct crdt_context *now)
+{
+    struct ev_replica *all = ctx;
+    const uint8_t raw[2] = {NODE_KEY_EV_AHEAD, region};
+    const struct bytes name = bytes_of(raw, sizeof raw);
+    ASSERT((ev_row(all, name).size > 0) == (now->count > 0));
+}
+
 static void ev_changed(void *ctx, uint8_t region, const struct node_ev_region *now)
 {
     struct ev_replica *all = ctx;
@@ -203,6 +211,7 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
         .put_at = ev_put_at,
         .region = ev_region,
         .changed = ev_changed,
+        .ahead = ev_ahead,
         .note = ev_noted,
         .share_bytes = node_ev_share(3),
         .conflict = ev_conflict,
