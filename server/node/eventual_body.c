@@ -378,9 +378,10 @@ bool node_ev_self_actor(const struct node_ev_store *store, struct crdt_actor *ac
 int node_ev_ahead_get(const struct node_ev_store *store, uint8_t region, struct crdt_context *out,
                       bool *had)
 {
-    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_limits limits = crdt_limits_default();
     const uint8_t name[2] = {NODE_KEY_EV_AHEAD, region};
     struct bytes raw;
+    limits.context_ranges_max = NODE_EV_RANGES_MAX;
     *had = store->get(store->ctx, bytes_of(name, sizeof name), &raw) == 0;
     return *had ? crdt_context_decode(out, raw, &limits) : 0;
 }

@@ -22,6 +22,8 @@
 #define NODE_EV_NAMES_BYTES_MAX (7u << 19)
 /* A body of fragments so short cannot name more: each record has at most ten names. */
 #define NODE_EV_JOIN_SMALL_BYTES (256u << 10)
+/* Ranges of a context on the own disk: what was joined was checked. */
+#define NODE_EV_RANGES_MAX (1u << 24)
 /* A register's value, and a record that an operation may still add to without replacing anything.
  */
 #define NODE_EV_VALUE_BYTES_MAX (32u << 10)

@@ -11,8 +11,6 @@
 #define NODE_EV_FORMAT 1u
 #define NODE_EV_REGION_FORMAT 2u /* 1 where nothing is folded */
 #define NODE_EV_ENTRY_BYTES 24u  /* before the payload */
-#define NODE_EV_RANGES_MAX \
-    (1u << 24) /* of a context on the own disk: what was joined was checked */
 
 /* ---- names ---------------------------------------------------------------------------------- */
 

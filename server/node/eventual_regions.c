@@ -5,6 +5,7 @@
  * those who wait until one has seen enough.
  */
 #include "server/node/control_internal.h"
+#include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
@@ -89,8 +90,9 @@ void node_ev_region_ahead(struct node *n, uint8_t region, const struct crdt_cont
 
 int node_ev_ahead_load(struct node *n, uint8_t region, struct bytes raw)
 {
-    const struct crdt_limits limits = crdt_limits_default();
+    struct crdt_limits limits = crdt_limits_default();
     struct crdt_context ahead;
+    limits.context_ranges_max = NODE_EV_RANGES_MAX;
     if (region >= NODE_EV_REGIONS) {
         return ERR_CORRUPT;
     }

@@ -67,6 +67,41 @@ START_TEST(a_page_leaves_word_of_what_it_may_tell_of_until_the_last)
 }
 END_TEST
 
+/* A page without records, of a sender that has seen so many dots of one node with gaps between. */
+static int page_of(uint32_t node, unsigned dots)
+{
+    const struct alloc heap = alloc_heap();
+    struct node_ev_fragment f;
+    struct buf page;
+    node_ev_fragment_init(&f, &heap);
+    buf_init(&page, &heap, NODE_EV_FRAGMENT_MAX);
+    f.region = region();
+    f.flags = NODE_EV_PAGE;
+    for (unsigned i = 0; i < dots; i++) {
+        const struct crdt_range one = {{node, 1}, 2 * i + 1, 2 * i + 1};
+        ck_assert_int_eq(crdt_context_add(&f.seen, one), 0);
+    }
+    ck_assert_int_eq(node_ev_fragment_head(&f, &page), 0);
+    const struct bytes raw = buf_view(&page);
+    int err = ev_join(b, &raw, 1);
+    node_ev_fragment_release(&f);
+    buf_release(&page);
+    return err;
+}
+
+/* What several senders had seen may be more than one of them can tell. */
+START_TEST(pages_of_several_senders_are_joined_however_much_they_had_seen)
+{
+    ck_assert_int_eq(page_of(7, 9000), 0);
+    ck_assert_int_eq(page_of(8, 9000), 0);
+    ck_assert_int_eq(page_of(9, 9000), 0);
+    ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
+    const struct ev_pages how = {.region = region(), .parts = 1, .all_parts = 1};
+    ck_assert_int_eq(ev_pages(b, a, &how), 0);
+    ck_assert(has(b, CRDT_AW_SET, "x"));
+}
+END_TEST
+
 START_TEST(a_fragment_that_comes_again_changes_nothing) /* scenarios C23, C35 */
 {
     ck_assert_int_eq(add(a, CRDT_AW_SET, "x", 0), 0);
@@ -625,6 +660,7 @@ int main(void)
         removals_at_two_nodes_leave_the_same_everywhere,
         a_fragment_before_its_predecessor_is_refused_whole,
         a_page_leaves_word_of_what_it_may_tell_of_until_the_last,
+        pages_of_several_senders_are_joined_however_much_they_had_seen,
         a_fragment_that_comes_again_changes_nothing,
         a_removal_after_an_addition_in_one_command_leaves_nothing,
         a_removal_carries_what_it_removes_and_waits_for_nobody,
