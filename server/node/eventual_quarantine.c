@@ -11,10 +11,13 @@
  *   a region        written again as it is in memory; if it is not, because this start could not
  *                   read it, made again from its records in the same way
  *   EV_PRUNED       all that the region has seen: more is told than need be
+ *   EV_AHEAD        what of a half fetched region has come counts as seen: its context is made
+ *                   again from its records, as above
  *   EV_TYPES        counted again from the records of the region
  *   EV_SELF         the next epoch; if it is EV_SELF itself that is damaged, group 0 grants one.
  *                   Dots may be made again that peers have seen already, so never under the old
- * one. a session       it has expired
+ *                   one
+ *   a session       it has expired
  *
  * EV_SELF says which regions' contexts were made again: they are mended, also after a crash. If it
  * cannot be read, which were mended before is not known, so all are that have seen something.
@@ -45,6 +48,7 @@ struct node_ev_quarantine {
     uint64_t forget;   /* of which all goes: eventual_hold.c */
     bool alone;        /* there are no peers, and nothing is mended */
     bool unread;       /* this start could not read EV_SELF */
+    uint64_t behind;   /* whose EV_AHEAD goes */
     uint64_t dots;     /* that go with them */
     uint32_t deleted;  /* records that could not be read */
     struct buf gone;   /* their whole keys: u16 length, key */
@@ -95,6 +99,10 @@ static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
     uint64_t bit = has_region ? UINT64_C(1) << name.data[1] : 0;
     switch (name.data[0]) {
     case NODE_KEY_EV_RECORD: q->regions |= bit; break;
+    case NODE_KEY_EV_AHEAD:
+        q->regions |= bit;
+        q->behind |= bit;
+        break;
     case NODE_KEY_EV_REGION: q->headless |= bit; break;
     case NODE_KEY_EV_TYPES: q->counts |= bit; break;
     case NODE_KEY_EV_PRUNED: q->pruned |= bit; break;
@@ -223,6 +231,7 @@ static int node_ev_q_again(struct node_ev_quarantine *q, uint8_t region)
         node_ev_q_fresh(q);
         err = node_ev_q_clear(q, region, NODE_KEY_EV_RECORD);
         err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_AHEAD);
+        q->behind |= bit;
     }
     err = err != 0 ? err : node_ev_q_clear(q, region, NODE_KEY_EV_TYPES);
     return err != 0 ? err : node_ev_types_write(&q->types, &q->store);
@@ -379,7 +388,7 @@ static void node_ev_q_follow(struct node *n, const struct node_ev_quarantine *q)
         } else if (kind == NODE_KEY_EV_REGION && (q->regions >> region & 1u) != 0) {
             const struct crdt_context nothing = {0};
             node_ev_region_changed(n, region, raw);
-            if ((q->forget >> region & 1u) != 0) {
+            if ((q->behind >> region & 1u) != 0) {
                 node_ev_region_ahead(n, region, &nothing);
             }
             node_ev_quarantined(n, region);

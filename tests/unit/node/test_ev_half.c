@@ -6,6 +6,8 @@
  */
 #include "ev_client.h"
 #include "server/node/eventual_peers_internal.h"
+#include "server/node/eventual_self_internal.h"
+#include "tests/sim/model_kv.h"
 
 static const struct top c_at = {.name = "{t}c", .types = {WIRE_CRDT_PN_COUNTER}};
 static const struct top d_at = {.name = "{t}d", .types = {WIRE_CRDT_PN_COUNTER}};
@@ -124,6 +126,44 @@ START_TEST(a_part_that_has_come_outlives_a_crash)
 }
 END_TEST
 
+/* Where that cannot be read, what has come counts as seen: a part is still told of as one. */
+START_TEST(a_part_that_has_come_is_told_of_when_its_word_is_damaged)
+{
+    struct wire_node result;
+    struct buf token;
+    uint8_t key[NODE_PREFIX_BYTES + 2];
+    apart();
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    struct topts t = {.token = &token, .budget_ms = 20};
+    uint64_t first = noted(1);
+    ck_assert_int_eq(update_one(1, ADD("{t}c", WIRE_CRDT_PN_COUNTER, 5)), 0);
+    ck_assert_int_eq(update_one(1, ADD("{t}d", WIRE_CRDT_PN_COUNTER, 7)), 0);
+    half(2, 1, first + 1);
+    rig_run(r, 10000000); /* flushed */
+    node_prefix_put(key, NODE_GROUP_OWN, 1);
+    key[NODE_PREFIX_BYTES] = NODE_KEY_EV_AHEAD;
+    key[NODE_PREFIX_BYTES + 1] = node_ev_region(bytes_of_text("{t}d"));
+    ck_assert_int_eq(sim_kv_rot(&r->nodes[1].kv, bytes_of(key, sizeof key)), 0);
+    uint64_t epoch = node_ev_self_now(node_at(2))->epoch;
+    node_rebuild(node_at(2), node_group_find(node_at(2), NODE_GROUP_OWN));
+    rig_run(r, 500000);
+    ck_assert_uint_gt(node_ev_self_now(node_at(2))->epoch, epoch);
+    ck_assert(!node_ev_region_mixed(node_at(2), key[NODE_PREFIX_BYTES + 1]));
+    ck_assert_int_eq(read_with(2, &t, d_at, NULL, &result), 0);
+    ck_assert_uint_eq(field(item_of(result, 0), "value"), 7);
+    ck_assert_int_eq(read_with(3, &t, d_at, NULL, &result), ERR_BEHIND);
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_isolate(r, i, false);
+    }
+    rig_run(r, 20000000);
+    ck_assert_int_eq(read_with(2, &t, c_at, NULL, &result), 0);
+    ck_assert_uint_eq(field(item_of(result, 0), "value"), 5);
+    ck_assert_uint_eq(field(result, "node"), 2);
+    buf_release(&token);
+    end();
+}
+END_TEST
+
 START_TEST(a_node_with_a_part_of_a_region_asks_other_owners_first)
 {
     struct wire_node result;
@@ -152,4 +192,5 @@ END_TEST
 
 UNIT_MAIN("ev_half", a_read_of_a_part_that_has_come_says_what_it_saw,
           a_part_that_has_come_outlives_a_crash,
+          a_part_that_has_come_is_told_of_when_its_word_is_damaged,
           a_node_with_a_part_of_a_region_asks_other_owners_first)
