@@ -512,6 +512,7 @@ void sim_crdt_model_check(struct sim *s)
     ASSERT(ops != NULL);
     for (uint32_t i = 0; i < e->reads_count; i++) {
         sim_crdt_unfold(e, e->region[e->reads[i].key], &e->reads[i].seen);
+        sim_crdt_unfold(e, e->region[e->reads[i].key], &e->reads[i].told);
     }
     for (uint32_t i = 0; i < e->ops_count; i++) {
         sim_crdt_unfold(e, e->region[e->ops[i].key], &e->ops[i].dep);
