@@ -113,7 +113,8 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  * u32 (node)}. copies: on how many nodes it is durable. WRONG_TYPE: the name, or a field of the
  * path, has another type; OVERFLOW, NO_RIGHTS, NOT_EMPTY, TOO_LARGE, BEHIND (token): nothing was
  * done. UNAVAILABLE: the node has not reached group 0 since its start. WIRE_CRDT_CREATE stands
- * alone; EXISTS: it was created with another amount. NOT_LEADER
+ * alone; EXISTS: it was created with another amount. NOT_FOUND {node}: rights were to go to a node
+ * that there is not. NOT_LEADER
  * {leader}: another node owns the first key; without a session it is handed over. Keys of one batch
  * share a {tag}, or what it removes of the others may not be seen where it is applied. A refusal of
  * several operations has the hint {operation}: which of them it is about, from 0, if one is. With

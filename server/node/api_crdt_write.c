@@ -20,6 +20,9 @@
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_write_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define EV_TURN_US                                                                \
     (600u * UINT64_C(1000000)) /* a turn ends with the command, not with patience \
                                 */
@@ -212,6 +215,7 @@ static uint64_t ev_write_regions(struct node *n)
 /* What it is refused for, who else might take it, and which of its operations that is about. */
 static void ev_write_say(struct node *n, const struct ev_write *w, int code)
 {
+    char sentence[64];
     struct wire_hint hints[3];
     struct wire_failure f = {.code = code, .hints = hints};
     if (code == ERR_BUSY) {
@@ -224,6 +228,12 @@ static void ev_write_say(struct node *n, const struct ev_write *w, int code)
     if (code == ERR_NOT_LEADER && w->apart) {
         hints[f.hints_count++] =
             (struct wire_hint){.name = WIRE_FIELD_REGIONS, .number = ev_write_regions(n)};
+    }
+    if (code == ERR_NOT_FOUND && w->named < w->count && w->ops[w->named].op.to.node != 0) {
+        uint32_t to = w->ops[w->named].op.to.node;
+        hints[f.hints_count++] = (struct wire_hint){.name = WIRE_FIELD_NODE, .number = to};
+        (void)snprintf(sentence, sizeof sentence, "node %" PRIu32 " is not of this cluster", to);
+        f.message = sentence;
     }
     if (w->count > 1 && w->named < w->count) {
         hints[f.hints_count++] =
@@ -582,6 +592,11 @@ static void ev_actors_next(struct node *n, struct ev_write *w)
         return;
     }
     uint32_t node = w->ops[w->at].op.to.node;
+    if (wire_identity_node_of(&n->identity, node) == NULL) {
+        w->named = w->at;
+        ev_write_refuse(n, w, ERR_NOT_FOUND);
+        return;
+    }
     if (!node_peer_is_up(n, node)) {
         ev_write_refuse(n, w, ERR_UNAVAILABLE);
         return;

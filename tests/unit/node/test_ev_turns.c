@@ -322,10 +322,35 @@ START_TEST(a_command_that_does_not_end_keeps_its_turn_and_its_client_hears_that_
 }
 END_TEST
 
+/* Not done, and would not be: nothing is to be repeated until there is such a node. */
+START_TEST(rights_for_a_node_that_there_is_not_are_refused_at_once_and_it_is_named)
+{
+    const struct top give[2] = {ADD("counted", WIRE_CRDT_G_COUNTER, 1),
+                                {.name = "other",
+                                 .types = {WIRE_CRDT_BOUNDED},
+                                 .verb = WIRE_CRDT_TRANSFER,
+                                 .amount = 1,
+                                 .to = 9}};
+    struct wire_node hint;
+    begin(3);
+    ck_assert_int_eq(update_one(1, create), 0);
+    uint32_t id = ask_update(1, &patient, &give[1], 1);
+    ck_assert_int_eq(answer(id, &plain, &hint), ERR_NOT_FOUND);
+    ck_assert_uint_eq(field(hint, WIRE_FIELD_NODE), 9);
+    ck_assert(wire_node_is_nil(wire_node_find(hint, WIRE_FIELD_OPERATION)));
+    id = ask_update(1, &patient, give, 2);
+    ck_assert_int_eq(answer(id, &plain, &hint), ERR_NOT_FOUND);
+    ck_assert_uint_eq(field(hint, WIRE_FIELD_NODE), 9);
+    ck_assert_uint_eq(field(hint, WIRE_FIELD_OPERATION), 1);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("ev_turns", a_bounded_counter_is_created_once_and_never_falls_below_0,
           rights_that_a_node_had_before_a_crash_are_its_own_again,
           rights_are_not_taken_over_again_by_who_has_not_seen_that_they_were,
           rights_are_found_also_after_a_start_that_did_nothing,
+          rights_for_a_node_that_there_is_not_are_refused_at_once_and_it_is_named,
           what_is_taken_away_at_the_same_time_is_taken_in_turns,
           what_observes_a_region_that_is_held_goes_to_an_owner_that_serves_it,
           who_waits_for_a_turn_is_answered_when_its_time_is_up,
