@@ -14,6 +14,19 @@ is() {
 }
 # crdt EXPECTED WORDS...: holdfast crdt WORDS ends with this exit code
 crdt() { code "$1" crdt "${@:2}"; }
+# says PATTERN: the last command's stderr has a line like this
+says() {
+    checks=$((checks + 1))
+    grep -qE -- "$1" "$work/err" || failed "it does not say '$1'"
+}
+# wrong PATTERN WORDS...: refused with this sentence, and nothing is printed
+wrong() {
+    local text=$1
+    shift
+    crdt 1 "$@"
+    says "$text"
+    is ''
+}
 # gives TEXT WORDS...: holdfast crdt WORDS prints this
 gives() {
     local text=$1
@@ -94,6 +107,7 @@ gives 0 bounded get stock
 crdt 75 bounded add stock -1
 crdt 0 bounded add stock 2
 gives 2 bounded get stock
+wrong "'stock': node 9 is not of this cluster" bounded transfer stock 1 9
 
 # --- what is refused, and how
 crdt 1 counter add colour 1
@@ -101,9 +115,23 @@ crdt 1 counter add visits 9223372036854775807
 gives 4 counter get visits
 crdt 2 counter add visits much
 crdt 2 list insert essay 0 word # scenario C38
-grep -q 'there is no list or text type' "$work/err" || failed "the refusal of a list says why"
+says 'there is no list or text type'
 crdt 2 table add-column people age # scenario C44: there is no schema to change
 crdt 2 map set card a.b.c.d.e.f.g.h.i deep
+
+# --- what has another type is not read as if it were empty
+wrong "'visits' has type counter \(pn\), not set" set members visits
+wrong "'visits' has type counter \(pn\), not set" set has visits a
+wrong "'tags' has type set \(add-wins\), not counter" counter get tags
+wrong "'tags' has type set \(add-wins\), not set \(grow-only\)" set members tags --grow-only
+wrong '"error":"WRONG_TYPE","code":-2018,"message":".*not register' register get high --json
+wrong "'visits' has type counter \(pn\), not map" map get visits
+wrong "'visits' has type counter \(pn\), not map" map get visits name
+wrong "field 'name' of 'card' has type register \(lww\), not map" map get card name.first
+wrong "field 'name' of 'card' has type register \(lww\), not counter" map get card name --type counter
+gives '' set members nowhere
+crdt 1 map get card none.such
+crdt 1 map get nowhere
 
 # --- what --json shows
 crdt 0 register get colour --json
@@ -140,6 +168,8 @@ crdt 0 counter add visits 100 --json "$(at 3)"
 has '"copies":1'
 crdt 0 set add tags alone "$(at 3)"
 crdt 0 flag enable on "$(at 3)"
+crdt 0 set add two x "$(at 3)"
+crdt 0 map set card both x --type set "$(at 3)"
 gives 115 counter get visits "$(at 3)"
 crdt 0 counter add visits 1 --token "$token" "$(at 3)"
 "$holdfast" local kill 3 --dir "$dir" >/dev/null 2>&1
@@ -152,14 +182,34 @@ behind() {
 }
 await "a node without what the token names says so" behind
 await "the others go on without it" reads 1 15 counter get visits
+crdt 0 counter add two 4 "$(at 1)" # while node 3 made it a set
+crdt 0 map set card both 4 --type counter "$(at 1)"
 "$holdfast" local start 3 --dir "$dir" >/dev/null 2>&1
 for i in 1 2 3; do
     await "node $i has all" reads $i 116 counter get visits
     await "node $i has all" reads $i true flag get on
     await "node $i has all" reads $i $'a\nalone\nc' set members tags
+    await "node $i has both types" reads $i x set members two
+    await "node $i has both types" reads $i 4 counter get two
 done
 crdt 0 counter get visits --token "$token" "$(at 1)"
 is 116
+
+# --- a key that was made with two types at the same time: each answers, and names the other
+gives 4 counter get two
+says "'two' also has type set"
+gives x set members two
+says "'two' also has type counter"
+crdt 0 set has two x
+says "'two' also has type counter"
+crdt 0 counter get two --json
+has '"values":\[\{"type":"counter","kind":"pn","value":4\},\{"type":"set","kind":"add-wins","value":null\}\]'
+wrong "'two' has types counter \(pn\) and set \(add-wins\), not map" map get two
+wrong "'two' has types counter \(pn\) and set \(add-wins\), not flag" flag get two
+gives $'counter (exact)\t4\nset (add-wins)\t' map get card both
+gives 4 map get card both --type counter
+says "'both' of 'card' also has type set"
+gives x map get card both --type set
 
 # --- watch
 "$holdfast" crdt watch --prefix seen/ --limit 2 "$(at 1)" >"$work/watch" 2>&1 &
