@@ -435,11 +435,12 @@ int hf_cmd_client(const struct hf_cmd *cmd, struct hf_client **out)
 int hf_cmd_wait(const struct hf_cmd *cmd, struct hf_client *c, int started, struct hf_answer *a)
 {
     if (started != 0) {
-        const char *text = started == ERR_TOO_LARGE
-                               ? "a name is longer than 1,024 bytes, or a value than 1 MiB"
-                               : err_text(started);
+        bool crdt = strcmp(cmd->noun, "crdt") == 0;
+        const char *large = crdt ? "a name is longer than 1,024 bytes, a field or an element than "
+                                   "512, or a value than 32,768"
+                                 : "a name is longer than 1,024 bytes, or a value than 1 MiB";
         (void)hf_cmd_fail(cmd, started, "%s %s: %s", cmd->noun, cmd->verb != NULL ? cmd->verb : "",
-                          text);
+                          started == ERR_TOO_LARGE ? large : err_text(started));
         return started;
     }
     int err = hf_wait(c, a);

@@ -47,11 +47,31 @@ static bool crdt_is(const struct hf_cmd *cmd, const char *action)
 
 /* ---- one request ---------------------------------------------------------------------------- */
 
+int hf_cmd_crdt_sized(const struct hf_cmd *cmd, const struct crdt_size *size, struct hf_bytes v)
+{
+    const char *from = size->least > 0 ? "1 to" : "at most";
+    char number[16] = "";
+    if (v.size >= size->least && v.size <= size->most) {
+        return 0;
+    }
+    if (size->number > 0) {
+        (void)snprintf(number, sizeof(number), " %u", size->number);
+    }
+    if (v.size == 0) {
+        return hf_cmd_fail(cmd, ERR_INVALID, "crdt %s %s: %s%s is empty: %s %zu bytes", cmd->verb,
+                           cmd->arg[0], size->what, number, from, size->most);
+    }
+    return hf_cmd_fail(cmd, ERR_TOO_LARGE, "crdt %s %s: %s%s has %zu bytes: %s %zu", cmd->verb,
+                       cmd->arg[0], size->what, number, v.size, from, size->most);
+}
+
 int hf_cmd_crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
 {
+    const struct crdt_size key = {.what = "KEY", .least = 1, .most = WIRE_NAME_BYTES_MAX};
     memset(r, 0, sizeof(*r));
     r->cmd = cmd;
-    int code = hf_cmd_client(cmd, &r->client);
+    int code = hf_cmd_crdt_sized(cmd, &key, hf_text(cmd->arg[1]));
+    code = code != 0 ? code : hf_cmd_client(cmd, &r->client);
     if (code != 0) {
         return code;
     }
@@ -97,12 +117,32 @@ static int crdt_say_written(struct crdt_run *r, bool one_must_change)
     return one_must_change && !any ? HF_EXIT_REFUSED : HF_EXIT_DONE;
 }
 
+/* Elements of sets, and values of the rest. returns: 0 or an exit code (said). */
+static int crdt_check(const struct hf_cmd *cmd, const struct hf_crdt_op *op, uint32_t number)
+{
+    uint8_t type = op->path.types[op->path.count];
+    struct crdt_size size = {
+        .what = "ELEMENT", .number = number, .least = 1, .most = WIRE_CRDT_ELEMENT_BYTES_MAX};
+    if (op->value.data == NULL || type == HF_CRDT_MAP) {
+        return 0;
+    }
+    if (!hf_cmd_crdt_is_set(type)) {
+        size = (struct crdt_size){.what = "VALUE", .most = WIRE_CRDT_VALUE_BYTES_MAX};
+        size.number = type == HF_CRDT_HLL ? number : 0;
+    }
+    return hf_cmd_crdt_sized(cmd, &size, op->value);
+}
+
 /* Runs operations of one key as one batch. must_change: exit 1 if nothing did. */
 static int crdt_write(const struct hf_cmd *cmd, const struct hf_crdt_op *ops, size_t count,
                       bool must_change)
 {
     struct crdt_run r;
-    int code = hf_cmd_crdt_open(cmd, &r);
+    int code = 0;
+    for (size_t i = 0; i < count && code == 0; i++) {
+        code = crdt_check(cmd, &ops[i], (uint32_t)i + 1);
+    }
+    code = code != 0 ? code : hf_cmd_crdt_open(cmd, &r);
     if (code != 0) {
         return code;
     }
@@ -280,13 +320,19 @@ int hf_cmd_crdt_fields(const struct hf_cmd *cmd, const char *word, char *text,
                        struct hf_crdt_path *path, uint8_t last)
 {
     size_t size = strlen(word);
-    (void)cmd;
     if (size <= CRDT_FIELDS_TEXT) {
         memcpy(text, word, size + 1);
     }
     if (size > CRDT_FIELDS_TEXT || !crdt_fields(text, path, last)) {
         return hf_cmd_usage("'%.200s' is not FIELD[.FIELD...], at most %u deep", word,
                             HF_CRDT_DEPTH_MAX);
+    }
+    for (uint32_t i = 0; i < path->count; i++) {
+        const struct crdt_size one = {.what = "a field", .most = WIRE_CRDT_ELEMENT_BYTES_MAX};
+        int code = hf_cmd_crdt_sized(cmd, &one, path->names[i]);
+        if (code != 0) {
+            return code;
+        }
     }
     return 0;
 }

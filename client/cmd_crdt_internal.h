@@ -43,6 +43,16 @@ int hf_cmd_crdt_fields(const struct hf_cmd *cmd, const char *word, char *text,
 #define CRDT_FIELDS_TEXT 8192u
 #define CRDT_FIELD_BYTES (CRDT_FIELDS_TEXT + 1)
 
+/* Whether an argument that is called `what` has so many bytes; of `number`, from 1, if there are
+ * several: else 0. returns: 0 or an exit code (said). */
+struct crdt_size {
+    const char *what;
+    uint32_t number;
+    size_t least;
+    size_t most;
+};
+int hf_cmd_crdt_sized(const struct hf_cmd *cmd, const struct crdt_size *size, struct hf_bytes v);
+
 /* ---- reads (cmd_crdt_read.c) ---------------------------------------------------------------- */
 
 /* neutral: printed if nothing is there; NULL: then exit 1. */

@@ -236,9 +236,12 @@ static uint8_t crdt_set_kind(const struct crdt_run *r, const struct crdt_asked *
 
 int hf_cmd_crdt_set_read(const struct hf_cmd *cmd, bool has)
 {
+    const struct crdt_size element = {
+        .what = "ELEMENT", .least = 1, .most = WIRE_CRDT_ELEMENT_BYTES_MAX};
     struct crdt_asked asked = crdt_asked_of(cmd, cmd->verb, false);
     struct crdt_run r;
-    int code = hf_cmd_crdt_open(cmd, &r);
+    int code = has ? hf_cmd_crdt_sized(cmd, &element, hf_text(cmd->arg[2])) : 0;
+    code = code != 0 ? code : hf_cmd_crdt_open(cmd, &r);
     if (code != 0) {
         return code;
     }

@@ -118,6 +118,17 @@ crdt 2 list insert essay 0 word # scenario C38
 says 'there is no list or text type'
 crdt 2 table add-column people age # scenario C44: there is no schema to change
 crdt 2 map set card a.b.c.d.e.f.g.h.i deep
+long=$(printf 'x%.0s' {1..40000})
+wrong "VALUE has 40000 bytes: at most 32768" register set colour "$long"
+wrong "VALUE has 40000 bytes: at most 32768" map set card name "$long"
+wrong "ELEMENT 2 is empty: 1 to 512 bytes" set add tags ok ""
+wrong "ELEMENT 1 has 513 bytes: 1 to 512" set remove tags "${long:0:513}"
+wrong "ELEMENT is empty: 1 to 512 bytes" set has tags ""
+wrong "a field has 513 bytes: at most 512" map get card "${long:0:513}"
+wrong "KEY is empty: 1 to 1024 bytes" counter get ""
+wrong "KEY has 1025 bytes: 1 to 1024" counter add "${long:0:1025}"
+wrong '"error":"INVALID".*"message":".*ELEMENT 1 is empty' set add tags "" --json
+gives $'a\nc' set members tags
 
 # --- what has another type is not read as if it were empty
 wrong "'visits' has type counter \(pn\), not set" set members visits
