@@ -399,9 +399,12 @@ struct hf_op {
     struct hf_causal *causal;
     struct bytes message; /* that the reply is in */
     struct hf_object_info object;
-    char subject[96]; /* what errors name: 'key' */
-    uint32_t place;   /* of hf_reply */
-    uint64_t seen;    /* writes: when repeated */
+    char subject[96];  /* what errors name: 'key' */
+    const char *given; /* the consistency of an answer that names none; NULL: nothing is known */
+    bool clock;        /* crdt.update: the clock is wanted */
+    uint32_t region;   /* crdt.update: of the first key */
+    uint32_t place;    /* of hf_reply */
+    uint64_t seen;     /* writes: when repeated */
 };
 struct hf_op *hf_op_new(struct hf_client *c, struct bytes subject, void *ctx, hf_done_fn *done);
 /* Starts the call of op; on an error op is gone. */

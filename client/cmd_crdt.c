@@ -83,6 +83,7 @@ int hf_cmd_crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
     r->crdt.space = cmd->space != NULL ? hf_text(cmd->space) : (struct hf_bytes){NULL, 0};
     r->crdt.name = hf_text(cmd->arg[1]);
     r->crdt.copies = cmd->copies;
+    r->crdt.clock = cmd->json;
     r->crdt.budget_ms = cmd->budget_ms;
     r->crdt.causal = r->causal;
     return 0;

@@ -143,7 +143,12 @@ void hf_cmd_crdt_json_written(const struct crdt_run *r, bool changed)
 {
     const struct hf_result *a = &r->answer.result;
     hf_cmd_crdt_json_key(r->cmd);
-    (void)printf(",\"changed\":%s,\"copies\":%u", changed ? "true" : "false", a->copies);
+    if (a->code == ERR_DONE) { /* before: the answer that said more is no longer kept */
+        (void)fputs(",\"changed\":null,\"copies\":null", stdout);
+    } else {
+        (void)printf(",\"changed\":%s,\"copies\":%u", changed ? "true" : "false", a->copies);
+        crdt_json_clock(a);
+    }
     crdt_json_consistency(r);
 }
 

@@ -165,6 +165,7 @@ int hf_cmd_crdt_get(const struct hf_cmd *cmd, const char *neutral)
 
 /* ---- members -------------------------------------------------------------------------------- */
 
+/* Each page may be of another moment, so each says what stands behind it. */
 static void crdt_print_page(const struct crdt_run *r)
 {
     const struct hf_result *a = &r->answer.result;
@@ -174,6 +175,11 @@ static void crdt_print_page(const struct crdt_run *r)
         } else {
             hf_cmd_crdt_print_member(&a->values[i]);
         }
+    }
+    if (r->cmd->json) {
+        hf_cmd_crdt_json_key(r->cmd);
+        (void)printf(",\"count\":%zu", a->count);
+        hf_cmd_crdt_json_end(r);
     }
 }
 

@@ -57,6 +57,12 @@ static void kv_print_key(const char *key)
     hf_json_text(stdout, key);
 }
 
+/* Which consistency was given, and the end of the line. */
+static void kv_print_end(const struct hf_answer *a)
+{
+    (void)printf(",\"consistency\":\"%s\"}\n", a->result.consistency);
+}
+
 static int kv_finish(struct hf_answer *a, int code)
 {
     hf_answer_release(a);
@@ -67,7 +73,8 @@ static int kv_say_revision(const struct hf_cmd *cmd, struct hf_answer *a)
 {
     if (cmd->json) {
         kv_print_key(cmd->arg[0]);
-        (void)printf(",\"revision\":%llu}\n", (unsigned long long)a->result.revision);
+        (void)printf(",\"revision\":%llu", (unsigned long long)a->result.revision);
+        kv_print_end(a);
     }
     return kv_finish(a, HF_EXIT_DONE);
 }
@@ -133,6 +140,11 @@ static int kv_get(const struct hf_cmd *cmd)
     }
     const struct hf_result *r = &a.result;
     if (!r->found) {
+        if (cmd->json) {
+            kv_print_key(cmd->arg[0]);
+            (void)fputs(",\"value\":null", stdout);
+            kv_print_end(&a);
+        }
         return kv_finish(&a, HF_EXIT_REFUSED);
     }
     if (cmd->json) {
@@ -142,10 +154,7 @@ static int kv_get(const struct hf_cmd *cmd)
         (void)printf(",\"revision\":%llu,\"create_revision\":%llu,\"version\":%llu",
                      (unsigned long long)r->revision, (unsigned long long)r->create_revision,
                      (unsigned long long)r->version);
-        if (r->consistency[0] != '\0') {
-            (void)printf(",\"consistency\":\"%s\"", r->consistency);
-        }
-        (void)fputs("}\n", stdout);
+        kv_print_end(&a);
     } else {
         (void)fwrite(r->value.data, 1, r->value.size, stdout);
     }
@@ -163,8 +172,9 @@ static int kv_del(const struct hf_cmd *cmd)
     bool done = a.result.code == ERR_DONE || a.result.found;
     if (cmd->json) {
         kv_print_key(cmd->arg[0]);
-        (void)printf(",\"deleted\":%s,\"revision\":%llu}\n", done ? "true" : "false",
+        (void)printf(",\"deleted\":%s,\"revision\":%llu", done ? "true" : "false",
                      (unsigned long long)a.result.revision);
+        kv_print_end(&a);
     }
     return kv_finish(&a, done ? HF_EXIT_DONE : HF_EXIT_REFUSED);
 }
@@ -199,8 +209,9 @@ static int kv_incr(const struct hf_cmd *cmd)
     }
     if (cmd->json) {
         kv_print_key(cmd->arg[0]);
-        (void)printf(",\"value\":%lld,\"revision\":%llu}\n", (long long)a.result.number,
+        (void)printf(",\"value\":%lld,\"revision\":%llu", (long long)a.result.number,
                      (unsigned long long)a.result.revision);
+        kv_print_end(&a);
     } else if (a.result.code == 0) {
         (void)printf("%lld\n", (long long)a.result.number);
     }
@@ -232,6 +243,7 @@ static int kv_scan_all(const struct hf_cmd *cmd, struct hf_client *c, struct hf_
     bool more = true;
     while (more && left > 0) {
         struct hf_answer a = {.ended = false};
+        unsigned shown = 0;
         kv->limit = NUM_MIN(left, (uint64_t)WIRE_SCAN_ITEMS_MAX);
         int err = hf_cmd_wait(cmd, c, hf_kv_scan(c, kv, &a, hf_answer_done), &a);
         if (err != 0) {
@@ -240,6 +252,12 @@ static int kv_scan_all(const struct hf_cmd *cmd, struct hf_client *c, struct hf_
         }
         for (size_t i = 0; i < a.result.count && left > 0; i++, left--) {
             kv_print_item(cmd, &a.result.items[i]);
+            shown++;
+        }
+        if (cmd->json) { /* each page may be of another moment */
+            (void)printf("{\"count\":%u,\"revision\":%llu", shown,
+                         (unsigned long long)a.result.revision);
+            kv_print_end(&a);
         }
         more = a.result.more && a.result.count > 0;
         if (more) {

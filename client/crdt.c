@@ -6,6 +6,8 @@
  */
 #include "client/client_internal.h"
 
+#include "wire/token.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +107,13 @@ static void in_value(const struct crdt_in *in, struct wire_node n, struct hf_crd
     }
 }
 
+/* Those of an item of either kind. */
+static struct wire_node in_siblings_of(struct wire_node item)
+{
+    return wire_node_kind(item) == WIRE_ARRAY ? wire_node_at(item, 3)
+                                              : wire_node_find(item, WIRE_FIELD_SIBLINGS);
+}
+
 static void in_siblings(struct crdt_in *in, struct wire_node list, struct hf_crdt_value *out)
 {
     out->siblings = in->siblings + in->siblings_count;
@@ -143,7 +152,7 @@ static void in_item(struct crdt_in *in, struct wire_node n, struct hf_crdt_value
     in_rights(in, wire_node_find(n, WIRE_FIELD_RIGHTS), out);
 }
 
-/* An item of crdt.members: an element, or [field, type, value]. */
+/* An item of crdt.members: an element, or [field, type, value, siblings]. */
 static void in_member(struct crdt_in *in, struct wire_node n, struct hf_crdt_value *out)
 {
     out->found = true;
@@ -154,6 +163,7 @@ static void in_member(struct crdt_in *in, struct wire_node n, struct hf_crdt_val
     out->name = in_bytes(in, wire_node_at(n, 0));
     out->type = (uint8_t)in_u32(wire_node_at(n, 1));
     in_value(in, wire_node_at(n, 2), out);
+    in_siblings(in, in_siblings_of(n), out);
 }
 
 static int in_begin(struct hf_op *op, struct crdt_in *in, struct wire_node items)
@@ -162,7 +172,7 @@ static int in_begin(struct hf_op *op, struct crdt_in *in, struct wire_node items
     size_t siblings = 0;
     size_t rights = 0;
     for (uint32_t i = 0; i < count; i++) {
-        siblings += wire_node_count(wire_node_find(wire_node_at(items, i), WIRE_FIELD_SIBLINGS));
+        siblings += wire_node_count(in_siblings_of(wire_node_at(items, i)));
         rights += wire_node_count(wire_node_find(wire_node_at(items, i), WIRE_FIELD_RIGHTS));
     }
     *in = (struct crdt_in){.block = block_new(op), .from = op->message};
@@ -237,6 +247,30 @@ static int crdt_read_members(struct hf_op *op, struct wire_node n, struct hf_res
     return crdt_read_all(op, n, out, in_member);
 }
 
+/* What the token of an answer says of the region of the key: whoever has seen that has the write.
+ */
+static int crdt_read_written(const struct hf_op *op, struct wire_node n, struct hf_result *out)
+{
+    struct bytes raw = hf_field_bytes(n, WIRE_FIELD_TOKEN);
+    struct alloc heap = alloc_heap();
+    struct wire_token token;
+    wire_token_init(&token, &heap);
+    int err = wire_token_decode(&token, raw);
+    struct hf_crdt_range *clock =
+        err == 0 ? calloc((size_t)token.ranges_count + 1, sizeof(*clock)) : NULL;
+    for (uint32_t i = 0; clock != NULL && i < token.ranges_count; i++) {
+        const struct wire_token_range *r = &token.ranges[i];
+        if (r->region == op->region) {
+            clock[out->clock_count++] = (struct hf_crdt_range){
+                .node = r->node, .epoch = r->epoch, .from = r->from, .to = r->to};
+        }
+    }
+    wire_token_release(&token);
+    out->clock = clock;
+    op->block->clock = clock;
+    return clock != NULL ? 0 : ERR_DONE;
+}
+
 static int crdt_read_update(struct hf_op *op, struct wire_node n, struct hf_result *out)
 {
     struct wire_node list = wire_node_find(n, WIRE_FIELD_CHANGED);
@@ -258,7 +292,8 @@ static int crdt_read_update(struct hf_op *op, struct wire_node n, struct hf_resu
     out->changed = changed;
     out->count = count;
     out->copies = in_u32(wire_node_find(n, WIRE_FIELD_COPIES));
-    return 0;
+    out->node = in_u32(wire_node_find(n, WIRE_FIELD_NODE));
+    return op->clock ? crdt_read_written(op, n, out) : 0;
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -310,6 +345,7 @@ static int crdt_begin(struct hf_client *c, const struct hf_crdt *crdt,
 }
 
 struct crdt_end {
+    bool clock; /* update: asked for */
     struct bytes subject;
     struct hf_causal *causal;
     hf_read_fn *read;
@@ -325,6 +361,9 @@ static int crdt_start(struct hf_client *c, struct hf_call *call, const struct cr
         return ERR_NO_MEMORY;
     }
     op->causal = end->causal;
+    op->clock = end->clock;
+    op->region = call->region;
+    op->given = WIRE_CONSISTENCY_EVENTUAL;
     return hf_op_start(op, call, end->read);
 }
 
@@ -372,8 +411,11 @@ int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, h
 {
     const struct hf_call_spec how = {
         .method = WIRE_METHOD_CRDT_UPDATE, .class = HF_WRITE, .params = 2, .copies = crdt->copies};
-    struct crdt_end end = {
-        .causal = crdt->causal, .read = crdt_read_update, .ctx = ctx, .done = done};
+    struct crdt_end end = {.clock = crdt->clock,
+                           .causal = crdt->causal,
+                           .read = crdt_read_update,
+                           .ctx = ctx,
+                           .done = done};
     struct hf_call *call = NULL;
     if (crdt->ops_count == 0 || crdt->copies > UINT8_MAX) {
         return ERR_INVALID;
@@ -419,7 +461,8 @@ int hf_crdt_read(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, hf_
 {
     const struct hf_call_spec how = {
         .method = WIRE_METHOD_CRDT_READ, .class = HF_READ, .params = 4};
-    const struct crdt_end end = {hf_in(crdt->name), crdt->causal, crdt_read_values, ctx, done};
+    const struct crdt_end end = {false, hf_in(crdt->name), crdt->causal, crdt_read_values, ctx,
+                                 done};
     struct hf_call *call = NULL;
     TRY(crdt_begin_read(c, crdt, &how, &call));
     if (crdt->has_element) {
@@ -434,7 +477,8 @@ int hf_crdt_members(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, 
 {
     const struct hf_call_spec how = {
         .method = WIRE_METHOD_CRDT_MEMBERS, .class = HF_READ, .params = 5};
-    const struct crdt_end end = {hf_in(crdt->name), crdt->causal, crdt_read_members, ctx, done};
+    const struct crdt_end end = {false, hf_in(crdt->name), crdt->causal, crdt_read_members, ctx,
+                                 done};
     struct hf_call *call = NULL;
     TRY(crdt_begin_read(c, crdt, &how, &call));
     if (crdt->after.size > 0) {

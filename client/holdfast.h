@@ -179,15 +179,19 @@ struct hf_result {
     bool more;
     struct hf_check check;
     struct hf_run_info run;
-    const char *consistency; /* "linearizable", "stale", "eventual", "session"; "": not said */
+    /* What was given: "linearizable", "stale", "eventual", "session"; "" if the operation failed,
+     * and of buckets and objects. */
+    const char *consistency;
     const struct hf_crdt_value *values;
-    const struct hf_crdt_range
-        *clock; /* what the node that answered had seen of the key's region */
+    /* read, members: what the node that answered had seen of the key's region. update, if asked
+     * for: of the first key's region, what must have been seen for the update to have been seen;
+     * with causal also what that had seen. */
+    const struct hf_crdt_range *clock;
     size_t clock_count;
     const bool *changed;  /* count of them: whether each operation changed anything */
     struct hf_bytes next; /* members: to be given as after; empty: the end */
     uint32_t copies;      /* update: on how many nodes it was durable, at least */
-    uint32_t node;        /* whose state it is */
+    uint32_t node;        /* read, members: whose state it is; update: which node took it */
     uint64_t time_us;     /* of the latest write in it */
     void *memory;         /* private */
 };
@@ -381,11 +385,12 @@ struct hf_crdt_value {
     bool found;
     struct hf_bytes name; /* members: the element or the field */
     enum hf_crdt_kind kind;
-    int64_t number;                         /* NUMBER: counters, bounded, max, min */
-    uint64_t count;                         /* COUNT: hll */
-    bool flag;                              /* BOOL: flags; sets: whether element is in it */
-    struct hf_bytes bytes;                  /* BYTES: LWW; MV if there is one value */
-    const struct hf_crdt_sibling *siblings; /* read: LWW, the winner first; MV */
+    int64_t number;        /* NUMBER: counters, bounded, max, min */
+    uint64_t count;        /* COUNT: hll */
+    bool flag;             /* BOOL: flags; sets: whether element is in it */
+    struct hf_bytes bytes; /* BYTES: LWW; MV if there is one value */
+    /* LWW, the winner first; MV. members: of fields, as many as there is room for. */
+    const struct hf_crdt_sibling *siblings;
     size_t siblings_count;
     const struct hf_crdt_rights *rights; /* read: bounded: who may take away how much */
     size_t rights_count;
@@ -405,14 +410,15 @@ struct hf_crdt {
     const struct hf_crdt_op *ops; /* update */
     size_t ops_count;
     uint32_t copies;          /* update: wait for so many nodes to have it; 0: 2 */
+    bool clock;               /* update: the clock is wanted, for which the token is read */
     uint64_t budget_ms;       /* how long a node may take to get what causal names; 0: 500 */
     struct hf_causal *causal; /* or NULL */
     uint64_t timeout_ms;      /* 0: the client's */
 };
 
-/* ops -> changed, count, copies. All are applied, or none. It is applied once, at one node: a
- * repetition goes to the same node, and TIMEOUT or CONNECTION says that this node is gone and the
- * outcome unknown.
+/* ops -> changed, count, copies, node, consistency, clock. All are applied, or none. It is applied
+ * once, at one node: a repetition goes to the same node, and TIMEOUT or CONNECTION says that this
+ * node is gone and the outcome unknown.
  *
  * Updates of one operation that a client has outstanding at the same time, in the same space, with
  * the same causal, copies and budget, share requests: the first goes at once, and those that are

@@ -50,6 +50,10 @@ static void op_done(void *ctx, const struct hf_reply *reply)
         result.code = op->read != NULL ? op->read(op, reply->result, &result) : 0;
         result.memory = op->block;
     }
+    bool done = result.code == 0 || err_outcome_of(result.code) == ERR_OUTCOME_DONE;
+    if (done && op->given != NULL && result.consistency[0] == '\0') {
+        result.consistency = op->given;
+    }
     if (reply->code == 0 && op->causal != NULL) {
         int err = hf_causal_take(op->causal, reply->result);
         result.code = result.code != 0 ? result.code : err;
@@ -156,6 +160,7 @@ static int kv_start(struct hf_client *c, struct hf_call *call, const struct kv_e
         return ERR_NO_MEMORY;
     }
     op->causal = call->spec.causal;
+    op->given = call->spec.stale ? WIRE_LEVEL_STALE : WIRE_LEVEL_LINEARIZABLE;
     return hf_op_start(op, call, end->read);
 }
 

@@ -108,18 +108,18 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  * lies in its maps; types and verbs are WIRE_CRDT_ numbers. A session of these is one of the node
  * that answers, opened there with the group WIRE_GROUP_OWN; a retry goes to the same node. */
 
-/* [space, [operation]] -> {copies u32, changed [bool], token bin}; all of them are applied, or
- * none. An operation is a map {name, path, verb, value (element, value or field), amount i64, to
- * u32 (node)}. copies: on how many nodes it is durable. WRONG_TYPE: the name, or a field of the
- * path, has another type; OVERFLOW, NO_RIGHTS, NOT_EMPTY, TOO_LARGE, BEHIND (token): nothing was
- * done. UNAVAILABLE: the node has not reached group 0 since its start. WIRE_CRDT_CREATE stands
- * alone; EXISTS: it was created with another amount. NOT_FOUND {node}: rights were to go to a node
- * that there is not. NOT_LEADER
- * {leader}: another node owns the first key; without a session it is handed over. Keys of one batch
- * share a {tag}, or what it removes of the others may not be seen where it is applied. A refusal of
- * several operations has the hint {operation}: which of them it is about, from 0, if one is. With
- * apart they are of several callers: NOT_LEADER unless the node owns all of the keys, and the hint
- * has {regions} too, bit i: region i (slot modulo 64) is the node's */
+/* [space, [operation]] -> {node u32, copies u32, changed [bool], consistency str, token bin}; all
+ * or none are applied. An operation is a map {name, path, verb, value (element, value or field),
+ * amount i64, to u32 (node)}. node: which took it. copies: nodes on which it is durable.
+ * WRONG_TYPE: the name, or a field of the path, has another type; OVERFLOW, NO_RIGHTS, NOT_EMPTY,
+ * TOO_LARGE, BEHIND (token): nothing was done. UNAVAILABLE: the node has not reached group 0 since
+ * its start. WIRE_CRDT_CREATE stands alone; EXISTS: it was created with another amount. NOT_FOUND
+ * {node}: there is no node `to`. NOT_LEADER {leader}: another node owns the first key; without a
+ * session it is handed over. Keys of one batch share a {tag}, or what it removes of the others may
+ * not be seen where it is applied. A refusal of several operations has the hint {operation}: which
+ * of them it is about, from 0, if one is. With apart they are of several callers: NOT_LEADER unless
+ * the node owns all of the keys, and the hint has {regions} too, bit i: region i (slot modulo 64)
+ * is the node's */
 #define WIRE_METHOD_CRDT_UPDATE "crdt.update"
 /* [space, name, path (its last type 0: whatever is there), element|nil] ->
  *   {items [{type, found bool, value, siblings [[value bin, node u32, epoch u64, counter u64,
@@ -131,8 +131,8 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 #define WIRE_METHOD_CRDT_READ "crdt.read"
 /* [space, name, path, after bin|nil, limit u64 (0: the most)] -> {items, next bin|nil, clock,
  *   time_us, node, consistency, token}
- * A page: of a set, items are its elements in byte order; of a map [field bin, type, value], by
- * length and bytes. next: to be given as after; a page may be empty. */
+ * A page: of a set, items are its elements in byte order; of a map [field bin, type, value, of lww
+ * and mv some siblings], by length and bytes. next: to be given as after; a page may be empty. */
 #define WIRE_METHOD_CRDT_MEMBERS "crdt.members"
 /* [space, prefix, from_revision u64 (0: from now)] -> {watch u64, revision}, then notifications
  * WIRE_EVENT_CRDT about keys that changed at this node, by a write here or one that arrived.

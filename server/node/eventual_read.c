@@ -10,6 +10,7 @@
 
 #define EV_SIBLINGS_MAX 64u
 #define EV_REPLY_BYTES (768u << 10)
+#define EV_FIELD_SIBLINGS_BYTES (48u << 10) /* of a field in a page; of one value: half a reply */
 
 static bool ev_is_set(uint8_t type)
 {
@@ -327,15 +328,23 @@ static void ev_pack_dot(struct buf *out, const struct crdt_sibling *s)
     (void)wire_pack_u64(out, s->time_us);
 }
 
-/* returns: how many of the siblings an answer has room for; one at least. */
-static uint32_t ev_siblings_fit(const struct crdt_sibling *s, size_t count)
+/* returns: how many of the siblings there is room for; one at least. */
+static uint32_t ev_siblings_fit(const struct crdt_sibling *s, size_t count, size_t room)
 {
     size_t bytes = 0;
     uint32_t fit = 0;
-    while (fit < count && (fit == 0 || bytes + s[fit].value.size < EV_REPLY_BYTES / 2)) {
+    while (fit < count && (fit == 0 || bytes + s[fit].value.size < room)) {
         bytes += s[fit++].value.size;
     }
     return fit;
+}
+
+static void ev_pack_siblings(struct buf *out, const struct crdt_sibling *s, uint32_t count)
+{
+    (void)wire_pack_array(out, count);
+    for (uint32_t i = 0; i < count; i++) {
+        ev_pack_dot(out, &s[i]);
+    }
 }
 
 static void ev_pack_register(struct buf *out, const struct crdt_state *s,
@@ -344,7 +353,7 @@ static void ev_pack_register(struct buf *out, const struct crdt_state *s,
     struct crdt_sibling all[EV_SIBLINGS_MAX];
     size_t count = crdt_siblings(s, path, all, EV_SIBLINGS_MAX);
     count = NUM_MIN(count, (size_t)EV_SIBLINGS_MAX);
-    uint32_t fit = ev_siblings_fit(all, count);
+    uint32_t fit = ev_siblings_fit(all, count, EV_REPLY_BYTES / 2);
     if (path->types[path->count] == CRDT_MV) {
         (void)wire_pack_array(out, fit);
         for (uint32_t i = 0; i < fit; i++) {
@@ -357,10 +366,7 @@ static void ev_pack_register(struct buf *out, const struct crdt_state *s,
     }
     if (siblings) {
         (void)wire_pack_text(out, WIRE_FIELD_SIBLINGS);
-        (void)wire_pack_array(out, fit);
-        for (uint32_t i = 0; i < fit; i++) {
-            ev_pack_dot(out, &all[i]);
-        }
+        ev_pack_siblings(out, all, fit);
     }
 }
 
@@ -570,13 +576,21 @@ static int ev_pack_field(struct buf *out, const struct ev_body *b, const struct 
                          const struct crdt_field *f)
 {
     struct crdt_path path = b->path;
-    (void)wire_pack_array(out, 3);
+    struct crdt_sibling all[EV_SIBLINGS_MAX];
+    bool dots = f->type == CRDT_LWW || f->type == CRDT_MV;
+    (void)wire_pack_array(out, dots ? 4 : 3);
     (void)wire_pack_bin(out, f->name);
     (void)wire_pack_u64(out, f->type);
     if (crdt_path_push(&path, f->name, f->type) != 0) {
-        return wire_pack_nil(out);
+        (void)wire_pack_nil(out);
+        return dots ? wire_pack_array(out, 0) : out->err;
     }
     ev_pack_value(out, s, &path, false);
+    if (dots) {
+        size_t count = crdt_siblings(s, &path, all, EV_SIBLINGS_MAX);
+        count = NUM_MIN(count, (size_t)EV_SIBLINGS_MAX);
+        ev_pack_siblings(out, all, ev_siblings_fit(all, count, EV_FIELD_SIBLINGS_BYTES));
+    }
     return out->err;
 }
 

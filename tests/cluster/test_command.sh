@@ -95,10 +95,14 @@ says ''
 code 0 kv get key
 says 'a value'
 code 0 kv put key 'b' --json
-has '^\{"key":"key","revision":[0-9]+\}$'
+has '^\{"key":"key","revision":[0-9]+,"consistency":"linearizable"\}$'
 code 0 kv get key --json
-has '^\{"key":"key","value":"b","revision":[0-9]+,"create_revision":[0-9]+,"version":2\}$'
+has '^\{"key":"key","value":"b","revision":[0-9]+,"create_revision":[0-9]+,"version":2,"consistency":"linearizable"\}$'
+code 1 kv get absent --json
+has '^\{"key":"absent","value":null,"consistency":"linearizable"\}$'
 code 0 kv get key --stale
+code 0 kv get key --stale --json
+has '"consistency":"stale"\}$'
 code 1 kv get key --space other
 printf 'nul \0 tab \t end' >"$work/bytes"
 "$holdfast" kv put bytes - <"$work/bytes" || failed "put from stdin"
@@ -117,7 +121,7 @@ code 0 kv incr n
 says "1
 "
 code 0 kv incr n 41 --json
-has '^\{"key":"n","value":42,"revision":[0-9]+\}$'
+has '^\{"key":"n","value":42,"revision":[0-9]+,"consistency":"linearizable"\}$'
 code 0 kv incr n -50
 says "-8
 "
@@ -142,6 +146,7 @@ code 0 kv scan --prefix s/ --limit 1
 [ "$(wc -l <"$work/out")" = 1 ] || failed "--limit 1 is one line"
 code 0 kv scan --prefix s/ --json
 has '^\{"key":"s/tab\\tkey","value":\{"base64":"bGluZQpiYWNrXCD/"\},"revision":[0-9]+\}$'
+has '^\{"count":2,"revision":[0-9]+,"consistency":"linearizable"\}$'
 code 1 kv load "$work/absent"
 for i in $(seq 2500); do printf 'many/%05d\t%s\n' "$i" "$i"; done >"$work/many"
 code 0 kv load "$work/many"

@@ -152,6 +152,20 @@ has '"consistency":"eventual"'
 crdt 0 counter add visits 1 --copies 3 --json
 has '"copies":3'
 has '"changed":true'
+has '"clock":\[\{"node":[0-9]+,"epoch":[0-9]+,"from":1,"to":[0-9]+\}.*\],"node":[123],"consistency":"eventual"\}$'
+crdt 0 set members tags --json
+has '^\{"element":"a"\}$'
+page='"clock":\[\{"node":.*\],"node":[123],"time_us":[0-9]+,"consistency"'
+has '^\{"key":"tags","count":2,'"$page"':"eventual"\}$'
+crdt 0 set members nowhere --json
+has '^\{"key":"nowhere","count":0,"clock":.*"consistency":"eventual"\}$'
+crdt 0 set members tags --json --token "$work/listed"
+has '^\{"key":"tags","count":2,'"$page"':"session","token":"[A-Za-z0-9_-]+"\}$'
+crdt 0 set has tags a --json
+has '"has":true,"clock":.*"consistency":"eventual"'
+crdt 0 map get card --json
+has '^\{"field":"name","type":"register","kind":"lww","value":"Ann","siblings":\[\{"value":"Ann","node":[123],.*\}\]\}$'
+has '^\{"key":"card","count":[0-9]+,'"$page"':"eventual"\}$'
 
 # --- a session that goes from node to node (scenarios C12, C39, C50)
 token=$work/token
@@ -215,6 +229,8 @@ crdt 0 set has two x
 says "'two' also has type counter"
 crdt 0 counter get two --json
 has '"values":\[\{"type":"counter","kind":"pn","value":4\},\{"type":"set","kind":"add-wins","value":null\}\]'
+crdt 0 set members two --json
+has '"count":1,"also":\["counter"\],"clock"'
 wrong "'two' has types counter \(pn\) and set \(add-wins\), not map" map get two
 wrong "'two' has types counter \(pn\) and set \(add-wins\), not flag" flag get two
 gives $'counter (exact)\t4\nset (add-wins)\t' map get card both

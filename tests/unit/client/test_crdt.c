@@ -607,6 +607,90 @@ START_TEST(values_siblings_and_clock_outlive_the_answer_in_which_they_came)
 }
 END_TEST
 
+/* A write with dots of two regions in its token, and a page of a map. */
+static void writes_and_lists(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint8_t region = (uint8_t)(wire_slot_of(bytes_of_text("visits")) % WIRE_CRDT_REGIONS);
+    struct alloc heap = alloc_heap();
+    struct wire_token t;
+    struct buf raw;
+    struct buf *out = fake_begin(conn, m);
+    bool update = bytes_equal(m->method, bytes_of_text(WIRE_METHOD_CRDT_UPDATE));
+    (void)f;
+    (void)wire_pack_map(out, update ? 5 : 3);
+    (void)wire_pack_text(out, WIRE_FIELD_NODE);
+    (void)wire_pack_u64(out, 3);
+    (void)wire_pack_text(out, update ? WIRE_FIELD_CHANGED : WIRE_FIELD_ITEMS);
+    (void)wire_pack_array(out, 1);
+    if (!update) {
+        (void)wire_pack_array(out, 4);
+        (void)wire_pack_bin(out, bytes_of_text("field"));
+        (void)wire_pack_u64(out, WIRE_CRDT_LWW);
+        (void)wire_pack_bin(out, bytes_of_text("won"));
+        (void)wire_pack_array(out, 2);
+        pack_sibling(out, "won", 9);
+        pack_sibling(out, "lost", 8);
+        (void)wire_pack_text(out, WIRE_FIELD_TIME_US);
+        (void)wire_pack_u64(out, 77);
+        fake_end(conn, out);
+        return;
+    }
+    (void)wire_pack_bool(out, true);
+    (void)wire_pack_text(out, WIRE_FIELD_COPIES);
+    (void)wire_pack_u64(out, 2);
+    wire_token_init(&t, &heap);
+    buf_init(&raw, &heap, 4096);
+    for (uint8_t i = 0; i < 2; i++) {
+        const struct wire_token_range range = {
+            .region = (uint8_t)((region + i) % 64), .node = 3u + i, .epoch = 7, .from = 1, .to = 5};
+        ck_assert_int_eq(wire_token_add_range(&t, &range), 0);
+    }
+    ck_assert_int_eq(wire_token_encode(&t, &raw), 0);
+    (void)wire_pack_text(out, WIRE_FIELD_CONSISTENCY);
+    (void)wire_pack_text(out, WIRE_CONSISTENCY_EVENTUAL);
+    (void)wire_pack_text(out, WIRE_FIELD_TOKEN);
+    (void)wire_pack_bin(out, buf_view(&raw));
+    fake_end(conn, out);
+    buf_release(&raw);
+    wire_token_release(&t);
+}
+
+START_TEST(a_write_has_a_clock_of_its_key_if_that_is_wanted)
+{
+    struct hf_answer a;
+    begin(1, writes_and_lists);
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.clock = true}), 0);
+    ck_assert_uint_eq(a.result.node, 3);
+    ck_assert_uint_eq(a.result.clock_count, 1);
+    ck_assert_uint_eq(a.result.clock[0].node, 3);
+    ck_assert_uint_eq(a.result.clock[0].epoch, 7);
+    ck_assert_uint_eq(a.result.clock[0].to, 5);
+    ck_assert_str_eq(a.result.consistency, "eventual");
+    hf_answer_release(&a);
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.clock = false}), 0);
+    ck_assert_uint_eq(a.result.clock_count, 0);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+START_TEST(fields_have_siblings_and_an_answer_that_names_no_consistency_has_the_least)
+{
+    struct hf_crdt crdt = {.name = hf_text("k")};
+    struct hf_answer a = {.ended = false};
+    begin(1, writes_and_lists);
+    hf_crdt_path_init(&crdt.path, HF_CRDT_MAP);
+    ck_assert_int_eq(hf_crdt_members(fake.client, &crdt, &a, hf_answer_done), 0);
+    ck_assert_int_eq(fake_wait(&fake, &a), 0);
+    fake_close(&fake);
+    ck_assert_uint_eq(a.result.count, 1);
+    ck_assert_uint_eq(a.result.values[0].siblings_count, 2);
+    ck_assert_mem_eq(a.result.values[0].siblings[1].value.data, "lost", 4);
+    ck_assert_str_eq(a.result.consistency, "eventual");
+    hf_answer_release(&a);
+}
+END_TEST
+
 UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequence,
           an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
@@ -621,4 +705,6 @@ UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequ
           what_one_node_has_no_rights_to_is_asked_of_each_other_once,
           a_write_goes_to_the_owner_that_a_node_names,
           a_token_goes_from_an_answer_to_the_next_request_and_to_the_next_program,
-          values_siblings_and_clock_outlive_the_answer_in_which_they_came)
+          values_siblings_and_clock_outlive_the_answer_in_which_they_came,
+          a_write_has_a_clock_of_its_key_if_that_is_wanted,
+          fields_have_siblings_and_an_answer_that_names_no_consistency_has_the_least)

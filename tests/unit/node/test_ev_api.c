@@ -174,6 +174,26 @@ START_TEST(a_field_of_a_map_is_removed_with_all_that_lies_under_it)
 }
 END_TEST
 
+START_TEST(fields_of_a_map_come_with_their_siblings_and_a_write_with_the_node_that_took_it)
+{
+    static const struct top what = {.name = "map", .types = {WIRE_CRDT_MAP}};
+    const struct top put = FIELD("m", WIRE_CRDT_MV, WIRE_CRDT_SET, "v", 0);
+    struct wire_node result;
+    begin(3);
+    ck_assert_int_eq(answer(ask_update(2, &plain, &put, 1), &plain, &result), 0);
+    ck_assert_uint_eq(field(result, WIRE_FIELD_NODE), 2);
+    ck_assert_int_eq(update_one(2, FIELD("n", WIRE_CRDT_COUNTER, WIRE_CRDT_ADD, NULL, 3)), 0);
+    struct wire_node page = members(2, what, bytes_of(NULL, 0), 0);
+    struct wire_node one = wire_node_at(wire_node_at(item_of(page, 0), 3), 0);
+    struct bytes value = {0};
+    ck_assert_uint_eq(wire_node_count(one), 5);
+    ck_assert_int_eq(wire_node_bytes(wire_node_at(one, 0), 16, &value), 0);
+    ck_assert(bytes_equal(value, bytes_of_text("v")));
+    ck_assert_uint_eq(wire_node_count(item_of(page, 1)), 3);
+    end();
+}
+END_TEST
+
 /* Counts members page by page. */
 static unsigned walk(unsigned node, struct top what, uint64_t limit, unsigned *pages)
 {
@@ -730,6 +750,7 @@ UNIT_MAIN("ev_api", a_counter_is_added_to_at_every_node_and_read_at_every_node,
           an_overflow_is_refused_before_anything_is_applied,
           a_name_made_with_two_types_at_once_keeps_and_shows_both,
           a_field_of_a_map_is_removed_with_all_that_lies_under_it,
+          fields_of_a_map_come_with_their_siblings_and_a_write_with_the_node_that_took_it,
           members_come_in_pages_and_each_once, an_increment_that_is_sent_again_counts_once,
           a_repeated_write_that_would_now_be_refused_gets_its_first_answer,
           many_clients_leave_no_more_metadata_than_there_are_nodes,
