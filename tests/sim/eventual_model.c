@@ -494,11 +494,10 @@ static bool sim_crdt_follows_done(const struct sim *s, const struct sim_crdt_op 
 static void sim_crdt_check_changed(struct sim *s, const struct sim_crdt_op *op)
 {
     const struct sim_crdt_key *k = &sim_crdt_keys[op->key];
+    bool undoes = op->verb == WIRE_CRDT_REMOVE || op->verb == WIRE_CRDT_DISABLE;
     bool no_op = k->what == SIM_CRDT_MOST || k->what == SIM_CRDT_LEAST ||
-                 k->what == SIM_CRDT_ABOUT || op->verb == WIRE_CRDT_REMOVE ||
-                 op->verb == WIRE_CRDT_CREATE;
-    bool chained =
-        k->what == SIM_CRDT_CHAIN && op->verb == WIRE_CRDT_REMOVE && sim_crdt_follows_done(s, op);
+                 k->what == SIM_CRDT_ABOUT || undoes || op->verb == WIRE_CRDT_CREATE;
+    bool chained = k->what == SIM_CRDT_CHAIN && undoes && sim_crdt_follows_done(s, op);
     if (op->end == SIM_CRDT_DONE && !op->changed && (!no_op || chained)) {
         sim_fail(s, SIM_CRDT_CHECK, "an update of %s by client %u changed nothing", k->name,
                  op->client);
