@@ -227,17 +227,27 @@ void sim_crdt_unfold(const struct sim_eventual *e, uint8_t region, struct crdt_c
     *c = single;
 }
 
+/* returns: whether the dot's epoch was folded in the region, and the dot was not recorded: it may
+ * have been the only one of its epoch there. */
+static bool sim_crdt_unrecorded(const struct sim_eventual *e, unsigned at, struct crdt_dot dot)
+{
+    bool over = false;
+    for (unsigned id = 1; !over && id <= SIM_NODES_MAX; id++) {
+        over = crdt_context_folds(&e->had[id][at], dot.actor);
+    }
+    return over && !crdt_context_has(&e->folded[at], dot);
+}
+
 void sim_crdt_unname(const struct sim_eventual *e, uint8_t region, struct crdt_context *c)
 {
-    const struct crdt_context *folded = &e->folded[sim_crdt_region_at(e, region)];
+    unsigned at = sim_crdt_region_at(e, region);
     struct crdt_context left;
     crdt_context_init(&left, &c->alloc);
     for (size_t i = 0; i < c->count; i++) {
         struct crdt_range r = c->ranges[i];
         for (uint64_t n = r.from; n <= r.to; n++) {
             struct crdt_range one = {.actor = r.actor, .from = n, .to = n};
-            bool lost = crdt_context_last(folded, r.actor) > 0 &&
-                        !crdt_context_has(folded, (struct crdt_dot){r.actor, n});
+            bool lost = sim_crdt_unrecorded(e, at, (struct crdt_dot){r.actor, n});
             ASSERT(lost || crdt_context_add(&left, one) == 0);
         }
     }
@@ -331,9 +341,9 @@ static bool sim_crdt_may_be_lost(const struct sim *s, const struct sim_crdt_op *
 bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op)
 {
     const struct sim_eventual *e = s->eventual;
-    const struct crdt_context *folded = &e->folded[sim_crdt_region_at(e, e->region[op->key])];
+    unsigned at = sim_crdt_region_at(e, e->region[op->key]);
     return op->end == SIM_CRDT_DONE && op->changed && sim_crdt_may_be_lost(s, op) &&
-           crdt_context_last(folded, op->dot.actor) > 0 && !crdt_context_has(folded, op->dot);
+           sim_crdt_unrecorded(e, at, op->dot);
 }
 
 bool sim_crdt_state_lost(const struct sim *s)
