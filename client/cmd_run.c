@@ -23,6 +23,8 @@ const char hf_cmd_run_grammar[] =
     "  stages    where CONDITION    sample SHARE [VALUE]    select VALUE{,VALUE}    "
     "AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
+    "            behind one sample, estimate AGGREGATE{,AGGREGATE} for count, sum, mean: of the\n"
+    "            whole, each with the half-width of its 95 % confidence interval; by ... estimate\n"
     "  aggregates  count, and of a value: sum min max argmin argmax mean var varp distinct\n"
     "            dot VALUE,VALUE\n"
     "            alone, of a field of raw records: histogram BINS FROM TO    log PARTS\n"
@@ -32,6 +34,7 @@ const char hf_cmd_run_grammar[] =
     "\nExamples:\n"
     "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
     "  holdfast run 'logs/2026-*' 'csv | by $5 count'    all objects whose names begin so\n"
+    "  holdfast run logs/2026-11 'csv | sample 0.01 | estimate count, sum $7'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
     "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n";

@@ -98,6 +98,8 @@ void compute_exact_merge(struct compute_exact *into, const struct compute_exact 
 double compute_exact_round(const struct compute_exact *e);
 /* returns: the exact value divided by count, rounded once. count: > 0. */
 double compute_exact_mean(const struct compute_exact *sum, uint64_t count);
+/* returns: the exact value * 2^64 / (high:low), rounded once. high: below 2^63; not both 0. */
+double compute_exact_share(const struct compute_exact *sum, uint64_t high, uint64_t low);
 /* (squares - sum^2 / count) / divisor, rounded once: the variance of count values with this sum
  * and sum of squares. NaN if one of them was not finite. count, divisor: from 1 to 2^63 - 1.
  * returns: 0, or ERR_CORRUPT: no values have such sums. */

@@ -73,6 +73,9 @@ void compute_big_multiply(struct compute_big *out, const struct compute_big *a,
     out->count = a->count + b->count;
     memset(out->digit, 0, out->count * sizeof(out->digit[0]));
     for (size_t i = 0; i < a->count; i++) {
+        if (a->digit[i] == 0) {
+            continue; /* whole numbers end in many: the unit is 2^-1088 */
+        }
         uint64_t carry = 0;
         for (size_t j = 0; j < b->count; j++) {
             carry += (uint64_t)a->digit[i] * b->digit[j] + out->digit[i + j];
@@ -204,6 +207,23 @@ double compute_exact_mean(const struct compute_exact *sum, uint64_t count)
     }
     const bool negative = compute_big_of_exact(&big, sum, 0);
     const bool rest = compute_big_divide(&big, 0, count);
+    return compute_big_round(&big, rest, negative);
+}
+
+double compute_exact_share(const struct compute_exact *sum, uint64_t high, uint64_t low)
+{
+    const size_t digits = 64 / DIGIT_BITS;
+    struct compute_big big;
+    double result;
+    if (decided_by_seen(sum, &result)) {
+        return result;
+    }
+    const bool negative = compute_big_of_exact(&big, sum, 0);
+    ASSERT(big.count + digits <= COMPUTE_BIG_DIGITS);
+    memmove(big.digit + digits, big.digit, big.count * sizeof(big.digit[0]));
+    memset(big.digit, 0, digits * sizeof(big.digit[0]));
+    big.count += big.count > 0 ? digits : 0;
+    const bool rest = compute_big_divide(&big, high, low);
     return compute_big_round(&big, rest, negative);
 }
 

@@ -287,6 +287,7 @@ int compute_program_plan(const struct compute_program *p, struct buf *out)
         write_list(p, p->select, p->selects, out);
         put(out, "\n");
     }
+    put(out, p->estimates ? "estimate " : "");
     for (uint32_t i = 0; i < p->aggregates; i++) {
         put(out, i > 0 ? ", " : "");
         write_aggregate(p, &p->aggregate[i], out);

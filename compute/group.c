@@ -195,6 +195,31 @@ bool compute_key_is_whole(struct bytes key, uint32_t parts)
     return ends == parts;
 }
 
+struct bytes compute_key_of_cluster(struct bytes key)
+{
+    size_t end = 0;
+    for (size_t at = 0; at + 1 < key.size; at++) {
+        if (key.data[at] == 0) {
+            at++;
+            end = key.data[at] == 1 ? at + 1 : end;
+        }
+    }
+    return bytes_of(key.data, end);
+}
+
+bool compute_key_has_cluster(struct bytes key)
+{
+    const size_t from = compute_key_of_cluster(key).size;
+    size_t bytes = key.size - from;
+    for (size_t at = from; at < key.size && from > 0; at++) {
+        if (key.data[at] == 0) {
+            bytes--; /* 00 ff stands for 00 */
+            at++;
+        }
+    }
+    return bytes == sizeof(uint64_t);
+}
+
 /* Takes one part into `part`. returns: what is left of the key. */
 static struct bytes key_take(struct bytes key, struct buf *part)
 {
@@ -228,22 +253,27 @@ static int put_value(const struct compute_group *group, const struct compute_agg
     return buf_append(into, text, compute_value_text(&v, text));
 }
 
-static int put_group(const struct compute_groups *g, const struct compute_group *group,
-                     struct buf *part, struct buf *into)
+void compute_keys_text(const struct compute_program *p, struct bytes key, struct buf *part,
+                       struct buf *into)
 {
-    const struct compute_program *p = g->p;
-    struct bytes key = compute_group_key(group);
     for (uint32_t k = 0; k < p->keys; k++) {
         if (k > 0) {
             (void)buf_put_u8(into, ',');
         }
-        if (p->keys == 1) {
+        if (p->key_parts == 1) {
             compute_csv_put(into, key);
         } else {
             key = key_take(key, part);
             compute_csv_put(into, buf_view(part));
         }
     }
+}
+
+static int put_group(const struct compute_groups *g, const struct compute_group *group,
+                     struct buf *part, struct buf *into)
+{
+    const struct compute_program *p = g->p;
+    compute_keys_text(p, compute_group_key(group), part, into);
     for (uint32_t a = 0; a < p->aggregates; a++) {
         (void)buf_put_u8(into, ',');
         const int err = put_value(group, &p->aggregate[a], into);
@@ -300,8 +330,7 @@ struct ranked {
     bool has;
 };
 
-/* returns: as bytes_compare, the greater first, NaN before all. */
-static int value_compare(const struct compute_value *a, const struct compute_value *b)
+int compute_value_compare(const struct compute_value *a, const struct compute_value *b)
 {
     if (!a->is_real && !b->is_real) {
         if (a->whole.high != b->whole.high) {
@@ -324,7 +353,7 @@ static int ranked_compare(const void *left, const void *right)
     if (a->has != b->has) {
         return a->has ? -1 : 1;
     }
-    const int order = a->has ? value_compare(&a->value, &b->value) : 0;
+    const int order = a->has ? compute_value_compare(&a->value, &b->value) : 0;
     return order != 0 ? order
                       : bytes_compare(compute_group_key(a->group), compute_group_key(b->group));
 }
@@ -376,6 +405,9 @@ static int groups_text(const struct compute_groups *g, struct buf *into)
 int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32_t *failed)
 {
     const struct compute_program *p = g->p;
+    if (p->estimates) {
+        return compute_estimates_text(g, into, failed);
+    }
     if (p->keys > 0) {
         *failed = 0;
         return groups_text(g, into);

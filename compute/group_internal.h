@@ -117,6 +117,20 @@ static inline struct bytes compute_group_key(const struct compute_group *group)
     return bytes_of((const uint8_t *)group + group->key_at, group->key_bytes);
 }
 
+/* The same of a program that estimates: of each key all clusters. returns: likewise; ERR_CORRUPT.
+ */
+int compute_estimates_text(const struct compute_groups *g, struct buf *into, uint32_t *failed);
+/* The keys that a group is of, as CSV. part: scratch. A failure stays in into or part. */
+void compute_keys_text(const struct compute_program *p, struct bytes key, struct buf *part,
+                       struct buf *into);
+/* returns: as bytes_compare, the greater first, NaN before all. */
+int compute_value_compare(const struct compute_value *a, const struct compute_value *b);
+/* Of a program that estimates, the last part of a key is the hash by which the record is in the
+ * sample, 8 bytes. returns: the key without it. */
+struct bytes compute_key_of_cluster(struct bytes key);
+/* returns: whether it has one. */
+bool compute_key_has_cluster(struct bytes key);
+
 /* One part of a key of several: appended so that the whole keeps the order of its parts. */
 void compute_key_put(struct buf *key, struct bytes part, bool last);
 /* returns: whether it is a key of so many parts. */

@@ -14,16 +14,16 @@
 
 static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
                                       "u64", "f32", "f64", "lines", "words", "csv"};
-static const char *const stages[] = {"where",     "sample", "select",   "by",      "top",
-                                     "count",     "sum",    "min",      "max",     "mean",
-                                     "var",       "varp",   "dot",      "argmin",  "argmax",
-                                     "histogram", "log",    "quantile", "distinct"};
+static const char *const stages[] = {"where",    "sample",    "select", "by",       "top",
+                                     "estimate", "count",     "sum",    "min",      "max",
+                                     "mean",     "var",       "varp",   "dot",      "argmin",
+                                     "argmax",   "histogram", "log",    "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
 #define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
-#define AGGREGATES_FROM 5u /* in stages */
+#define AGGREGATES_FROM 6u /* in stages */
 #define QUANTILE_PARTS COMPUTE_PARTS_MAX
 
 /* --- sources --- */
@@ -328,6 +328,14 @@ static int parse_sample(struct compute_parser *s)
     return 0;
 }
 
+static int parse_estimate(struct compute_parser *s)
+{
+    s->p->estimates = true;
+    s->p->estimate_column = s->token.column;
+    TRY(compute_parser_next(s));
+    return parse_aggregates(s);
+}
+
 static int parse_stage(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
@@ -356,7 +364,10 @@ static int parse_stage(struct compute_parser *s)
     if (word_equals(s, "by")) {
         TRY(compute_parser_next(s));
         TRY(parse_values(s, p->key, &p->keys));
-        return parse_aggregates(s);
+        return word_equals(s, "estimate") ? parse_estimate(s) : parse_aggregates(s);
+    }
+    if (word_equals(s, "estimate")) {
+        return parse_estimate(s);
     }
     enum compute_op op = COMPUTE_OP_COUNT;
     if (!find_aggregate(s, &op)) {
@@ -426,10 +437,37 @@ static bool plan_counts_words(const struct compute_program *p)
            p->aggregate[0].op == COMPUTE_OP_COUNT;
 }
 
+/* Estimates are of one sample, by sums over what has one hash. */
+static int plan_estimates(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    uint32_t samples = 0;
+    for (uint32_t i = 0; i < p->wheres; i++) {
+        samples += p->sample[i].on;
+        p->sampled = p->sample[i].on ? i : p->sampled;
+    }
+    if (samples != 1) {
+        return err_set(s->why, ERR_INVALID,
+                       "column %u: 'estimate' needs one 'sample' before it, and there %s",
+                       p->estimate_column, samples == 0 ? "is none" : "are several");
+    }
+    for (uint32_t i = 0; i < p->aggregates; i++) {
+        const enum compute_op op = p->aggregate[i].op;
+        if (op != COMPUTE_OP_COUNT && op != COMPUTE_OP_SUM && op != COMPUTE_OP_MEAN) {
+            return err_set(s->why, ERR_INVALID,
+                           "column %u: '%s' has no bounds: 'estimate' takes count, sum and mean",
+                           p->aggregate[i].column, compute_op_name(op));
+        }
+    }
+    return 0;
+}
+
 static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
-    p->format = 1;
+    TRY(p->estimates ? plan_estimates(s) : 0);
+    p->format = p->estimates ? 2 : 1;
+    p->key_parts = p->keys + p->estimates;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
     for (uint32_t i = 0; i < p->aggregates; i++) {
@@ -490,7 +528,7 @@ void compute_program_seed(struct compute_program *p, uint64_t seed)
 
 uint32_t compute_program_steps(const struct compute_program *p)
 {
-    uint32_t steps = 1 + p->keys + p->aggregates;
+    uint32_t steps = 1 + p->key_parts + p->aggregates;
     for (uint32_t i = 0; i < p->wheres; i++) {
         steps += p->sample[i].on ? FIELD_STEPS : 0;
     }

@@ -93,11 +93,15 @@ struct compute_program {
     uint32_t fields; /* the greatest field that is used */
     uint32_t wheres;
     uint32_t keys;
+    uint32_t key_parts;  /* of groups: the keys, and where it estimates the sample's hash */
     uint32_t aggregates; /* 0: records are printed */
     uint32_t selects;
     uint64_t top; /* 0: all groups */
     uint32_t tally_bytes;
     uint32_t codes;
+    bool estimates; /* aggregates are of the whole, with bounds */
+    unsigned estimate_column;
+    uint32_t sampled;  /* estimates: which of the filters is the sample */
     bool counts_words; /* words | by $0 count */
     uint8_t format;    /* of encodings of its tasks */
     bool reduces;      /* all is done by compute_reduce */

@@ -390,6 +390,17 @@ void compute_tally_release(struct compute_tally *t, enum compute_op op, struct c
     }
 }
 
+void compute_tally_total(const struct compute_tally *t, struct compute_exact *out)
+{
+    compute_exact_init(out);
+    if (t->of.sum.real != NULL) {
+        *out = *t->of.sum.real;
+    }
+    if (t->reals < t->count) {
+        exact_add_i128(out, t->of.sum.whole);
+    }
+}
+
 static int finish_sum(const struct compute_tally *t, enum compute_op op, struct compute_value *out)
 {
     struct compute_exact all;
@@ -400,13 +411,7 @@ static int finish_sum(const struct compute_tally *t, enum compute_op op, struct 
     if (t->count == 0) {
         return ERR_NOT_FOUND;
     }
-    compute_exact_init(&all);
-    if (t->of.sum.real != NULL) {
-        all = *t->of.sum.real;
-    }
-    if (t->reals < t->count) {
-        exact_add_i128(&all, t->of.sum.whole);
-    }
+    compute_tally_total(t, &all);
     *out = compute_value_of_f64(op == COMPUTE_OP_SUM ? compute_exact_round(&all)
                                                      : compute_exact_mean(&all, t->count));
     return 0;

@@ -60,6 +60,8 @@ int compute_tally_add_product(struct compute_tally *t, const struct compute_numb
 /* argmin, argmax: takes in the number of a record, whose place is behind all before. */
 void compute_tally_add_place(struct compute_tally *t, enum compute_op op,
                              const struct compute_number *n, uint64_t place);
+/* sum, mean: the exact sum of the numbers. */
+void compute_tally_total(const struct compute_tally *t, struct compute_exact *out);
 /* from: of the records behind the first `before`, which are those of into. */
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
                         const struct compute_tally *from, uint64_t before,

@@ -28,7 +28,7 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     buf_init(&r->tail, &t->alloc, SIZE_MAX);
     buf_init(&r->output, &t->alloc, SIZE_MAX);
     compute_groups_init(&r->groups, p, &t->alloc, t->limit_bytes);
-    if (p->keys > 0 || p->aggregates == 0) {
+    if (p->key_parts > 0 || p->aggregates == 0) {
         return 0;
     }
     const int err = compute_groups_find(&r->groups, bytes_of(NULL, 0), &r->only);
@@ -561,7 +561,12 @@ static int result_set(const struct compute_task *t, uint32_t failed, int err, st
     const char *name = compute_op_name(t->p->aggregate[failed].op);
     switch (err) {
     case 0: return 0;
-    case ERR_NOT_FOUND: return err_set(why, err, "%s of too few numbers", name);
+    case ERR_NOT_FOUND:
+        if (t->p->estimates) {
+            return err_set(why, err, "the sample has too few different values for bounds of %s",
+                           name);
+        }
+        return err_set(why, err, "%s of too few numbers", name);
     case ERR_OVERFLOW: return err_set(why, err, "%s is beyond 128 bits", name);
     case ERR_RANGE: return err_set(why, err, "the last record is cut");
     default: return err_set(why, err, "%s: %s", name, err_text(err));

@@ -82,14 +82,16 @@ static int decode_groups(struct compute_reading *r, struct bytes_reader *from)
     /* the aggregates before the one at fault have the record */
     const uint64_t records = r->fault.kind != COMPUTE_FAULT_NONE ? r->fault.record + 1 : r->records;
     struct bytes before = bytes_of(NULL, 0);
-    if (from->failed || (p->keys == 0 && count != 1)) {
+    if (from->failed || (p->key_parts == 0 && count != 1)) {
         return ERR_PROTOCOL;
     }
     for (uint64_t i = 0; i < count; i++) {
         const struct bytes key = bytes_take_bytes(from, from->left);
         if (from->failed || (i > 0 && bytes_compare(before, key) >= 0) ||
-            (p->keys == 0 && key.size > 0) ||
-            (p->keys > 1 && !compute_key_is_whole(key, p->keys))) {
+            (p->key_parts == 0 && key.size > 0) ||
+            (p->key_parts > 1 && !compute_key_is_whole(key, p->key_parts)) ||
+            (p->estimates && p->keys == 0 && key.size != sizeof(uint64_t)) ||
+            (p->estimates && p->keys > 0 && !compute_key_has_cluster(key))) {
             return ERR_PROTOCOL;
         }
         TRY(decode_group(&r->groups, key, records, from));

@@ -46,6 +46,7 @@ struct compute_task {
     struct compute_reading reading[2];
     struct compute_record record; /* scratch, as are these */
     struct buf key;
+    uint64_t chosen; /* the hash by which the record is in the last sample */
 };
 
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */

@@ -119,11 +119,18 @@ static bool key_of(struct compute_task *t, struct bytes *key, char digits[COMPUT
             return false;
         }
         *key = compute_cell_text(&cell, digits);
-        if (p->keys > 1) {
-            compute_key_put(&t->key, *key, i + 1 == p->keys);
+        if (p->key_parts > 1) {
+            compute_key_put(&t->key, *key, i + 1 == p->key_parts);
         }
     }
-    if (p->keys > 1) {
+    if (p->estimates && p->keys == 0) {
+        (void)buf_put_u64(&t->key, t->chosen);
+    } else if (p->estimates) {
+        uint8_t hash[sizeof(uint64_t)];
+        num_put_u64(hash, t->chosen);
+        compute_key_put(&t->key, bytes_of(hash, sizeof(hash)), true);
+    }
+    if (p->key_parts > 1 || p->estimates) {
         *key = buf_view(&t->key);
     }
     return true;
@@ -136,7 +143,7 @@ static int tally_record(struct compute_task *t, struct compute_reading *r,
     char digits[COMPUTE_VALUE_TEXT];
     struct bytes key = bytes_of(NULL, 0);
     struct compute_group *group = r->only;
-    if (p->keys > 0) {
+    if (p->key_parts > 0) {
         if (!key_of(t, &key, digits, fault)) {
             return 0;
         }
@@ -174,7 +181,8 @@ static bool is_sampled(struct compute_task *t, uint32_t i, struct compute_fault 
         }
         text = compute_cell_text(&cell, digits);
     }
-    return hash_of(text, 0) <= p->sample[i].limit;
+    t->chosen = hash_of(text, 0);
+    return t->chosen <= p->sample[i].limit;
 }
 
 /* returns: whether all conditions hold; false also for a fault. */

@@ -64,6 +64,8 @@ all() {
     one csv 'csv header | sample 0.1 $2 | by $4 count, sum $1'
     one csv 'csv header id, name, value | where $value > 0 | by $4 count, sum $value, max $id'
     one csv 'csv header id, name, value | where $4 = 404 | by $value argmin $id, argmax $id'
+    one csv 'csv header id, name, value | sample 0.1 $name | by $4 estimate count, mean $value'
+    one text 'words | sample 0.5 | estimate count'
     one text 'words | where $0 > "merkle" | by $0 argmax 1, argmin 1 | top 7'
     one f64 'f64 | sum'
     one f64 'f64 | quantile 0.99'

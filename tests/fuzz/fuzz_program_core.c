@@ -22,6 +22,8 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "f32,i8 | histogram 3 -1 1 $2",
     "csv | dot $1 + 1, -$2",
     "i16,x1,u8 | where $1 % 5 > 1 | by $2 % 3 argmin $1, argmax $1",
+    "csv | sample 0.9 | estimate count, mean 2.5",
+    "i16,x1,u8 | sample 0.7 $2 | by $2 % 5 estimate sum $1, mean $1 / 3 | top 2",
 };
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
 

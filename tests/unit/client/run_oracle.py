@@ -261,6 +261,66 @@ def samples():
           f"{sum(hash_of(b'%d' % (2 * n)) < limit for n in numbers)}\n")
 
 
+def root(exact):
+    """The nearest double to the root of a fraction: of 65 bits or more and a mark for the rest."""
+    shift = max(0, 140 - exact.numerator.bit_length() + exact.denominator.bit_length()) // 2 + 2
+    scaled = exact * 4**shift
+    found = math.isqrt(scaled.numerator // scaled.denominator)
+    return nearest(fractions.Fraction(2 * found + (found * found != scaled), 2 << shift))
+
+
+def estimate(op, clusters, p):
+    """clusters: lists of numbers. Value and bound, exact until the last step; None: there is none."""
+    z = fractions.Fraction(1.9599639845400543)
+    found = [c for c in clusters if c]
+    n = sum(map(len, found))
+    totals = [fractions.Fraction(len(c)) if op == "count" else sum(map(fractions.Fraction, c)) for c in found]
+    if op == "mean":
+        if n == 0:
+            return [None, None]
+        value = sum(totals) / n
+        variance = (1 - p) * sum((t - value * len(c)) ** 2 for t, c in zip(totals, found)) / n**2
+    else:
+        value = sum(totals) / p
+        variance = (1 - p) / p**2 * sum(t**2 for t in totals)
+    bound = root(variance * z * z)
+    return [nearest(value), bound if len(found) > 1 or p == 1 else None]
+
+
+def estimates():
+    share = RANDOM.choice([0.5, 0.25, 1, 0.9, RANDOM.random()])
+    limit = int(share * 2**64)
+    p = fractions.Fraction(limit, 2**64)
+    numbers = RANDOM.choice([value, lambda: str(RANDOM.randrange(-9, 9)), lambda: repr(RANDOM.uniform(-1, 1))])
+    rows = [(RANDOM.choice("abc"), numbers(), str(RANDOM.randrange(30))) for _ in range(RANDOM.randrange(1, 150))]
+    rows += [RANDOM.choice(rows) for _ in range(RANDOM.randrange(0, 20))]
+    data = "".join(",".join(r) + "\n" for r in rows).encode()
+    for sampled, stage in ((lambda r: ",".join(r), ""), (lambda r: r[2], " $3")):
+        passed = [r for r in rows if hash_of(sampled(r).encode()) < limit]
+        results = {}
+        for key in sorted({r[0] for r in passed}) + [None]:
+            mine = collections.defaultdict(list)
+            for r in passed:
+                if key is None or r[0] == key:
+                    mine[sampled(r)].append(r)
+            of = [[v for v in map(read, (r[1] for r in c)) if v is not None] for c in mine.values()]
+            results[key] = (estimate("count", mine.values(), p) + estimate("sum", of, p)
+                            + estimate("mean", of, p))
+        whole = results.pop(None)
+        what = "estimate count, sum $2, mean $2"
+        expected = "".join(f"{key},{line(r)}" for key, r in results.items())
+        check(f"csv | sample {share!r}{stage} | by $1 {what}", data, expected)
+        best = sorted(results.items(), key=lambda r: (-r[1][0], r[0]))[:2]
+        check(f"csv | sample {share!r}{stage} | by $1 {what} | top 2", data,
+              "".join(f"{key},{line(r)}" for key, r in best))
+        if None in whole:
+            name = ["count", "sum", "mean"][whole.index(None) // 2]
+            check(f"csv | sample {share!r}{stage} | {what}", data,
+                  f"the sample has too few different values for bounds of {name}", 1)
+        else:
+            check(f"csv | sample {share!r}{stage} | {what}", data, line(whole))
+
+
 def arrays():
     codes = [RANDOM.choice(list(CODES)) for _ in range(RANDOM.randrange(1, 4))]
     skip = RANDOM.randrange(0, 4)
@@ -347,5 +407,6 @@ for _ in range(ROUNDS):
     groups()
     samples()
     places()
+    estimates()
     arrays()
     arithmetic()

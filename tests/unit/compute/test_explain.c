@@ -54,6 +54,9 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
     check_plan("f64|log 3", "f64|log 3 $1");
     check_plan("f64|top 3", "f64|top 3 $1");
     check_plan("words|argmin,argmax $0+1", "words|argmin $0, argmax $0 + 1");
+    check_plan("csv|sample .5|estimate count,sum $2", "csv|sample 0.5|estimate count, sum $2");
+    check_plan("csv|sample .5 $1|by $1 estimate mean $2*2|top 3",
+               "csv|sample 0.5 $1|by $1 estimate mean $2 * 2|top 3");
     check_plan("f64,f64|dot $1,$2", "f64,f64|dot $1, $2");
     check_plan("csv|select -$1*-(2+$2),\"x\",1e300", "csv|select -$1 * -(2 + $2), \"x\", 1e+300");
     check_plan("csv|by $1,$2%4 distinct,var $3,dot $1,$2",

@@ -152,6 +152,17 @@ START_TEST(stages_have_an_order)
     ck_assert_str_eq(wrong("lines | count | sample 1"),
                      "column 17: 'sample' follows the last stage");
     ck_assert_int_eq(parse("f64 | sample 1e-19 | sum"), 0);
+    ck_assert_int_eq(parse("f64 | where $1 > 0 | sample 0.5 | estimate count, sum | top 1"),
+                     ERR_INVALID);
+    ck_assert_int_eq(parse("f64 | sample .5 $1 | by 1, $1 estimate count, mean 1 | top 1"), 0);
+    ck_assert_str_eq(wrong("lines | where $1 > 0 | estimate count"),
+                     "column 24: 'estimate' needs one 'sample' before it, and there is none");
+    ck_assert_str_eq(wrong("lines | sample 1 | sample 1 $1 | by $1 estimate count"),
+                     "column 40: 'estimate' needs one 'sample' before it, and there are several");
+    ck_assert_str_eq(wrong("lines | sample 1 | estimate count, max"),
+                     "column 36: 'max' has no bounds: 'estimate' takes count, sum and mean");
+    ck_assert_str_eq(wrong("lines | sample 1 | estimat count"),
+                     "column 20: 'estimat' is no stage; is 'estimate' meant?");
     ck_assert_str_eq(wrong("f64 | quantile 2"), "column 7: a quantile is from 0 to 1");
     ck_assert_str_eq(wrong("f64 | histogram 3 5 5"),
                      "column 7: the bins of 'histogram' go from a number to a greater one");

@@ -18,6 +18,8 @@ static const char *const programs[] = {
     "u64 | argmax",
     "csv | where $3 >= 500 | by $4 argmax $3, argmin $1",
     "lines | argmin $3, count",
+    "csv | sample 0.2 | by $4 estimate count, sum $3",
+    "csv | sample 0.1 $3 | estimate mean $1, count",
     "x3,u8,f32 | where $1 > 100 | by $1 count",
 };
 
