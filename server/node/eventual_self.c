@@ -229,17 +229,21 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
 }
 
 /* What the log held from here on is lost: sessions that were open then are void, for a command that
- * is tried again may have been applied. What stands behind this is new. */
+ * is tried again may have been applied. What stands behind this is new to who cut it: body: the
+ * mark u64 of then. Under another mark records have gone since, and what was told was told of a log
+ * that had this in it. */
 static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct node_ev_self_record s;
     (void)reply;
-    if (cmd->body.size != 0) {
+    if (cmd->body.size != 0 && cmd->body.size != NODE_EV_LOST_BYTES) {
         return ERR_INVALID;
     }
     TRY(node_ev_self_load(sm, &s));
     s.since = UINT64_MAX; /* the next epoch's are good */
-    s.told = NUM_MIN(s.told, sm->index);
+    if (cmd->body.size > 0 && num_get_u64(cmd->body.data) == s.mark) {
+        s.told = NUM_MIN(s.told, sm->index);
+    }
     s.clean = false;
     return node_ev_self_store(sm, &s);
 }

@@ -39,6 +39,7 @@ struct node_ev_self_record {
     uint64_t mending; /* bitmap of regions of which records were lost, and not all is there again */
 };
 #define NODE_EV_SELF_BYTES 74u
+#define NODE_EV_LOST_BYTES 8u /* of a command */
 /* returns: a view into `into`. */
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES]);

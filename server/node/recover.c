@@ -238,12 +238,14 @@ static int node_recover_alone(struct node *n, struct node_group *g, struct node_
     uint64_t lsn = 0;
     unsigned count = 0;
     struct store_wal_record records[2];
+    uint8_t mark[NODE_EV_LOST_BYTES];
     struct node_payload *lost = NULL;
+    num_put_u64(mark, node_ev_self_now(n)->mark);
     w->term = node_recover_term(g, env, w);
     TRY(node_recover_damaged(env, w, 0, &first));
     TRY(node_recover_damaged(env, w, g->now.index, &cut));
     if (cut <= w->last_index || w->tail_ambiguous) {
-        const struct node_cmd cmd = {.op = NODE_OP_EV_LOST};
+        const struct node_cmd cmd = {.op = NODE_OP_EV_LOST, .body = bytes_of(mark, sizeof mark)};
         log_line(n->options.log, LOG_WARN, "own_log_cut", "node=%u from=%llu to=%llu", n->self,
                  (unsigned long long)cut, (unsigned long long)w->last_index);
         TRY(node_cmd_encode(n, &cmd, &lost));

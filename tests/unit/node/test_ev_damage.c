@@ -515,6 +515,43 @@ START_TEST(what_is_written_where_the_log_was_cut_is_made)
 }
 END_TEST
 
+/* What was written behind the cut was told to peers too, before records went for another time. */
+START_TEST(a_cut_lowers_nothing_that_was_told_since)
+{
+    struct rig *r = rig_make(3);
+    r->flush_interval_us = 600000000;
+    for (unsigned k = 1; k <= 3; k++) {
+        rig_start(r, k);
+    }
+    ck_assert(ev_ready(r));
+    ck_assert_int_eq(ev_add(r, 2, "{t}n", 1), 0);
+    ev_node(r, 2)->flush_now = true;
+    rig_run(r, 1000000);
+    ck_assert_int_eq(ev_add(r, 2, "{t}where", 1), 0);
+    ck_assert(ev_converge(r, 1000000));
+    rig_stop(r, 2);
+    rot_log(r, 2, "{t}where");
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    for (unsigned i = 0; i < 60; i++) {
+        ck_assert_int_eq(ev_add(r, 2, "{t}n", 1), 0);
+    }
+    ck_assert(ev_converge(r, 20000000));
+    uint64_t last = node_group_find(ev_node(r, 2), NODE_GROUP_OWN)->now.index;
+    rig_stop(r, 2);
+    rot_region(r, 2, NODE_KEY_EV_TYPES, "{t}");
+    rig_start(r, 2);
+    ck_assert(ev_ready(r));
+    ck_assert_uint_ge(node_ev_self_now(ev_node(r, 2))->told, last);
+    ck_assert(ev_converge(r, 20000000));
+    for (unsigned k = 1; k <= 3; k++) {
+        ck_assert_int_eq(ev_count(r, k, "{t}n"), 61);
+        ck_assert_int_eq(ev_count(r, k, "{t}where"), 1);
+    }
+    rig_free(r);
+}
+END_TEST
+
 /* The log tells of an orderly end of an epoch whose updates are not made again. */
 START_TEST(an_epoch_with_updates_that_are_not_made_again_does_not_go_on)
 {
@@ -568,5 +605,5 @@ UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_
           a_node_starts_whose_record_of_what_was_dropped_is_damaged,
           what_a_start_fetches_before_it_is_an_actor_is_fetched_once,
           what_peers_were_told_is_not_done_again_under_another_epoch,
-          what_is_written_where_the_log_was_cut_is_made,
+          what_is_written_where_the_log_was_cut_is_made, a_cut_lowers_nothing_that_was_told_since,
           an_epoch_with_updates_that_are_not_made_again_does_not_go_on)
