@@ -168,9 +168,7 @@ int node_ev_body_next(struct node_ev_body *b, struct node_ev_parsed *out)
 
 void node_ev_scope_init(struct node_ev_scope *s, const struct alloc *alloc)
 {
-    s->regions = 0;
-    s->bare = false;
-    s->hints = 0;
+    *s = (struct node_ev_scope){0};
     node_ev_names_init(&s->records, alloc);
     node_ev_types_init(&s->types, alloc);
 }
