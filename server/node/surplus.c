@@ -4,7 +4,8 @@
  * Surplus copies: shards on the own disk that belong to another node, which has them durably by
  * now. They were kept here while their home was down, or moved away while this node was out. Only
  * the extent's record decides, asked anew for each: a shard whose home has it, and whose home and
- * holder are others, goes. What may be needed once more stays.
+ * holder are others, goes. What may be needed once more stays: also while a node could be lost that
+ * leaves fewer than k of what the record counts on.
  *
  *   hints  a home that has repaired a shard tells the node that kept it
  *   walk   all shards on the disk, now and then, after a start, and when this node belongs to the
@@ -116,7 +117,8 @@ static bool node_surplus_is(const struct node_surplus *u, const struct node_exte
 {
     uint32_t self = node_self(u->o->n);
     bool there = (node_extent_missing(e) >> s & 1u) == 0 && !node_member_out(u->o->n, e->home[s]);
-    return there && e->home[s] != self && e->holder[s] != self;
+    bool safe = e->scheme.m == 0 || node_extent_survives(e) > 0;
+    return there && safe && e->home[s] != self && e->holder[s] != self;
 }
 
 static void node_surplus_extent(const struct node_surplus *u, uint32_t extent,

@@ -324,6 +324,41 @@ START_TEST(a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own)
 }
 END_TEST
 
+/* One shard was never written, so the one that doubled up elsewhere is needed: until all is there,
+ * a loss of the node that has two is survived with the copy that a returned node still has. */
+START_TEST(a_copy_stays_while_the_record_alone_survives_no_loss)
+{
+    struct wire_node result;
+    cluster(5, 3, 2);
+    r->nodes[4].jobs_held = true;
+    ck_assert_int_eq(put(1, "a", 9 * 65536), 0);
+    stop(5);
+    r->nodes[4].jobs_held = false;
+    stop(3);
+    uint64_t left = cells_everywhere();
+    ck_assert_int_eq(decide(3, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    for (unsigned i = 0; i < 100 && total(REPAIRED) == 0; i++) {
+        rig_run(r, SECOND);
+    }
+    ck_assert_uint_gt(total(REPAIRED), 0);
+    ck_assert_int_eq(stat_of(1, "a", &result), 0);
+    ck_assert_uint_eq(number(result, WIRE_FIELD_SURVIVES), 0);
+    ck_assert_uint_eq(cells_everywhere(), left + 3);
+    rig_start(r, 3);
+    rig_run(r, 5 * SECOND);
+    ck_assert_int_eq(decide(3, NODE_MEMBER_IN), 0);
+    rig_run(r, MINUTE);
+    ck_assert_uint_eq(total(SURPLUS), 0);
+    ck_assert_uint_eq(cells_everywhere(), left + 6);
+    rig_start(r, 5);
+    ck_assert(repaired(1, "a"));
+    ck_assert(cells_come_to(15)); /* three stripes of five */
+    ck_assert_uint_gt(total(SURPLUS), 0);
+    ck_assert_uint_eq(verify_bad(2, "a"), 0);
+}
+END_TEST
+
 START_TEST(a_put_counts_on_nobody_who_is_out)
 {
     struct wire_node result;
@@ -379,6 +414,7 @@ int main(void)
     tcase_add_test(tc, what_a_node_that_was_given_up_still_has_is_read_when_nothing_else_is_left);
     tcase_add_test(tc, a_cell_whose_only_copy_is_on_a_node_that_was_given_up_is_served);
     tcase_add_test(tc, a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own);
+    tcase_add_test(tc, a_copy_stays_while_the_record_alone_survives_no_loss);
     tcase_add_test(tc, a_put_counts_on_nobody_who_is_out);
     tcase_add_test(tc, an_object_removed_while_its_shards_are_made_again_leaves_nothing);
     suite_add_tcase(suite, tc);
