@@ -5,6 +5,7 @@
  * transaction: the state at the flushed index. The taker pulls it in pieces by the last name it
  * has; the reader stays open between, bounded in idle time and age, because an old reader keeps
  * the table's file growing. A piece of a snapshot that is over is refused, and raft offers anew.
+ * Where raft asks for another to offer, one that nobody pulls makes room for it.
  *
  *   CHUNK    group u32, id u64, last name u16 (empty: from the first)
  *   answer   index, term, log time, sessions, digest low and high u64, level u8, end u8,
@@ -24,6 +25,7 @@ struct node_snapshot {
     uint32_t group;
     uint32_t peer;
     bool offered; /* by raft; else asked for by the peer */
+    bool pulled;  /* a piece was asked for */
     bool busy;
     bool over; /* to be closed once not busy */
     struct store_kv_reader *reader;
@@ -223,9 +225,23 @@ static struct node_snapshot *node_snapshot_open(struct node *n, uint32_t group, 
     return s;
 }
 
+/* The log goes on from behind what was offered, so raft wants a newer one. Whoever pulls the older
+ * may end it first, as a new one that is pulled as slowly would be too old as well. */
+static void node_snapshot_outdate(struct node *n, uint32_t group, uint32_t peer)
+{
+    for (unsigned i = 0; i < NODE_SNAPSHOTS_MAX; i++) {
+        struct node_snapshot *s = &n->snapshots->slots[i];
+        bool idle = !s->pulled || n->now - s->used_us >= 10 * n->options.election_us;
+        if (s->id != 0 && s->group == group && s->peer == peer && s->offered && !s->busy && idle) {
+            node_snapshot_end(n, s);
+        }
+    }
+}
+
 /* Without a slot raft asks again. */
 void node_snapshot_wanted(struct node *n, struct node_group *g, uint32_t peer)
 {
+    node_snapshot_outdate(n, g->id, peer);
     struct node_snapshot *s = node_snapshot_open(n, g->id, peer);
     if (s != NULL) {
         s->offered = true;
@@ -351,6 +367,7 @@ void node_snapshot_serve(struct node *n, struct node_request request, struct byt
     if (err == 0) {
         s->request = request;
         s->used_us = n->now;
+        s->pulled = true;
         s->task.run = node_snapshot_piece_run;
         s->task.done = node_snapshot_piece_done;
         err = node_task_start(n, &s->task, NODE_LANE_READ);

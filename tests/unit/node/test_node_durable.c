@@ -208,6 +208,45 @@ START_TEST(a_follower_far_behind_gets_a_snapshot_with_sessions)
 }
 END_TEST
 
+/* It crashes before it has asked for anything. Its snapshot stays open for half a minute, and the
+ * log goes on from behind it: the follower does not wait for that. */
+START_TEST(an_offer_that_nobody_took_is_made_anew_once_the_log_has_gone_on)
+{
+    struct rig *r = rig_new(3);
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_stop(r, i);
+    }
+    r->log_keep = 8;
+    r->limits.log_entries = 64;
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_start(r, i);
+    }
+    unsigned l = rig_leader(r, 1);
+    unsigned f = l % 3 + 1;
+    rig_stop(r, f);
+    put_many(r, l, 0, 60);
+    rig_run(r, 1500000);
+    rig_start(r, f);
+    r->nodes[f - 1].jobs_held = true;
+    for (unsigned k = 0; k < 20000 && r->nodes[f - 1].node->by_id[1]->install == NULL; k++) {
+        rig_run(r, 100);
+    }
+    ck_assert_ptr_nonnull(r->nodes[f - 1].node->by_id[1]->install);
+    rig_stop(r, f);
+    r->nodes[f - 1].jobs_held = false;
+    for (unsigned i = 2; i < 6; i++) {
+        put_many(r, l, i * 30, 30);
+        rig_run(r, 1500000);
+    }
+    rig_start(r, f);
+    rig_run(r, 8000000);
+    ck_assert_uint_eq(r->nodes[f - 1].node->counters.snapshots_installed, 1);
+    ck_assert(rig_digests_equal(r, 1));
+    check_many(r, f, 180);
+    rig_free(r);
+}
+END_TEST
+
 /* scenario 67 */
 START_TEST(a_crash_in_the_middle_of_an_install_leaves_the_old_state)
 {
@@ -413,6 +452,7 @@ int main(void)
     tcase_add_test(t, an_answer_to_an_earlier_life_is_nobodys);
     tcase_add_test(t, the_log_is_compacted_behind_the_flush);
     tcase_add_test(t, a_follower_far_behind_gets_a_snapshot_with_sessions);
+    tcase_add_test(t, an_offer_that_nobody_took_is_made_anew_once_the_log_has_gone_on);
     tcase_add_test(t, a_crash_in_the_middle_of_an_install_leaves_the_old_state);
     tcase_add_test(t, a_replica_with_a_rotted_record_replaces_its_state);
     tcase_add_test(t, a_replica_that_lost_a_record_is_found_by_its_digest_and_replaces_its_state);
