@@ -10,6 +10,7 @@
 #ifndef HOLDFAST_SERVER_NODE_CONTROL_INTERNAL_H
 #define HOLDFAST_SERVER_NODE_CONTROL_INTERNAL_H
 
+#include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
 /* What group 0 decided about a node. On disk: never renumbered. */
@@ -30,7 +31,9 @@ struct node_control_peer {
     uint64_t changed_us; /* log time of the last decision; 0: none yet */
     uint64_t out_us;     /* of the last one to be out */
     uint64_t capacity_bytes;
-    uint64_t epochs_next; /* epochs below it have been granted to its actors, from 1 */
+    uint64_t epochs_next; /* no epoch from here on was granted to its actors, from 1 */
+    uint64_t blocks[NODE_EV_BLOCKS_KEPT]; /* firsts of the last that were */
+    uint32_t blocks_count;
     uint8_t public_key[WIRE_IDENTITY_KEY_BYTES];
     struct buf retired; /* rows of RETIRED */
 };

@@ -361,7 +361,7 @@ bool node_ev_self_parse(const struct node_ev_store *store, struct bytes raw,
     actor->epoch = bytes_take_u64(&r);
     (void)bytes_take(&r, 16); /* the rest of its block */
     bool clean = bytes_take_u8(&r) != 0;
-    bool known = format >= 1 && format <= 3;
+    bool known = format >= 1 && format <= NODE_EV_SELF_FORMAT;
     return !r.failed && known && actor->epoch > 0 && !clean; /* clean: it has ended */
 }
 

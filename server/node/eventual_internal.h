@@ -188,11 +188,13 @@ void node_ev_write(struct node *n, const struct node_cmd *cmd, unsigned copies, 
 
 /* ---- who this node is (eventual_self.c)
  * ---------------------------------------------------------- EV_SELF: format u8, boot u64, nonce
- * u64, epoch u64, next u64, end u64 (block granted by group 0 to this start), clean u8.
+ * u64, epoch u64, next u64, end u64 (block granted by group 0 to this start), clean u8, and more.
  * NODE_OP_EPOCHS of group 0 grants blocks of 16 to a start (node, boot, nonce) that it has
  * recorded. NODE_OP_EV_START{boot, nonce, first, end}: a new epoch, or, after NODE_OP_EV_STOP (an
  * orderly end) by the start before, the old one goes on. NODE_OP_EV_DOUBT{epoch}: if that is the
  * epoch, the next of the block. */
+/* 3: without what follows `mending`; 2: without it; 1: without what follows `since`. */
+#define NODE_EV_SELF_FORMAT 4u
 /* returns: whether this start may make dots; *actor is who it is. */
 bool node_ev_actor(const struct node *n, struct crdt_actor *actor);
 /* returns: whether group 0 ever granted this actor its epoch, as far as this node has heard. Of

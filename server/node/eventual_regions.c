@@ -136,12 +136,13 @@ static void node_ev_wait_fire(struct node *n, struct node_timer *t)
 }
 
 /* returns: whether every actor of the context has been granted its epoch, as far as this node has
- * heard from group 0. */
+ * heard from group 0. What is folded ends below the epoch of the actor that had it recorded. */
 static bool node_ev_wait_granted(const struct node *n, const struct crdt_context *c)
 {
     for (size_t i = 0; i < c->count; i++) {
         struct crdt_actor last = c->ranges[i].actor;
-        last.epoch = last.epoch == CRDT_FOLDED ? c->ranges[i].to : last.epoch;
+        bool folded = last.epoch == CRDT_FOLDED;
+        last.epoch = folded && c->ranges[i].to < UINT64_MAX ? c->ranges[i].to + 1 : last.epoch;
         if (!node_ev_granted(n, last)) {
             return false;
         }

@@ -10,7 +10,6 @@
 #include "server/node/eventual_retire_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_EV_SELF_FORMAT 3u /* 2: without `mending`; 1: without what follows `since` */
 #define NODE_EV_START_BYTES 33u
 
 struct node_ev_self {
@@ -36,7 +35,9 @@ struct bytes node_ev_self_name(void)
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES])
 {
-    into[0] = s->mending != 0 ? 3 : s->mark != 0 ? 2 : 1;
+    static const uint8_t sizes[NODE_EV_SELF_FORMAT] = {50, 66, 74, NODE_EV_SELF_BYTES};
+    bool more = s->ended_us != 0 || s->sessions != 0;
+    into[0] = more ? 4 : s->mending != 0 ? 3 : s->mark != 0 ? 2 : 1;
     num_put_u64(into + 1, s->boot);
     num_put_u64(into + 9, s->nonce);
     num_put_u64(into + 17, s->epoch);
@@ -47,7 +48,9 @@ struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
     num_put_u64(into + 50, s->mark);
     num_put_u64(into + 58, s->told);
     num_put_u64(into + 66, s->mending);
-    return bytes_of(into, into[0] == 3 ? 74 : into[0] == 2 ? 66 : 50);
+    num_put_u64(into + 74, s->ended_us);
+    num_put_u64(into + 82, s->sessions);
+    return bytes_of(into, sizes[into[0] - 1]);
 }
 
 int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
@@ -69,6 +72,8 @@ int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
         s.mark = format > 1 ? bytes_take_u64(&r) : 0;
         s.told = format > 1 ? bytes_take_u64(&r) : 0;
         s.mending = format > 2 ? bytes_take_u64(&r) : 0;
+        s.ended_us = format > 3 ? bytes_take_u64(&r) : 0;
+        s.sessions = format > 3 ? bytes_take_u64(&r) : 0;
         if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
             return ERR_CORRUPT;
         }
@@ -104,7 +109,10 @@ bool node_ev_actor(const struct node *n, struct crdt_actor *actor)
 
 bool node_ev_session_valid(const struct node *n, uint64_t session)
 {
-    return session >> NODE_EV_SESSION_BITS >= n->ev_self->now.since;
+    uint64_t epoch = (session & NODE_EV_SESSION_FLAG) != 0
+                         ? (session & ~NODE_EV_SESSION_FLAG) >> NODE_EV_SESSION_NTH_BITS
+                         : session >> NODE_EV_SESSION_INDEX_BITS;
+    return epoch >= n->ev_self->now.since;
 }
 
 static void node_ev_self_soon(struct node *n)
@@ -184,20 +192,24 @@ static int node_ev_start_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     s.boot = boot;
     s.nonce = nonce;
     s.epoch = keeps ? s.epoch : first;
+    s.sessions = keeps ? s.sessions : 0;
     s.next = keeps ? first : first + 1;
     s.end = end;
     s.clean = false;
+    s.ended_us = 0;
     s.since = NUM_MIN(s.since, s.epoch);
     return node_ev_self_store(sm, &s);
 }
 
-/* Body: boot u64, nonce u64. Only the start that is the actor ends it. */
+/* Body: boot u64, nonce u64, wall time u64 (µs; the former format names none). Only the start that
+ * is the actor ends it. */
 static int node_ev_stop_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct bytes_reader r = bytes_reader_of(cmd->body);
     struct node_ev_self_record s;
     uint64_t boot = bytes_take_u64(&r);
     uint64_t nonce = bytes_take_u64(&r);
+    uint64_t wall_us = r.left > 0 ? bytes_take_u64(&r) : 0;
     (void)reply;
     if (!bytes_reader_ended(&r)) {
         return ERR_INVALID;
@@ -207,6 +219,7 @@ static int node_ev_stop_apply(struct node_sm *sm, const struct node_cmd *cmd, st
         return ERR_CONFLICT;
     }
     s.clean = sm->index > s.told; /* else dots of it may not be known here any more */
+    s.ended_us = s.clean ? wall_us : 0;
     return node_ev_self_store(sm, &s);
 }
 
@@ -224,7 +237,9 @@ static int node_ev_doubt_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     }
     s.epoch = s.next < s.end ? s.next++ : 0;
     s.since = s.epoch != 0 ? s.epoch : UINT64_MAX;
+    s.sessions = 0;
     s.clean = false;
+    s.ended_us = 0;
     return node_ev_self_store(sm, &s);
 }
 
@@ -245,6 +260,7 @@ static int node_ev_lost_apply(struct node_sm *sm, const struct node_cmd *cmd, st
         s.told = NUM_MIN(s.told, sm->index);
     }
     s.clean = false;
+    s.ended_us = 0;
     return node_ev_self_store(sm, &s);
 }
 
@@ -266,6 +282,27 @@ static int node_ev_mended_apply(struct node_sm *sm, const struct node_cmd *cmd, 
     TRY(node_ev_self_store(sm, &s));
     node_ev_mended(sm->n, regions);
     return 0;
+}
+
+/* The index of an entry is no number of its own where the log may lose its end. */
+int node_ev_session_number(struct node_sm *sm, uint64_t *session)
+{
+    struct node_ev_self_record s;
+    TRY(node_ev_self_load(sm, &s));
+    if (s.epoch == 0 || s.epoch >= NODE_EV_SESSION_LARGE) {
+        return ERR_UNAVAILABLE;
+    }
+    if (s.epoch < NODE_EV_SESSION_SMALL) {
+        *session = s.epoch << NODE_EV_SESSION_INDEX_BITS | sm->index;
+        return 0;
+    }
+    if (s.sessions >> NODE_EV_SESSION_NTH_BITS != 0) {
+        node_ev_doubt(sm->n, "no number is left for a session");
+        return ERR_UNAVAILABLE;
+    }
+    *session = NODE_EV_SESSION_FLAG | s.epoch << NODE_EV_SESSION_NTH_BITS | s.sessions;
+    s.sessions++;
+    return node_ev_self_store(sm, &s);
 }
 
 const struct node_op node_ev_self_ops[] = {
@@ -446,7 +483,7 @@ static void node_ev_stop_done(struct node *n, void *ctx, int code, struct bytes 
 void node_ev_leave(struct node *n)
 {
     struct crdt_actor actor;
-    uint8_t body[16];
+    uint8_t body[24];
     if (n->ev_self->leaving) {
         return;
     }
@@ -459,6 +496,7 @@ void node_ev_leave(struct node *n)
     }
     num_put_u64(body, n->options.boot);
     num_put_u64(body + 8, n->options.boot_nonce);
+    num_put_u64(body + 16, n->wall);
     struct node_cmd cmd = {.op = NODE_OP_EV_STOP, .body = bytes_of(body, sizeof body)};
     node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_stop_done);
 }

@@ -20,8 +20,20 @@
 #include "server/node/eventual_internal.h"
 #include "server/node/node_internal.h"
 
-#define NODE_EV_BLOCK 16u        /* epochs of one grant */
-#define NODE_EV_SESSION_BITS 40u /* of a session's number below its epoch */
+#define NODE_EV_BLOCK 16u       /* epochs of one grant */
+#define NODE_EV_BLOCKS_KEPT 64u /* of a node, that group 0 knows one by one */
+/* How long after an orderly end its epoch may go on. If all disks of the cluster are copies of
+ * then, nothing says which start is the first: after this time it counts as one of many. */
+#define NODE_EV_GOES_ON_US UINT64_C(300000000)
+
+/* Number of a session of the own group. Epochs below 2^23 were granted without a time: epoch, then
+ * index of the entry that opens it (40 bits). Others: bit 63, epoch (35 bits), how manyeth of its
+ * epoch (28 bits). */
+#define NODE_EV_SESSION_INDEX_BITS 40u
+#define NODE_EV_SESSION_NTH_BITS 28u
+#define NODE_EV_SESSION_SMALL (UINT64_C(1) << 23)
+#define NODE_EV_SESSION_LARGE (UINT64_C(1) << 35)
+#define NODE_EV_SESSION_FLAG (UINT64_C(1) << 63)
 
 /* EV_SELF as it is stored. */
 struct node_ev_self_record {
@@ -37,8 +49,10 @@ struct node_ev_self_record {
     uint64_t told;  /* updates of the log up to this index were made before records went, under dots
                        that peers may have: they are not made again under others */
     uint64_t mending; /* bitmap of regions of which records were lost, and not all is there again */
+    uint64_t ended_us; /* clean: when, by the wall clock; 0: not known */
+    uint64_t sessions; /* that were opened under the epoch, if it is not small */
 };
-#define NODE_EV_SELF_BYTES 74u
+#define NODE_EV_SELF_BYTES 90u
 #define NODE_EV_LOST_BYTES 8u /* of a command */
 /* returns: a view into `into`. */
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
@@ -61,12 +75,16 @@ void node_ev_left(struct node *n); /* the other members have been told */
 const struct node_ev_self_record *node_ev_self_now(const struct node *n);
 /* returns: whether this session of the own group may still answer. */
 bool node_ev_session_valid(const struct node *n, uint64_t session);
+/* Apply: the number of a session that is opened, never given before. returns: 0, ERR_UNAVAILABLE
+ * (there is no epoch, or none with room). */
+int node_ev_session_number(struct node_sm *sm, uint64_t *session);
 extern const struct node_op node_ev_self_ops[];
 
 /* EPOCHS of group 0 (eventual_epochs.c).
  * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start whose epoch would go on
- * (0: none). Reply: first u64, end u64, goes_on u8: no start was granted any after that one. */
-#define NODE_EV_EPOCHS_BYTES 36u
+ * (0: none), Unix time in s u64. Reply: first u64, end u64, goes_on u8: no start was granted any
+ * after that one. */
+#define NODE_EV_EPOCHS_BYTES 44u
 void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_record *before,
                            uint8_t into[NODE_EV_EPOCHS_BYTES]);
 int node_ev_epochs_keys(const struct node_cmd *cmd, struct node_keys *out);

@@ -155,23 +155,18 @@ int node_session_end(struct node_sm *sm, const struct node_cmd *cmd, int code, s
 
 /* The session's id is the index of the entry that opens it: never used before. In the own group,
  * whose log may lose its end, it begins with the epoch. */
-static int node_open_number(const struct node_sm *sm, uint64_t *session)
+static int node_open_number(struct node_sm *sm, uint64_t *session)
 {
-    *session = sm->index;
     if (node_group_own(sm->g)) {
-        uint64_t epoch = node_ev_self_now(sm->n)->epoch;
-        if (epoch == 0) {
-            return ERR_UNAVAILABLE;
-        }
-        *session |= epoch << NODE_EV_SESSION_BITS;
+        return node_ev_session_number(sm, session);
     }
+    *session = sm->index;
     return 0;
 }
 
 static int node_open_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
-    (void)out;
-    return cmd->body.size == 8 ? 0 : ERR_INVALID;
+    return cmd->body.size == 8 ? node_keys_add(out, node_ev_self_name()) : ERR_INVALID;
 }
 
 static int node_open_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)

@@ -191,7 +191,7 @@ void sim_step_node(struct sim *s, struct sim_node *n, struct node_event *ev)
     unsigned count = 0;
     ASSERT(n->up);
     ev->now_us = sim_node_now(s, n);
-    ev->wall_us = ev->now_us + 1700000000u * (uint64_t)SIM_S + (uint64_t)n->wall_offset_us;
+    ev->wall_us = ev->now_us + 1800000000u * (uint64_t)SIM_S + (uint64_t)n->wall_offset_us;
     node_step(n->node, ev);
     do {
         count = node_poll(n->node, fx, SIM_FX_MAX);

@@ -373,9 +373,15 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
     static const struct {
         uint64_t mark;
         uint64_t mending;
+        uint64_t ended_us;
+        uint64_t sessions;
         uint8_t format;
         size_t bytes;
-    } ways[] = {{0, 0, 1, 50}, {7, 0, 2, 66}, {7, UINT64_C(5) << 61, 3, 74}};
+    } ways[] = {{0, 0, 0, 0, 1, 50},
+                {7, 0, 0, 0, 2, 66},
+                {7, UINT64_C(5) << 61, 0, 0, 3, 74},
+                {0, 0, UINT64_C(1) << 50, 0, 4, 90},
+                {7, 1, 0, 3, 4, 90}};
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         const struct node_ev_self_record s = {.boot = 1,
                                               .nonce = 2,
@@ -386,7 +392,9 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
                                               .since = 16,
                                               .mark = ways[i].mark,
                                               .told = ways[i].mark,
-                                              .mending = ways[i].mending};
+                                              .mending = ways[i].mending,
+                                              .ended_us = ways[i].ended_us,
+                                              .sessions = ways[i].sessions};
         struct node_ev_self_record back = {0};
         uint8_t raw[NODE_EV_SELF_BYTES];
         uint8_t again[NODE_EV_SELF_BYTES];
@@ -396,11 +404,13 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
         ck_assert_int_eq(node_ev_self_decode(view, &back), 0);
         ck_assert_uint_eq(back.mark, s.mark);
         ck_assert_uint_eq(back.mending, s.mending);
+        ck_assert_uint_eq(back.ended_us, s.ended_us);
+        ck_assert_uint_eq(back.sessions, s.sessions);
         ck_assert(bytes_equal(node_ev_self_encode(&back, again), view));
         for (size_t cut = 1; cut < view.size; cut++) {
             ck_assert_int_eq(node_ev_self_decode(bytes_of(raw, cut), &back), ERR_CORRUPT);
         }
-        raw[0] = 4;
+        raw[0] = 5;
         ck_assert_int_eq(node_ev_self_decode(view, &back), ERR_LEVEL);
     }
 }

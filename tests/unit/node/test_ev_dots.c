@@ -1,11 +1,12 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * No dot is ever made twice (scenarios C1, C2, C3, C5, C7, C17): random lives of a node whose disk
- * loses what was not synced, loses what was, goes back to an older copy, is empty, or is run by two
- * processes in turn. Group 0 is on another node. Every dot that a client was told, and every one
- * that a peer has seen, is made once: no two writes add the same amount, so that a dot made twice
- * has two meanings. How often each of this was met by a write that went well is counted.
+ * No dot is ever made twice (scenarios C1, C2, C3, C5, C7, C17, C40): random lives of a node whose
+ * disk loses what was not synced, loses what was, goes back to an older copy, is empty, or is run
+ * by two processes in turn. Group 0 is on another node; now and then both disks go back to older
+ * copies, and what there was since is undone, group 0's too. Every dot that a client was told, and
+ * every one that a peer has seen, is made once: no two writes add the same amount, so that a dot
+ * made twice has two meanings. How often each of this was met by a write that went well is counted.
  *
  * A seed is one life after the other of one cluster, and depends on no other seed.
  */
@@ -30,11 +31,12 @@ enum fate {
     FATE_LOST_SYNC,
     FATE_RESTORE,
     FATE_WIPE,
-    FATE_CLONE
+    FATE_CLONE,
+    FATE_SET_BACK
 };
-#define FATES (FATE_CLONE + 1)
-static const char *const fate_names[FATES] = {"left",    "crash", "torn", "lost_sync",
-                                              "restore", "wipe",  "clone"};
+#define FATES (FATE_SET_BACK + 1)
+static const char *const fate_names[FATES] = {"left",    "crash", "torn",  "lost_sync",
+                                              "restore", "wipe",  "clone", "set_back"};
 
 struct made {
     uint8_t region;
@@ -48,6 +50,7 @@ struct lives {
     struct rng rng;
     unsigned long long seed;
     struct rig_dir copies[COPIES];
+    struct rig_dir all[2]; /* of both nodes, of one moment */
     struct rig_dir lost; /* as it was at some moment of this life; all that was synced since goes */
     int64_t amount;      /* of the last write: each adds one more */
     enum fate fate;      /* of this start */
@@ -133,6 +136,15 @@ static void write_one(void)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/* Time passes by the clock that nodes write down; a process starts no oftener than once a second.
+ */
+static void clock_on(uint64_t us)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        lives.r->nodes[i].ahead_us += us;
+    }
+}
+
 static void stop(void)
 {
     struct rig_node *n = &lives.r->nodes[VICTIM - 1];
@@ -152,6 +164,7 @@ static void start(void)
     struct crdt_actor actor;
     unsigned patience = below(5) == 0 ? below(20) : 100;
     r->salt++; /* another process, whatever its boot number */
+    clock_on(1000000);
     rig_start(r, VICTIM);
     for (unsigned i = 0; i < patience && !node_ev_actor(n->node, &actor); i++) {
         rig_run(r, 4000);
@@ -159,6 +172,7 @@ static void start(void)
             lives.fenced++;
             stop();
             r->salt++;
+            clock_on(1000000);
             rig_start(r, VICTIM);
         }
     }
@@ -167,7 +181,8 @@ static void start(void)
 static void leave(void)
 {
     struct rig *r = lives.r;
-    struct node_event ev = {.kind = NODE_EV_LEAVE, .now_us = r->now, .wall_us = r->now};
+    struct node_event ev = {
+        .kind = NODE_EV_LEAVE, .now_us = r->now, .wall_us = r->now + r->nodes[VICTIM - 1].ahead_us};
     node_step(r->nodes[VICTIM - 1].node, &ev);
     rig_run(r, below(4) * 3000);
 }
@@ -200,6 +215,21 @@ static void end_life(void)
     }
 }
 
+/* Both disks go back to where they were, longer ago than an orderly end counts. */
+static void set_back(void)
+{
+    rig_stop(lives.r, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_dir_swap(lives.r, i + 1, &lives.all[i]);
+        rig_dir_free(&lives.all[i]);
+    }
+    clock_on(NODE_EV_GOES_ON_US + 1);
+    lives.r->salt++;
+    rig_start(lives.r, 1);
+    rig_run(lives.r, 20000);
+    lives.fate = FATE_SET_BACK;
+}
+
 /* The disk is swapped with that of the directory. */
 static void change_to(struct rig_dir *d, enum fate fate)
 {
@@ -212,7 +242,7 @@ static void change_to(struct rig_dir *d, enum fate fate)
 static void change_disk(void)
 {
     struct rig_dir *d = &lives.copies[below(COPIES)];
-    switch (below(7)) {
+    switch (below(9)) {
     case 0:
     case 1: rig_dir_take(lives.r, VICTIM, d); break;
     case 2: /* an older copy is put back */
@@ -229,6 +259,15 @@ static void change_disk(void)
             rig_dir_free(d);
             dir_empty(d);
             change_to(d, FATE_WIPE);
+        }
+        break;
+    case 6:
+    case 7:
+        if (lives.all[0].there) {
+            set_back();
+        } else {
+            rig_dir_take(lives.r, 1, &lives.all[0]);
+            rig_dir_take(lives.r, 2, &lives.all[1]);
         }
         break;
     default: break;
@@ -285,6 +324,7 @@ static void begin(void)
             id->groups[g].voters[0] = 1;
         }
     }
+    clock_on(UINT64_C(1800000000000000));
     rig_start(r, 1);
     rig_run(r, 20000);
 }
@@ -306,6 +346,8 @@ static void run(unsigned long long seed)
     for (unsigned i = 0; i < COPIES; i++) {
         rig_dir_free(&lives.copies[i]);
     }
+    rig_dir_free(&lives.all[0]);
+    rig_dir_free(&lives.all[1]);
     rig_free(lives.r);
 }
 

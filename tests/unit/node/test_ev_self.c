@@ -158,7 +158,7 @@ START_TEST(a_doubt_makes_older_sessions_void)
     (void)epoch_of(r, 1);
     ck_assert_int_eq(rig_call(r, 1, "session.open", "u:64", &result), 0);
     ck_assert_int_eq(wire_node_u64(wire_node_find(result, WIRE_FIELD_SESSION), &session), 0);
-    ck_assert_uint_eq(session >> NODE_EV_SESSION_BITS, 1);
+    ck_assert_uint_eq(session >> NODE_EV_SESSION_INDEX_BITS, 1);
     ck_assert(node_ev_session_valid(r->nodes[0].node, session));
     again(r, 1);
     (void)epoch_of(r, 1);
