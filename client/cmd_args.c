@@ -58,6 +58,8 @@ static const struct args_option args_options[] = {
     {"--disable-wins", HF_OPT_DISABLE_WINS, NULL, "over an enabling at the same time"},
     {"--local", HF_OPT_LOCAL, NULL, "read standard input"},
     {"--memory", HF_OPT_MEMORY, "BYTES", "most that groups may take (268435456)"},
+    {"--lookup", HF_OPT_LOOKUP, "NAME=FILE",
+     "with --local, the file of a table that the program looks into; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
 };
 #define ARGS_OPTIONS (sizeof(args_options) / sizeof(args_options[0]))
@@ -184,6 +186,8 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;
+    case HF_OPT_LOOKUP:
+        return strchr(value, '=') != NULL && args_keep(cmd->lookup, &cmd->lookup_count, value);
     case HF_OPT_SET: return args_keep(cmd->set, &cmd->set_count, value);
     default: return false;
     }

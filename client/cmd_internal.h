@@ -59,6 +59,7 @@ enum {
     HF_OPT_LOCAL = 1 << 24,
     HF_OPT_MEMORY = 1 << 25,
     HF_OPT_EXPLAIN = 1 << 26,
+    HF_OPT_LOOKUP = 1 << 27,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 
@@ -92,6 +93,8 @@ struct hf_cmd {
     const char *type;
     uint64_t budget_ms;
     uint64_t memory_bytes;
+    const char *lookup[HF_CMD_NODES_MAX]; /* NAME=FILE */
+    uint32_t lookup_count;
     const char *arg[HF_CMD_ARGS_MAX];
     uint32_t args;
 };

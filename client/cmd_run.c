@@ -3,12 +3,13 @@
  *
  * holdfast run: a program over an object, where it lies, or over the bytes of standard input.
  */
-#include "client/cmd_internal.h"
+#include "client/cmd_lookup_internal.h"
 
 #include "compute/task.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define RUN_PIECE_BYTES (256u << 10)
@@ -23,6 +24,8 @@ const char hf_cmd_run_grammar[] =
     "  stages    where CONDITION    sample SHARE [VALUE]    select VALUE{,VALUE}    "
     "AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
+    "            with --local, lookup [left] \"TABLE\" [header] VALUE as NAME: the row of a CSV\n"
+    "            whose first field is the value; its fields are $NAME.1 $NAME.2 ...\n"
     "            behind one sample, estimate AGGREGATE{,AGGREGATE} for count, sum, mean: of the\n"
     "            whole, each with the half-width of its 95 % confidence interval; by ... estimate\n"
     "  aggregates  count, and of a value: sum min max argmin argmax mean var varp distinct\n"
@@ -37,7 +40,9 @@ const char hf_cmd_run_grammar[] =
     "  holdfast run logs/2026-11 'csv | sample 0.01 | estimate count, sum $7'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
-    "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n";
+    "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n"
+    "  holdfast run --local 'csv | lookup \"t\" $2 as c | by $c.2 sum $3' --lookup t=countries.csv "
+    "< sales.csv\n";
 
 /* ---- --explain ------------------------------------------------------------------------------ */
 
@@ -223,12 +228,18 @@ static int run_local(const struct hf_cmd *cmd)
         (void)hf_cmd_fail(cmd, err, "%s", why.text);
         return err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
     }
-    int code = HF_EXIT_DONE;
-    if ((cmd->given & HF_OPT_EXPLAIN) != 0) {
+    uint64_t seed = 0; /* a known one only makes chosen keys slow */
+    struct hf_cmd_tables tables = {.count = 0};
+    (void)getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+    compute_program_seed(p, seed);
+    const int bound = hf_cmd_lookups(cmd, p, seed, &tables, &why);
+    int code = bound == 0 ? HF_EXIT_DONE : hf_cmd_fail(cmd, bound, "%s", why.text);
+    if (code == HF_EXIT_DONE && (cmd->given & HF_OPT_EXPLAIN) != 0) {
         code = hf_cmd_exit_of(run_local_explain(cmd, &heap, p));
     }
     code = code == HF_EXIT_DONE ? run_program(cmd, p) : code;
     compute_program_free(p);
+    hf_cmd_lookups_release(&tables);
     return code;
 }
 
@@ -363,6 +374,9 @@ static int run(const struct hf_cmd *cmd)
     if (local && cmd->args == 1) {
         return run_local(cmd);
     }
+    if (!local && (cmd->given & HF_OPT_LOOKUP) != 0) {
+        return hf_cmd_usage("--lookup is of --local");
+    }
     if (!local && cmd->args == 2) {
         return run_object(cmd);
     }
@@ -371,8 +385,9 @@ static int run(const struct hf_cmd *cmd)
 }
 
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
-    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN, 1, 2,
-     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--memory BYTES] [--explain]",
+    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP, 1,
+     2,
+     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--lookup NAME=FILE] [--memory BYTES] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

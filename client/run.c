@@ -32,7 +32,10 @@ int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes)
     const struct alloc heap = alloc_heap();
     struct compute_program *p = NULL;
     struct err_info info = {.code = 0};
-    const int err = compute_program_new(&p, &heap, hf_in(text), &info);
+    int err = compute_program_new(&p, &heap, hf_in(text), &info);
+    if (err == 0 && compute_program_lookups(p) > 0) {
+        err = err_set(&info, ERR_INVALID, "'lookup' works on standard input only, with --local");
+    }
     compute_program_free(p);
     if (why != NULL && why_bytes > 0) {
         (void)snprintf(why, why_bytes, "%s", err != 0 ? info.text : "");
@@ -455,6 +458,7 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->transfer.end = run_cancel;
     r->transfer.tick = hf_run_tick;
     TRY(compute_program_new(&r->program, &c->heap, hf_in(program->text), NULL));
+    TRY(compute_program_lookups(r->program) == 0 ? 0 : ERR_INVALID);
     compute_program_seed(r->program, rng_next(&c->rng));
     return run_begin(r);
 }

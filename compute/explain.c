@@ -18,6 +18,7 @@ struct joint {
 };
 
 struct writer {
+    const struct compute_program *p;
     struct buf *out;
     size_t start[PLACES_MAX]; /* of each operand that waits for its operator */
     unsigned operands;
@@ -91,6 +92,7 @@ static const char *word_of(enum compute_code_op op)
     case COMPUTE_CODE_AND: return "and";
     case COMPUTE_CODE_OR: return "or";
     case COMPUTE_CODE_FIELD:
+    case COMPUTE_CODE_ROW:
     case COMPUTE_CODE_NUMBER:
     case COMPUTE_CODE_TEXT:
     case COMPUTE_CODE_NEGATE:
@@ -121,6 +123,12 @@ static void write_operand(struct writer *w, const struct compute_code *code)
     if (code->op == COMPUTE_CODE_FIELD) {
         put(w->out, "$");
         put_u64(w->out, code->field);
+    } else if (code->op == COMPUTE_CODE_ROW) {
+        put(w->out, "$");
+        (void)buf_append(w->out, w->p->lookup[code->lookup].as.data,
+                         w->p->lookup[code->lookup].as.size);
+        put(w->out, ".");
+        put_u64(w->out, code->field);
     } else if (code->op == COMPUTE_CODE_TEXT) {
         put_text(w->out, code->text);
     } else {
@@ -133,6 +141,7 @@ static void write_code(struct writer *w, const struct compute_code *code)
 {
     switch (code->op) {
     case COMPUTE_CODE_FIELD:
+    case COMPUTE_CODE_ROW:
     case COMPUTE_CODE_NUMBER:
     case COMPUTE_CODE_TEXT: write_operand(w, code); break;
     case COMPUTE_CODE_NEGATE:
@@ -152,7 +161,7 @@ static void write_code(struct writer *w, const struct compute_code *code)
 
 static void write_expr(const struct compute_program *p, struct compute_expr e, struct buf *out)
 {
-    struct writer w = {.out = out};
+    struct writer w = {.p = p, .out = out};
     const size_t start = out->size;
     for (uint32_t i = e.from; i < e.to; i++) {
         write_code(&w, &p->code[i]);
@@ -258,7 +267,12 @@ static void write_aggregate(const struct compute_program *p, const struct comput
 static void write_filter(const struct compute_program *p, uint32_t i, struct buf *out)
 {
     const struct compute_sample *sample = &p->sample[i];
-    if (sample->on) {
+    const struct compute_lookup *l = p->joins[i] > 0 ? &p->lookup[p->joins[i] - 1] : NULL;
+    if (l != NULL) {
+        put(out, l->left ? "lookup left " : "lookup ");
+        put_text(out, l->name);
+        put(out, l->header ? " header " : " ");
+    } else if (sample->on) {
         put(out, "sample ");
         put_real(out, sample->share);
         put(out, sample->whole ? "" : " ");
@@ -267,6 +281,10 @@ static void write_filter(const struct compute_program *p, uint32_t i, struct buf
     }
     if (!sample->on || !sample->whole) {
         write_expr(p, p->where[i], out);
+    }
+    if (l != NULL) {
+        put(out, " as ");
+        (void)buf_append(out, l->as.data, l->as.size);
     }
     put(out, "\n");
 }

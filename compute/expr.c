@@ -20,6 +20,21 @@ void compute_fault_at(struct compute_fault *fault, enum compute_fault_kind kind,
     }
 }
 
+void compute_fault_no_number(struct compute_fault *fault, const struct compute_cell *c)
+{
+    const bool row = c->field >> 16 != 0;
+    compute_fault_at(fault, row ? COMPUTE_FAULT_ROW : COMPUTE_FAULT_NO_NUMBER, c->field, c->text);
+}
+
+void compute_fault_text(struct bytes v, char text[COMPUTE_FAULT_SHOWN + 1])
+{
+    const size_t size = NUM_MIN(v.size, (size_t)COMPUTE_FAULT_SHOWN);
+    for (size_t i = 0; i < size; i++) {
+        text[i] = v.data[i] >= 0x20 && v.data[i] < 0x7f ? (char)v.data[i] : '?';
+    }
+    text[size] = '\0';
+}
+
 /* --- values --- */
 
 static int64_t signed_at(const uint8_t *at, enum compute_type type)
@@ -84,6 +99,19 @@ static void load_field(const struct compute_program *p, const struct compute_rec
         out->text = r->whole;
     } else {
         out->text = field <= r->fields ? r->field[field - 1] : bytes_of(NULL, 0);
+    }
+}
+
+static void load_row(const struct compute_record *r, const struct compute_code *code,
+                     struct compute_cell *out)
+{
+    const struct compute_record *row = &r->rows[code->lookup];
+    out->kind = COMPUTE_CELL_FIELD;
+    out->field = compute_row_field(code->lookup, code->field);
+    if (code->field == 0) {
+        out->text = row->whole;
+    } else {
+        out->text = code->field <= row->fields ? row->field[code->field - 1] : bytes_of(NULL, 0);
     }
 }
 
@@ -221,6 +249,10 @@ bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
         switch (code->op) {
         case COMPUTE_CODE_FIELD:
             load_field(p, r, code->field, next);
+            depth++;
+            break;
+        case COMPUTE_CODE_ROW:
+            load_row(r, code, next);
             depth++;
             break;
         case COMPUTE_CODE_NUMBER:

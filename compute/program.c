@@ -14,16 +14,17 @@
 
 static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
                                       "u64", "f32", "f64", "lines", "words", "csv"};
-static const char *const stages[] = {"where",    "sample",    "select", "by",       "top",
-                                     "estimate", "count",     "sum",    "min",      "max",
-                                     "mean",     "var",       "varp",   "dot",      "argmin",
-                                     "argmax",   "histogram", "log",    "quantile", "distinct"};
+static const char *const stages[] = {
+    "where", "sample", "lookup", "select",    "by",   "top",      "estimate",
+    "count", "sum",    "min",    "max",       "mean", "var",      "varp",
+    "dot",   "argmin", "argmax", "histogram", "log",  "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
+#define LOOKUP_STEPS 64u
 #define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
-#define AGGREGATES_FROM 6u /* in stages */
+#define AGGREGATES_FROM 7u /* in stages */
 #define QUANTILE_PARTS COMPUTE_PARTS_MAX
 
 /* --- sources --- */
@@ -357,6 +358,13 @@ static int parse_stage(struct compute_parser *s)
         TRY(compute_parser_next(s));
         return parse_sample(s);
     }
+    if (word_equals(s, "lookup")) {
+        TRY(check_filters(s));
+        TRY(compute_parser_next(s));
+        TRY(compute_parser_lookup(s, &p->where[p->wheres]));
+        p->joins[p->wheres++] = p->lookups;
+        return 0;
+    }
     if (word_equals(s, "select")) {
         TRY(compute_parser_next(s));
         return parse_values(s, p->select, &p->selects);
@@ -466,7 +474,7 @@ static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
     TRY(p->estimates ? plan_estimates(s) : 0);
-    p->format = p->estimates ? 2 : 1;
+    p->format = p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
     p->key_parts = p->keys + p->estimates;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
@@ -478,7 +486,8 @@ static int plan(struct compute_parser *s)
                            "without 'where' or 'by'",
                            a->column, compute_op_name(a->op));
         }
-        p->format = !p->reduces && compute_tally_is_of_place(a->op) ? 2 : p->format;
+        const bool of_place = !p->reduces && compute_tally_is_of_place(a->op);
+        p->format = of_place ? NUM_MAX(p->format, (uint8_t)2) : p->format;
         a->at = p->tally_bytes;
         p->tally_bytes += compute_tally_bytes(a->op);
     }
@@ -531,10 +540,12 @@ uint32_t compute_program_steps(const struct compute_program *p)
     uint32_t steps = 1 + p->key_parts + p->aggregates;
     for (uint32_t i = 0; i < p->wheres; i++) {
         steps += p->sample[i].on ? FIELD_STEPS : 0;
+        steps += p->joins[i] > 0 ? LOOKUP_STEPS : 0;
     }
     for (uint32_t i = 0; i < p->codes; i++) {
         switch (p->code[i].op) {
         case COMPUTE_CODE_FIELD: steps += p->columns > 0 ? 1 : FIELD_STEPS; break;
+        case COMPUTE_CODE_ROW: steps += FIELD_STEPS; break;
         case COMPUTE_CODE_REST: steps += REST_STEPS; break;
         default: steps++; break;
         }

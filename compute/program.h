@@ -9,6 +9,8 @@
  *   ... tasks of p ...
  *   compute_program_free(p);
  *
+ * A program with `lookup` needs its tables before there is a task: compute_program_bind.
+ *
  * Limits: COMPUTE_PROGRAM_* below.
  *
  * threads: a plan never changes; tasks of any number of threads may read it.
@@ -20,13 +22,18 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+#include <stdbool.h>
+
 #define COMPUTE_PROGRAM_BYTES_MAX 16384u
 #define COMPUTE_PROGRAM_CODES_MAX 1024u /* numbers, fields and operators of all expressions */
 #define COMPUTE_PROGRAM_DEPTH_MAX 64u   /* how deep an expression nests */
 #define COMPUTE_PROGRAM_LIST_MAX 64u    /* keys, aggregates, selected expressions, conditions */
 #define COMPUTE_PROGRAM_FIELDS_MAX 1024u
 
+#define COMPUTE_PROGRAM_LOOKUPS_MAX 8u
+
 struct compute_program;
+struct compute_table;
 
 /* text: copied.
  * returns: 0; ERR_INVALID (wrong; why says where); ERR_TOO_LARGE (one of the limits);
@@ -39,6 +46,16 @@ void compute_program_free(struct compute_program *p);
 /* Before there is a task: a number that whoever wrote the bytes does not know, so that they cannot
  * choose keys of groups that take long. No result or state depends on it. */
 void compute_program_seed(struct compute_program *p, uint64_t seed);
+
+/* returns: how many tables it looks into. */
+uint32_t compute_program_lookups(const struct compute_program *p);
+/* returns: the name of table i as the program has it, a view; header: whether its first record is
+ * none. */
+struct bytes compute_program_lookup(const struct compute_program *p, uint32_t i, bool *header);
+/* Gives the program its table i, once, before there is a task. t: made with the header that the
+ * program says; borrowed while the program lives. States of tasks are of the program and its
+ * tables: others do not merge. */
+void compute_program_bind(struct compute_program *p, uint32_t i, const struct compute_table *t);
 
 /* returns: how many steps a record takes at most, 1 or more: numbers, fields, operators, keys and
  * aggregates; more of them where one takes long. With the bytes of a span, a bound of its work. */

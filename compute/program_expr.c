@@ -67,8 +67,9 @@ static const struct op *op_of(const struct compute_parser *s, bool prefix)
 bool compute_parser_at_expr(const struct compute_parser *s)
 {
     const enum compute_token_kind kind = s->token.kind;
-    return kind == COMPUTE_TOKEN_FIELD || kind == COMPUTE_TOKEN_NUMBER ||
-           kind == COMPUTE_TOKEN_TEXT || op_of(s, true) != NULL || compute_parser_is(s, "(");
+    return kind == COMPUTE_TOKEN_FIELD || kind == COMPUTE_TOKEN_ROW ||
+           kind == COMPUTE_TOKEN_NUMBER || kind == COMPUTE_TOKEN_TEXT || op_of(s, true) != NULL ||
+           compute_parser_is(s, "(");
 }
 
 static int emit(struct compute_parser *s, const struct compute_code *code)
@@ -175,6 +176,12 @@ static int operand(struct stack *t)
         TRY(check_field(s, s->token.field));
         code = (struct compute_code){.op = COMPUTE_CODE_FIELD, .field = s->token.field};
         type = type_of_field(s->p);
+    } else if (s->token.kind == COMPUTE_TOKEN_ROW) {
+        struct compute_lookup *l = &s->p->lookup[s->token.lookup];
+        l->fields = NUM_MAX(l->fields, s->token.field);
+        code = (struct compute_code){
+            .op = COMPUTE_CODE_ROW, .field = s->token.field, .lookup = s->token.lookup};
+        type = COMPUTE_EXPR_FIELD;
     } else if (s->token.kind == COMPUTE_TOKEN_TEXT) {
         code = (struct compute_code){.op = COMPUTE_CODE_TEXT, .text = s->token.text};
         type = COMPUTE_EXPR_TEXT;

@@ -23,6 +23,7 @@ enum compute_source {
 /* Those from ADD to GREATER take two values. */
 enum compute_code_op {
     COMPUTE_CODE_FIELD,
+    COMPUTE_CODE_ROW, /* a field of the row that a lookup found */
     COMPUTE_CODE_NUMBER,
     COMPUTE_CODE_TEXT,
     COMPUTE_CODE_ADD,
@@ -44,8 +45,9 @@ enum compute_code_op {
 
 struct compute_code {
     enum compute_code_op op;
-    uint32_t field; /* FIELD */
-    uint32_t to;    /* AND, OR */
+    uint32_t field;  /* FIELD, ROW */
+    uint32_t lookup; /* ROW */
+    uint32_t to;     /* AND, OR */
     struct compute_number number;
     struct bytes text;
 };
@@ -75,6 +77,16 @@ struct compute_sample {
     double share;
 };
 
+/* A table: a filter that lets pass what is in it. */
+struct compute_lookup {
+    struct bytes name; /* of the table */
+    struct bytes as;   /* of the row */
+    bool header;
+    bool left;       /* what is not in it passes too */
+    uint32_t fields; /* the greatest of the row that is used */
+    const struct compute_table *table;
+};
+
 struct compute_column {
     enum compute_type type;
     uint32_t at;
@@ -82,7 +94,7 @@ struct compute_column {
 
 struct compute_program {
     struct alloc alloc;
-    uint64_t digest;                         /* of the text as it was given; never changes */
+    uint64_t digest; /* of the text as it was given, and of the tables; never changes then */
     uint8_t text[COMPUTE_PROGRAM_BYTES_MAX]; /* texts of codes point into it */
     enum compute_source source;
     bool header;
@@ -110,6 +122,9 @@ struct compute_program {
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];
     struct compute_expr where[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_sample sample[COMPUTE_PROGRAM_LIST_MAX]; /* on: of where[i], the value */
+    uint32_t joins[COMPUTE_PROGRAM_LIST_MAX]; /* where[i] is the key of this lookup, and 1 */
+    uint32_t lookups;
+    struct compute_lookup lookup[COMPUTE_PROGRAM_LOOKUPS_MAX];
     struct compute_expr key[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_expr select[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_aggregate aggregate[COMPUTE_PROGRAM_LIST_MAX];
@@ -122,6 +137,7 @@ enum compute_token_kind {
     COMPUTE_TOKEN_END,
     COMPUTE_TOKEN_WORD,
     COMPUTE_TOKEN_FIELD,
+    COMPUTE_TOKEN_ROW, /* $name.1 */
     COMPUTE_TOKEN_NUMBER,
     COMPUTE_TOKEN_TEXT,
     COMPUTE_TOKEN_MARK, /* + - * / % = != < <= > >= ( ) , | */
@@ -133,6 +149,7 @@ struct compute_token {
     struct bytes shown; /* as it is written */
     struct bytes text;  /* TEXT: without quotes and escapes */
     uint32_t field;
+    uint32_t lookup;
     struct compute_number number;
 };
 
@@ -152,6 +169,9 @@ int compute_parser_wrong(struct compute_parser *s, const char *what);
 /* The same for a word that is none of `known`, with the nearest of these. */
 int compute_parser_unknown(struct compute_parser *s, const char *what, const char *const *known,
                            size_t count);
+
+/* What is behind the word `lookup`. key: of where it is looked for. */
+int compute_parser_lookup(struct compute_parser *s, struct compute_expr *key);
 
 /* --- expressions --- */
 

@@ -125,17 +125,14 @@ static int lex_name(struct compute_parser *s, size_t end)
     return compute_parser_wrong(s, "is no name that the header declares");
 }
 
-static int lex_field(struct compute_parser *s, size_t end)
+/* The digits of a field's number. */
+static int lex_field_number(struct compute_parser *s, size_t from, size_t end)
 {
     uint32_t field = 0;
-    s->token.kind = COMPUTE_TOKEN_FIELD;
-    if (s->p->names > 0 && end > s->at + 1 && is_letter(s->p->text[s->at + 1])) {
-        return lex_name(s, end);
-    }
-    if (end == s->at + 1) {
+    if (end == from) {
         return compute_parser_wrong(s, "is no field: fields are $0, $1 and so on");
     }
-    for (size_t i = s->at + 1; i < end; i++) {
+    for (size_t i = from; i < end; i++) {
         if (!is_digit(s->p->text[i])) {
             return compute_parser_wrong(s, "is no field: fields are $0, $1 and so on");
         }
@@ -146,6 +143,30 @@ static int lex_field(struct compute_parser *s, size_t end)
     }
     s->token.field = field;
     return 0;
+}
+
+static int lex_field(struct compute_parser *s, size_t end)
+{
+    s->token.kind = COMPUTE_TOKEN_FIELD;
+    if (s->p->names > 0 && end > s->at + 1 && is_letter(s->p->text[s->at + 1])) {
+        return lex_name(s, end);
+    }
+    return lex_field_number(s, s->at + 1, end);
+}
+
+/* $name.1: a field of the row that a lookup before this found. dot: where that is. */
+static int lex_row(struct compute_parser *s, size_t dot, size_t end)
+{
+    const struct compute_program *p = s->p;
+    const struct bytes name = bytes_of(p->text + s->at + 1, dot - s->at - 1);
+    s->token.kind = COMPUTE_TOKEN_ROW;
+    for (uint32_t i = 0; i < p->lookups; i++) {
+        if (bytes_equal(p->lookup[i].as, name)) {
+            s->token.lookup = i;
+            return lex_field_number(s, dot + 1, end);
+        }
+    }
+    return compute_parser_wrong(s, "is of no row that a 'lookup' before it names");
 }
 
 /* A sign of an exponent is part of a number. returns: its end. */
@@ -235,8 +256,12 @@ int compute_parser_next(struct compute_parser *s)
         TRY(lex_number(s, end));
     } else if (c == '$') {
         end = lex_while(s, s->at + 1, is_of_word);
+        const size_t dot = end;
+        const bool row = end > s->at + 1 && is_letter(s->p->text[s->at + 1]) && end < s->size &&
+                         s->p->text[end] == '.';
+        end = row ? lex_while(s, end + 1, is_of_word) : end;
         s->token.shown.size = end - s->at;
-        TRY(lex_field(s, end));
+        TRY(row ? lex_row(s, dot, end) : lex_field(s, end));
     } else if (c == '"') {
         TRY(lex_text(s, &end));
     } else {

@@ -11,6 +11,7 @@ void compute_record_init(struct compute_record *r, const struct alloc *alloc)
 {
     r->whole = bytes_of(NULL, 0);
     r->fields = 0;
+    r->rows = NULL;
     buf_init(&r->scratch, alloc, COMPUTE_RECORD_BYTES_MAX);
 }
 
@@ -137,19 +138,48 @@ static int split_quoted(struct compute_record *r, uint32_t wanted, struct comput
     }
 }
 
-int compute_record_set_fields(struct compute_record *r, const struct compute_program *p,
-                              struct bytes whole, uint32_t wanted, struct compute_fault *fault)
+size_t compute_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote)
+{
+    for (;;) {
+        const uint8_t *line = at < data.size ? memchr(data.data + at, '\n', data.size - at) : NULL;
+        const size_t end = line != NULL ? (size_t)(line - data.data) : data.size;
+        while (*quote < end) {
+            *quoted = !*quoted;
+            const size_t next = *quote + 1;
+            const uint8_t *found =
+                next < data.size ? memchr(data.data + next, '"', data.size - next) : NULL;
+            *quote = found != NULL ? (size_t)(found - data.data) : data.size;
+        }
+        if (end == data.size || !*quoted) {
+            return end;
+        }
+        at = end + 1;
+    }
+}
+
+int compute_record_set_csv(struct compute_record *r, struct bytes whole, uint32_t wanted,
+                           struct compute_fault *fault)
 {
     r->whole = whole;
     r->fields = 0;
+    if (whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
+        return split_quoted(r, wanted, fault);
+    }
+    split_plain(r, wanted);
+    return 0;
+}
+
+int compute_record_set_fields(struct compute_record *r, const struct compute_program *p,
+                              struct bytes whole, uint32_t wanted, struct compute_fault *fault)
+{
     wanted = NUM_MAX(wanted, p->fields);
+    if (p->source == COMPUTE_SOURCE_CSV) {
+        return compute_record_set_csv(r, whole, wanted, fault);
+    }
+    r->whole = whole;
+    r->fields = 0;
     if (p->source == COMPUTE_SOURCE_LINES) {
         split_blanks(r, wanted);
-    } else if (p->source == COMPUTE_SOURCE_CSV) {
-        if (whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
-            return split_quoted(r, wanted, fault);
-        }
-        split_plain(r, wanted);
     }
     return 0;
 }

@@ -26,6 +26,7 @@ enum compute_fault_kind {
     COMPUTE_FAULT_PARTIAL, /* the object ends within a record of fixed size */
     COMPUTE_FAULT_LIMIT,   /* groups take more than the limit */
     COMPUTE_FAULT_HEADER,  /* the header has another name than was declared */
+    COMPUTE_FAULT_ROW,     /* NO_NUMBER in a row of a table; field: compute_row_field */
 };
 
 #define COMPUTE_FAULT_SHOWN 32u
@@ -60,7 +61,14 @@ struct compute_record {
     uint32_t fields;                                /* those that are there, up to p->fields */
     struct bytes field[COMPUTE_PROGRAM_FIELDS_MAX]; /* text: $1 is field[0] */
     struct buf scratch;                             /* CSV: fields without their quotes */
+    const struct compute_record *rows;              /* that lookups found */
 };
+
+/* How a field of a row is numbered in cells and faults. */
+static inline uint32_t compute_row_field(uint32_t lookup, uint32_t field)
+{
+    return (lookup + 1) << 16 | field;
+}
 
 void compute_record_init(struct compute_record *r, const struct alloc *alloc);
 void compute_record_release(struct compute_record *r);
@@ -73,6 +81,13 @@ int compute_record_set(struct compute_record *r, const struct compute_program *p
 int compute_record_set_fields(struct compute_record *r, const struct compute_program *p,
                               struct bytes whole, uint32_t wanted, struct compute_fault *fault);
 
+/* A record of CSV, whatever the program reads. */
+int compute_record_set_csv(struct compute_record *r, struct bytes whole, uint32_t wanted,
+                           struct compute_fault *fault);
+/* The next line end of CSV that is not in quotes, from `at` on. quote: where the next quote at or
+ * behind `at` is. returns: its place, or data.size. */
+size_t compute_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote);
+
 /* returns: false if the record has a fault, which is filled in. */
 bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
                        const struct compute_record *r, struct compute_cell *out,
@@ -81,6 +96,10 @@ bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
 void compute_cell_read(struct compute_cell *c);
 /* The text of a value: of a field its own. digits: where that of a number is written. */
 struct bytes compute_cell_text(const struct compute_cell *c, char digits[COMPUTE_VALUE_TEXT]);
+/* What is no number is a fault, if something is there at all. */
+void compute_fault_no_number(struct compute_fault *fault, const struct compute_cell *c);
+/* Bytes for a sentence: as many as a fault keeps, others than ASCII's as '?'. */
+void compute_fault_text(struct bytes v, char text[COMPUTE_FAULT_SHOWN + 1]);
 void compute_fault_at(struct compute_fault *fault, enum compute_fault_kind kind, uint32_t field,
                       struct bytes shown);
 

@@ -18,6 +18,39 @@
 
 /* --- life --- */
 
+/* Rows for what lookups find. */
+static int rows_init(struct compute_task *t, struct err_info *why)
+{
+    if (t->p->lookups == 0) {
+        return 0;
+    }
+    t->rows = alloc_get_zeroed(&t->alloc, t->p->lookups, sizeof(struct compute_record));
+    if (t->rows == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < t->p->lookups; i++) {
+        compute_record_init(&t->rows[i], &t->alloc);
+    }
+    for (uint32_t i = 0; i < t->p->lookups; i++) {
+        const struct compute_lookup *l = &t->p->lookup[i];
+        if (l->table == NULL) {
+            return err_set(why, ERR_INVALID, "table '%.*s' of 'lookup' was not given",
+                           (int)NUM_MIN(l->name.size, (size_t)COMPUTE_FAULT_SHOWN),
+                           (const char *)l->name.data);
+        }
+    }
+    t->record.rows = t->rows;
+    return 0;
+}
+
+static void rows_release(struct compute_task *t)
+{
+    for (uint32_t i = 0; i < t->p->lookups && t->rows != NULL; i++) {
+        compute_record_release(&t->rows[i]);
+    }
+    alloc_put(&t->alloc, t->rows, t->p->lookups * sizeof(struct compute_record));
+}
+
 static int reading_init(struct compute_task *t, struct compute_reading *r, bool quoted)
 {
     const struct compute_program *p = t->p;
@@ -77,6 +110,7 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
     t->readings = p->source == COMPUTE_SOURCE_CSV && t->from > 0 ? 2 : 1;
     compute_record_init(&t->record, alloc);
     buf_init(&t->key, alloc, SIZE_MAX);
+    err = rows_init(t, why);
     for (unsigned i = 0; i < t->readings && err == 0; i++) {
         const bool inside = i == 1;
         err = reading_init(t, &t->reading[i], inside);
@@ -87,7 +121,7 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
     }
     if (err != 0) {
         compute_task_free(t);
-        return err_set(why, err, "no memory for a task");
+        return err == ERR_NO_MEMORY ? err_set(why, err, "no memory for a task") : err;
     }
     *out = t;
     return 0;
@@ -101,6 +135,7 @@ void compute_task_free(struct compute_task *t)
     reading_release(&t->reading[0]);
     reading_release(&t->reading[1]);
     compute_reduce_free(t->reduce);
+    rows_release(t);
     compute_record_release(&t->record);
     buf_release(&t->key);
     alloc_put(&t->alloc, t, sizeof(*t));
@@ -134,23 +169,6 @@ static size_t find_byte(struct bytes data, size_t at, uint8_t byte)
     return found != NULL ? (size_t)(found - data.data) : data.size;
 }
 
-/* The next line end of CSV that is not in quotes, from `at` on. quote: where the next quote at or
- * behind `at` is. returns: its place, or data.size. */
-static size_t find_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote)
-{
-    for (;;) {
-        const size_t end = find_byte(data, at, '\n');
-        while (*quote < end) {
-            *quoted = !*quoted;
-            *quote = find_byte(data, *quote + 1, '"');
-        }
-        if (end == data.size || !*quoted) {
-            return end;
-        }
-        at = end + 1;
-    }
-}
-
 /* The end of the record that the data begins within. skip: bytes of what ends it.
  * returns: how many bytes belong to the record; NONE if it does not end here. */
 static size_t first_end(const struct compute_task *t, struct compute_reading *r, struct bytes data,
@@ -169,7 +187,7 @@ static size_t first_end(const struct compute_task *t, struct compute_reading *r,
         break;
     case COMPUTE_SOURCE_CSV:
         quote = find_byte(data, 0, '"');
-        at = find_csv_end(data, 0, &r->quoted, &quote);
+        at = compute_csv_end(data, 0, &r->quoted, &quote);
         break;
     case COMPUTE_SOURCE_ARRAY:
         *skip = 0;
@@ -249,7 +267,7 @@ static int whole_csv(struct compute_task *t, struct compute_reading *r, struct b
 {
     size_t quote = find_byte(data, *at, '"');
     for (;;) {
-        const size_t end = find_csv_end(data, *at, &r->quoted, &quote);
+        const size_t end = compute_csv_end(data, *at, &r->quoted, &quote);
         if (end == data.size) {
             return 0;
         }
@@ -470,6 +488,7 @@ static int fault_code(enum compute_fault_kind kind)
     switch (kind) {
     case COMPUTE_FAULT_NONE: return 0;
     case COMPUTE_FAULT_NO_NUMBER:
+    case COMPUTE_FAULT_ROW:
     case COMPUTE_FAULT_HEADER: return ERR_WRONG_TYPE;
     case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
     case COMPUTE_FAULT_OVERFLOW: return ERR_OVERFLOW;
@@ -479,15 +498,6 @@ static int fault_code(enum compute_fault_kind kind)
     case COMPUTE_FAULT_PARTIAL: return ERR_RANGE;
     default: return ERR_TOO_LARGE;
     }
-}
-
-/* The bytes of a fault, as far as they are kept, with others than ASCII's as '?'. */
-static void fault_shown(const struct compute_fault *f, char text[COMPUTE_FAULT_SHOWN + 1])
-{
-    for (uint32_t i = 0; i < f->shown; i++) {
-        text[i] = f->show[i] >= 0x20 && f->show[i] < 0x7f ? (char)f->show[i] : '?';
-    }
-    text[f->shown] = '\0';
 }
 
 /* The name that was declared for a field. */
@@ -504,11 +514,17 @@ static int fault_set(const struct compute_task *t, const struct compute_fault *f
     const unsigned long long record = f->record + 1;
     const unsigned field = f->field;
     char text[COMPUTE_FAULT_SHOWN + 1];
-    fault_shown(f, text);
+    compute_fault_text(bytes_of(f->show, f->shown), text);
     switch (f->kind) {
     case COMPUTE_FAULT_NONE: return 0;
     case COMPUTE_FAULT_NO_NUMBER:
         return err_set(why, code, "record %llu: $%u is no number: '%s'", record, field, text);
+    case COMPUTE_FAULT_ROW: {
+        const struct compute_lookup *l = &t->p->lookup[(field >> 16) - 1];
+        return err_set(why, code, "record %llu: $%.*s.%u is no number: '%s'", record,
+                       (int)NUM_MIN(l->as.size, (size_t)COMPUTE_FAULT_SHOWN),
+                       (const char *)l->as.data, field & UINT16_MAX, text);
+    }
     case COMPUTE_FAULT_DIVISION:
         return err_set(why, code, "record %llu: division by zero by '%s'", record, text);
     case COMPUTE_FAULT_OVERFLOW:

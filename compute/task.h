@@ -32,7 +32,7 @@
 #include <stdbool.h>
 
 #define COMPUTE_TASK_RECORD_MAX (UINT32_C(1) << 20)
-#define COMPUTE_TASK_FORMAT 2u /* the latest; a program has the first that knows all it has */
+#define COMPUTE_TASK_FORMAT 3u /* the latest; a program has the first that knows all it has */
 #define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
 
 /* Whether CSV is in quotes at some place. */
@@ -52,7 +52,7 @@ struct compute_task_options {
 struct compute_task;
 
 /* The state of an empty span. p: borrowed while the task lives.
- * returns: 0, ERR_RANGE (from), ERR_NO_MEMORY. */
+ * returns: 0, ERR_RANGE (from), ERR_INVALID (a table is missing), ERR_NO_MEMORY. */
 int compute_task_new(struct compute_task **out, const struct alloc *alloc,
                      const struct compute_program *p, const struct compute_task_options *options,
                      struct err_info *why);

@@ -184,6 +184,10 @@ static bool reading_is_sound(const struct compute_task *t, const struct compute_
     if (r->fault.kind == COMPUTE_FAULT_HEADER && (t->from > 0 || t->p->names < r->fault.field)) {
         return false;
     }
+    if (r->fault.kind == COMPUTE_FAULT_ROW &&
+        (r->fault.field >> 16 == 0 || r->fault.field >> 16 > t->p->lookups)) {
+        return false;
+    }
     if (r->open && (fault || r->records > 0 || r->tail.size > 0 || t->from == 0 ||
                     r->head.size != NUM_MIN(span, (uint64_t)COMPUTE_RECORD_BYTES_MAX + 1))) {
         return false;
@@ -200,7 +204,7 @@ static int decode_fault(struct compute_fault *f, struct bytes_reader *from)
     f->record = bytes_take_u64(from);
     const uint8_t kind = bytes_take_u8(from);
     if (from->failed || kind == COMPUTE_FAULT_NONE || kind == COMPUTE_FAULT_PARTIAL ||
-        kind > COMPUTE_FAULT_HEADER ||
+        kind > COMPUTE_FAULT_ROW ||
         ((kind == COMPUTE_FAULT_LIMIT || kind == COMPUTE_FAULT_HEADER) && f->record != 0)) {
         return ERR_PROTOCOL;
     }

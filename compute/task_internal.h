@@ -44,6 +44,7 @@ struct compute_task {
     struct compute_reduce *reduce; /* of a plan that reduces: it does all */
     unsigned readings;             /* 1; 2: CSV that does not begin at 0 */
     struct compute_reading reading[2];
+    struct compute_record *rows;  /* of lookups: what they found for the record */
     struct compute_record record; /* scratch, as are these */
     struct buf key;
     uint64_t chosen; /* the hash by which the record is in the last sample */

@@ -5,6 +5,7 @@
  */
 #include "base/hash.h"
 #include "base/num.h"
+#include "compute/table_internal.h"
 #include "compute/task_internal.h"
 
 static int print_selected(struct compute_task *t, struct compute_reading *r,
@@ -20,7 +21,7 @@ static int print_selected(struct compute_task *t, struct compute_reading *r,
             return 0;
         }
         if (cell.kind == COMPUTE_CELL_NONE) {
-            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            compute_fault_no_number(fault, &cell);
             r->output.size = before;
             return 0;
         }
@@ -50,7 +51,7 @@ static bool number_of(struct compute_task *t, struct compute_expr e, struct comp
     }
     compute_cell_read(out);
     if (out->kind == COMPUTE_CELL_NONE) {
-        compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, out->field, out->text);
+        compute_fault_no_number(fault, out);
     }
     return out->kind == COMPUTE_CELL_NUMBER;
 }
@@ -86,7 +87,7 @@ static int tally_one(struct compute_task *t, struct compute_reading *r, struct c
             return 0;
         }
         if (cell.kind == COMPUTE_CELL_NONE) {
-            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            compute_fault_no_number(fault, &cell);
             return 0;
         }
         return compute_tally_add(tally, a->op, &cell, &r->groups.store);
@@ -115,7 +116,7 @@ static bool key_of(struct compute_task *t, struct bytes *key, char digits[COMPUT
             return false;
         }
         if (cell.kind == COMPUTE_CELL_NONE) {
-            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            compute_fault_no_number(fault, &cell);
             return false;
         }
         *key = compute_cell_text(&cell, digits);
@@ -176,7 +177,7 @@ static bool is_sampled(struct compute_task *t, uint32_t i, struct compute_fault 
             return false;
         }
         if (cell.kind == COMPUTE_CELL_NONE) {
-            compute_fault_at(fault, COMPUTE_FAULT_NO_NUMBER, cell.field, cell.text);
+            compute_fault_no_number(fault, &cell);
             return false;
         }
         text = compute_cell_text(&cell, digits);
@@ -185,21 +186,44 @@ static bool is_sampled(struct compute_task *t, uint32_t i, struct compute_fault 
     return t->chosen <= p->sample[i].limit;
 }
 
-/* returns: whether all conditions hold; false also for a fault. */
-static bool passes(struct compute_task *t, struct compute_fault *fault)
+/* Finds the row. found: whether the record passes; false also for a fault.
+ * returns: 0 or ERR_NO_MEMORY. */
+static int look_up(struct compute_task *t, uint32_t i, bool *found, struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    const struct compute_lookup *l = &p->lookup[p->joins[i] - 1];
+    char digits[COMPUTE_VALUE_TEXT];
+    struct compute_cell cell;
+    *found = false;
+    if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault)) {
+        return 0;
+    }
+    if (cell.kind == COMPUTE_CELL_NONE) {
+        compute_fault_no_number(fault, &cell);
+        return 0;
+    }
+    const int err = compute_table_find(l->table, compute_cell_text(&cell, digits), l->fields,
+                                       &t->rows[p->joins[i] - 1]);
+    *found = err == 0 || l->left;
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* out: whether all conditions hold; false also for a fault. returns: 0 or ERR_NO_MEMORY. */
+static int passes(struct compute_task *t, bool *out, struct compute_fault *fault)
 {
     const struct compute_program *p = t->p;
     struct compute_cell cell;
-    for (uint32_t i = 0; i < p->wheres; i++) {
-        if (p->sample[i].on) {
-            if (!is_sampled(t, i, fault)) {
-                return false;
-            }
-        } else if (!compute_expr_eval(p, p->where[i], &t->record, &cell, fault) || !cell.truth) {
-            return false;
+    *out = true;
+    for (uint32_t i = 0; i < p->wheres && *out; i++) {
+        if (p->joins[i] > 0) {
+            TRY(look_up(t, i, out, fault));
+        } else if (p->sample[i].on) {
+            *out = is_sampled(t, i, fault);
+        } else {
+            *out = compute_expr_eval(p, p->where[i], &t->record, &cell, fault) && cell.truth;
         }
     }
-    return true;
+    return 0;
 }
 
 /* The first record of CSV has the names that the program gave it, and may have others behind them.
@@ -225,6 +249,7 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
 {
     const struct compute_program *p = t->p;
     struct compute_fault *fault = &r->fault;
+    bool pass = false;
     if (fault->kind != COMPUTE_FAULT_NONE) {
         return 0;
     }
@@ -241,7 +266,11 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
         return check_header(t, record, fault);
     }
     TRY(compute_record_set(&t->record, p, record, fault));
-    if (fault->kind != COMPUTE_FAULT_NONE || !passes(t, fault)) {
+    if (fault->kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    TRY(passes(t, &pass, fault));
+    if (!pass) {
         return 0;
     }
     if (p->aggregates > 0) {

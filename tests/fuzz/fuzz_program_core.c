@@ -6,6 +6,7 @@
 #include "tests/fuzz/fuzz_program.h"
 
 #include "base/num.h"
+#include "compute/table.h"
 #include "compute/task.h"
 
 #define GROUPS_BYTES_MAX (1u << 20)
@@ -24,13 +25,45 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "i16,x1,u8 | where $1 % 5 > 1 | by $2 % 3 argmin $1, argmax $1",
     "csv | sample 0.9 | estimate count, mean 2.5",
     "i16,x1,u8 | sample 0.7 $2 | by $2 % 5 estimate sum $1, mean $1 / 3 | top 2",
+    "csv | lookup \"t\" $1 as t | by $t.2 count, max $2 + $t.3",
+    "words | lookup left \"t\" header $0 as t | lookup \"u\" $t.1 as u | select $0, $u.0, $t.9",
 };
+static const char table[] = "a,1\n\"b \"\"q\"\"\",22,x\r\n\"c\nd\",4\n,0\nx";
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
 
 void fuzz_program_example(struct buf *out, unsigned i)
 {
     (void)buf_append(out, examples[i], strlen(examples[i]) + 1);
     (void)buf_append(out, object, sizeof(object) - 1);
+}
+
+struct tables {
+    struct compute_table *table[COMPUTE_PROGRAM_LOOKUPS_MAX];
+};
+
+/* The program's tables: what comes from outside, as far as it is one. */
+static void bind(struct compute_program *p, struct bytes data, struct tables *out)
+{
+    const struct alloc heap = alloc_heap();
+    *out = (struct tables){{NULL}};
+    for (uint32_t i = 0; i < compute_program_lookups(p); i++) {
+        struct compute_table_options o = {.seed = 3, .memory_bytes = GROUPS_BYTES_MAX};
+        (void)compute_program_lookup(p, i, &o.header);
+        const int err = compute_table_new(&out->table[i], &heap, data, &o, NULL);
+        ASSERT(err == 0 || err == ERR_TOO_LARGE || err == ERR_PROTOCOL || err == ERR_EXISTS);
+        if (err != 0) {
+            const struct bytes usual = bytes_of(table, sizeof(table) - 1);
+            ASSERT(compute_table_new(&out->table[i], &heap, usual, &o, NULL) == 0);
+        }
+        compute_program_bind(p, i, out->table[i]);
+    }
+}
+
+static void unbind(struct tables *t)
+{
+    for (uint32_t i = 0; i < COMPUTE_PROGRAM_LOOKUPS_MAX; i++) {
+        compute_table_free(t->table[i]);
+    }
 }
 
 static struct compute_task *span(const struct compute_program *p, struct bytes object_bytes,
@@ -81,24 +114,27 @@ static void run(const struct compute_program *p, struct bytes data)
     buf_release(&merged);
 }
 
-static struct compute_program *example(unsigned i)
+static struct compute_program *example(unsigned i, struct tables *tables)
 {
     const struct alloc heap = alloc_heap();
     const struct bytes text = bytes_of_text(examples[i % FUZZ_PROGRAM_EXAMPLES]);
     struct compute_program *p = NULL;
     ASSERT(compute_program_new(&p, &heap, text, NULL) == 0);
+    bind(p, bytes_of(table, sizeof(table) - 1), tables);
     return p;
 }
 
 void fuzz_task_example(struct buf *out, unsigned i)
 {
-    struct compute_program *p = example(i);
+    struct tables tables;
+    struct compute_program *p = example(i, &tables);
     const size_t from = i < FUZZ_PROGRAM_EXAMPLES ? 0 : i;
     struct compute_task *t = span(p, bytes_of(object, sizeof(object)), from, sizeof(object));
     ASSERT(buf_put_u8(out, (uint8_t)(i % FUZZ_PROGRAM_EXAMPLES)) == 0);
     ASSERT(compute_task_encode(t, out) == 0);
     compute_task_free(t);
     compute_program_free(p);
+    unbind(&tables);
 }
 
 /* What was accepted, before a span and behind one. */
@@ -130,7 +166,8 @@ void fuzz_task(struct bytes input)
     if (input.size < 26) {
         return;
     }
-    struct compute_program *p = example(input.data[0]);
+    struct tables tables;
+    struct compute_program *p = example(input.data[0], &tables);
     const struct bytes state = bytes_of(input.data + 1, input.size - 1);
     const int err = compute_task_decode(&t, &heap, p, GROUPS_BYTES_MAX, state);
     if (err == 0) {
@@ -144,6 +181,7 @@ void fuzz_task(struct bytes input)
                err == ERR_TOO_LARGE);
     }
     compute_program_free(p);
+    unbind(&tables);
 }
 
 void fuzz_program(struct bytes input)
@@ -158,6 +196,10 @@ void fuzz_program(struct bytes input)
         ASSERT(err == ERR_INVALID || err == ERR_TOO_LARGE);
         return;
     }
-    run(p, bytes_of(input.data + rest, input.size - rest));
+    struct tables tables;
+    const struct bytes data = bytes_of(input.data + rest, input.size - rest);
+    bind(p, data, &tables);
+    run(p, data);
     compute_program_free(p);
+    unbind(&tables);
 }

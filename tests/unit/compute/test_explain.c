@@ -49,6 +49,8 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
     check_plan("csv header a,\"b c\",_d|sum $_d", "csv header a, \"b c\", _d|sum $3");
     check_plan("csv|sample .5|where $1>2|sample 1 $2+1|count",
                "csv|sample 0.5|where $1 > 2|sample 1 $2 + 1|count");
+    check_plan("csv|lookup left \"b/\\\"t\" header $1+1 as c|lookup \"u\" $c.2 as _d|sum $_d.3",
+               "csv|lookup left \"b/\\\"t\" header $1 + 1 as c|lookup \"u\" $c.2 as _d|sum $_d.3");
     check_plan("f64|histogram 3 -1.5 7", "f64|histogram 3 -1.5 7 $1");
     check_plan("f64|quantile .25", "f64|quantile 0.25 $1");
     check_plan("f64|log 3", "f64|log 3 $1");
