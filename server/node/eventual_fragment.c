@@ -46,6 +46,9 @@ static int node_ev_value_check(struct bytes record_key, struct bytes value)
     struct node_ev_cursor removals;
     struct node_ev_entry e;
     TRY(crdt_key_parts_of(record_key, &parts));
+    if (value.size > 0 && value.data[0] > NODE_EV_FORMAT) {
+        return ERR_LEVEL;
+    }
     if (value.size == 0 || node_ev_record_begin(value, &entries, &removals) != 0) {
         return ERR_PROTOCOL;
     }

@@ -369,6 +369,9 @@ void node_ev_push_serve(struct node *n, struct node_request request, struct byte
         return;
     }
     int err = node_ev_inbox_read(n, &p->in, body);
+    if (err == ERR_LEVEL) {
+        node_ev_later(n, p, "push");
+    }
     if (err != 0) {
         node_ev_inbox_reset(&p->in);
         node_answer(n, request, err, bytes_of(NULL, 0), NULL);

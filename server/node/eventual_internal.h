@@ -85,6 +85,7 @@ int node_ev_region_encode(const struct node_ev_region *r, struct buf *out);
 /* What owners compare: equal contexts and equal entries, and only they, have equal hashes. */
 struct hash_digest node_ev_region_hash(const struct node_ev_region *r);
 
+#define NODE_EV_FORMAT 1u /* of EV_RECORD */
 /* EV_RECORD: format u8, entries u32 [node u32, epoch u64, counter u64, payload u32 length],
  * removals u32 [node u32, epoch u64, counter u64]; both by dot, so equal records are equal bytes.
  */

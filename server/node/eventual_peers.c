@@ -164,6 +164,17 @@ static void node_ev_tick_fire(struct node *n, struct node_timer *t)
     }
 }
 
+/* ---- what is not known here ----------------------------------------------------------------- */
+
+void node_ev_later(struct node *n, struct node_ev_peer *p, const char *what)
+{
+    if (!p->later) {
+        log_line(node_log(n), LOG_WARN, "eventual_later_format", "node=%u peer=%u what=%s",
+                 node_self(n), p->id, what);
+    }
+    p->later = true;
+}
+
 /* ---- what apply tells ----------------------------------------------------------------------- */
 
 /* A removal is in some record: a sweep has something to find once everybody has it. */
@@ -350,6 +361,8 @@ void node_ev_peer(struct node *n, uint32_t peer, bool up)
         p->odd_hash[r] = 0;
     }
     p->pull_now = 0;
+    p->put_off = 0;
+    p->later = false;
     p->agreed = 0;
     if (node_ev_ready(n)) {
         node_ev_clocks_ask(n, p);

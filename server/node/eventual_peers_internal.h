@@ -106,7 +106,8 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
 #define NODE_EV_CALL_US 10000000u  /* commands and questions of the own group */
 #define NODE_EV_ANSWER_US 1500000u /* of peers: what got lost is sent again, and does no harm */
 #define NODE_EV_RETRY_US 100000u
-#define NODE_EV_PACE_US 40000u /* between pushes that nobody waits for */
+#define NODE_EV_PUT_OFF_US 10000000u /* until what is not known here is looked at again */
+#define NODE_EV_PACE_US 40000u       /* between pushes that nobody waits for */
 #define NODE_EV_PULLS_MAX 4u
 #define NODE_EV_PAGE_ROWS 1024u
 #define NODE_EV_PAGE_BYTES (256u << 10)
@@ -145,6 +146,7 @@ struct node_ev_peer {
     bool asked;     /* contexts are being compared */
     bool told;      /* they have been, over this connection */
     bool ask_again; /* compare once more when that has ended */
+    bool later;     /* over this connection came a format that is not known, and that was said */
     uint64_t cursor;
     uint64_t sent_to;
     uint64_t pushed_us; /* when the last push left */
@@ -153,6 +155,8 @@ struct node_ev_peer {
     uint64_t telling;   /* told in comparisons that follow each other: not once more */
     uint64_t pull_now;  /* regions to be fetched without waiting */
     uint64_t pull_us;   /* not before: the last one failed */
+    uint64_t put_off;   /* regions of which came what is not known here: not before */
+    uint64_t put_off_us;
     uint64_t lack_us[NODE_EV_REGIONS]; /* since when `lacked` is missing here; 0: nothing is */
     struct crdt_context lacked[NODE_EV_REGIONS];
     uint64_t sent_hash[NODE_EV_REGIONS];
@@ -264,6 +268,9 @@ static inline struct node_eventual *node_ev_of(const struct node *n)
     return n->eventual;
 }
 struct node_ev_peer *node_ev_peer_of(const struct node *n, uint32_t id);
+/* From the peer came what this node cannot read: of a later format than it knows. Said once a
+ * connection. what: a push, a page. */
+void node_ev_later(struct node *n, struct node_ev_peer *p, const char *what);
 /* returns: whether what is on disk here has been applied, so that contexts mean something. */
 bool node_ev_ready(const struct node *n);
 void node_ev_list_get(const struct node *n, uint8_t region, struct node_ev_list *list);

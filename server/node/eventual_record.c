@@ -8,7 +8,6 @@
 #include "server/node/eventual_ops_internal.h"
 #include "wire/api.h"
 
-#define NODE_EV_FORMAT 1u
 #define NODE_EV_REGION_FORMAT 2u /* 1 where nothing is folded */
 #define NODE_EV_ENTRY_BYTES 24u  /* before the payload */
 

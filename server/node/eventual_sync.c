@@ -93,6 +93,11 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
     if (n->closing) {
         return; /* released with the part */
     }
+    if (code == ERR_LEVEL) { /* other regions go on meanwhile */
+        node_ev_later(n, p, "page");
+        p->put_off_us = p->put_off == 0 ? node_now(n) + NODE_EV_PUT_OFF_US : p->put_off_us;
+        p->put_off |= bit;
+    }
     if (code == 0 && !picked) {
         node_ev_list_get(n, region, &list);
         ev->compared |= node_ev_list_owns(&list, p->id) ? bit : 0;
@@ -538,8 +543,10 @@ static bool node_ev_pull_due(struct node *n, struct node_ev_peer *p, uint8_t reg
 static void node_ev_pull_start(struct node *n, struct node_ev_peer *p)
 {
     struct node_eventual *ev = node_ev_of(n);
+    p->put_off = node_now(n) < p->put_off_us ? p->put_off : 0;
     for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
-        if (p->lack_us[r] == 0 || !node_ev_pull_due(n, p, (uint8_t)r)) {
+        if (p->lack_us[r] == 0 || (p->put_off >> r & 1u) != 0 ||
+            !node_ev_pull_due(n, p, (uint8_t)r)) {
             continue;
         }
         bool whole = ((ev->whole | ev->mend.regions) >> r & 1u) != 0;

@@ -146,6 +146,9 @@ static void rig_deliver(struct rig *r)
         struct rig_message m = r->wire[0];
         r->wire_count--;
         memmove(r->wire, r->wire + 1, r->wire_count * sizeof m);
+        if (r->on_message != NULL) {
+            r->on_message(r->on_message_ctx, &m);
+        }
         struct node_event ev = {.kind = NODE_EV_PEER,
                                 .peer = m.from + 1,
                                 .frame_kind = m.kind,
@@ -297,6 +300,7 @@ static int rig_open(struct rig *r, struct rig_node *n, unsigned i, struct err_in
                                .compute = r->compute,
                                .alloc = r->heap};
     struct node_options o = {.identity = &n->identity,
+                             .log = r->log,
                              .boot = ++n->boot,
                              .boot_nonce = n->boot * 1000 + i + (r->salt << 32),
                              .seed = i * 7919 + n->boot,
