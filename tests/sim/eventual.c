@@ -501,12 +501,12 @@ static void sim_crdt_read_checks(struct sim *s, const struct sim_crdt_client *c,
     }
 }
 
-/* Remembers elements, to remove them. */
+/* Remembers elements, to remove them or to add them again. */
 static void sim_crdt_remember(struct sim_crdt_client *c, const struct sim_crdt_read *r)
 {
-    bool members = r->key == SIM_CRDT_AW && r->mode == SIM_CRDT_MEMBERS;
-    for (uint32_t i = 0; members && i < r->count && i < SIM_CRDT_SEEN; i++) {
-        c->seen[r->got[i] % SIM_CRDT_SEEN] = (uint32_t)r->got[i];
+    bool set = sim_crdt_keys[r->key].what == SIM_CRDT_SET && r->mode == SIM_CRDT_MEMBERS;
+    for (uint32_t i = 0; set && i < r->count && i < SIM_CRDT_SEEN; i++) {
+        c->seen[r->key][r->got[i] % SIM_CRDT_SEEN] = (uint32_t)r->got[i];
     }
 }
 

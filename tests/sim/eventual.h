@@ -31,7 +31,7 @@
 enum sim_crdt_what {
     SIM_CRDT_SUM,   /* a counter that all add to */
     SIM_CRDT_FIELD, /* a counter in a map, added to and removed with its field */
-    SIM_CRDT_SET,   /* elements added once, removed by whoever saw them */
+    SIM_CRDT_SET,   /* elements added once, removed by whoever saw them; or added again */
     SIM_CRDT_CHAIN, /* items that one client changes, each time after its last change */
     SIM_CRDT_LAST,  /* a register with one winner */
     SIM_CRDT_MANY,  /* a register that keeps what was written at the same time */
@@ -51,8 +51,10 @@ struct sim_crdt_key {
 enum sim_crdt_keys {
     SIM_CRDT_PN0,
     SIM_CRDT_PN1,
+    SIM_CRDT_G,
     SIM_CRDT_COUNT,
     SIM_CRDT_AW,
+    SIM_CRDT_G_SET,
     SIM_CRDT_AW_CHAIN,
     SIM_CRDT_RW_CHAIN,
     SIM_CRDT_EW_CHAIN,
@@ -75,7 +77,8 @@ struct sim_crdt_op {
     uint32_t node; /* that answered */
     uint8_t key;
     uint8_t verb;
-    bool off; /* CHAIN: the item is not there after it */
+    bool off;   /* CHAIN: the item is not there after it */
+    bool again; /* SET: its client knows that the element is there */
     bool changed;
     bool sessions; /* of its client */
     enum sim_crdt_end end;
@@ -148,7 +151,7 @@ struct sim_crdt_client {
     uint32_t final_at; /* at the end: reads of every key at every node */
     struct wire_token token;
     struct sim_crdt_session session[SIM_NODES_MAX + 1];
-    uint32_t seen[SIM_CRDT_SEEN];
+    uint32_t seen[SIM_CRDT_KEYS][SIM_CRDT_SEEN];
     uint32_t chain[SIM_CRDT_KEYS]; /* the item that it changes; 0: none yet */
     bool chain_on[SIM_CRDT_KEYS];
 };

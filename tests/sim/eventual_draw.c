@@ -14,8 +14,10 @@
 const struct sim_crdt_key sim_crdt_keys[SIM_CRDT_KEYS] = {
     [SIM_CRDT_PN0] = {"pn0{a}", SIM_CRDT_SUM, WIRE_CRDT_PN_COUNTER, false},
     [SIM_CRDT_PN1] = {"pn1{a}", SIM_CRDT_SUM, WIRE_CRDT_PN_COUNTER, false},
+    [SIM_CRDT_G] = {"g{b}", SIM_CRDT_SUM, WIRE_CRDT_G_COUNTER, false},
     [SIM_CRDT_COUNT] = {"count{b}", SIM_CRDT_FIELD, WIRE_CRDT_COUNTER, true},
     [SIM_CRDT_AW] = {"aw{b}", SIM_CRDT_SET, WIRE_CRDT_AW_SET, false},
+    [SIM_CRDT_G_SET] = {"gs{a}", SIM_CRDT_SET, WIRE_CRDT_G_SET, false},
     [SIM_CRDT_AW_CHAIN] = {"awc{b}", SIM_CRDT_CHAIN, WIRE_CRDT_AW_SET, false},
     [SIM_CRDT_RW_CHAIN] = {"rwc{c}", SIM_CRDT_CHAIN, WIRE_CRDT_RW_SET, false},
     [SIM_CRDT_EW_CHAIN] = {"ew{c}", SIM_CRDT_CHAIN, WIRE_CRDT_EW_FLAG, true},
@@ -34,7 +36,7 @@ const struct sim_crdt_key sim_crdt_keys[SIM_CRDT_KEYS] = {
 
 static bool sim_crdt_is_set(uint8_t type)
 {
-    return type == WIRE_CRDT_AW_SET || type == WIRE_CRDT_RW_SET;
+    return type == WIRE_CRDT_AW_SET || type == WIRE_CRDT_RW_SET || type == WIRE_CRDT_G_SET;
 }
 
 /* ---- updates --------------------------------------------------------------------------------- */
@@ -88,14 +90,17 @@ static void sim_crdt_draw_chain(struct sim *s, struct sim_crdt_client *c, uint8_
     }
 }
 
-static void sim_crdt_draw_set(struct sim *s, struct sim_crdt_client *c)
+/* A new element, or one that the client knows: that one is removed, where it can be. */
+static void sim_crdt_draw_set(struct sim *s, struct sim_crdt_client *c, uint8_t key)
 {
-    uint32_t known = c->seen[rng_below(&s->rng, SIM_CRDT_SEEN)];
-    bool remove = known != 0 && rng_chance(&s->rng, 1, 2);
+    uint32_t known = c->seen[key][rng_below(&s->rng, SIM_CRDT_SEEN)];
+    bool old = known != 0 && rng_chance(&s->rng, 1, 2);
+    bool remove = old && key == SIM_CRDT_AW;
     c->with_token = c->with_token || remove;
-    struct sim_crdt_op *op = sim_crdt_op_new(s, c, SIM_CRDT_AW);
+    struct sim_crdt_op *op = sim_crdt_op_new(s, c, key);
     op->verb = remove ? WIRE_CRDT_REMOVE : WIRE_CRDT_ADD;
-    op->item = remove ? known : ++s->eventual->items;
+    op->item = old ? known : ++s->eventual->items;
+    op->again = old && !remove;
 }
 
 static void sim_crdt_draw_bounded(struct sim *s, struct sim_crdt_client *c)
@@ -120,11 +125,12 @@ static void sim_crdt_draw_bounded(struct sim *s, struct sim_crdt_client *c)
 static void sim_crdt_draw_batch(struct sim *s, struct sim_crdt_client *c)
 {
     int64_t amount = (int64_t)rng_between(&s->rng, 1, 9);
-    uint8_t keys[] = {SIM_CRDT_PN0, SIM_CRDT_PN1, SIM_CRDT_COUNT};
-    unsigned count = 2 + (unsigned)rng_below(&s->rng, 2);
+    uint8_t keys[] = {SIM_CRDT_PN0, SIM_CRDT_PN1, SIM_CRDT_COUNT, SIM_CRDT_G};
+    unsigned count = (unsigned)rng_between(&s->rng, 2, SIM_CRDT_BATCH_MAX - 1);
+    unsigned first = (unsigned)rng_below(&s->rng, SIM_CRDT_BATCH_MAX);
     bool refused = rng_chance(&s->rng, 1, 3);
     for (unsigned i = 0; i < count; i++) {
-        struct sim_crdt_op *op = sim_crdt_op_new(s, c, keys[i]);
+        struct sim_crdt_op *op = sim_crdt_op_new(s, c, keys[(first + i) % SIM_CRDT_BATCH_MAX]);
         op->verb = WIRE_CRDT_ADD;
         op->amount = amount;
         op->item = SIM_CRDT_COUNT_FIELD;
@@ -139,12 +145,13 @@ static void sim_crdt_draw_batch(struct sim *s, struct sim_crdt_client *c)
 static void sim_crdt_draw_number(struct sim *s, struct sim_crdt_client *c, uint8_t key)
 {
     struct sim_crdt_op *op = sim_crdt_op_new(s, c, key);
+    bool down = sim_crdt_keys[key].type != WIRE_CRDT_G_COUNTER && rng_chance(&s->rng, 1, 4);
     op->verb = WIRE_CRDT_SET;
     switch (sim_crdt_keys[key].what) {
     case SIM_CRDT_SUM:
         op->verb = WIRE_CRDT_ADD;
-        op->amount = rng_chance(&s->rng, 1, 4) ? -(int64_t)rng_between(&s->rng, 1, 5)
-                                               : (int64_t)rng_between(&s->rng, 1, 9);
+        op->amount =
+            down ? -(int64_t)rng_between(&s->rng, 1, 5) : (int64_t)rng_between(&s->rng, 1, 9);
         break;
     case SIM_CRDT_FIELD:
         op->verb = rng_chance(&s->rng, 1, 5) ? WIRE_CRDT_REMOVE : WIRE_CRDT_ADD;
@@ -160,10 +167,10 @@ static void sim_crdt_draw_number(struct sim *s, struct sim_crdt_client *c, uint8
 
 static void sim_crdt_draw_update(struct sim *s, struct sim_crdt_client *c)
 {
-    static const uint8_t numbers[] = {SIM_CRDT_PN0, SIM_CRDT_PN0, SIM_CRDT_PN1, SIM_CRDT_COUNT,
-                                      SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_LWW,
-                                      SIM_CRDT_LWW, SIM_CRDT_LWW, SIM_CRDT_MV,  SIM_CRDT_MAX,
-                                      SIM_CRDT_MIN, SIM_CRDT_HLL};
+    static const uint8_t numbers[] = {SIM_CRDT_PN0, SIM_CRDT_PN0,   SIM_CRDT_PN1, SIM_CRDT_G,
+                                      SIM_CRDT_G,   SIM_CRDT_COUNT, SIM_CRDT_LWW, SIM_CRDT_LWW,
+                                      SIM_CRDT_LWW, SIM_CRDT_LWW,   SIM_CRDT_LWW, SIM_CRDT_LWW,
+                                      SIM_CRDT_MV,  SIM_CRDT_MAX,   SIM_CRDT_MIN, SIM_CRDT_HLL};
     uint64_t dice = rng_below(&s->rng, 100);
     c->first = s->eventual->ops_count;
     c->count = 0;
@@ -173,7 +180,7 @@ static void sim_crdt_draw_update(struct sim *s, struct sim_crdt_client *c)
         sim_crdt_draw_chain(s, c,
                             (uint8_t)rng_between(&s->rng, SIM_CRDT_AW_CHAIN, SIM_CRDT_LWW_CHAIN));
     } else if (dice < 45) {
-        sim_crdt_draw_set(s, c);
+        sim_crdt_draw_set(s, c, rng_chance(&s->rng, 1, 3) ? SIM_CRDT_G_SET : SIM_CRDT_AW);
     } else if (dice < 57) {
         sim_crdt_draw_bounded(s, c);
     } else if (dice < 65) {
@@ -190,14 +197,15 @@ void sim_crdt_ended(struct sim_crdt_client *c, const struct sim_crdt_op *op)
         c->chain[op->key] = known ? op->item : 0;
         c->chain_on[op->key] = op->end == SIM_CRDT_DONE ? !op->off : c->chain_on[op->key];
     }
-    if (op->key != SIM_CRDT_AW) {
+    if (sim_crdt_keys[op->key].what != SIM_CRDT_SET) {
         return;
     }
     for (unsigned i = 0; i < SIM_CRDT_SEEN; i++) {
-        c->seen[i] = c->seen[i] == op->item ? 0 : c->seen[i];
+        uint32_t *seen = &c->seen[op->key][i];
+        *seen = *seen == op->item ? 0 : *seen;
     }
     if (op->verb == WIRE_CRDT_ADD && op->end == SIM_CRDT_DONE) {
-        c->seen[op->item % SIM_CRDT_SEEN] = op->item;
+        c->seen[op->key][op->item % SIM_CRDT_SEEN] = op->item;
     }
 }
 
@@ -229,7 +237,7 @@ static void sim_crdt_draw_items(struct sim *s, struct sim_crdt_client *c, struct
 {
     const struct sim_crdt_key *k = &sim_crdt_keys[r->key];
     uint32_t items = s->eventual->items;
-    uint32_t own = k->what == SIM_CRDT_CHAIN ? c->chain[r->key] : c->seen[0];
+    uint32_t own = k->what == SIM_CRDT_CHAIN ? c->chain[r->key] : c->seen[r->key][0];
     if (own != 0 && rng_chance(&s->rng, 1, 3)) {
         r->mode = sim_crdt_is_set(k->type) ? SIM_CRDT_HAS : SIM_CRDT_VALUE;
         r->item = own;

@@ -126,6 +126,15 @@ static void sim_crdt_check_field(const struct sim_crdt_look *l)
     }
 }
 
+/* Whether the read's client was answered before, and names what that answer had seen: then the
+ * update had been in force, though it changed nothing. */
+static bool sim_crdt_own(const struct sim_crdt_look *l, const struct sim_crdt_op *op)
+{
+    bool here = op->changed || op->sessions; /* else another node may have done nothing for it */
+    return op->end == SIM_CRDT_DONE && here && op->client == l->r->client &&
+           op->life == l->r->life && l->r->token && op->ended_us <= l->r->begun_us;
+}
+
 /* MAX and MIN: one of what was written, not passed by any that was seen, nor by what the client
  * itself was answered before and still names, though it changed nothing. */
 static void sim_crdt_check_extreme(const struct sim_crdt_look *l)
@@ -136,10 +145,7 @@ static void sim_crdt_check_extreme(const struct sim_crdt_look *l)
     bool written = none;
     for (uint32_t i = 0; i < l->count; i++) {
         const struct sim_crdt_op *op = l->ops[i];
-        bool here =
-            op->changed || op->sessions; /* else another node may have done nothing for it */
-        bool own = op->end == SIM_CRDT_DONE && here && op->client == l->r->client &&
-                   op->life == l->r->life && l->r->token && op->ended_us <= l->r->begun_us;
+        bool own = sim_crdt_own(l, op);
         bool passed = none || (max ? op->amount > is : op->amount < is);
         written = written || (op->amount == is && (sim_crdt_in(l->r, op) || sim_crdt_may(l, op)));
         if ((own || sim_crdt_in(l->r, op)) && passed) {
@@ -268,23 +274,33 @@ static uint64_t sim_crdt_said(const struct sim_crdt_read *r, uint32_t item)
     return 0;
 }
 
-/* An element is added once. It is there until a removal is seen. */
+/* An element is there until a removal is seen; one that is removed was added once. Where it is
+ * added again it must stay, also where that changed nothing: unless what it met was lost. */
 static void sim_crdt_check_element(const struct sim_crdt_look *l, const struct sim_crdt_op *add)
 {
     bool removed = false;
-    bool maybe = sim_crdt_may(l, add);
+    bool added = false;
+    bool maybe = false;
+    bool unsure = false;
+    bool own = false;
     for (uint32_t i = 0; i < l->count; i++) {
         const struct sim_crdt_op *q = l->ops[i];
-        if (q->item == add->item && q->verb == WIRE_CRDT_REMOVE) {
-            removed = removed || sim_crdt_in(l->r, q);
-            maybe = maybe || sim_crdt_may(l, q);
+        if (q->item != add->item) {
+            continue;
         }
+        bool adds = q->verb == WIRE_CRDT_ADD;
+        removed = removed || (!adds && sim_crdt_in(l->r, q));
+        added = added || (adds && sim_crdt_in(l->r, q));
+        maybe = maybe || sim_crdt_may(l, q);
+        unsure = unsure || (adds && q->end == SIM_CRDT_UNKNOWN);
+        own = own || (q->again && sim_crdt_own(l, q));
     }
+    added = added || (own && !unsure);
     bool there = sim_crdt_said(l->r, add->item) != 0;
-    if (there && (removed || (!sim_crdt_in(l->r, add) && !maybe))) {
+    if (there && (removed || (!added && !maybe))) {
         sim_crdt_wrong(l, removed ? "an element is back" : "an element that was not seen",
                        add->item, 0);
-    } else if (!there && sim_crdt_in(l->r, add) && !removed && !maybe) {
+    } else if (!there && added && !removed && !maybe) {
         sim_crdt_wrong(l, "an element is lost", 0, add->item);
     }
 }
@@ -496,7 +512,7 @@ static void sim_crdt_check_changed(struct sim *s, const struct sim_crdt_op *op)
     const struct sim_crdt_key *k = &sim_crdt_keys[op->key];
     bool undoes = op->verb == WIRE_CRDT_REMOVE || op->verb == WIRE_CRDT_DISABLE;
     bool no_op = k->what == SIM_CRDT_MOST || k->what == SIM_CRDT_LEAST ||
-                 k->what == SIM_CRDT_ABOUT || undoes || op->verb == WIRE_CRDT_CREATE;
+                 k->what == SIM_CRDT_ABOUT || undoes || op->again || op->verb == WIRE_CRDT_CREATE;
     bool chained = k->what == SIM_CRDT_CHAIN && undoes && sim_crdt_follows_done(s, op);
     if (op->end == SIM_CRDT_DONE && !op->changed && (!no_op || chained)) {
         sim_fail(s, SIM_CRDT_CHECK, "an update of %s by client %u changed nothing", k->name,
