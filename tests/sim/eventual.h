@@ -208,7 +208,6 @@ void sim_crdt_state_release(struct sim *s);
 void sim_crdt_state_copies(struct sim *s, const struct sim_crdt_op *op);
 /* Whether an update that was answered may be gone: its only copy was in a log that was damaged. */
 bool sim_crdt_state_lost(const struct sim *s);
-void sim_crdt_state_finish(struct sim *s);
 /* returns: whether the update was lost with a disk, and its epoch folded without it: then its
  * client goes on as if it had not been answered. */
 bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op);

@@ -358,26 +358,47 @@ bool sim_crdt_state_lost(const struct sim *s)
     return false;
 }
 
-void sim_crdt_state_finish(struct sim *s)
+/* returns: an owner that has not seen an update that was answered and cannot be lost; 0: none. */
+static uint32_t sim_crdt_without(const struct sim *s, const struct sim_crdt_op *op)
 {
     const struct sim_eventual *e = s->eventual;
-    for (uint32_t i = 0; i < e->ops_count && !s->failed; i++) {
+    uint32_t owners[NODE_EV_OWNERS_MAX];
+    bool self = false;
+    unsigned count = node_ev_owners(s->nodes[1].node, e->region[op->key], owners, &self);
+    unsigned at = sim_crdt_region_at(e, e->region[op->key]);
+    bool must = op->end == SIM_CRDT_DONE && op->changed && !sim_crdt_may_be_lost(s, op);
+    for (unsigned j = 0; must && j < count; j++) {
+        const struct crdt_context *had = &e->had[owners[j]][at];
+        bool folded = crdt_context_folds(had, op->dot.actor);
+        if (!crdt_context_has(folded ? &e->folded[at] : had, op->dot)) {
+            return owners[j];
+        }
+    }
+    return 0;
+}
+
+bool sim_eventual_handed_over(const struct sim *s)
+{
+    const struct sim_eventual *e = s->eventual;
+    for (uint32_t i = 0; e != NULL && i < e->ops_count; i++) {
+        if (sim_crdt_without(s, &e->ops[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_eventual_all_seen(struct sim *s)
+{
+    const struct sim_eventual *e = s->eventual;
+    for (uint32_t i = 0; e != NULL && i < e->ops_count && !s->failed; i++) {
         const struct sim_crdt_op *op = &e->ops[i];
-        uint32_t owners[NODE_EV_OWNERS_MAX];
-        bool self = false;
-        unsigned count = node_ev_owners(s->nodes[1].node, e->region[op->key], owners, &self);
-        unsigned at = sim_crdt_region_at(e, e->region[op->key]);
-        bool there = op->end != SIM_CRDT_DONE || !op->changed || sim_crdt_may_be_lost(s, op);
-        for (unsigned j = 0; !there && j < count; j++) {
-            const struct crdt_context *had = &e->had[owners[j]][at];
-            bool folded = crdt_context_folds(had, op->dot.actor);
-            if (!crdt_context_has(folded ? &e->folded[at] : had, op->dot)) {
-                sim_fail(s, "ev-lost",
-                         "%s: dot %llu of node %u was acknowledged, node %u has not "
-                         "seen it",
-                         sim_crdt_keys[op->key].name, (unsigned long long)op->dot.counter, op->node,
-                         owners[j]);
-            }
+        uint32_t without = sim_crdt_without(s, op);
+        if (without != 0) {
+            sim_fail(s, "ev-lost",
+                     "%s: dot %llu of node %u was acknowledged, node %u has not seen it",
+                     sim_crdt_keys[op->key].name, (unsigned long long)op->dot.counter, op->node,
+                     without);
         }
     }
 }

@@ -278,6 +278,11 @@ void sim_eventual_node(struct sim *s, const struct sim_node *n);
 void sim_eventual_restarted(struct sim *s, const struct sim_node *n);
 /* Whether all owners of every region are equal; a failure if they are not for long. */
 bool sim_eventual_converged(struct sim *s);
+/* Whether the owners have all that was answered: one that was out while it was down may have what
+ * they have not, and hand it over later. */
+bool sim_eventual_handed_over(const struct sim *s);
+/* Fails the run if they have not, and names what is missing. */
+void sim_eventual_all_seen(struct sim *s);
 
 #define SIM_BURST_CLIENT 47u    /* hears no answers */
 #define SIM_UPLOAD_CLIENT 48u   /* clients from here on are uploads */

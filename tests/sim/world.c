@@ -729,8 +729,12 @@ void sim_settle(struct sim *s, uint64_t within_us)
     while (!s->failed) {
         sim_pass(s, s->now_us + 200 * SIM_MS);
         bool equal = sim_eventual_converged(s) && sim_check_converged(s);
-        if (equal && sim_clients_idle(s) && sim_uploads_idle(s) && sim_eventual_idle(s)) {
+        bool idle = sim_clients_idle(s) && sim_uploads_idle(s) && sim_eventual_idle(s);
+        if (equal && idle && sim_eventual_handed_over(s)) {
             return;
+        }
+        if (s->now_us > bound && equal && idle) {
+            sim_eventual_all_seen(s);
         }
         if (s->now_us > bound) {
             sim_fail(s, "liveness", "not settled %llu s after the last fault: %s",
