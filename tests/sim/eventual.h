@@ -178,6 +178,7 @@ struct sim_eventual {
     struct crdt_context had[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* what each node had seen */
     struct crdt_context folded[SIM_CRDT_REGIONS]; /* which dots those were that a node folded */
     uint64_t digest[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS];
+    uint64_t forgets[SIM_NODES_MAX + 1]; /* regions, as bits, that it is about to forget */
     bool loose[SIM_NODES_MAX + 1][SIM_CRDT_REGIONS]; /* it may hold more than it has seen */
     struct sim_crdt_mark *marks;
     uint64_t differ_us; /* since when the regions differ; 0: they do not */
@@ -216,6 +217,6 @@ bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op);
 void sim_crdt_unfold(const struct sim_eventual *e, uint8_t region, struct crdt_context *c);
 /* Takes dots out of such a context that had been lost with a disk when their epoch was folded: who
  * names them waits for them no more. */
-void sim_crdt_unname(const struct sim_eventual *e, uint8_t region, struct crdt_context *c);
+void sim_crdt_unname(const struct sim *s, uint8_t region, struct crdt_context *c);
 
 #endif

@@ -531,7 +531,7 @@ void sim_crdt_model_check(struct sim *s)
     }
     for (uint32_t i = 0; i < e->ops_count; i++) {
         sim_crdt_unfold(e, e->region[e->ops[i].key], &e->ops[i].dep);
-        sim_crdt_unname(e, e->region[e->ops[i].key], &e->ops[i].dep);
+        sim_crdt_unname(s, e->region[e->ops[i].key], &e->ops[i].dep);
         bool gone = sim_crdt_state_gone(s, &e->ops[i]);
         e->ops[i].end = gone ? SIM_CRDT_UNKNOWN : e->ops[i].end;
     }

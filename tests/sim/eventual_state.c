@@ -145,7 +145,7 @@ static bool sim_crdt_forgot(struct sim *s, const struct sim_node *n, unsigned at
     struct sim_eventual *e = s->eventual;
     struct crdt_context *had = &e->had[n->id][at];
     bool forgot = false;
-    if (node_ev_of(n->node)->counters.set_aside == 0 ||
+    if ((e->forgets[n->id] >> e->regions[at] & 1u) == 0 ||
         node_ev_region_get(n->node, e->regions[at])->seen.count > 0) {
         return false;
     }
@@ -196,8 +196,18 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
 
 void sim_eventual_node(struct sim *s, const struct sim_node *n)
 {
-    for (unsigned i = 0; s->eventual != NULL && i < s->eventual->regions_count; i++) {
+    struct crdt_actor actor;
+    if (s->eventual == NULL) {
+        return;
+    }
+    const struct node_ev_hold *held = &node_ev_of(n->node)->held;
+    uint64_t *forgets = &s->eventual->forgets[n->id];
+    *forgets |= held->forgetting ? held->regions : 0;
+    for (unsigned i = 0; i < s->eventual->regions_count; i++) {
         sim_crdt_region_look(s, n, i);
+    }
+    if (!held->forgetting && node_ev_actor(n->node, &actor)) {
+        *forgets = 0; /* it is done, or was given up */
     }
 }
 
@@ -238,16 +248,40 @@ static bool sim_crdt_unrecorded(const struct sim_eventual *e, unsigned at, struc
     return over && !crdt_context_has(&e->folded[at], dot);
 }
 
-void sim_crdt_unname(const struct sim_eventual *e, uint8_t region, struct crdt_context *c)
+/* What may be gone: what only a node whose log was damaged had. */
+static bool sim_crdt_may_be_lost(const struct sim *s, const struct sim_crdt_op *op)
 {
-    unsigned at = sim_crdt_region_at(e, region);
+    return op->copies < 2 && sim_crdt_rotted(&s->nodes[op->node]);
+}
+
+/* returns: whether the dot was lost with a disk, which only one that its own node alone had may be:
+ * the log of that node was damaged, and no answer spoke of another copy. */
+static bool sim_crdt_lost_dot(const struct sim *s, unsigned at, struct crdt_dot dot)
+{
+    const struct sim_eventual *e = s->eventual;
+    if (!sim_crdt_rotted(&s->nodes[dot.actor.node]) || !sim_crdt_unrecorded(e, at, dot)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < e->ops_count; i++) {
+        const struct sim_crdt_op *op = &e->ops[i];
+        if (op->end == SIM_CRDT_DONE && op->changed && e->region[op->key] == e->regions[at] &&
+            crdt_dot_compare(op->dot, dot) == 0) {
+            return sim_crdt_may_be_lost(s, op);
+        }
+    }
+    return true;
+}
+
+void sim_crdt_unname(const struct sim *s, uint8_t region, struct crdt_context *c)
+{
+    unsigned at = sim_crdt_region_at(s->eventual, region);
     struct crdt_context left;
     crdt_context_init(&left, &c->alloc);
     for (size_t i = 0; i < c->count; i++) {
         struct crdt_range r = c->ranges[i];
         for (uint64_t n = r.from; n <= r.to; n++) {
             struct crdt_range one = {.actor = r.actor, .from = n, .to = n};
-            bool lost = sim_crdt_unrecorded(e, at, (struct crdt_dot){r.actor, n});
+            bool lost = sim_crdt_lost_dot(s, at, (struct crdt_dot){r.actor, n});
             ASSERT(lost || crdt_context_add(&left, one) == 0);
         }
     }
@@ -330,12 +364,6 @@ bool sim_eventual_converged(struct sim *s)
         }
     }
     return equal;
-}
-
-/* What may be gone: what only a node whose log was damaged had. */
-static bool sim_crdt_may_be_lost(const struct sim *s, const struct sim_crdt_op *op)
-{
-    return op->copies < 2 && sim_crdt_rotted(&s->nodes[op->node]);
 }
 
 bool sim_crdt_state_gone(const struct sim *s, const struct sim_crdt_op *op)
