@@ -19,8 +19,7 @@ static void say(struct world_view *out, int64_t v)
 static void spec_op(const struct world *w, unsigned i, struct crdt_op *op)
 {
     *op = (struct crdt_op){0};
-    (void)world_alphabet(world_leaf_type(&w->shape, w->ops[i].leaf), w->ops[i].choice,
-                         w->ops[i].replica, op);
+    world_letter(w, &w->ops[i], op);
 }
 
 static bool on(const struct world *w, uint64_t known, unsigned i, unsigned leaf)
@@ -86,13 +85,14 @@ static int64_t spec_sum(const struct world *w, uint64_t known, unsigned leaf)
 static int64_t spec_totals(const struct world *w, uint64_t known, unsigned leaf)
 {
     int64_t sum = 0;
-    for (unsigned r = 0; r < w->replicas; r++) {
+    for (unsigned r = 0; r < w->replicas * world_lives(&w->shape); r++) {
+        struct crdt_actor actor = world_life(r % w->replicas, r / w->replicas);
         int64_t total = 0;
         bool there = false;
         unsigned last = 0;
         for (unsigned i = 0; i < w->count; i++) {
             struct crdt_op op;
-            if (!on(w, known, i, leaf) || w->ops[i].replica != r) {
+            if (!on(w, known, i, leaf) || crdt_actor_compare(w->ops[i].dot.actor, actor) != 0) {
                 continue;
             }
             if (there && was_reset(w, w->ops[i].past, last, leaf)) {
@@ -261,7 +261,7 @@ int64_t spec_rights(const struct world *w, uint64_t known, unsigned leaf, struct
             continue;
         }
         spec_op(w, i, &op);
-        bool mine = crdt_actor_compare(world_actor(w->ops[i].replica), actor) == 0;
+        bool mine = crdt_actor_compare(w->ops[i].dot.actor, actor) == 0;
         bool gets = crdt_actor_compare(op.to, actor) == 0;
         if (op.verb == CRDT_ADD && mine) {
             sum += op.amount;
@@ -270,17 +270,48 @@ int64_t spec_rights(const struct world *w, uint64_t known, unsigned leaf, struct
         } else if (op.verb == CRDT_GRANT && gets && !granted) {
             sum += op.amount;
             granted = true;
+        } else if (op.verb == CRDT_FENCE) {
+            sum += (mine ? w->ops[i].took : 0) - (gets ? w->ops[i].took : 0);
         }
     }
     return sum;
+}
+
+bool spec_fenced(const struct world *w, uint64_t known, unsigned leaf, struct crdt_actor actor,
+                 struct crdt_actor *by)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct crdt_op op;
+        spec_op(w, i, &op);
+        if (on(w, known, i, leaf) && op.verb == CRDT_FENCE &&
+            crdt_actor_compare(op.to, actor) == 0) {
+            *by = w->ops[i].dot.actor;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether all that the actor ever made, up to its last dot, has been seen. */
+static bool spec_all_seen(const struct world *w, uint64_t known, struct crdt_actor actor,
+                          uint64_t last)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        if (crdt_actor_compare(w->ops[i].dot.actor, actor) == 0 && w->ops[i].dot.counter <= last &&
+            (known & BIT(i)) == 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void spec_bounded(const struct world *w, uint64_t known, unsigned leaf,
                          struct world_view *out)
 {
     int64_t sum = 0;
-    for (unsigned r = 0; r < w->replicas; r++) {
-        int64_t rights = spec_rights(w, known, leaf, world_actor(r));
+    for (unsigned r = 0; r < w->replicas * world_lives(&w->shape); r++) {
+        struct crdt_actor actor = world_life(r % w->replicas, r / w->replicas);
+        int64_t rights = spec_rights(w, known, leaf, actor);
         say(out, rights);
         sum += rights;
     }
@@ -350,6 +381,39 @@ static bool spec_granted(const struct world *w, uint64_t known, unsigned leaf)
     return false;
 }
 
+int spec_bounded_expect(const struct world *w, const struct world_op *o, const struct crdt_op *op)
+{
+    struct crdt_actor by;
+    bool granted = op->verb == CRDT_GRANT && spec_granted(w, o->past, o->leaf);
+    bool fenced = op->verb != CRDT_ADD && spec_fenced(w, o->past, o->leaf, op->to, &by);
+    bool spends = op->verb == CRDT_TRANSFER || (op->verb == CRDT_ADD && op->amount < 0);
+    if ((op->verb == CRDT_TRANSFER || op->verb == CRDT_FENCE) &&
+        crdt_actor_compare(op->to, o->dot.actor) == 0) {
+        return ERR_INVALID;
+    }
+    if (op->verb == CRDT_FENCE) {
+        bool others = fenced && crdt_actor_compare(by, o->dot.actor) != 0;
+        return !spec_all_seen(w, o->past, op->to, op->number) ? ERR_BEHIND
+               : others                                       ? ERR_FENCED
+                                                              : 0;
+    }
+    if (fenced && !granted) {
+        return ERR_FENCED;
+    }
+    int64_t rights = spec_rights(w, o->past, o->leaf, o->dot.actor);
+    bool enough = rights >= (op->amount < 0 ? -op->amount : op->amount);
+    return spends && !enough ? ERR_NO_RIGHTS : 0; /* scenario C30 */
+}
+
+/* Taking over again what came since a fence: there is nothing. */
+static bool spec_fence_idle(const struct world *w, uint64_t known, unsigned leaf,
+                            const struct crdt_op *op)
+{
+    struct crdt_actor by;
+    return op->verb == CRDT_FENCE && spec_fenced(w, known, leaf, op->to, &by) &&
+           spec_rights(w, known, leaf, op->to) == 0;
+}
+
 bool spec_idle(const struct world *w, uint64_t known, unsigned leaf, const struct crdt_op *op)
 {
     uint8_t type = world_leaf_type(&w->shape, leaf);
@@ -362,7 +426,9 @@ bool spec_idle(const struct world *w, uint64_t known, unsigned leaf, const struc
     case CRDT_EW_FLAG: return op->verb == CRDT_DISABLE && !spec_present(w, known, leaf);
     case CRDT_MAX: return spec_extreme(w, known, leaf, &value) && op->amount <= value;
     case CRDT_MIN: return spec_extreme(w, known, leaf, &value) && op->amount >= value;
-    case CRDT_BOUNDED: return op->verb == CRDT_GRANT && spec_granted(w, known, leaf);
+    case CRDT_BOUNDED:
+        return (op->verb == CRDT_GRANT && spec_granted(w, known, leaf)) ||
+               spec_fence_idle(w, known, leaf, op);
     default: return false;
     }
 }

@@ -12,6 +12,7 @@
 
 #define BIT(i) (UINT64_C(1) << (i))
 #define WORLD_FIELDS 3u /* a, m, m[b] */
+#define WORLD_FENCES 3u /* of another's first life, of another as it is, of the own first */
 
 static unsigned long long world_seed_now;
 
@@ -34,7 +35,17 @@ void world_broken(const struct world *w, const char *what, int line)
 
 struct crdt_actor world_actor(unsigned replica)
 {
-    return (struct crdt_actor){.node = replica + 1, .epoch = replica % 2 + 7};
+    return world_life(replica, 0);
+}
+
+struct crdt_actor world_life(unsigned replica, unsigned life)
+{
+    return (struct crdt_actor){.node = replica + 1, .epoch = replica % 2 + 7 + 16 * life};
+}
+
+unsigned world_lives(const struct world_shape *shape)
+{
+    return shape->fences ? WORLD_LIVES_MAX : 1;
 }
 
 uint8_t world_leaf_type(const struct world_shape *shape, unsigned leaf)
@@ -129,10 +140,27 @@ static unsigned world_letters(uint8_t type)
     return n;
 }
 
+/* Those of a leaf: with fences a bounded counter has three more. */
+static unsigned world_leaf_letters(const struct world_shape *shape, unsigned leaf)
+{
+    uint8_t type = world_leaf_type(shape, leaf);
+    return world_letters(type) + (shape->fences && type == CRDT_BOUNDED ? WORLD_FENCES : 0);
+}
+
 unsigned world_choices(const struct world_shape *shape)
 {
-    unsigned mine = world_letters(shape->type);
-    return shape->nested ? 2 * mine + world_letters(shape->other) + WORLD_FIELDS : mine;
+    unsigned mine = world_leaf_letters(shape, WORLD_LEAF_0);
+    unsigned other = world_leaf_letters(shape, WORLD_LEAF_2);
+    return shape->nested ? 2 * mine + other + WORLD_FIELDS : mine;
+}
+
+void world_letter(const struct world *w, const struct world_op *o, struct crdt_op *op)
+{
+    uint8_t type = world_leaf_type(&w->shape, o->leaf);
+    if (!world_alphabet(type, o->choice, o->replica, op) && type == CRDT_BOUNDED) {
+        *op =
+            (struct crdt_op){.verb = CRDT_FENCE, .dot = op->dot, .to = o->to, .number = o->number};
+    }
 }
 
 void world_init(struct world *w, struct world_shape shape, unsigned replicas)
@@ -165,7 +193,7 @@ static void world_choose(const struct world *w, struct world_op *o, unsigned cho
 {
     unsigned leaves = w->shape.nested ? WORLD_LEAVES : 1;
     for (o->leaf = 0; o->leaf < leaves; o->leaf++) {
-        unsigned letters = world_letters(world_leaf_type(&w->shape, o->leaf));
+        unsigned letters = world_leaf_letters(&w->shape, o->leaf);
         if (choice < letters) {
             break;
         }
@@ -209,18 +237,50 @@ static int world_expect(const struct world *w, const struct world_op *o, const s
         spec_present(w, o->past, twin)) {
         return ERR_WRONG_TYPE;
     }
-    bool spends = op->verb == CRDT_TRANSFER || (op->verb == CRDT_ADD && op->amount < 0);
-    if (world_leaf_type(&w->shape, o->leaf) == CRDT_BOUNDED) {
-        if (op->verb == CRDT_TRANSFER && crdt_actor_compare(op->to, world_actor(o->replica)) == 0) {
-            return ERR_INVALID;
-        }
-        int64_t rights = spec_rights(w, o->past, o->leaf, world_actor(o->replica));
-        if (spends && rights < (op->amount < 0 ? -op->amount : op->amount)) {
-            return ERR_NO_RIGHTS; /* scenario C30 */
-        }
-    }
     *idle = spec_idle(w, o->past, o->leaf, op);
-    return 0;
+    return world_leaf_type(&w->shape, o->leaf) == CRDT_BOUNDED ? spec_bounded_expect(w, o, op) : 0;
+}
+
+static uint64_t world_last_dot(const struct world *w, struct crdt_actor actor)
+{
+    uint64_t last = 0;
+    for (unsigned i = 0; i < w->count; i++) {
+        bool mine = crdt_actor_compare(w->ops[i].dot.actor, actor) == 0;
+        last = mine ? NUM_MAX(last, w->ops[i].dot.counter) : last;
+    }
+    return last;
+}
+
+/* What the caller of a fence must guarantee: an actor is over before anybody fences it, for good,
+ * and one alone does. Its replica goes on in the next epoch, as after a crash; that may be who
+ * fences it.
+ * returns: whether the operation may be asked for. */
+static bool world_may_fence(struct world *w, struct world_op *o)
+{
+    struct crdt_actor by;
+    unsigned which = o->choice - world_letters(CRDT_BOUNDED);
+    unsigned replica = (o->replica + (which < 2 ? which + 1 : 0)) % w->replicas;
+    unsigned life = which == 1 ? w->life[replica] : 0;
+    struct world_end *end = &w->ends[replica][life];
+    bool own = life == w->life[replica] && replica == o->replica;
+    o->to = world_life(replica, life);
+    if (own && (w->count % 2 == 0 || life + 1 == WORLD_LIVES_MAX)) {
+        return true; /* to be refused */
+    }
+    if (!end->over && life + 1 == WORLD_LIVES_MAX) {
+        return false;
+    }
+    if (!end->over) {
+        *end = (struct world_end){.over = true, .last = world_last_dot(w, o->to)};
+        w->life[replica]++;
+    }
+    if (own) {
+        return false; /* it has crashed */
+    }
+    end->by = end->by.node == 0 ? o->dot.actor : end->by;
+    o->number = end->last;
+    return crdt_actor_compare(end->by, o->dot.actor) == 0 ||
+           spec_fenced(w, o->past, o->leaf, o->to, &by);
 }
 
 void world_op_of(const struct world *w, const struct world_op *o, struct crdt_path *path,
@@ -231,7 +291,7 @@ void world_op_of(const struct world *w, const struct world_op *o, struct crdt_pa
         world_removal(o->choice, path, op);
     } else {
         world_path(&w->shape, o->leaf, path);
-        (void)world_alphabet(world_leaf_type(&w->shape, o->leaf), o->choice, o->replica, op);
+        world_letter(w, o, op);
     }
 }
 
@@ -246,8 +306,12 @@ bool world_act(struct world *w, unsigned replica, unsigned choice)
     struct world_op *o = &w->ops[w->count];
     *o = (struct world_op){.replica = replica, .past = w->known[replica]};
     world_choose(w, o, choice);
-    o->dot.actor = world_actor(replica);
+    o->dot.actor = world_life(replica, w->life[replica]);
     o->dot.counter = crdt_context_last(&s->seen, o->dot.actor) + 1;
+    world_op_of(w, o, &path, &op);
+    if (op.verb == CRDT_FENCE && !world_may_fence(w, o)) {
+        return false;
+    }
     world_op_of(w, o, &path, &op);
     crdt_state_init(&o->delta, &w->alloc);
     crdt_context_init(&o->before, &w->alloc);
@@ -261,6 +325,9 @@ bool world_act(struct world *w, unsigned replica, unsigned choice)
     }
     if (o->leaf != WORLD_NOT_A_LEAF && world_leaf_type(&w->shape, o->leaf) == CRDT_LWW) {
         spec_lww(w, o, op.time_us);
+    }
+    if (op.verb == CRDT_FENCE) {
+        o->took = NUM_MAX(spec_rights(w, o->past, o->leaf, o->to), 0);
     }
     WORLD_HOLDS(w, crdt_context_join(&o->before, &s->seen) == 0);
     WORLD_HOLDS(w, crdt_join(s, &o->delta) == 0);
@@ -348,8 +415,8 @@ void world_read(const struct world *w, const struct crdt_state *s, struct world_
         world_say(out, -1000 - (int64_t)leaf);
         switch (type) {
         case CRDT_BOUNDED:
-            for (unsigned r = 0; r < w->replicas; r++) {
-                world_say(out, crdt_rights(s, &path, world_actor(r)));
+            for (unsigned i = 0; i < w->replicas * world_lives(&w->shape); i++) {
+                world_say(out, crdt_rights(s, &path, world_life(i % w->replicas, i / w->replicas)));
             }
             world_say(out, crdt_counter(s, &path));
             break;
@@ -377,6 +444,10 @@ static bool world_context_right(const struct world *w, unsigned replica)
     const struct crdt_context *c = &w->state[replica].seen;
     uint64_t dots = 0;
     uint64_t ops = 0;
+    size_t actors = w->replicas;
+    for (unsigned i = 0; i < w->replicas; i++) {
+        actors += w->life[i];
+    }
     for (size_t i = 0; i < c->count; i++) {
         dots += c->ranges[i].to - c->ranges[i].from + 1;
     }
@@ -387,7 +458,7 @@ static bool world_context_right(const struct world *w, unsigned replica)
         }
         ops += known;
     }
-    return dots == ops && c->count <= w->replicas;
+    return dots == ops && c->count <= actors;
 }
 
 void world_check(const struct world *w, unsigned replica)
