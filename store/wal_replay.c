@@ -74,7 +74,8 @@ static int put_entry(struct replay *r, struct wal_group *g, uint64_t index,
 }
 
 /* Records of the group may be missing: entries that are not known to be committed may have been
- * overwritten, and hard state may have changed. */
+ * overwritten, there may have been more after the last one that is known, and hard state may have
+ * changed. An entry that comes next tells that those before it were there. */
 static void group_loss(struct scan *s, struct wal_group *g)
 {
     struct wal_entry unknown = {.state = STORE_WAL_FAULTY};
@@ -82,6 +83,7 @@ static void group_loss(struct scan *s, struct wal_group *g)
         store_wal_index_replace(s->w, g, i, &unknown);
     }
     g->hard_pending = true;
+    g->tail_ambiguous = true;
     g->unsure = false;
     log_line(s->w->log, LOG_WARN, "wal_records_lost", "group=%u epoch=%" PRIu64, g->id, s->epoch);
 }
@@ -428,7 +430,6 @@ void store_wal_replay_end(struct scan *s)
         struct wal_group *g = &w->groups[i];
         if (g->unsure) {
             group_loss(s, g);
-            g->tail_ambiguous = true;
             g->chain = ~g->chain; /* the break is seen again by the next recovery */
         }
         g->hard_lost = g->hard_lost || g->hard_pending;

@@ -88,7 +88,8 @@ void sim_check_synced(struct sim *s, struct sim_node *n)
 }
 
 /* A log that was damaged or lost its end may say so, but never deny what is committed and was
- * acknowledged from here: a cut there is silent loss. Unclear is only what its last batch held. */
+ * acknowledged from here: a cut there is silent loss. Unclear is only what its last batch held; and
+ * where it was damaged in two places, what a batch held that the next one no more tells of. */
 void sim_check_restarted(struct sim *s, struct sim_node *n)
 {
     memset(s->check->seen[n->id], 0, sizeof(s->check->seen[n->id]));
@@ -101,7 +102,7 @@ void sim_check_restarted(struct sim *s, struct sim_node *n)
         }
         bool known = store_wal_group_get(n->wal, g, &disk) == 0;
         if (known && disk.tail_ambiguous) {
-            kept = NUM_MIN(kept, n->log_before[g]);
+            kept = n->log_rots > 1 ? 0 : NUM_MIN(kept, n->log_before[g]);
         }
         if (!known || NUM_MAX(disk.last_index, disk.base_index) < kept) {
             sim_fail(s, "silent-cut", "group %u node %u: entry %llu was acknowledged and is gone",

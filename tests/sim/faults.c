@@ -102,6 +102,7 @@ static void sim_faults_rot(struct sim *s)
     s->counters.rots++;
     n->rotted = n->rotted || seg;
     n->log_rot_life = seg ? n->log_rot_life : n->life;
+    n->log_rots += !seg;
     if (s->options.verbose) {
         (void)fprintf(stderr, "event=sim_rot node=%u file=%s offset=%llu bytes=%llu\n", n->id,
                       spot.name, (unsigned long long)spot.offset, (unsigned long long)spot.bytes);

@@ -94,6 +94,7 @@ struct sim_node {
     uint64_t log_last[SIM_GROUPS_MAX + 1];   /* last entry on disk when the last batch was synced */
     uint64_t log_before[SIM_GROUPS_MAX + 1]; /* and the batch before it */
     uint64_t log_rot_life;                   /* the life in which its log was last rotted */
+    uint64_t log_rots;                       /* how often it was */
     bool rotted;                             /* bytes of its segments were changed */
     uint64_t failed_syncs;                   /* of its disk when it was last started */
     uint64_t life;

@@ -128,6 +128,29 @@ START_TEST(whole_block_that_rots_is_told_by_the_next_batch)
 }
 END_TEST
 
+/* A batch that cannot be read, nor what the next one says of it: of a group that goes on with a
+ * record that is no entry nobody knows how far its log went. */
+START_TEST(entries_in_a_batch_that_nothing_tells_of_are_not_denied)
+{
+    static const uint8_t junk[BLOCK] = {1, 2, 3};
+    put_entries(1, 1, 4, 1, 200);
+    struct store_wal_record base = {.kind = STORE_WAL_BASE, .group = 1, .index = 2, .term = 1};
+    ck_assert_int_eq(store_wal_append(rig.wal, &base, 1, NULL), 0);
+    put_entries(2, 1, 1, 1, 200);
+    mem_disk_put(rig.mem, newest(), tail_at() - 3 * BLOCK, junk, BLOCK);
+    flip(1, 32 + 128 + 64 + 20);
+    for (int turn = 0; turn < 2; turn++) {
+        wal_rig_reopen(&rig);
+        ck_assert_uint_eq(group(1).last_index, 3);
+        ck_assert(group(1).tail_ambiguous);
+        wal_rig_check(&rig, 2, 1, 1, 1);
+    }
+    put_entries(1, 4, 4, 2, 200); /* settled */
+    wal_rig_reopen(&rig);
+    ck_assert(!group(1).tail_ambiguous);
+}
+END_TEST
+
 START_TEST(record_head_in_a_sealed_segment_is_told_by_its_footer)
 {
     put_entries(1, 1, 40, 1, 3000);
@@ -561,6 +584,7 @@ int main(void)
     tcase_add_test(t, rot_in_the_middle_is_faulty_and_cuts_nothing);
     tcase_add_test(t, record_head_that_rots_is_told_by_the_next_batch);
     tcase_add_test(t, whole_block_that_rots_is_told_by_the_next_batch);
+    tcase_add_test(t, entries_in_a_batch_that_nothing_tells_of_are_not_denied);
     tcase_add_test(t, record_head_in_a_sealed_segment_is_told_by_its_footer);
     tcase_add_test(t, bad_last_batch_is_ambiguous);
     tcase_add_test(t, lost_head_in_the_last_batch_leaves_every_tail_ambiguous);
