@@ -17,6 +17,12 @@ static bool ev_is_set(uint8_t type)
     return type == CRDT_AW_SET || type == CRDT_RW_SET || type == CRDT_G_SET;
 }
 
+/* One value in many records: of some of them alone it would be another. */
+static bool ev_is_one_of_many(uint8_t type)
+{
+    return type == CRDT_HLL || type == CRDT_BOUNDED;
+}
+
 /* ---- bodies --------------------------------------------------------------------------------- */
 
 /* to: the first name that does not begin with from's bytes. */
@@ -442,13 +448,14 @@ static uint8_t ev_type_at(const struct ev_body *b, struct bytes name)
 }
 
 /* Loads the rows of one type; the path's last one, or the first there is. next: whether types
- * above it may be there. */
+ * above it may be there. returns: 0 with *whole: whether all of its rows are here. */
 static int ev_load(struct ev_body *b, const struct node_rows *rows, struct crdt_state *s,
-                   uint8_t *next)
+                   uint8_t *next, bool *whole)
 {
     uint8_t *type = &b->path.types[b->path.count];
     bool any = *type == 0;
     *next = 0;
+    *whole = true;
     for (unsigned i = 0; i < ev_rows(b, rows); i++) {
         struct bytes name;
         struct bytes value;
@@ -463,7 +470,8 @@ static int ev_load(struct ev_body *b, const struct node_rows *rows, struct crdt_
         }
         TRY(node_ev_record_load(s, ev_record_key(b, name), value));
     }
-    if (any && b->to.size > 0 && node_rows_more(rows)) {
+    *whole = b->to.size == 0 || !node_rows_more(rows);
+    if (any && !*whole) {
         *next = *type == 0 ? 0 : (uint8_t)(*type + 1);
     }
     return 0;
@@ -473,11 +481,11 @@ static int ev_answer_value(struct ev_body *b, const struct node_rows *rows, stru
 {
     struct crdt_state s;
     uint8_t next = 0;
+    bool whole = true;
     crdt_state_init(&s, &rows->alloc);
-    int err = ev_load(b, rows, &s, &next);
+    int err = ev_load(b, rows, &s, &next, &whole);
     uint8_t type = b->path.types[b->path.count];
-    bool whole = b->to.size == 0 || !node_rows_more(rows);
-    if (err == 0 && !whole && next == 0 && (type == CRDT_HLL || type == CRDT_BOUNDED)) {
+    if (err == 0 && !whole && ev_is_one_of_many(type)) {
         err = ERR_TOO_LARGE; /* names so long that its records fill more than an answer reads */
     }
     if (err == 0) {
@@ -541,9 +549,14 @@ static void ev_page_set(struct ev_page *p, const struct ev_body *b, const struct
 {
     struct bytes at = {0};
     while (crdt_set_next(s, &b->path, &at)) {
+        if (p->count > 0 && p->items.size + at.size > EV_REPLY_BYTES) {
+            return; /* it begins the next page */
+        }
         (void)wire_pack_bin(&p->items, at);
         p->count++;
+        p->next = at;
     }
+    p->next = bytes_of(NULL, 0);
     if (node_rows_more(rows)) {
         p->next = ev_last_rest(b, rows);
     }
@@ -572,8 +585,9 @@ static struct bytes ev_field_cursor(const struct ev_body *b, const struct node_r
     return bytes_of(NULL, 0);
 }
 
+/* cut: not all of its records are here. */
 static int ev_pack_field(struct buf *out, const struct ev_body *b, const struct crdt_state *s,
-                         const struct crdt_field *f)
+                         const struct crdt_field *f, bool cut)
 {
     struct crdt_path path = b->path;
     struct crdt_sibling all[EV_SIBLINGS_MAX];
@@ -581,7 +595,7 @@ static int ev_pack_field(struct buf *out, const struct ev_body *b, const struct 
     (void)wire_pack_array(out, dots ? 4 : 3);
     (void)wire_pack_bin(out, f->name);
     (void)wire_pack_u64(out, f->type);
-    if (crdt_path_push(&path, f->name, f->type) != 0) {
+    if (crdt_path_push(&path, f->name, f->type) != 0 || (cut && ev_is_one_of_many(f->type))) {
         (void)wire_pack_nil(out);
         return dots ? wire_pack_array(out, 0) : out->err;
     }
@@ -595,7 +609,8 @@ static int ev_pack_field(struct buf *out, const struct ev_body *b, const struct 
 }
 
 /* The last field of a page that was cut may have more records: it begins the next page, unless it
- * is the first of this one; then it is a set, a map, or given without its value. */
+ * is the first of this one; then it is a set, a map, or given without its value. So does a field
+ * that would make the page too large: the first one alone never does. */
 static void ev_page_map(struct ev_page *p, const struct ev_body *b, const struct node_rows *rows,
                         const struct crdt_state *s)
 {
@@ -606,11 +621,16 @@ static void ev_page_map(struct ev_page *p, const struct ev_body *b, const struct
     while (crdt_map_next(s, &b->path, &at)) {
         bool last = cut.size == 3 + at.name.size && cut.data[cut.size - 1] == at.type &&
                     memcmp(cut.data + 2, at.name.data, at.name.size) == 0;
-        if (p->count == b->limit || p->items.size > EV_REPLY_BYTES || (last && p->count > 0)) {
+        size_t before = p->items.size;
+        bool full = p->count == b->limit || (last && p->count > 0);
+        if (!full) {
+            (void)ev_pack_field(&p->items, b, s, &at, last);
+        }
+        if (full || (p->count > 0 && p->items.size > EV_REPLY_BYTES)) {
+            p->items.size = before;
             p->next = ev_field_cursor(b, rows, &given);
             return;
         }
-        (void)ev_pack_field(&p->items, b, s, &at);
         p->count++;
         given = at;
     }
@@ -621,11 +641,12 @@ static int ev_answer_members(struct ev_body *b, const struct node_rows *rows, st
 {
     struct crdt_state s;
     uint8_t next;
+    bool whole;
     uint8_t type = b->path.types[b->path.count];
     struct ev_page page = {0};
-    buf_init(&page.items, &rows->alloc, NODE_REPLY_BYTES_MAX);
+    buf_init(&page.items, &rows->alloc, 2 * (size_t)EV_REPLY_BYTES);
     crdt_state_init(&s, &rows->alloc);
-    int err = ev_load(b, rows, &s, &next);
+    int err = ev_load(b, rows, &s, &next, &whole);
     if (err == 0 && type == CRDT_MAP) {
         ev_page_map(&page, b, rows, &s);
     } else if (err == 0) {
@@ -732,11 +753,12 @@ static int ev_holders_answer(const struct node_query_ctx *q, struct bytes body,
     struct bytes name;
     struct bytes value;
     uint8_t next = 0;
+    bool whole = true;
     (void)q;
     TRY(ev_read_of(body, &b));
     crdt_state_init(&s, &rows->alloc);
-    int err = ev_load(&b, rows, &s, &next);
-    err = err == 0 && node_rows_more(rows) ? ERR_TOO_LARGE : err;
+    int err = ev_load(&b, rows, &s, &next, &whole);
+    err = err == 0 && !whole ? ERR_TOO_LARGE : err;
     err = err != 0 ? err : ev_holders_put(&s, &b.path, reply);
     for (unsigned i = 0; err == 0 && i < ev_rows(&b, rows); i++) {
         if (ev_row(&b, rows, i, &name, &value)) {
