@@ -90,6 +90,7 @@ int node_ev_drop(const struct node_ev_store *store, struct bytes body, struct bu
     crdt_context_init(&d.stable, store->alloc);
     buf_init(&d.name, store->alloc, NODE_NAME_BYTES_MAX);
     buf_init(&d.value, store->alloc, SIZE_MAX / 2);
+    limits.context_ranges_max = NODE_EV_RANGES_MAX; /* as of a region */
     err = crdt_context_decode(&d.stable, stable, &limits);
     err = err == 0 ? node_ev_drop_all(&d, region, &r) : err;
     err = err == 0 ? buf_put_u32(reply, d.count) : err;

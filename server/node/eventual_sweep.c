@@ -23,6 +23,14 @@ static void node_ev_sweep_ask(struct node_ev_sweep *s);
 
 /* ---- what may be gone ----------------------------------------------------------------------- */
 
+/* What is kept and told here is a part of what regions have seen, as is a region's context. */
+static struct crdt_limits node_ev_own_limits(void)
+{
+    struct crdt_limits limits = crdt_limits_default();
+    limits.context_ranges_max = NODE_EV_RANGES_MAX;
+    return limits;
+}
+
 static struct bytes node_ev_pruned_name(uint8_t region, uint8_t into[2])
 {
     into[0] = NODE_KEY_EV_PRUNED;
@@ -32,7 +40,7 @@ static struct bytes node_ev_pruned_name(uint8_t region, uint8_t into[2])
 
 int node_ev_pruned_load(struct node *n, uint8_t region, struct bytes raw)
 {
-    const struct crdt_limits limits = crdt_limits_default();
+    const struct crdt_limits limits = node_ev_own_limits();
     struct crdt_context c;
     if (region >= NODE_EV_REGIONS) {
         return ERR_CORRUPT;
@@ -54,7 +62,7 @@ int node_ev_pruned_keys(struct bytes body, struct node_keys *out)
 /* body: of a DROP that was applied, so it is whole. */
 int node_ev_pruned_apply(struct node_sm *sm, struct bytes body)
 {
-    const struct crdt_limits limits = crdt_limits_default();
+    const struct crdt_limits limits = node_ev_own_limits();
     struct bytes_reader r = bytes_reader_of(body);
     struct crdt_context all;
     struct crdt_context c;

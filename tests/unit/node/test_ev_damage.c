@@ -369,6 +369,30 @@ START_TEST(what_can_be_told_from_what_is_left_is_not_forgotten)
 }
 END_TEST
 
+/* What all have seen of a region, from one sweep to the next, may have more ranges than one peer
+ * can tell. */
+START_TEST(what_was_dropped_is_read_back_however_much_it_is)
+{
+    struct rig *r = rig_new(1);
+    const uint8_t region = ev_region("{t}");
+    struct crdt_context all;
+    struct buf raw;
+    crdt_context_init(&all, &r->heap);
+    buf_init(&raw, &r->heap, 1u << 20);
+    for (uint32_t i = 0; i < 27000; i++) {
+        const uint64_t counter = 2 * (uint64_t)(i / 3) + 1;
+        const struct crdt_range one = {{7 + i % 3, 1}, counter, counter};
+        ck_assert_int_eq(crdt_context_add(&all, one), 0);
+    }
+    ck_assert_int_eq(crdt_context_encode(&all, &raw), 0);
+    ck_assert_int_eq(node_ev_pruned_load(ev_node(r, 1), region, buf_view(&raw)), 0);
+    ck_assert(crdt_context_leq(&all, &node_ev_of(ev_node(r, 1))->pruned[region]));
+    crdt_context_release(&all);
+    buf_release(&raw);
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(a_node_starts_whose_record_of_what_was_dropped_is_damaged)
 {
     struct rig *r = tell(2);
@@ -602,6 +626,7 @@ UNIT_MAIN("ev_damage", who_forgot_what_was_replaced_takes_it_from_nobody_who_is_
           that_a_region_is_mended_is_forgotten_only_by_who_knows_of_all_damage,
           a_region_whose_end_of_mending_is_not_flushed_is_whole,
           what_can_be_told_from_what_is_left_is_not_forgotten,
+          what_was_dropped_is_read_back_however_much_it_is,
           a_node_starts_whose_record_of_what_was_dropped_is_damaged,
           what_a_start_fetches_before_it_is_an_actor_is_fetched_once,
           what_peers_were_told_is_not_done_again_under_another_epoch,
