@@ -26,7 +26,8 @@ struct ev_read {
     uint32_t nodes[NODE_EV_OWNERS_MAX + 1];
     unsigned nodes_count;
     unsigned at;
-    int last; /* why the node before did not answer */
+    bool owner; /* this node is one: what the token names comes here by itself */
+    int last;   /* why the node before did not answer */
 };
 
 /* ---- targets -------------------------------------------------------------------------------- */
@@ -214,11 +215,14 @@ static void ev_read_reply(struct node *n, struct ev_read *r)
 
 /* ---- one node after another ----------------------------------------------------------------- */
 
-static void ev_read_ask(struct node *n, struct ev_read *r);
+static void ev_read_go(struct node *n, struct ev_read *r);
 
+/* The question was found to be right here: a node that calls it INVALID is of a version that does
+ * not know it. */
 static void ev_read_next_node(struct node *n, struct ev_read *r, int code)
 {
-    r->last = code;
+    bool unknown = code == ERR_INVALID && r->nodes[r->at] != n->self;
+    r->last = unknown ? ERR_UNAVAILABLE : code;
     r->at++;
     r->question.from_type = 0;
     r->items_count = 0;
@@ -227,7 +231,7 @@ static void ev_read_next_node(struct node *n, struct ev_read *r, int code)
         r->at++;
     }
     if (r->at < r->nodes_count && n->now < r->deadline_us && !n->closing) {
-        ev_read_ask(n, r);
+        ev_read_go(n, r);
         return;
     }
     bool refused = err_outcome_of(r->last) == ERR_OUTCOME_REFUSED;
@@ -266,6 +270,8 @@ static int ev_read_take(struct ev_read *r, struct bytes reply, bool *again)
     }
     return in.failed ? ERR_PROTOCOL : buf_append(&r->items, in.at, in.left);
 }
+
+static void ev_read_ask(struct node *n, struct ev_read *r);
 
 static void ev_read_answered(struct node *n, void *ctx, int code, struct bytes reply)
 {
@@ -317,6 +323,7 @@ static void ev_read_nodes(struct node *n, struct ev_read *r)
     uint32_t owners[NODE_EV_OWNERS_MAX];
     bool self = false;
     unsigned count = node_ev_owners(n, r->target.region, owners, &self);
+    r->owner = self;
     self = self && node_ev_serves(n, r->target.region); /* else others are asked first */
     if (self) {
         r->nodes[r->nodes_count++] = n->self;
@@ -334,17 +341,26 @@ static void ev_read_nodes(struct node *n, struct ev_read *r)
     }
 }
 
-static void ev_read_start(struct node *n, struct ev_read *r)
+/* Asks the node whose turn it is. This one waits first for what is wanted: half the budget where
+ * others may have it, else all that is left. */
+static void ev_read_go(struct node *n, struct ev_read *r)
 {
-    ev_read_nodes(n, r);
-    bool here = r->nodes[0] == n->self;
-    if (here && !node_ev_causal_met(n, r->target.region, &r->wanted)) {
-        uint64_t share_us = r->nodes_count > 1 ? r->causal.budget_us / 2 : r->causal.budget_us;
-        node_ev_wait(n, r->target.region, &r->wanted, NUM_MIN(r->deadline_us, n->now + share_us), r,
+    bool last = r->at + 1 == r->nodes_count;
+    bool waits = r->nodes[r->at] == n->self && (r->at == 0 || r->owner);
+    uint64_t until_us = r->budget_end_us - (last ? 0 : r->causal.budget_us / 2);
+    if (waits && n->now < until_us && !node_ev_causal_met(n, r->target.region, &r->wanted)) {
+        node_ev_wait(n, r->target.region, &r->wanted, NUM_MIN(r->deadline_us, until_us), r,
                      ev_read_waited);
         return;
     }
     ev_read_ask(n, r);
+}
+
+static void ev_read_start(struct node *n, struct ev_read *r)
+{
+    r->budget_end_us = n->now + r->causal.budget_us;
+    ev_read_nodes(n, r);
+    ev_read_go(n, r);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */

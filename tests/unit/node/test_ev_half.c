@@ -190,7 +190,36 @@ START_TEST(a_node_with_a_part_of_a_region_asks_other_owners_first)
 }
 END_TEST
 
+/* Who is asked last waits too, for as long as the session allows. */
+START_TEST(a_node_that_nobody_answers_for_waits_itself_for_what_the_token_names)
+{
+    struct wire_node result;
+    struct buf token;
+    begin(3);
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    struct topts t = {.token = &token, .budget_ms = 3000, .deadline_ms = 20000};
+    const struct top two[2] = {ADD("{t}c", WIRE_CRDT_PN_COUNTER, 5),
+                               ADD("{t}d", WIRE_CRDT_PN_COUNTER, 7)};
+    rig_isolate(r, 1, true);
+    rig_run(r, 10000000); /* all know it */
+    uint64_t first = noted(1);
+    ck_assert_int_eq(update(1, &t, &two[0], 1), 0);
+    ck_assert_int_eq(update(1, &t, &two[1], 1), 0);
+    half(2, 1, first);
+    ck_assert(!node_ev_serves(node_at(2), node_ev_region(bytes_of_text("{t}c"))));
+    uint64_t asked_us = r->now; /* node 3 says at once that it has nothing of it */
+    ck_assert_int_eq(read_with(2, &t, d_at, NULL, &result), ERR_BEHIND);
+    ck_assert_uint_ge(r->now - asked_us, 3000000);
+    rig_isolate(r, 1, false);
+    ck_assert_int_eq(read_with(2, &t, d_at, NULL, &result), 0);
+    ck_assert_uint_eq(field(item_of(result, 0), "value"), 7);
+    buf_release(&token);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("ev_half", a_read_of_a_part_that_has_come_says_what_it_saw,
           a_part_that_has_come_outlives_a_crash,
           a_part_that_has_come_is_told_of_when_its_word_is_damaged,
-          a_node_with_a_part_of_a_region_asks_other_owners_first)
+          a_node_with_a_part_of_a_region_asks_other_owners_first,
+          a_node_that_nobody_answers_for_waits_itself_for_what_the_token_names)
