@@ -122,7 +122,8 @@ static void core_receive(struct gossip *g, struct bytes_reader *r, bool stream, 
     uint32_t sender = bytes_take_u8(r) % 10u;
     uint64_t epoch = bytes_take_u8(r);
     size_t most = stream ? CORE_STREAM_BYTES : CORE_DATAGRAM_BYTES;
-    size_t size = NUM_MIN((size_t)bytes_take_u16(r) % (most + 1), r->left);
+    size_t wanted = bytes_take_u16(r) % (most + 1);
+    size_t size = NUM_MIN(wanted, r->left);
     struct bytes text = bytes_take(r, size);
     struct gossip_address from = {.port = stream ? 0 : (uint16_t)sender};
     if (sender == CORE_SELF) {

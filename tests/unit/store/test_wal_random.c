@@ -81,7 +81,8 @@ static struct store_wal_record random_record(struct rng *r, uint32_t id,
         rec.vote = (uint32_t)rng_below(r, 4);
     } else if (what < 17) {
         rec.kind = STORE_WAL_HARD;
-        rec.commit = NUM_MAX(m->commit, m->base + rng_below(r, m->last - m->base + 1));
+        uint64_t reached = m->base + rng_below(r, m->last - m->base + 1);
+        rec.commit = NUM_MAX(m->commit, reached);
     } else if (what == 17 && m->last > NUM_MAX(m->base, m->commit)) {
         rec.kind = STORE_WAL_CUT;
         rec.index = rng_between(r, NUM_MAX(m->base, m->commit) + 1, m->last);
