@@ -22,10 +22,10 @@ uint64_t hash_mix(uint64_t v)
 static uint64_t hash_tail(struct bytes v)
 {
     size_t left = v.size % 8;
-    const uint8_t *at = v.data + v.size - left;
     if (left == 0) {
-        return 0;
+        return 0; /* there may be no data at all */
     }
+    const uint8_t *at = v.data + v.size - left;
     if (v.size >= 8) {
         return num_get_u64(at + left - 8) >> (64 - 8 * left);
     }
