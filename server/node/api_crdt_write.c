@@ -328,11 +328,12 @@ static int ev_written_pack(struct node *n, struct buf *out, struct ev_write *w, 
 {
     struct bytes_reader r = bytes_reader_of(reply);
     uint8_t copies = bytes_take_u8(&r);
+    uint32_t node = bytes_take_u32(&r);
     uint32_t count = bytes_take_u16(&r);
     node_ev_token_fold(n, &w->causal.token);
     (void)wire_pack_map(out, 5);
     (void)wire_pack_text(out, WIRE_FIELD_NODE);
-    (void)wire_pack_u64(out, n->self);
+    (void)wire_pack_u64(out, node);
     (void)wire_pack_text(out, WIRE_FIELD_COPIES);
     (void)wire_pack_u64(out, copies);
     (void)wire_pack_text(out, WIRE_FIELD_CHANGED);

@@ -11,6 +11,8 @@
  *                                         that this one has not done it
  *   COPIES  contexts of owners come in -> done
  *
+ * Who asked here hears which node it was done at, between `copies` and the rest.
+ *
  * EV_WRITE: copies u8, time for them u64, time left u64, session u64, sequence u64, acked u64,
  * principal (length u16), body of EV_UPDATE. Answer: copies u8, reply of EV_UPDATE.
  */
@@ -36,6 +38,7 @@ struct node_ev_write_job {
     uint64_t deadline_us;
     uint8_t region;      /* of its first operation */
     uint64_t tried;      /* bitmap of the owners' list */
+    uint32_t owner;      /* the one asked last */
     struct node_cmd cmd; /* views kept */
     int code;            /* of a refusal */
     struct buf kept;
@@ -192,6 +195,7 @@ static void node_ev_write_applied(struct node *n, void *ctx, int code, struct by
         return;
     }
     (void)buf_put_u8(&w->reply, 1);
+    (void)buf_put_u32(&w->reply, n->self);
     if (buf_append(&w->reply, reply.data, reply.size) != 0) {
         node_ev_write_end(w, ERR_DONE, bytes_of(NULL, 0));
         return;
@@ -219,6 +223,14 @@ static void node_ev_write_answered(struct node *n, void *ctx, int code, struct b
         node_now(n) < w->deadline_us) {
         node_ev_write_route(w); /* certainly not done there */
         return;
+    }
+    if (code == 0) {
+        struct bytes_reader r = bytes_reader_of(reply);
+        (void)buf_put_u8(&w->reply, bytes_take_u8(&r));
+        (void)buf_put_u32(&w->reply, w->owner);
+        (void)buf_append(&w->reply, r.at, r.left);
+        code = r.failed ? ERR_TIMEOUT : w->reply.err != 0 ? ERR_DONE : 0;
+        reply = code == 0 ? buf_view(&w->reply) : bytes_of(NULL, 0);
     }
     node_ev_write_end(w, code, reply);
 }
@@ -264,6 +276,7 @@ static uint32_t node_ev_write_owner(struct node_ev_write_job *w, bool can)
         uint32_t owner = list.nodes[i];
         if (owner != node_self(n) && (w->tried >> i & 1u) == 0 && node_peer_is_up(n, owner)) {
             w->tried |= UINT64_C(1) << i;
+            w->owner = owner;
             return owner;
         }
     }
@@ -394,7 +407,18 @@ void node_ev_write(struct node *n, const struct node_cmd *cmd, unsigned copies, 
 static void node_ev_write_served(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_request *request = ctx;
-    node_answer(n, *request, code, reply, NULL);
+    struct buf head;
+    struct bytes_reader r = bytes_reader_of(reply);
+    buf_init(&head, &n->alloc, NODE_REPLY_BYTES_MAX);
+    if (code == 0) {
+        (void)buf_put_u8(&head, bytes_take_u8(&r));
+        (void)bytes_take_u32(&r); /* who asks knows whom */
+        (void)buf_append(&head, r.at, r.left);
+        code = r.failed || head.err != 0 ? ERR_DONE : 0;
+        reply = buf_view(&head);
+    }
+    node_answer(n, *request, code, reply, NULL); /* of a refusal: the operation it is about */
+    buf_release(&head);
     alloc_put(&n->alloc, request, sizeof *request);
 }
 

@@ -180,7 +180,8 @@ bool node_ev_try(struct node_sm *sm, const struct node_cmd *cmd, struct buf *rep
 
 /* Applies operations here and has them copied. copies: on how many nodes it is to be durable, this
  * one counted; done is called once that many have it, or when copies_us passed, or no other owner
- * can be reached; code 0, and reply = copies u8, then the reply of UPDATE. Refusals as
+ * can be reached; code 0, and reply = copies u8, node u32 (whose actor made the dots), then the
+ * reply of UPDATE. Refusals as
  * node_propose. cmd: session and principal; op and body are set here.
  * ERR_UNAVAILABLE: this node has no actor yet (group 0 was not reached since its start), or holds a
  * region of it, and no other owner can be asked. */

@@ -8,6 +8,7 @@
 #include "ev_nodes.h"
 
 #include "server/node/eventual_internal.h"
+#include "wire/token.h"
 
 #include <stdio.h>
 
@@ -178,6 +179,33 @@ START_TEST(copies_are_counted_for_each_region_among_its_own_owners)
 }
 END_TEST
 
+START_TEST(a_write_that_is_handed_over_names_the_node_that_made_it)
+{
+    struct wire_node result;
+    struct bytes raw = {0};
+    struct wire_token token;
+    char name[16];
+    unsigned at = 0;
+    begin(6);
+    name_of(false, &at, name);
+    const struct top op = {name, "a", 0};
+    const struct wire_options o = {.copies = 1, .has_token = true};
+    for (unsigned again = 0; again < 2; again++) {
+        ck_assert_int_eq(update(1, &o, &op, 1, &result), 0);
+        ck_assert(
+            owns((unsigned)number(result, WIRE_FIELD_NODE), node_ev_region(bytes_of_text(name))));
+    }
+    ck_assert_int_eq(wire_node_bytes(wire_node_find(result, WIRE_FIELD_TOKEN), 4096, &raw), 0);
+    wire_token_init(&token, &r->heap);
+    ck_assert_int_eq(wire_token_decode(&token, raw), 0);
+    ck_assert_uint_eq(token.ranges_count, 1);
+    ck_assert_uint_eq(token.ranges[0].node, number(result, WIRE_FIELD_NODE));
+    wire_token_release(&token);
+    rig_free(r);
+}
+END_TEST
+
 UNIT_MAIN("ev_apart", a_refusal_of_several_operations_names_the_one_that_it_is_about,
           operations_of_several_callers_are_taken_where_all_of_the_keys_are,
-          copies_are_counted_for_each_region_among_its_own_owners)
+          copies_are_counted_for_each_region_among_its_own_owners,
+          a_write_that_is_handed_over_names_the_node_that_made_it)

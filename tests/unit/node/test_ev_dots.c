@@ -105,13 +105,14 @@ static void written(struct node *n, void *ctx, int code, struct bytes reply)
     }
     lives.acked++;
     (void)bytes_take_u8(&r); /* copies */
+    uint32_t by = bytes_take_u32(&r);
     (void)bytes_take(&r, bytes_take_u16(&r));
     ck_assert_uint_eq(bytes_take_u16(&r), 1);
     struct made m = {.region = bytes_take_u8(&r)};
     m.node = bytes_take_u32(&r); /* that of the victim, or of the one it passed the write on to */
     m.epoch = bytes_take_u64(&r);
     m.counter = bytes_take_u64(&r);
-    ck_assert(!r.failed && (m.node == VICTIM || m.node == 1));
+    ck_assert(!r.failed && m.node == by && (m.node == VICTIM || m.node == 1));
     lives.passed += m.node == 1;
     lives.met[lives.fate] += m.node == VICTIM;
     made_add(m);
