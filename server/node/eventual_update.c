@@ -154,17 +154,19 @@ static int node_ev_making_key(struct node_ev_making *m, const struct node_ev_par
     return node_ev_making_region(m, op->region, &k->region);
 }
 
-/* returns: the record's number in the scope, or NODE_EV_NAME_NONE if the command did not name it.
- */
-static uint32_t node_ev_making_touch(struct node_ev_making *m, uint32_t key,
-                                     struct bytes record_key)
+/* number: the record's in the scope, or NODE_EV_NAME_NONE if the command did not name it.
+ * returns: 0 or ERR_NO_MEMORY. */
+static int node_ev_making_touch(struct node_ev_making *m, uint32_t key, struct bytes record_key,
+                                uint32_t *number)
 {
     uint8_t region = m->regions[m->keys[key].region].region;
     buf_clear(&m->name);
-    if (node_ev_record_name(region, buf_view(&m->key), record_key, &m->name) != 0) {
-        return NODE_EV_NAME_NONE;
+    int err = node_ev_record_name(region, buf_view(&m->key), record_key, &m->name);
+    *number = NODE_EV_NAME_NONE;
+    if (err == 0) {
+        *number = node_ev_names_find(&m->scope.records, buf_view(&m->name));
     }
-    return node_ev_names_find(&m->scope.records, buf_view(&m->name));
+    return err == ERR_NO_MEMORY ? err : 0;
 }
 
 /* Takes the entries that were seen. One that was not came with a page of a region that is still
@@ -195,7 +197,8 @@ static int node_ev_making_load(struct node_ev_making *m, uint32_t key, struct by
     struct node_ev_cursor entries;
     struct node_ev_entry e;
     struct bytes raw;
-    uint32_t i = node_ev_making_touch(m, key, record_key);
+    uint32_t i = NODE_EV_NAME_NONE;
+    TRY(node_ev_making_touch(m, key, record_key, &i));
     ASSERT(i != NODE_EV_NAME_NONE);
     struct node_ev_touch *t = &m->touches[i];
     if (t->loaded) {
@@ -271,7 +274,8 @@ static int node_ev_making_types(struct node_ev_making *m, uint32_t key,
 static int node_ev_making_hit(struct node_ev_making *m, uint32_t key, struct bytes record_key,
                               uint32_t operation, struct node_ev_touch **out, bool *first)
 {
-    uint32_t i = node_ev_making_touch(m, key, record_key);
+    uint32_t i = NODE_EV_NAME_NONE;
+    TRY(node_ev_making_touch(m, key, record_key, &i));
     if (i == NODE_EV_NAME_NONE || !m->touches[i].loaded) {
         return ERR_UNAVAILABLE; /* accounts of another actor than this one were named */
     }
