@@ -58,13 +58,14 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b);
 /* returns: 0, ERR_TOO_LARGE or ERR_NO_MEMORY; room for bytes more after size. */
 int buf_reserve(struct buf *b, size_t bytes);
-/* returns: the place of bytes more, which the caller fills; NULL: b->err says why not. */
+/* returns: the place of bytes more, which the caller fills; NULL: b->err says why not, or it is
+ * that of nothing in a buffer that has no memory yet. */
 static inline uint8_t *buf_extend(struct buf *b, size_t bytes)
 {
     if (b->err != 0 || (bytes > b->cap - b->size && buf_reserve(b, bytes) != 0)) {
         return NULL;
     }
-    uint8_t *at = b->data + b->size;
+    uint8_t *at = b->data != NULL ? b->data + b->size : NULL;
     b->size += bytes;
     return at;
 }

@@ -5,6 +5,7 @@
  */
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -36,6 +37,20 @@ START_TEST(a_buffer_grows_up_to_its_limit_and_no_further)
     ck_assert_uint_eq(b.size, 100);
     ck_assert_int_eq(buf_put_u8(&b, 1), ERR_TOO_LARGE);
     ck_assert_uint_eq(b.size, 100);
+    buf_release(&b);
+}
+END_TEST
+
+/* As views of nothing come from everywhere: with a null pointer. Sanitizers look at the sums. */
+START_TEST(nothing_is_put_into_a_buffer_without_memory)
+{
+    struct alloc heap = alloc_heap();
+    struct buf b;
+    buf_init(&b, &heap, 100);
+    ck_assert_int_eq(buf_append(&b, NULL, 0), 0);
+    ck_assert_int_eq(b.err, 0);
+    ck_assert_uint_eq(buf_view(&b).size, 0);
+    ck_assert_uint_eq(hash_of(buf_view(&b), 1), hash_of(bytes_of_text(""), 1));
     buf_release(&b);
 }
 END_TEST
@@ -131,6 +146,7 @@ END_TEST
 
 UNIT_MAIN("base_bytes", views_compare_by_bytes_and_a_prefix_sorts_first,
           a_buffer_grows_up_to_its_limit_and_no_further,
+          nothing_is_put_into_a_buffer_without_memory,
           the_first_failure_of_a_buffer_stays_until_it_is_cleared,
           a_buffer_survives_the_failure_of_each_allocation, fields_come_back_as_they_were_put,
           a_reader_that_failed_gives_nothing_more,
