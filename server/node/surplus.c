@@ -111,14 +111,24 @@ static void node_surplus_done(struct node *n, struct node_task *task)
 
 /* ---- ask ------------------------------------------------------------------------------------ */
 
+/* returns: whether any node may be lost with k shards left of those that the record counts on. Who
+ * is out by now may be among them: the leader goes through its extents one after the other. */
+static bool node_surplus_safe(const struct node_surplus *u, const struct node_extent *e)
+{
+    struct node_extent left = *e;
+    for (unsigned i = 0; i < (unsigned)e->scheme.k + e->scheme.m; i++) {
+        left.durable &= node_member_out(u->o->n, e->holder[i]) ? ~(1u << i) : UINT32_MAX;
+    }
+    return e->scheme.m == 0 || node_extent_survives(&left) > 0;
+}
+
 /* returns: whether a shard that this node may have is safe where it belongs, and that is not here.
  */
 static bool node_surplus_is(const struct node_surplus *u, const struct node_extent *e, unsigned s)
 {
     uint32_t self = node_self(u->o->n);
     bool there = (node_extent_missing(e) >> s & 1u) == 0 && !node_member_out(u->o->n, e->home[s]);
-    bool safe = e->scheme.m == 0 || node_extent_survives(e) > 0;
-    return there && safe && e->home[s] != self && e->holder[s] != self;
+    return there && node_surplus_safe(u, e) && e->home[s] != self && e->holder[s] != self;
 }
 
 static void node_surplus_extent(const struct node_surplus *u, uint32_t extent,

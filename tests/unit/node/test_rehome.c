@@ -359,6 +359,34 @@ START_TEST(a_copy_stays_while_the_record_alone_survives_no_loss)
 }
 END_TEST
 
+/* The leader has not come to the extent yet: its record still counts on who is out. */
+START_TEST(a_copy_stays_while_the_record_counts_on_who_is_out)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 9 * 65536), 0);
+    unsigned first = other_than(rig_leader(r, 1), 1);
+    stop(first);
+    ck_assert_int_eq(decide(first, NODE_MEMBER_OUT), 0);
+    ck_assert(moved_to(1));
+    unsigned second = other_than(rig_leader(r, 1), first);
+    ck_assert(repaired(second, "a"));
+    stop(second);
+    unsigned leader = rig_leader(r, 1);
+    node_objects_get(r->nodes[leader - 1].node)->started = false;
+    ck_assert_int_eq(decide(second, NODE_MEMBER_OUT), 0);
+    rig_start(r, first);
+    rig_run(r, 3 * SECOND);
+    ck_assert_uint_eq(total(SURPLUS), 0);
+    node_objects_get(r->nodes[leader - 1].node)->started = true;
+    for (unsigned i = 0; i < 100 && total(SURPLUS) == 0; i++) {
+        rig_run(r, SECOND);
+    }
+    ck_assert(cells_come_to(15));
+    ck_assert(repaired(leader, "a"));
+    ck_assert_uint_eq(verify_bad(leader, "a"), 0);
+}
+END_TEST
+
 START_TEST(a_put_counts_on_nobody_who_is_out)
 {
     struct wire_node result;
@@ -415,6 +443,7 @@ int main(void)
     tcase_add_test(tc, a_cell_whose_only_copy_is_on_a_node_that_was_given_up_is_served);
     tcase_add_test(tc, a_copy_kept_while_a_node_was_down_goes_when_the_node_has_its_own);
     tcase_add_test(tc, a_copy_stays_while_the_record_alone_survives_no_loss);
+    tcase_add_test(tc, a_copy_stays_while_the_record_counts_on_who_is_out);
     tcase_add_test(tc, a_put_counts_on_nobody_who_is_out);
     tcase_add_test(tc, an_object_removed_while_its_shards_are_made_again_leaves_nothing);
     suite_add_tcase(suite, tc);
