@@ -226,13 +226,15 @@ static struct node_snapshot *node_snapshot_open(struct node *n, uint32_t group, 
 }
 
 /* The log goes on from behind what was offered, so raft wants a newer one. Whoever pulls the older
- * may end it first, as a new one that is pulled as slowly would be too old as well. */
+ * may end it first, as a new one that is pulled as slowly would be too old as well; and whoever
+ * asked for one itself has some time to begin. */
 static void node_snapshot_outdate(struct node *n, uint32_t group, uint32_t peer)
 {
     for (unsigned i = 0; i < NODE_SNAPSHOTS_MAX; i++) {
         struct node_snapshot *s = &n->snapshots->slots[i];
-        bool idle = !s->pulled || n->now - s->used_us >= 10 * n->options.election_us;
-        if (s->id != 0 && s->group == group && s->peer == peer && s->offered && !s->busy && idle) {
+        uint64_t elections = s->pulled ? 10 : s->offered ? 0 : 2;
+        bool idle = n->now - s->used_us >= elections * n->options.election_us;
+        if (s->id != 0 && s->group == group && s->peer == peer && !s->busy && idle) {
             node_snapshot_end(n, s);
         }
     }

@@ -247,6 +247,50 @@ START_TEST(an_offer_that_nobody_took_is_made_anew_once_the_log_has_gone_on)
 }
 END_TEST
 
+static void opened(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)reply;
+    *(int *)ctx = code;
+}
+
+/* The same of a snapshot that the follower itself has asked for. */
+START_TEST(a_snapshot_that_nobody_pulls_makes_room)
+{
+    struct rig *r = rig_new(3);
+    uint8_t body[4];
+    int code = 1;
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_stop(r, i);
+    }
+    r->log_keep = 8;
+    r->limits.log_entries = 64;
+    for (unsigned i = 1; i <= 3; i++) {
+        rig_start(r, i);
+    }
+    unsigned l = rig_leader(r, 1);
+    unsigned f = l % 3 + 1;
+    put_many(r, l, 0, 10);
+    rig_run(r, 1500000);
+    struct node *n = r->nodes[f - 1].node;
+    num_put_u32(body, 1);
+    node_call(n, l, NODE_CALL_SNAPSHOT_OPEN, bytes_of(body, sizeof body), NULL, n->now + 1000000,
+              &code, opened);
+    rig_run(r, 100000);
+    ck_assert_int_eq(code, 0);
+    rig_stop(r, f);
+    for (unsigned i = 1; i < 6; i++) {
+        put_many(r, l, i * 30, 30);
+        rig_run(r, 1500000);
+    }
+    rig_start(r, f);
+    rig_run(r, 8000000);
+    ck_assert_uint_eq(r->nodes[f - 1].node->counters.snapshots_installed, 1);
+    ck_assert(rig_digests_equal(r, 1));
+    rig_free(r);
+}
+END_TEST
+
 /* scenario 67 */
 START_TEST(a_crash_in_the_middle_of_an_install_leaves_the_old_state)
 {
@@ -453,6 +497,7 @@ int main(void)
     tcase_add_test(t, the_log_is_compacted_behind_the_flush);
     tcase_add_test(t, a_follower_far_behind_gets_a_snapshot_with_sessions);
     tcase_add_test(t, an_offer_that_nobody_took_is_made_anew_once_the_log_has_gone_on);
+    tcase_add_test(t, a_snapshot_that_nobody_pulls_makes_room);
     tcase_add_test(t, a_crash_in_the_middle_of_an_install_leaves_the_old_state);
     tcase_add_test(t, a_replica_with_a_rotted_record_replaces_its_state);
     tcase_add_test(t, a_replica_that_lost_a_record_is_found_by_its_digest_and_replaces_its_state);
