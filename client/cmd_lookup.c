@@ -12,17 +12,25 @@
 
 #define LOOKUP_PIECE_BYTES ((size_t)256 << 10)
 
-/* returns: the file of a table; NULL: it was not given. */
-static const char *lookup_file(const struct hf_cmd *cmd, struct bytes name)
+/* NAME=FILE: a name may have '=' too. returns: FILE; NULL: it is of another name. */
+static const char *lookup_file_of(const char *given, struct bytes name)
 {
+    const struct bytes text = bytes_of_text(given);
+    const bool same =
+        bytes_has_prefix(text, name) && text.size > name.size && text.data[name.size] == '=';
+    return same ? given + name.size + 1 : NULL;
+}
+
+/* returns: how often a file is given for the table; the last is in *path. */
+static unsigned lookup_files(const struct hf_cmd *cmd, struct bytes name, const char **path)
+{
+    unsigned count = 0;
     for (uint32_t i = 0; i < cmd->lookup_count; i++) {
-        const char *given = cmd->lookup[i];
-        const char *equals = strchr(given, '=');
-        if (bytes_equal(bytes_of(given, (size_t)(equals - given)), name)) {
-            return equals + 1;
-        }
+        const char *file = lookup_file_of(cmd->lookup[i], name);
+        *path = file != NULL ? file : *path;
+        count += file != NULL;
     }
-    return NULL;
+    return count;
 }
 
 /* All of a file, as far as a table may be large, and one byte. */
@@ -65,10 +73,9 @@ static int lookup_bind(struct compute_program *p, uint32_t i, const char *path, 
 /* returns: whether the program looks into it. */
 static bool lookup_is_used(const struct compute_program *p, const char *given)
 {
-    const struct bytes name = bytes_of(given, (size_t)(strchr(given, '=') - given));
     bool header = false;
     for (uint32_t i = 0; i < compute_program_lookups(p); i++) {
-        if (bytes_equal(compute_program_lookup(p, i, &header), name)) {
+        if (lookup_file_of(given, compute_program_lookup(p, i, &header)) != NULL) {
             return true;
         }
     }
@@ -88,11 +95,13 @@ int hf_cmd_lookups(const struct hf_cmd *cmd, struct compute_program *p, uint64_t
     }
     for (uint32_t i = 0; i < compute_program_lookups(p); i++) {
         const struct bytes name = compute_program_lookup(p, i, &header);
-        const char *path = lookup_file(cmd, name);
-        if (path == NULL) {
-            return err_set(why, ERR_INVALID, "table '%.*s' needs --lookup '%.*s'=FILE",
-                           (int)NUM_MIN(name.size, (size_t)64), (const char *)name.data,
-                           (int)NUM_MIN(name.size, (size_t)64), (const char *)name.data);
+        const char *path = NULL;
+        const unsigned files = lookup_files(cmd, name, &path);
+        if (files != 1) {
+            return err_set(why, ERR_INVALID, "table %u of the program, '%.*s', %s", i + 1,
+                           (int)name.size, (const char *)name.data,
+                           files == 0 ? "needs --lookup with its name and file"
+                                      : "has more than one --lookup");
         }
         struct hf_cmd_table *t = &out->table[out->count++];
         buf_init(&t->data, &heap, COMPUTE_TABLE_BYTES_MAX + 2 * LOOKUP_PIECE_BYTES);

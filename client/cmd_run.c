@@ -234,6 +234,7 @@ static int run_local(const struct hf_cmd *cmd)
     compute_program_seed(p, seed);
     const int bound = hf_cmd_lookups(cmd, p, seed, &tables, &why);
     int code = bound == 0 ? HF_EXIT_DONE : hf_cmd_fail(cmd, bound, "%s", why.text);
+    code = bound == ERR_INVALID ? HF_EXIT_USAGE : code;
     if (code == HF_EXIT_DONE && (cmd->given & HF_OPT_EXPLAIN) != 0) {
         code = hf_cmd_exit_of(run_local_explain(cmd, &heap, p));
     }

@@ -514,7 +514,8 @@ struct hf_program {
     void *nodes_ctx;
     hf_run_nodes_fn *nodes; /* once, before done; or NULL */
 };
-/* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
+/* returns: 0; INVALID, TOO_LARGE: it is none, or one with `lookup`, which is for the command over
+ * standard input only, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);
 /* Runs the program where the object's cells lie, and joins what comes of them: the sink gets what
  * the program prints, in order. -> objects (one), run. Without a name: over all objects of the

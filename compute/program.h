@@ -31,6 +31,7 @@
 #define COMPUTE_PROGRAM_FIELDS_MAX 1024u
 
 #define COMPUTE_PROGRAM_LOOKUPS_MAX 8u
+#define COMPUTE_PROGRAM_TABLE_NAME_MAX 80u /* bytes: fits a sentence whole */
 
 struct compute_program;
 struct compute_table;

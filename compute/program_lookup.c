@@ -41,6 +41,9 @@ int compute_parser_lookup(struct compute_parser *s, struct compute_expr *key)
     if (s->token.kind != COMPUTE_TOKEN_TEXT || s->token.text.size == 0) {
         return compute_parser_wrong(s, "stands where the name of a table should: \"bucket/name\"");
     }
+    if (s->token.text.size > COMPUTE_PROGRAM_TABLE_NAME_MAX) {
+        return compute_parser_wrong(s, "is too long for a table's name");
+    }
     l.name = s->token.text;
     TRY(compute_parser_next(s));
     l.header = compute_parser_is(s, "header");

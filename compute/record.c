@@ -116,8 +116,10 @@ static size_t split_quoted_field(struct compute_record *r, size_t at, struct byt
     return end;
 }
 
-/* All fields are looked at, so that a wrong quote is found whatever the program uses. */
-static int split_quoted(struct compute_record *r, uint32_t wanted, struct compute_fault *fault)
+/* All fields are looked at, so that a wrong quote is found whatever the program uses; known: there
+ * is none. */
+static int split_quoted(struct compute_record *r, uint32_t wanted, bool known,
+                        struct compute_fault *fault)
 {
     size_t at = 0;
     buf_clear(&r->scratch);
@@ -131,7 +133,7 @@ static int split_quoted(struct compute_record *r, uint32_t wanted, struct comput
         if (r->fields < wanted) {
             r->field[r->fields++] = field;
         }
-        if (at == r->whole.size) {
+        if (at == r->whole.size || (known && r->fields == wanted)) {
             return 0;
         }
         at++;
@@ -163,9 +165,24 @@ int compute_record_set_csv(struct compute_record *r, struct bytes whole, uint32_
     r->whole = whole;
     r->fields = 0;
     if (whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
-        return split_quoted(r, wanted, fault);
+        return split_quoted(r, wanted, false, fault);
     }
     split_plain(r, wanted);
+    return 0;
+}
+
+int compute_record_cut_csv(struct compute_record *r, struct bytes whole, uint32_t wanted,
+                           bool quoted)
+{
+    struct compute_fault fault = {.kind = COMPUTE_FAULT_NONE};
+    r->whole = whole;
+    r->fields = 0;
+    if (quoted) {
+        TRY(split_quoted(r, wanted, true, &fault));
+    } else {
+        split_plain(r, wanted);
+    }
+    ASSERT(fault.kind == COMPUTE_FAULT_NONE);
     return 0;
 }
 

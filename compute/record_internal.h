@@ -84,6 +84,10 @@ int compute_record_set_fields(struct compute_record *r, const struct compute_pro
 /* A record of CSV, whatever the program reads. */
 int compute_record_set_csv(struct compute_record *r, struct bytes whole, uint32_t wanted,
                            struct compute_fault *fault);
+/* The same of one that was found to be right before: nothing behind the last field that is wanted
+ * is looked at. quoted: whether it has quotes. returns: 0 or ERR_NO_MEMORY. */
+int compute_record_cut_csv(struct compute_record *r, struct bytes whole, uint32_t wanted,
+                           bool quoted);
 /* The next line end of CSV that is not in quotes, from `at` on. quote: where the next quote at or
  * behind `at` is. returns: its place, or data.size. */
 size_t compute_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote);

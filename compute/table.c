@@ -11,10 +11,12 @@
 #define SLOTS_FIRST 64u
 #define DIGEST_PIECE (1u << 20) /* bytes that are hashed as one */
 
+#define SLOT_QUOTED (UINT32_C(1) << 31) /* the record has quotes */
+
 struct slot {
     uint32_t hash;
     uint32_t from; /* of the record in the data */
-    uint32_t size; /* and 1, without its end; 0: the slot is free */
+    uint32_t size; /* and 1, without its end, and SLOT_QUOTED; 0: the slot is free */
 };
 
 struct compute_table {
@@ -29,25 +31,27 @@ struct compute_table {
 
 /* --- records --- */
 
-/* Cuts a record. returns: 0, ERR_PROTOCOL with the fault, ERR_NO_MEMORY. */
-static int cut(struct compute_record *r, struct bytes whole, uint32_t fields,
-               struct compute_fault *fault)
-{
-    *fault = (struct compute_fault){.kind = COMPUTE_FAULT_NONE};
-    TRY(compute_record_set_csv(r, whole, fields, fault));
-    ASSERT(r->fields > 0 || fault->kind != COMPUTE_FAULT_NONE);
-    return fault->kind == COMPUTE_FAULT_NONE ? 0 : ERR_PROTOCOL;
-}
+/* Where a walk through all records is. */
+struct walk {
+    struct bytes data;
+    size_t at;    /* the next record */
+    size_t quote; /* the next quote, from there on */
+    bool first;   /* the walk has not begun */
+};
 
-/* The record that begins at `at`. next: where the one behind it does.
- * returns: 0, or ERR_PROTOCOL (it ends within quotes). */
-static int record_at(struct bytes data, size_t at, struct bytes *out, size_t *next)
+/* The next record. returns: 0, or ERR_PROTOCOL (it ends within quotes). */
+static int walk_next(struct walk *w, struct bytes *out)
 {
     bool quoted = false;
-    const uint8_t *first = memchr(data.data + at, '"', data.size - at);
-    size_t quote = first != NULL ? (size_t)(first - data.data) : data.size;
-    const size_t end = compute_csv_end(data, at, &quoted, &quote);
-    *next = NUM_MIN(end + 1, data.size);
+    const struct bytes data = w->data;
+    const size_t at = w->at;
+    if (w->first) {
+        const uint8_t *quote = memchr(data.data, '"', data.size);
+        w->quote = quote != NULL ? (size_t)(quote - data.data) : data.size;
+        w->first = false;
+    }
+    const size_t end = compute_csv_end(data, at, &quoted, &w->quote);
+    w->at = NUM_MIN(end + 1, data.size);
     *out = bytes_of(data.data + at, end - at);
     if (end < data.size && out->size > 0 && out->data[out->size - 1] == '\r') {
         out->size--;
@@ -103,17 +107,15 @@ int compute_table_find(const struct compute_table *t, struct bytes key, uint32_t
                        struct compute_record *row)
 {
     const uint32_t hash = hash_key_of_record(t, key);
-    struct compute_fault fault;
     for (size_t step = 0; t->slots_count > 0; step++) {
         const struct slot *s = &t->slots[slot_at(t, hash, step)];
         if (s->size == 0) {
             break;
         }
         if (s->hash == hash) {
-            const int err = cut(row, bytes_of(t->data.data + s->from, s->size - 1),
-                                NUM_MAX(fields, 1u), &fault);
-            ASSERT(err != ERR_PROTOCOL); /* it was cut when it was put in */
-            TRY(err);
+            const size_t size = (s->size & ~SLOT_QUOTED) - 1;
+            TRY(compute_record_cut_csv(row, bytes_of(t->data.data + s->from, size),
+                                       NUM_MAX(fields, 1u), (s->size & SLOT_QUOTED) != 0));
             if (bytes_equal(row->field[0], key)) {
                 return 0;
             }
@@ -131,8 +133,9 @@ static uint64_t number_of(struct bytes data, size_t from)
 {
     uint64_t number = 1;
     struct bytes record;
-    for (size_t at = 0; at < from; number++) {
-        (void)record_at(data, at, &record, &at);
+    struct walk w = {.data = data, .first = true};
+    for (; w.at < from; number++) {
+        (void)walk_next(&w, &record);
     }
     return number;
 }
@@ -151,17 +154,18 @@ static int key_is_twice(const struct compute_table *t, struct bytes key, size_t 
 static int put(struct compute_table *t, struct bytes record, size_t from, uint64_t number,
                struct compute_record *cuts, struct err_info *why)
 {
-    struct compute_fault fault;
+    struct compute_fault fault = {.kind = COMPUTE_FAULT_NONE};
     if (record.size > COMPUTE_TASK_RECORD_MAX) {
         return err_set(why, ERR_TOO_LARGE, "record %llu is longer than %u bytes",
                        (unsigned long long)number, COMPUTE_TASK_RECORD_MAX);
     }
-    const int err = cut(&cuts[0], record, 1, &fault);
-    if (err == ERR_PROTOCOL) {
-        return err_set(why, err, "record %llu: quotes do not enclose $%u",
+    TRY(compute_record_set_csv(&cuts[0], record, 1, &fault));
+    if (fault.kind != COMPUTE_FAULT_NONE) {
+        return err_set(why, ERR_PROTOCOL, "record %llu: quotes do not enclose $%u",
                        (unsigned long long)number, fault.field);
     }
-    TRY(err);
+    const bool has_quotes = memchr(record.data, '"', record.size) != NULL;
+    const uint32_t quoted = has_quotes ? SLOT_QUOTED : 0;
     const struct bytes key = cuts[0].field[0];
     const int found = compute_table_find(t, key, 1, &cuts[1]);
     if (found == 0) {
@@ -173,7 +177,7 @@ static int put(struct compute_table *t, struct bytes record, size_t from, uint64
     }
     slot_put(t, (struct slot){.hash = hash_key_of_record(t, key),
                               .from = (uint32_t)from,
-                              .size = (uint32_t)record.size + 1});
+                              .size = ((uint32_t)record.size + 1) | quoted});
     t->records++;
     return 0;
 }
@@ -182,13 +186,14 @@ static int put_all(struct compute_table *t, struct compute_record *cuts, struct 
 {
     uint64_t number = 1;
     struct bytes record;
-    for (size_t at = 0; at < t->data.size; number++) {
-        const size_t from = at;
-        if (record_at(t->data, at, &record, &at) != 0) {
+    struct walk w = {.data = t->data, .first = true};
+    for (; w.at < t->data.size; number++) {
+        const size_t from = w.at;
+        if (walk_next(&w, &record) != 0) {
             return err_set(why, ERR_PROTOCOL, "record %llu: a quote is not closed",
                            (unsigned long long)number);
         }
-        if (number > 1 || !t->options.header) {
+        if (record.size > 0 && (number > 1 || !t->options.header)) {
             TRY(put(t, record, from, number, cuts, why));
         }
     }

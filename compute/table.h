@@ -9,9 +9,9 @@
  *   ... tasks of p ...
  *   compute_table_free(t);
  *
- * A record ends with LF or CR LF, the last one may do without. An empty line is a record too, of an
- * empty key. An index of 12 bytes for each record, at most three quarters full, finds a key by its
- * hash; records stay as they are, and are cut into fields when they are found.
+ * A record ends with LF or CR LF, the last one may do without. Empty lines are none, though they
+ * are counted. An index of 12 bytes for each record, at most three quarters full, finds a key by
+ * its hash; records stay as they are, and are cut into fields when they are found.
  *
  * threads: a table never changes; any number of threads may look into it.
  */

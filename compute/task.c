@@ -35,8 +35,7 @@ static int rows_init(struct compute_task *t, struct err_info *why)
         const struct compute_lookup *l = &t->p->lookup[i];
         if (l->table == NULL) {
             return err_set(why, ERR_INVALID, "table '%.*s' of 'lookup' was not given",
-                           (int)NUM_MIN(l->name.size, (size_t)COMPUTE_FAULT_SHOWN),
-                           (const char *)l->name.data);
+                           (int)l->name.size, (const char *)l->name.data);
         }
     }
     t->record.rows = t->rows;
