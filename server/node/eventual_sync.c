@@ -95,7 +95,7 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
     }
     if (code == ERR_LEVEL) { /* other regions go on meanwhile */
         node_ev_later(n, p, "page");
-        p->put_off_us = p->put_off == 0 ? node_now(n) + NODE_EV_PUT_OFF_US : p->put_off_us;
+        p->put_off_us = node_now(n) + NODE_EV_PUT_OFF_US; /* each is tried once before any again */
         p->put_off |= bit;
     }
     if (code == 0 && !picked) {
@@ -110,7 +110,8 @@ static void node_ev_pull_end(struct node_ev_pull *pull, int code)
     }
     node_ev_pull_free(pull);
     if (!picked) {
-        p->pull_us = code == 0 ? 0 : node_now(n) + NODE_EV_LACK_US / 2;
+        bool now = code == 0 || code == ERR_LEVEL;
+        p->pull_us = now ? 0 : node_now(n) + NODE_EV_LACK_US / 2;
         p->pull_now &= ~bit;
         p->lack_us[region] = 0; /* counts anew */
         node_ev_judge(n, p, region);
