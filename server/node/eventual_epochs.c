@@ -20,6 +20,7 @@
 /* Unix time of 2026-01-01. No block lies where a time before it says, or one so many seconds later
  * or more (until 2093): such a clock is wrong, and epochs are to last. */
 #define NODE_EV_LABEL_FROM_S UINT64_C(1767225600)
+#define NODE_EV_EPOCHS_MAX (UINT64_C(1) << 40) /* what is beyond was never granted */
 #define NODE_EV_LABEL_SPAN_S ((UINT64_C(1) << 31) - (UINT64_C(1) << 20))
 
 /* The record, taken apart. */
@@ -53,12 +54,13 @@ void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_recor
     num_put_u64(into + 20, clean ? before->boot : 0);
     num_put_u64(into + 28, clean ? before->nonce : 0);
     num_put_u64(into + 36, n->wall / 1000000);
+    num_put_u64(into + 44, before->end);
 }
 
-/* returns: whether the body is one; of the former format it names no time. */
+/* returns: whether the body is one; of the former format it names no time, and no epoch. */
 static bool node_ev_epochs_sound(struct bytes body)
 {
-    return body.size == NODE_EV_EPOCHS_BYTES || body.size == NODE_EV_EPOCHS_BYTES - 8;
+    return body.size == NODE_EV_EPOCHS_BYTES || body.size == NODE_EV_EPOCHS_BYTES - 16;
 }
 
 int node_ev_epochs_keys(const struct node_cmd *cmd, struct node_keys *out)
@@ -130,6 +132,7 @@ int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct 
     struct bytes before = bytes_take(&r, 16); /* of the start whose epoch would go on */
     bool timed = r.left > 0;
     uint64_t first = timed ? node_ev_label_first(bytes_take_u64(&r)) : 0;
+    uint64_t had = timed ? bytes_take_u64(&r) : 0; /* the end of its last block, as it knows */
     TRY(node_sm_get(sm, node_numbered_name(NODE_KEY_NODE, node, name_raw), &value));
     if (value.size < NODE_BOOT_HEAD ||
         !bytes_equal(bytes_of(value.data + NODE_BOOT_AT, 16), start)) {
@@ -140,6 +143,7 @@ int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct 
         goes_on = num_get_u64(before.data) != 0 && bytes_equal(old.last, before);
     }
     first = NUM_MAX(first + 1, old.next);
+    first = had < NODE_EV_EPOCHS_MAX ? NUM_MAX(first, had) : first;
     const struct node_ev_grants now = {.next = first + NODE_EV_BLOCK, .last = start};
     TRY(node_ev_grants_put(sm, name, &old, &now, timed));
     (void)buf_put_u64(reply, first);

@@ -199,6 +199,8 @@ void node_ev_write(struct node *n, const struct node_cmd *cmd, unsigned copies, 
 #define NODE_EV_SELF_FORMAT 4u
 /* returns: whether this start may make dots; *actor is who it is. */
 bool node_ev_actor(const struct node *n, struct crdt_actor *actor);
+/* returns: whether all that is wanted was seen here, and is of this cluster's history. */
+bool node_ev_region_met(const struct node *n, uint8_t region, const struct crdt_context *wanted);
 /* returns: whether group 0 ever granted this actor its epoch, as far as this node has heard. Of
  * another node's it may have heard late. */
 bool node_ev_granted(const struct node *n, struct crdt_actor actor);

@@ -113,9 +113,50 @@ bool node_ev_region_mixed(const struct node *n, uint8_t region)
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
+/* returns: whether what is folded of the node ends below this epoch. */
+static bool node_ev_fold_ends(const struct crdt_context *seen, struct crdt_actor actor)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct crdt_range *s = &seen->ranges[i];
+        if (s->actor.node == actor.node && s->actor.epoch == CRDT_FOLDED) {
+            return s->to + 1 == actor.epoch;
+        }
+    }
+    return false;
+}
+
+/* returns: the actor that group 0 must have granted its epoch if the range is to be of this
+ * history. What is folded ends below the epoch of the actor that had it recorded. */
+static struct crdt_actor node_ev_wait_actor(const struct crdt_range *range)
+{
+    struct crdt_actor actor = range->actor;
+    bool folded = actor.epoch == CRDT_FOLDED;
+    actor.epoch = folded && range->to < UINT64_MAX ? range->to + 1 : actor.epoch;
+    return actor;
+}
+
+/* A fold takes in every epoch below it, also one of a history that was set back: only dots, or the
+ * very same fold, show that what is wanted was seen here. */
+bool node_ev_region_met(const struct node *n, uint8_t region, const struct crdt_context *wanted)
+{
+    const struct crdt_context *seen = &n->ev_regions->at[region].seen;
+    if (!crdt_context_leq(wanted, seen)) {
+        return false;
+    }
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct crdt_range *w = &wanted->ranges[i];
+        struct crdt_actor actor = node_ev_wait_actor(w);
+        if ((w->actor.epoch == CRDT_FOLDED || crdt_context_folds(seen, w->actor)) &&
+            !node_ev_fold_ends(seen, actor) && !node_ev_granted(n, actor)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool node_ev_wait_over(const struct node *n, const struct node_ev_waiter *w)
 {
-    return crdt_context_leq(&w->wanted, &n->ev_regions->at[w->region].seen);
+    return node_ev_region_met(n, w->region, &w->wanted);
 }
 
 static void node_ev_wait_end(struct node *n, struct node_ev_waiter *w, int code)
@@ -136,14 +177,11 @@ static void node_ev_wait_fire(struct node *n, struct node_timer *t)
 }
 
 /* returns: whether every actor of the context has been granted its epoch, as far as this node has
- * heard from group 0. What is folded ends below the epoch of the actor that had it recorded. */
+ * heard from group 0. */
 static bool node_ev_wait_granted(const struct node *n, const struct crdt_context *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        struct crdt_actor last = c->ranges[i].actor;
-        bool folded = last.epoch == CRDT_FOLDED;
-        last.epoch = folded && c->ranges[i].to < UINT64_MAX ? c->ranges[i].to + 1 : last.epoch;
-        if (!node_ev_granted(n, last)) {
+        if (!node_ev_granted(n, node_ev_wait_actor(&c->ranges[i]))) {
             return false;
         }
     }
@@ -171,7 +209,10 @@ static void node_ev_regions_asked(struct node *n, void *ctx, int code, struct by
         struct node_ev_waiter *w = (struct node_ev_waiter *)(void *)at;
         bool granted = node_ev_wait_granted(n, &w->wanted);
         at = at->next;
-        if (!w->asked && !granted) {
+        if (node_ev_wait_over(n, w)) {
+            w->code = 0;
+            node_timer_set(n, &w->timer, n->now);
+        } else if (!w->asked && !granted) {
             again_us = NUM_MAX(again_us, w->timer.at_us);
         } else if (code == 0 && !w->checked && !granted) {
             w->code = ERR_INVALID; /* nobody was ever given that epoch: waiting is in vain */

@@ -123,12 +123,16 @@ static void node_ev_self_soon(struct node *n)
 void node_ev_self_changed(struct node *n, bool present, struct bytes raw)
 {
     struct node_ev_self *s = n->ev_self;
+    const struct node_ev_self_record before = s->now;
     int err = node_ev_self_decode(present ? raw : bytes_of(NULL, 0), &s->now);
     ASSERT(err == 0); /* written by the commands below, or checked by recovery */
     if (s->now.epoch == 0 && !n->closing) {
         node_ev_self_soon(n);
     }
-    node_ev_retire_soon(n, NODE_EV_RETIRE_US);
+    if (before.boot != s->now.boot || before.nonce != s->now.nonce ||
+        before.epoch != s->now.epoch || before.clean != s->now.clean) {
+        node_ev_retire_soon(n, NODE_EV_RETIRE_US);
+    }
 }
 
 void node_ev_doubt(struct node *n, const char *why)

@@ -84,7 +84,7 @@ extern const struct node_op node_ev_self_ops[];
  * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start whose epoch would go on
  * (0: none), Unix time in s u64. Reply: first u64, end u64, goes_on u8: no start was granted any
  * after that one. */
-#define NODE_EV_EPOCHS_BYTES 44u
+#define NODE_EV_EPOCHS_BYTES 52u
 void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_record *before,
                            uint8_t into[NODE_EV_EPOCHS_BYTES]);
 int node_ev_epochs_keys(const struct node_cmd *cmd, struct node_keys *out);

@@ -54,7 +54,7 @@ int node_ev_causal_context(const struct node_ev_causal *c, uint8_t region, struc
 
 bool node_ev_causal_met(const struct node *n, uint8_t region, const struct crdt_context *wanted)
 {
-    return wanted->count == 0 || crdt_context_leq(wanted, &node_ev_region_get(n, region)->seen);
+    return wanted->count == 0 || node_ev_region_met(n, region, wanted);
 }
 
 int node_ev_token_add(struct wire_token *t, uint8_t region, const struct crdt_context *seen)

@@ -327,7 +327,7 @@ static int grant(unsigned node, uint64_t boot, uint64_t nonce, uint64_t wall_s, 
     num_put_u64(body + 12, nonce);
     num_put_u64(body + 36, wall_s);
     const struct node_cmd cmd = {.op = NODE_OP_EPOCHS,
-                                 .body = bytes_of(body, timed ? sizeof body : sizeof body - 8)};
+                                 .body = bytes_of(body, timed ? sizeof body : sizeof body - 16)};
     node_propose(r->nodes[0].node, 0, &cmd, r->now + 10 * SECOND_US, &g, grant_done);
     for (unsigned k = 0; k < 1000 && !g.ended; k++) {
         rig_run(r, 10000);
@@ -436,8 +436,128 @@ START_TEST(a_session_is_of_its_epoch)
 }
 END_TEST
 
-/* Each dot, and each session, has one name for ever: what a client remembers of a time that was
- * undone is nobody else's. */
+/* A session that goes on after an orderly end has its number to itself. */
+START_TEST(an_orderly_end_gives_no_number_of_a_session_twice)
+{
+    begin_at(WALL_US);
+    uint64_t session = open_own(1);
+    ck_assert(session_lives(1, session, 1));
+    leave_all();
+    start_all();
+    wait_actors();
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert_uint_ne(open_own(1), session);
+    }
+    ck_assert(session_lives(1, session, 2));
+    rig_free(r);
+}
+END_TEST
+
+/* Asked of all nodes, the token of an undone time is refused: also when what it names lies below
+ * what they have folded since. */
+START_TEST(a_token_of_what_was_undone_is_refused_also_after_epochs_were_retired)
+{
+    struct buf token;
+    struct topts t = {.token = &token};
+    struct wire_node result;
+    const struct top op = one_more();
+    const struct top what = {.name = "c", .types = {WIRE_CRDT_PN_COUNTER}};
+    begin_at(WALL_US);
+    ck_assert_int_eq(update_one(1, op), 0);
+    converge_to(1);
+    copy_all();
+    crash_all();
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    write_with(&t, 2);
+    clocks_on(3600 * SECOND_US);
+    set_back();
+    converge_to(1);
+    for (unsigned i = 1; i <= NODES; i++) {
+        ck_assert_int_eq(update_one(i, op), 0);
+    }
+    crash_all();
+    for (unsigned k = 0; k < 3; k++) {
+        for (unsigned i = 1; i <= NODES; i++) {
+            ck_assert_int_eq(read_with(i, &t, what, NULL, &result), ERR_INVALID);
+            ck_assert_int_eq(update(i, &t, &op, 1), ERR_INVALID);
+        }
+        rig_run(r, 30 * SECOND_US);
+    }
+    ck_assert_uint_gt(peer_2()->retired.size, 0);
+    buf_release(&token);
+    rig_free(r);
+}
+END_TEST
+
+/* A copy of a running cluster: what was written after it has the epochs that it has, and is behind
+ * until they are retired. */
+START_TEST(a_token_of_the_epochs_of_the_copy_is_behind)
+{
+    struct buf token;
+    struct topts t = {.token = &token};
+    struct wire_node result;
+    const struct top what = {.name = "c", .types = {WIRE_CRDT_PN_COUNTER}};
+    begin_at(WALL_US);
+    ck_assert_int_eq(update_one(1, one_more()), 0);
+    converge_to(1);
+    copy_all();
+    buf_init(&token, &r->heap, WIRE_TOKEN_BYTES_MAX);
+    write_with(&t, 1);
+    clocks_on(3600 * SECOND_US);
+    set_back();
+    converge_to(1);
+    for (unsigned i = 1; i <= NODES; i++) {
+        ck_assert_int_eq(read_with(i, &t, what, NULL, &result), ERR_BEHIND);
+    }
+    buf_release(&token);
+    rig_free(r);
+}
+END_TEST
+
+/* Group 0 is on node 1 alone, and goes back to before a start of node 2 whose clock was a day
+ * ahead: node 2's epochs go on from there. */
+START_TEST(a_node_goes_on_from_what_group_0_forgot)
+{
+    struct crdt_actor before;
+    struct crdt_actor actor;
+    const uint64_t day_us = 86400 * SECOND_US;
+    r = rig_make(2);
+    for (unsigned i = 0; i < 2; i++) {
+        struct wire_identity *id = &r->nodes[i].identity;
+        for (unsigned g = 0; g < id->groups_count; g++) {
+            id->groups[g].voters_count = 1;
+            id->groups[g].voters[0] = 1;
+        }
+    }
+    clocks_on(WALL_US);
+    rig_start(r, 1);
+    rig_start(r, 2);
+    rig_run(r, 5 * SECOND_US);
+    ck_assert(node_ev_actor(r->nodes[1].node, &before));
+    rig_dir_take(r, 1, &dirs[0]);
+    rig_stop(r, 2);
+    r->nodes[1].ahead_us += day_us;
+    rig_start(r, 2);
+    rig_run(r, 5 * SECOND_US);
+    ck_assert(node_ev_actor(r->nodes[1].node, &before));
+    rig_stop(r, 2);
+    r->nodes[1].ahead_us -= day_us;
+    rig_stop(r, 1);
+    rig_dir_swap(r, 1, &dirs[0]);
+    rig_dir_free(&dirs[0]);
+    r->salt++;
+    rig_start(r, 1);
+    rig_run(r, 5 * SECOND_US);
+    rig_start(r, 2);
+    rig_run(r, 10 * SECOND_US);
+    ck_assert(node_ev_actor(r->nodes[1].node, &actor));
+    ck_assert_uint_gt(actor.epoch, before.epoch);
+    rig_free(r);
+}
+END_TEST
+
+/* Each dot, and each session of the own group, has one name for ever: what a client remembers of a
+ * time that was undone is nobody else's. */
 START_TEST(a_session_from_before_a_cluster_was_set_back_has_ended)
 {
     begin_at(WALL_US);
@@ -446,8 +566,8 @@ START_TEST(a_session_from_before_a_cluster_was_set_back_has_ended)
     uint64_t session = open_own(1);
     ck_assert(session_lives(1, session, 1));
     set_back();
-    crash_all();
-    for (unsigned i = 0; i < 4; i++) {
+    wait_actors();
+    for (unsigned i = 0; i < 40; i++) { /* in the start that stands for the undone one */
         ck_assert_uint_ne(open_own(1), session);
     }
     ck_assert(!session_lives(1, session, 2));
@@ -461,4 +581,7 @@ UNIT_MAIN("ev_set_back", a_token_from_before_a_cluster_was_set_back_is_refused_a
           the_copy_of_a_cluster_stopped_in_order_goes_on_once, no_clock_uses_epochs_up,
           blocks_are_known_one_by_one_and_older_ones_as_a_whole,
           grants_of_the_former_format_are_what_they_were, a_session_is_of_its_epoch,
-          a_session_from_before_a_cluster_was_set_back_has_ended)
+          a_session_from_before_a_cluster_was_set_back_has_ended,
+          an_orderly_end_gives_no_number_of_a_session_twice,
+          a_token_of_what_was_undone_is_refused_also_after_epochs_were_retired,
+          a_token_of_the_epochs_of_the_copy_is_behind, a_node_goes_on_from_what_group_0_forgot)
