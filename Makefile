@@ -36,7 +36,7 @@ mutants:
 	@tests/mutants/hunt
 
 format:
-	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@git ls-files '*.c' '*.h' '*.cu' | xargs clang-format -i
 
 lint:
 	@tests/lint/run build/dev

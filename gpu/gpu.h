@@ -1,0 +1,135 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The plug-in's table: what `holdfast-gpu.so` offers, as plain C. The shared object exports the
+ * table under GPU_TABLE_SYMBOL and nothing else; gpu/load.h opens it.
+ *
+ *   table->probe(&count, why, sizeof(why));           count 0: `why` says why
+ *   table->describe(device, &about, why, sizeof(why));
+ *   table->open(&gpu, device, &settings, why, sizeof(why));
+ *   table->rs(gpu, &job);                             as compute_rs_encode, to the last bit
+ *   table->leaf_hashes(gpu, data, bytes, hashes);     as compute_leaf_hashes
+ *   table->failure(gpu)                               after an error: what the device said
+ *   table->close(gpu);
+ *
+ * A job of any size is cut into pieces. While one piece is computed, the next is on its way to the
+ * device and the one before on its way back: each has a lane of its own, with page-locked memory,
+ * device memory and a queue.
+ *
+ * Sizes are in bytes. All memory in arguments is the caller's, any alignment, borrowed for the
+ * call.
+ *
+ * Errors: calls return 0 or a number of base/err.h.
+ *   ERR_INVALID      an argument is beyond the limits; nothing was done
+ *   ERR_NOT_FOUND    there is no such device
+ *   ERR_NO_MEMORY    memory for the lanes is not to be had, here or there
+ *   ERR_UNAVAILABLE  the device or its driver failed. Results are then of no use: do the job on the
+ *                    processor, close the device, and open it again after a while at the earliest.
+ *                    Every later call on the same `struct gpu` answers this without a try.
+ *
+ * Limits: k and rows at most GPU_RS_MAX; devices of compute capability 8.0 and later.
+ *
+ * threads: probe and describe from any thread. A struct gpu has one owner at a time. Every call may
+ * block for as long as a driver pleases: none belongs on a loop thread.
+ */
+#ifndef HOLDFAST_GPU_GPU_H
+#define HOLDFAST_GPU_GPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A change of anything in this header is another version. */
+#define GPU_TABLE_VERSION 1u
+#define GPU_TABLE_SYMBOL "gpu_table"
+#define GPU_RS_MAX 32u
+#define GPU_LEAF_BYTES 16384u
+#define GPU_HASH_BYTES 32u
+#define GPU_WHY_BYTES 240u /* room for any text of this table */
+#define GPU_LANES_MAX 8u
+#define GPU_LANE_BYTES_MIN (256u << 10) /* a leaf and 2 * GPU_RS_MAX columns fit */
+
+struct gpu;
+
+struct gpu_device {
+    char name[96];
+    uint64_t memory_bytes;
+    uint32_t major; /* compute capability */
+    uint32_t minor;
+};
+
+struct gpu_settings {
+    size_t lane_bytes; /* of page-locked memory, and as much on the device; 0: 32 MiB */
+    unsigned lanes;    /* pieces under way at once, at most GPU_LANES_MAX; 0: 3 */
+};
+
+/* coded[i] = sum over j of coefficients[i * k + j] * data[j], byte by byte, over GF(2^8) modulo
+ * 0x11d. The matrix may be any: parity rows encode, rows of an inverse decode. */
+struct gpu_rs_job {
+    unsigned k;
+    unsigned rows;
+    const uint8_t *coefficients; /* rows * k */
+    const uint8_t *const *data;  /* k sources of bytes each */
+    uint8_t *const *coded;       /* rows results of bytes each, apart from all sources */
+    size_t bytes;
+};
+
+enum gpu_kernel {
+    GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
+    GPU_KERNEL_RS,
+    GPU_KERNEL_LEAVES,
+};
+
+/* What to time in device memory, without the way there and back. */
+struct gpu_rate_job {
+    enum gpu_kernel kernel;
+    unsigned rounds; /* from 1 */
+    unsigned k;      /* these three: GPU_KERNEL_RS */
+    unsigned rows;
+    const uint8_t *coefficients; /* rows * k */
+};
+
+struct gpu_rate {
+    uint64_t bytes; /* read and written by all rounds: sources and results, each once */
+    double seconds; /* by the device's clock */
+};
+
+struct gpu_table {
+    uint32_t version; /* GPU_TABLE_VERSION; the first two stay what they are in every version */
+    uint32_t bytes;   /* of this struct */
+
+    /* Counts devices. Any error of the driver means that there is none: then count is 0, and why
+     * (why_bytes of room) says what the driver answered. why is empty if there are some. */
+    void (*probe)(unsigned *count, char *why, size_t why_bytes);
+    /* returns: 0; ERR_NOT_FOUND; ERR_UNAVAILABLE. why: as for probe, on an error. */
+    int (*describe)(unsigned device, struct gpu_device *out, char *why, size_t why_bytes);
+
+    /* Takes a device and memory for the lanes. settings: may be NULL.
+     * returns: 0; ERR_NOT_FOUND (no such device, or too old a one); ERR_INVALID (settings);
+     * ERR_NO_MEMORY; ERR_UNAVAILABLE. why: as for probe, on an error. */
+    int (*open)(struct gpu **out, unsigned device, const struct gpu_settings *settings, char *why,
+                size_t why_bytes);
+    /* gpu: may be NULL; may have failed. */
+    void (*close)(struct gpu *gpu);
+    /* returns: what the device said when a call failed; "" if none has. Ends with gpu. */
+    const char *(*failure)(const struct gpu *gpu);
+
+    /* returns: 0; ERR_INVALID; ERR_UNAVAILABLE. bytes 0 or rows 0: nothing to do. */
+    int (*rs)(struct gpu *gpu, const struct gpu_rs_job *job);
+    /* SHA-256(0x00 || leaf) of consecutive leaves of GPU_LEAF_BYTES, the last one possibly shorter
+     * (RFC 6962, section 2.1). hashes: GPU_HASH_BYTES a leaf. bytes 0 writes nothing.
+     * returns: 0; ERR_UNAVAILABLE. */
+    int (*leaf_hashes)(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes);
+    /* Runs a kernel over a lane's memory, whatever it holds. For programs that measure.
+     * returns: 0; ERR_INVALID; ERR_UNAVAILABLE. */
+    int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The ground under the kernels: headers that CUDA and plain C compile alike. A kernel is a function
+ * of its pass and of a thread's number, and no thread reads what another one writes; so a loop over
+ * all numbers on the processor is the same computation (tests/unit/gpu/emulated.c).
+ *
+ * Device memory is little-endian, in units of 16 bytes that lie at multiples of 16.
+ *
+ * threads: pure functions.
+ */
+#ifndef HOLDFAST_GPU_KERNEL_INTERNAL_H
+#define HOLDFAST_GPU_KERNEL_INTERNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define GPU_FN static __host__ __device__ __forceinline__
+#define GPU_UNROLL _Pragma("unroll")
+#define GPU_UNROLL_TWICE _Pragma("unroll 2")
+#define GPU_ALIGN16 __align__(16)
+#else
+#define GPU_FN static inline
+#define GPU_UNROLL
+#define GPU_UNROLL_TWICE
+#define GPU_ALIGN16 _Alignas(16)
+#endif
+
+#define GPU_UNIT_BYTES 16u
+
+/* One unit, as four words. */
+struct gpu_words {
+    GPU_ALIGN16 uint32_t w[4];
+};
+
+GPU_FN struct gpu_words gpu_load(const uint8_t *at)
+{
+    struct gpu_words out;
+#ifdef __CUDA_ARCH__
+    const uint4 v = __ldg((const uint4 *)at);
+    out.w[0] = v.x;
+    out.w[1] = v.y;
+    out.w[2] = v.z;
+    out.w[3] = v.w;
+#else
+    for (unsigned i = 0; i < 4; i++) {
+        out.w[i] = (uint32_t)at[4 * i] | (uint32_t)at[4 * i + 1] << 8 |
+                   (uint32_t)at[4 * i + 2] << 16 | (uint32_t)at[4 * i + 3] << 24;
+    }
+#endif
+    return out;
+}
+
+GPU_FN void gpu_store(uint8_t *at, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
+{
+#ifdef __CUDA_ARCH__
+    *(uint4 *)at = make_uint4(w0, w1, w2, w3);
+#else
+    const uint32_t w[4] = {w0, w1, w2, w3};
+    for (unsigned i = 0; i < GPU_UNIT_BYTES; i++) {
+        at[i] = (uint8_t)(w[i / 4] >> 8 * (i % 4));
+    }
+#endif
+}
+
+/* Byte i of the result is the one of a (bytes 0 to 3) and b (4 to 7) that nibble i of selector
+ * names: one instruction of a device, PRMT. selector: bit 3 of its lower four nibbles is 0. */
+GPU_FN uint32_t gpu_permute(uint32_t a, uint32_t b, uint32_t selector)
+{
+    uint32_t out = 0;
+#ifdef __CUDA_ARCH__
+    /* __byte_perm would clear bits of the selector that are known to be clear */
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(selector));
+#else
+    const uint64_t both = (uint64_t)b << 32 | a;
+    for (unsigned i = 0; i < 4; i++) {
+        const unsigned from = selector >> 4 * i & 7u;
+        out |= (uint32_t)(both >> 8 * from & 0xffu) << 8 * i;
+    }
+#endif
+    return out;
+}
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/gpu/emulated.h"
+
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUARD_BYTES 64u
+#define QUEUE_MAX 64u
+#define JUNK 0xc3
+
+enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_LEAVES };
+struct step {
+    enum step_kind kind;
+    size_t at;
+    size_t bytes;
+    struct gpu_rs_pass rs;
+    struct gpu_sha_pass leaves;
+};
+struct queue {
+    struct step step[QUEUE_MAX];
+    unsigned count;
+};
+
+struct emulated emulated;
+static unsigned busy; /* lanes with something in their queue */
+
+void emulated_reset(void)
+{
+    busy = 0;
+    emulated = (struct emulated){.devices = 1, .capability = 9};
+}
+
+/* returns: what this call answers. */
+static int call(void)
+{
+    return ++emulated.calls == emulated.fail_at ? emulated.error : 0;
+}
+
+static int count(unsigned *out)
+{
+    *out = emulated.devices;
+    return emulated.count_error != 0 ? emulated.count_error : call();
+}
+
+static int describe(unsigned device, struct gpu_device *out)
+{
+    ASSERT(device < emulated.devices);
+    (void)snprintf(out->name, sizeof(out->name), "Emulated %u", device);
+    out->major = emulated.capability;
+    return call();
+}
+
+static int use(unsigned device)
+{
+    ASSERT(device < emulated.devices);
+    return call();
+}
+
+static uint8_t *guarded(size_t bytes)
+{
+    uint8_t *memory = aligned_alloc(64, bytes + 2 * GUARD_BYTES);
+    ASSERT(memory != NULL && bytes % 32 == 0);
+    memset(memory, JUNK, bytes + 2 * GUARD_BYTES);
+    return memory + GUARD_BYTES;
+}
+
+static void check_guards(const uint8_t *memory, size_t bytes)
+{
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        ASSERT(memory[bytes + i] == JUNK);
+        ASSERT(*(memory - 1 - i) == JUNK);
+    }
+}
+
+static int lane_open(struct gpu_lane *lane)
+{
+    int error = call();
+    if (error != 0) {
+        return error;
+    }
+    emulated.lanes_open++;
+    lane->host = guarded(lane->bytes);
+    error = call();
+    if (error != 0) {
+        return error;
+    }
+    lane->device = guarded((lane->bytes + 31) / 32 * 32);
+    lane->queue = calloc(1, sizeof(struct queue));
+    ASSERT(lane->queue != NULL);
+    return 0;
+}
+
+static void lane_close(struct gpu_lane *lane)
+{
+    if (lane->host != NULL) {
+        check_guards(lane->host, lane->bytes);
+        free(lane->host - GUARD_BYTES);
+        emulated.lanes_open--;
+    }
+    if (lane->device != NULL) {
+        check_guards(lane->device, lane->bytes);
+        free(lane->device - GUARD_BYTES);
+    }
+    free(lane->queue);
+}
+
+static struct step *put(struct gpu_lane *lane, enum step_kind kind)
+{
+    struct queue *q = lane->queue;
+    ASSERT(q->count < QUEUE_MAX);
+    busy += q->count == 0;
+    emulated.busy_most = busy > emulated.busy_most ? busy : emulated.busy_most;
+    struct step *s = &q->step[q->count++];
+    s->kind = kind;
+    return s;
+}
+
+static int copy_in(struct gpu_lane *lane, size_t bytes)
+{
+    ASSERT(bytes <= lane->bytes);
+    put(lane, STEP_IN)->bytes = bytes;
+    return call();
+}
+
+static int copy_out(struct gpu_lane *lane, size_t at, size_t bytes)
+{
+    ASSERT(at <= lane->bytes && bytes <= lane->bytes - at);
+    struct step *s = put(lane, STEP_OUT);
+    s->at = at;
+    s->bytes = bytes;
+    return call();
+}
+
+static int copy_within(struct gpu_lane *lane, size_t bytes)
+{
+    ASSERT(2 * bytes <= lane->bytes);
+    put(lane, STEP_WITHIN)->bytes = bytes;
+    return call();
+}
+
+static bool is_within(const struct gpu_lane *lane, const uint8_t *at, uint64_t bytes)
+{
+    return at >= lane->device && at + bytes <= lane->device + lane->bytes &&
+           (uintptr_t)at % GPU_UNIT_BYTES == 0;
+}
+
+static int run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
+{
+    ASSERT(pass->stride_bytes % GPU_RS_COLUMN_BYTES == 0);
+    ASSERT(pass->rows <= 4 || pass->rows == GPU_RS_PASS_ROWS);
+    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
+    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
+    put(lane, STEP_RS)->rs = *pass;
+    return call();
+}
+
+static int run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
+{
+    ASSERT(is_within(lane, pass->data, pass->bytes));
+    ASSERT(is_within(lane, pass->hashes, gpu_sha_threads(pass) * GPU_HASH_BYTES));
+    put(lane, STEP_LEAVES)->leaves = *pass;
+    return call();
+}
+
+/* Threads in an order of its own: a kernel may rely on none. */
+static void run_pass(const struct step *s)
+{
+    const uint64_t threads =
+        s->kind == STEP_RS ? gpu_rs_threads(&s->rs) : gpu_sha_threads(&s->leaves);
+    for (uint64_t i = threads; i-- > 0;) {
+        if (s->kind == STEP_RS) {
+            gpu_rs_thread(&s->rs, s->rs.rows, i);
+        } else {
+            gpu_sha_thread(&s->leaves, i);
+        }
+    }
+}
+
+static void run_queue(struct gpu_lane *lane)
+{
+    struct queue *q = lane->queue;
+    for (unsigned i = 0; i < q->count; i++) {
+        const struct step *s = &q->step[i];
+        switch (s->kind) {
+        case STEP_IN: memcpy(lane->device, lane->host, s->bytes); break;
+        case STEP_OUT: memcpy(lane->host + s->at, lane->device + s->at, s->bytes); break;
+        case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
+        case STEP_RS:
+        case STEP_LEAVES: run_pass(s); break;
+        }
+    }
+    busy -= q->count > 0;
+    q->count = 0;
+}
+
+static int wait_for(struct gpu_lane *lane)
+{
+    const int error = call();
+    if (error == 0) {
+        run_queue(lane);
+    }
+    return error;
+}
+
+static int clock_start(struct gpu_lane *lane)
+{
+    (void)lane;
+    return call();
+}
+
+/* Every measurement takes a second. */
+static int clock_stop(struct gpu_lane *lane, double *seconds)
+{
+    *seconds = 1.0;
+    return wait_for(lane);
+}
+
+static bool is_memory(int error)
+{
+    return error == EMULATED_NO_MEMORY;
+}
+
+static void text(int error, char *out, size_t bytes)
+{
+    (void)snprintf(out, bytes, "%d, emulated", error);
+}
+
+const struct gpu_driver emulated_driver = {
+    .count_call = "emulated count",
+    .count = count,
+    .describe = describe,
+    .use = use,
+    .lane_open = lane_open,
+    .lane_close = lane_close,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
+    .copy_within = copy_within,
+    .run_rs = run_rs,
+    .run_leaves = run_leaves,
+    .wait = wait_for,
+    .clock_start = clock_start,
+    .clock_stop = clock_stop,
+    .is_memory = is_memory,
+    .text = text,
+};
