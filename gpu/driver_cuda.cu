@@ -1,0 +1,194 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The driver over CUDA. No error is kept here: what a call or a kernel answers goes to the engine.
+ */
+#include "gpu/engine_internal.h"
+
+#include <cuda_runtime.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RS_THREADS 256u
+/* Few leaves are spread over all processors of the device. */
+#define SHA_THREADS 64u
+
+template <unsigned ROWS>
+static __global__ void __launch_bounds__(RS_THREADS)
+    rs_kernel(const __grid_constant__ struct gpu_rs_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * RS_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_rs_thread(&pass, ROWS, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(SHA_THREADS)
+    sha_kernel(const __grid_constant__ struct gpu_sha_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * SHA_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_sha_thread(&pass, thread);
+    }
+}
+
+static cudaStream_t stream_of(const struct gpu_lane *lane)
+{
+    return (cudaStream_t)lane->queue;
+}
+
+static int cuda_count(unsigned *out)
+{
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    *out = error == cudaSuccess && count > 0 ? (unsigned)count : 0;
+    return (int)error;
+}
+
+static int cuda_describe(unsigned device, struct gpu_device *out)
+{
+    cudaDeviceProp about;
+    const cudaError_t error = cudaGetDeviceProperties(&about, (int)device);
+    if (error != cudaSuccess) {
+        return (int)error;
+    }
+    (void)snprintf(out->name, sizeof(out->name), "%s", about.name);
+    out->memory_bytes = about.totalGlobalMem;
+    out->major = (uint32_t)about.major;
+    out->minor = (uint32_t)about.minor;
+    return 0;
+}
+
+static int cuda_use(unsigned device)
+{
+    return (int)cudaSetDevice((int)device);
+}
+
+static int cuda_lane_open(struct gpu_lane *lane)
+{
+    cudaError_t error = cudaHostAlloc((void **)&lane->host, lane->bytes, cudaHostAllocDefault);
+    if (error == cudaSuccess) {
+        error = cudaMalloc((void **)&lane->device, lane->bytes);
+    }
+    if (error == cudaSuccess) {
+        error = cudaMemset(lane->device, 0, lane->bytes);
+    }
+    if (error == cudaSuccess) {
+        error = cudaStreamCreateWithFlags((cudaStream_t *)&lane->queue, cudaStreamNonBlocking);
+    }
+    if (error == cudaSuccess) {
+        error = cudaEventCreateWithFlags((cudaEvent_t *)&lane->begin, cudaEventDefault);
+    }
+    /* a thread that waits sleeps: its processor has other work */
+    if (error == cudaSuccess) {
+        error = cudaEventCreateWithFlags((cudaEvent_t *)&lane->end, cudaEventBlockingSync);
+    }
+    return (int)error;
+}
+
+/* Errors say that the device is lost, and its memory with it. */
+static void cuda_lane_close(struct gpu_lane *lane)
+{
+    if (lane->queue != NULL) {
+        (void)cudaStreamSynchronize(stream_of(lane)); /* nothing writes to host memory from here */
+        (void)cudaStreamDestroy(stream_of(lane));
+    }
+    if (lane->begin != NULL) {
+        (void)cudaEventDestroy((cudaEvent_t)lane->begin);
+    }
+    if (lane->end != NULL) {
+        (void)cudaEventDestroy((cudaEvent_t)lane->end);
+    }
+    (void)cudaFree(lane->device);
+    (void)cudaFreeHost(lane->host);
+    memset(lane, 0, sizeof(*lane));
+    (void)cudaGetLastError();
+}
+
+static int cuda_copy_in(struct gpu_lane *lane, size_t bytes)
+{
+    return (int)cudaMemcpyAsync(lane->device, lane->host, bytes, cudaMemcpyHostToDevice,
+                                stream_of(lane));
+}
+
+static int cuda_copy_out(struct gpu_lane *lane, size_t at, size_t bytes)
+{
+    return (int)cudaMemcpyAsync(lane->host + at, lane->device + at, bytes, cudaMemcpyDeviceToHost,
+                                stream_of(lane));
+}
+
+static int cuda_copy_within(struct gpu_lane *lane, size_t bytes)
+{
+    return (int)cudaMemcpyAsync(lane->device + bytes, lane->device, bytes, cudaMemcpyDeviceToDevice,
+                                stream_of(lane));
+}
+
+template <unsigned ROWS>
+static void launch_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
+{
+    const uint64_t threads = gpu_rs_threads(pass);
+    const unsigned blocks = (unsigned)((threads + RS_THREADS - 1) / RS_THREADS);
+    rs_kernel<ROWS><<<blocks, RS_THREADS, 0, stream_of(lane)>>>(*pass, threads);
+}
+
+static int cuda_run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
+{
+    switch (pass->rows) {
+    case 1: launch_rs<1>(lane, pass); break;
+    case 2: launch_rs<2>(lane, pass); break;
+    case 3: launch_rs<3>(lane, pass); break;
+    case 4: launch_rs<4>(lane, pass); break;
+    case GPU_RS_PASS_ROWS: launch_rs<GPU_RS_PASS_ROWS>(lane, pass); break;
+    default: return (int)cudaErrorInvalidValue;
+    }
+    return (int)cudaGetLastError();
+}
+
+static int cuda_run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
+{
+    const uint64_t threads = gpu_sha_threads(pass);
+    const unsigned blocks = (unsigned)((threads + SHA_THREADS - 1) / SHA_THREADS);
+    sha_kernel<<<blocks, SHA_THREADS, 0, stream_of(lane)>>>(*pass, threads);
+    return (int)cudaGetLastError();
+}
+
+static int cuda_wait(struct gpu_lane *lane)
+{
+    const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
+    return (int)(error == cudaSuccess ? cudaEventSynchronize((cudaEvent_t)lane->end) : error);
+}
+
+static int cuda_clock_start(struct gpu_lane *lane)
+{
+    return (int)cudaEventRecord((cudaEvent_t)lane->begin, stream_of(lane));
+}
+
+static int cuda_clock_stop(struct gpu_lane *lane, double *seconds)
+{
+    float took_ms = 0;
+    int error = cuda_wait(lane);
+    if (error == 0) {
+        error =
+            (int)cudaEventElapsedTime(&took_ms, (cudaEvent_t)lane->begin, (cudaEvent_t)lane->end);
+    }
+    *seconds = (double)took_ms / 1000.0;
+    return error;
+}
+
+static bool cuda_is_memory(int error)
+{
+    return error == (int)cudaErrorMemoryAllocation;
+}
+
+static void cuda_text(int error, char *out, size_t bytes)
+{
+    (void)snprintf(out, bytes, "%d, %s: %s", error, cudaGetErrorName((cudaError_t)error),
+                   cudaGetErrorString((cudaError_t)error));
+}
+
+const struct gpu_driver gpu_driver_cuda = {
+    "cudaGetDeviceCount", cuda_count,      cuda_describe,   cuda_use,
+    cuda_lane_open,       cuda_lane_close, cuda_copy_in,    cuda_copy_out,
+    cuda_copy_within,     cuda_run_rs,     cuda_run_leaves, cuda_wait,
+    cuda_clock_start,     cuda_clock_stop, cuda_is_memory,  cuda_text,
+};
