@@ -1,0 +1,287 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The kernels of the first device: each against its plain twin, bit for bit, then its rate in
+ * device memory next to the rate of a copy in the same run. Bytes of a copy are those read and
+ * those written; of a code, of all data and parity cells; of leaf hashes, of leaves and hashes.
+ * Rounds go over all rows in turn; rates and ratios are medians over them. Without a plug-in or a
+ * device it says why, and ends well.
+ *
+ *   bench_gpu [PLUGIN]      the shared object, by default the one of this build
+ */
+#include "base/num.h"
+#include "base/rng.h"
+#include "compute/compute.h"
+#include "gpu/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 15u
+#define RUNS_A_ROUND 10u
+#define ROWS_MAX 12u
+#define LANE_BYTES_MAX ((size_t)1 << 30)
+#define CELL_BYTES 1000003u /* whole columns and a rest */
+#define CELLS_MAX 32u
+#define LEAF_BYTES_ALL (CELL_BYTES * 8u)
+
+struct row {
+    char name[40];
+    enum gpu_kernel kernel;
+    unsigned k;
+    unsigned rows;
+    uint8_t coefficients[GPU_RS_MAX * GPU_RS_MAX];
+};
+
+struct bench {
+    const struct gpu_table *table;
+    struct gpu *gpu;
+    uint8_t *area; /* CELLS_MAX sources, as many results, as many of the twin */
+    struct row rows[ROWS_MAX];
+    unsigned rows_count;
+    double rates[ROWS_MAX][ROUNDS]; /* bytes a second */
+};
+
+static struct bench bench;
+
+static int no_device(const char *why)
+{
+    printf("no device: %s\n", why);
+    return 0;
+}
+
+static int broken(const char *what)
+{
+    (void)fprintf(stderr, "bench_gpu: %s: %s\n", what, bench.table->failure(bench.gpu));
+    return 1;
+}
+
+static struct row *add(enum gpu_kernel kernel, const char *name)
+{
+    ASSERT(bench.rows_count < ROWS_MAX);
+    struct row *row = &bench.rows[bench.rows_count++];
+    row->kernel = kernel;
+    (void)snprintf(row->name, sizeof(row->name), "%s", name);
+    return row;
+}
+
+static void add_code(unsigned k, unsigned m)
+{
+    uint8_t matrix[GPU_RS_MAX * GPU_RS_MAX];
+    struct row *row = add(GPU_KERNEL_RS, "");
+    (void)snprintf(row->name, sizeof(row->name), "encode %u+%u", k, m);
+    row->k = k;
+    row->rows = m;
+    compute_rs_matrix(k, m, matrix);
+    memcpy(row->coefficients, matrix + (size_t)k * k, (size_t)m * k);
+}
+
+static void add_rows(void)
+{
+    struct rng r;
+    add(GPU_KERNEL_COPY, "copy");
+    add_code(4, 2);
+    add_code(8, 3);
+    add_code(10, 4);
+    add_code(16, 16);
+    struct row *row = add(GPU_KERNEL_RS, "random matrix, 8 rows of 12");
+    row->k = 12;
+    row->rows = 8;
+    rng_init(&r, 1);
+    rng_fill(&r, row->coefficients, sizeof(row->coefficients));
+    add(GPU_KERNEL_LEAVES, "leaf hashes");
+}
+
+static uint8_t *cell(unsigned part, unsigned i)
+{
+    return bench.area + ((size_t)part * CELLS_MAX + i) * CELL_BYTES;
+}
+
+/* returns: whether the device gave the twin's bits; or -1 if it failed. */
+static int compare_code(const struct row *row)
+{
+    const uint8_t *data[CELLS_MAX];
+    uint8_t *coded[CELLS_MAX];
+    uint8_t *plain[CELLS_MAX];
+    for (unsigned i = 0; i < CELLS_MAX; i++) {
+        data[i] = cell(0, i);
+        coded[i] = cell(1, i);
+        plain[i] = cell(2, i);
+    }
+    const struct gpu_rs_job job = {row->k, row->rows, row->coefficients, data, coded, CELL_BYTES};
+    const struct compute_rs_job twin = {row->k, row->rows, NULL, data, plain, CELL_BYTES};
+    if (bench.table->rs(bench.gpu, &job) != 0) {
+        return -1;
+    }
+    compute_rs_encode_plain(&twin, row->coefficients);
+    bool same = true;
+    for (unsigned i = 0; i < row->rows; i++) {
+        same = same && memcmp(coded[i], plain[i], CELL_BYTES) == 0;
+    }
+    return same;
+}
+
+static int compare_leaves(void)
+{
+    uint8_t *hashes = cell(1, 0);
+    uint8_t *twin = cell(2, 0);
+    const size_t leaves = (size_t)compute_leaves_of(LEAF_BYTES_ALL);
+    if (bench.table->leaf_hashes(bench.gpu, bench.area, LEAF_BYTES_ALL, hashes) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < leaves; i++) {
+        const size_t from = i * COMPUTE_LEAF_BYTES;
+        const size_t left = LEAF_BYTES_ALL - from;
+        compute_leaf_hash(bench.area + from, NUM_MIN(left, (size_t)COMPUTE_LEAF_BYTES),
+                          twin + i * COMPUTE_HASH_BYTES);
+    }
+    return memcmp(hashes, twin, leaves * COMPUTE_HASH_BYTES) == 0;
+}
+
+/* returns: 0, or the program's exit status. */
+static int compare_all(void)
+{
+    for (unsigned i = 0; i < bench.rows_count; i++) {
+        const struct row *row = &bench.rows[i];
+        if (row->kernel == GPU_KERNEL_COPY) {
+            continue;
+        }
+        const int same = row->kernel == GPU_KERNEL_RS ? compare_code(row) : compare_leaves();
+        if (same < 0) {
+            return broken(row->name);
+        }
+        printf("%-28s %s\n", row->name, same != 0 ? "the bits of the plain twin" : "OTHER BITS");
+        if (same == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int measure(void)
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < bench.rows_count; i++) {
+            const struct row *row = &bench.rows[i];
+            const struct gpu_rate_job job = {row->kernel, RUNS_A_ROUND, row->k, row->rows,
+                                             row->coefficients};
+            struct gpu_rate rate;
+            if (bench.table->rate(bench.gpu, &job, &rate) != 0) {
+                return broken(row->name);
+            }
+            bench.rates[i][round] = (double)rate.bytes / rate.seconds;
+        }
+    }
+    return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, ROUNDS, sizeof(*values), by_size);
+    return values[ROUNDS / 2];
+}
+
+static void report(size_t lane_bytes)
+{
+    double ratios[ROWS_MAX][ROUNDS];
+    for (unsigned i = 0; i < bench.rows_count; i++) {
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            ratios[i][round] = bench.rates[i][round] / bench.rates[0][round];
+        }
+    }
+    printf("\nin device memory, %zu MiB a run, medians of %u rounds of %u runs\n", lane_bytes >> 20,
+           ROUNDS, RUNS_A_ROUND);
+    printf("%-28s %10s %10s\n", "", "GB/s", "of copy");
+    for (unsigned i = 0; i < bench.rows_count; i++) {
+        printf("%-28s %10.1f %10.3f\n", bench.rows[i].name, median(bench.rates[i]) / 1e9,
+               median(ratios[i]));
+    }
+}
+
+/* Compares through small lanes, so that pieces follow one another; measures with one that no cache
+ * of a device holds. */
+static int use(const struct gpu_device *about)
+{
+    const struct gpu_settings pieces = {.lane_bytes = 4u << 20};
+    const size_t fits = (size_t)(about->memory_bytes / 4);
+    const struct gpu_settings whole = {.lane_bytes = NUM_MIN(fits, LANE_BYTES_MAX), .lanes = 1};
+    char why[GPU_WHY_BYTES];
+    if (bench.table->open(&bench.gpu, 0, &pieces, why, sizeof(why)) != 0) {
+        return no_device(why);
+    }
+    int status = compare_all();
+    bench.table->close(bench.gpu);
+    if (status != 0) {
+        return status;
+    }
+    if (bench.table->open(&bench.gpu, 0, &whole, why, sizeof(why)) != 0) {
+        (void)fprintf(stderr, "bench_gpu: %s\n", why);
+        return 1;
+    }
+    status = measure();
+    bench.table->close(bench.gpu);
+    if (status == 0) {
+        report(whole.lane_bytes);
+    }
+    return status;
+}
+
+static int run(void)
+{
+    char why[GPU_WHY_BYTES];
+    struct gpu_device about;
+    struct rng r;
+    unsigned count = 0;
+    bench.table->probe(&count, why, sizeof(why));
+    if (count == 0 || bench.table->describe(0, &about, why, sizeof(why)) != 0) {
+        return no_device(why);
+    }
+    const size_t bytes = (size_t)3 * CELLS_MAX * CELL_BYTES;
+    bench.area = malloc(bytes);
+    if (bench.area == NULL) {
+        (void)fprintf(stderr, "bench_gpu: out of memory\n");
+        return 1;
+    }
+    rng_init(&r, 2);
+    rng_fill(&r, bench.area, bytes);
+    printf("device 0: %s, compute capability %u.%u, %.0f GiB\n", about.name, about.major,
+           about.minor, (double)about.memory_bytes / (double)(1u << 30));
+    add_rows();
+    const int status = use(&about);
+    free(bench.area);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct gpu_plugin plugin;
+    struct err_info why;
+    if (argc > 2) {
+        (void)fprintf(stderr, "usage: bench_gpu [PLUGIN]\n");
+        return 2;
+    }
+    const char *path = argc > 1 ? argv[1] : BENCH_GPU_PLUGIN;
+    if (path[0] == '\0') {
+        return no_device("no plug-in was built here");
+    }
+    const int err = gpu_load(&plugin, path, &why);
+    if (err == ERR_NOT_FOUND) {
+        return no_device(why.text);
+    }
+    if (err != 0) {
+        (void)fprintf(stderr, "bench_gpu: %s\n", why.text);
+        return 1;
+    }
+    bench.table = plugin.table;
+    const int status = run();
+    gpu_unload(&plugin);
+    return status;
+}
