@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "compute/compute.h"
 #include "gpu/load.h"
+#include "gpu/sum.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #define CELL_BYTES 1000003u /* whole columns and a rest */
 #define CELLS_MAX 32u
 #define LEAF_BYTES_ALL (CELL_BYTES * 8u)
+#define VALUES (CELL_BYTES * 4u)
 
 struct row {
     char name[40];
@@ -91,6 +93,7 @@ static void add_rows(void)
     rng_init(&r, 1);
     rng_fill(&r, row->coefficients, sizeof(row->coefficients));
     add(GPU_KERNEL_LEAVES, "leaf hashes");
+    add(GPU_KERNEL_SUM, "exact sum of doubles");
 }
 
 static uint8_t *cell(unsigned part, unsigned i)
@@ -139,6 +142,39 @@ static int compare_leaves(void)
     return memcmp(hashes, twin, leaves * COMPUTE_HASH_BYTES) == 0;
 }
 
+/* Values of a normal kind, with a few that a device leaves to the host. */
+static int compare_sums(void)
+{
+    struct compute_exact sum;
+    struct compute_exact twin;
+    struct rng r;
+    double *values = (double *)(void *)bench.area;
+    rng_init(&r, 3);
+    for (size_t i = 0; i < VALUES; i++) {
+        values[i] = (double)(int64_t)rng_next(&r) * (i % 999983 == 0 ? 0x1p200 : 0x1p-60);
+    }
+    compute_exact_init(&sum);
+    compute_exact_init(&twin);
+    if (gpu_sum_add_f64s(bench.table, bench.gpu, &sum, values, VALUES) != 0) {
+        return -1;
+    }
+    compute_exact_add_f64s_by(COMPUTE_LANES_PLAIN, &twin, values, VALUES);
+    const double a = compute_exact_round(&sum);
+    const double b = compute_exact_round(&twin);
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+static int compare(const struct row *row)
+{
+    switch (row->kernel) {
+    case GPU_KERNEL_RS: return compare_code(row);
+    case GPU_KERNEL_LEAVES: return compare_leaves();
+    case GPU_KERNEL_SUM: return compare_sums();
+    case GPU_KERNEL_COPY: break;
+    }
+    return 1;
+}
+
 /* returns: 0, or the program's exit status. */
 static int compare_all(void)
 {
@@ -147,7 +183,7 @@ static int compare_all(void)
         if (row->kernel == GPU_KERNEL_COPY) {
             continue;
         }
-        const int same = row->kernel == GPU_KERNEL_RS ? compare_code(row) : compare_leaves();
+        const int same = compare(row);
         if (same < 0) {
             return broken(row->name);
         }

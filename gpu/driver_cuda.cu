@@ -12,6 +12,7 @@
 #define RS_THREADS 256u
 /* Few leaves are spread over all processors of the device. */
 #define SHA_THREADS 64u
+#define SUM_THREADS 128u
 
 template <unsigned ROWS>
 static __global__ void __launch_bounds__(RS_THREADS)
@@ -29,6 +30,15 @@ static __global__ void __launch_bounds__(SHA_THREADS)
     const uint64_t thread = (uint64_t)blockIdx.x * SHA_THREADS + threadIdx.x;
     if (thread < threads) {
         gpu_sha_thread(&pass, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(SUM_THREADS)
+    sum_kernel(const __grid_constant__ struct gpu_sum_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * SUM_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_sum_thread(&pass, thread);
     }
 }
 
@@ -152,6 +162,14 @@ static int cuda_run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pas
     return (int)cudaGetLastError();
 }
 
+static int cuda_run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
+{
+    const uint64_t threads = gpu_sum_threads(pass);
+    const unsigned blocks = (unsigned)((threads + SUM_THREADS - 1) / SUM_THREADS);
+    sum_kernel<<<blocks, SUM_THREADS, 0, stream_of(lane)>>>(*pass, threads);
+    return (int)cudaGetLastError();
+}
+
 static int cuda_wait(struct gpu_lane *lane)
 {
     const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
@@ -187,8 +205,8 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count,      cuda_describe,   cuda_use,
-    cuda_lane_open,       cuda_lane_close, cuda_copy_in,    cuda_copy_out,
-    cuda_copy_within,     cuda_run_rs,     cuda_run_leaves, cuda_wait,
-    cuda_clock_start,     cuda_clock_stop, cuda_is_memory,  cuda_text,
+    "cudaGetDeviceCount", cuda_count,   cuda_describe, cuda_use,         cuda_lane_open,
+    cuda_lane_close,      cuda_copy_in, cuda_copy_out, cuda_copy_within, cuda_run_rs,
+    cuda_run_leaves,      cuda_run_sum, cuda_wait,     cuda_clock_start, cuda_clock_stop,
+    cuda_is_memory,       cuda_text,
 };

@@ -7,6 +7,7 @@
  * caller's: after an error nothing is written to the caller's memory any more.
  */
 #include "gpu/engine_internal.h"
+#include "gpu/engine_sum_internal.h"
 
 #include "base/alloc.h"
 #include "base/err.h"
@@ -20,12 +21,14 @@
 #define HASHES_AT(leaves) ((size_t)(leaves)*GPU_LEAF_BYTES)
 
 _Static_assert(GPU_LANE_BYTES_MIN / (2 * GPU_RS_MAX) >= GPU_RS_COLUMN_BYTES, "a column fits");
+_Static_assert(GPU_LANE_BYTES_MIN >= GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES, "a tile fits");
 _Static_assert(GPU_LANE_BYTES_MIN >= GPU_LEAF_BYTES + GPU_HASH_BYTES, "a leaf fits");
 
 struct piece {
     bool is_busy;
-    size_t from; /* of the job: columns, or bytes of leaves */
+    size_t from; /* of the job: columns, or bytes of leaves or values */
     size_t bytes;
+    struct gpu_sum_pass sum; /* of an exact sum: what the results are units of */
 };
 
 struct gpu {
@@ -49,6 +52,8 @@ struct work {
     const struct gpu_rs_job *rs;
     const uint8_t *leaves;
     uint8_t *hashes;
+    const uint8_t *values;
+    const struct gpu_sum_sink *sink;
 };
 
 static int fail(struct gpu *gpu, const char *at, int error)
@@ -388,6 +393,57 @@ int gpu_engine_leaf_hashes(struct gpu *gpu, const uint8_t *data, size_t bytes, u
     return work_through(gpu, &w);
 }
 
+/* --- exact sums --- */
+
+static size_t tiles_a_lane(const struct gpu *gpu)
+{
+    return (size_t)(gpu->lane[0].bytes / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
+}
+
+static int put_sum(struct gpu *gpu, const struct work *w, unsigned lane, const char **at)
+{
+    struct piece *piece = &gpu->piece[lane];
+    struct gpu_lane *l = &gpu->lane[lane];
+    struct gpu_sum_pass *p = &piece->sum;
+    p->tiles = num_div_up(piece->bytes, GPU_SUM_TILE_BYTES);
+    const size_t padded = (size_t)(p->tiles * GPU_SUM_TILE_BYTES);
+    const size_t results = (size_t)(p->tiles * GPU_SUM_RESULT_BYTES);
+    ASSERT(padded + results <= l->bytes);
+    p->values = l->device;
+    p->sums = l->device + padded;
+    gpu_sum_window(p, w->values + piece->from, piece->bytes / sizeof(double));
+    memcpy(l->host, w->values + piece->from, piece->bytes);
+    memset(l->host + piece->bytes, 0, padded - piece->bytes); /* zeros add nothing */
+    *at = "copy to the device";
+    TRY(gpu->driver->copy_in(l, padded));
+    *at = "exact sum kernel";
+    TRY(gpu->driver->run_sum(l, p));
+    *at = "copy from the device";
+    return gpu->driver->copy_out(l, padded, results);
+}
+
+static void take_sum(const struct gpu *gpu, const struct work *w, unsigned lane)
+{
+    const struct piece *piece = &gpu->piece[lane];
+    gpu_sum_take(&piece->sum, gpu->lane[lane].host + piece->sum.tiles * GPU_SUM_TILE_BYTES,
+                 piece->from / sizeof(double), piece->bytes / sizeof(double), w->sink);
+}
+
+int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
+                        const struct gpu_sum_sink *sink)
+{
+    if (count == 0) {
+        return 0;
+    }
+    const struct work w = {.put = put_sum,
+                           .take = take_sum,
+                           .total = count * sizeof(double),
+                           .step = tiles_a_lane(gpu) * GPU_SUM_TILE_BYTES,
+                           .values = values,
+                           .sink = sink};
+    return work_through(gpu, &w);
+}
+
 /* --- rates --- */
 
 /* Puts one round into the queue of the first lane. bytes: what it reads and writes. */
@@ -407,6 +463,13 @@ static int run_once(struct gpu *gpu, const struct gpu_rate_job *job, uint64_t *b
         *bytes = (uint64_t)leaves * (GPU_LEAF_BYTES + GPU_HASH_BYTES);
         return gpu->driver->run_leaves(lane, &pass);
     }
+    if (job->kernel == GPU_KERNEL_SUM) {
+        struct gpu_sum_pass pass = {.values = lane->device, .tiles = tiles_a_lane(gpu)};
+        pass.sums = lane->device + pass.tiles * GPU_SUM_TILE_BYTES;
+        gpu_sum_window(&pass, NULL, 0);
+        *bytes = pass.tiles * (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES);
+        return gpu->driver->run_sum(lane, &pass);
+    }
     const size_t columns = columns_of(gpu, job->k, job->rows);
     *bytes = (uint64_t)columns * (job->k + job->rows);
     return run_passes(gpu, lane, columns);
@@ -417,7 +480,7 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     const bool is_rs = job->kernel == GPU_KERNEL_RS;
     uint64_t bytes = 0;
     double seconds = 0;
-    if (job->rounds == 0 || (unsigned)job->kernel > GPU_KERNEL_LEAVES ||
+    if (job->rounds == 0 || (unsigned)job->kernel > GPU_KERNEL_SUM ||
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
     }

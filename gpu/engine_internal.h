@@ -14,6 +14,7 @@
 #include "gpu/gpu.h"
 #include "gpu/rs_internal.h"
 #include "gpu/sha_internal.h"
+#include "gpu/sum_internal.h"
 
 #include <stdbool.h>
 
@@ -48,6 +49,7 @@ struct gpu_driver {
     int (*copy_within)(struct gpu_lane *lane, size_t bytes);         /* [0, bytes) to [bytes, ..) */
     int (*run_rs)(struct gpu_lane *lane, const struct gpu_rs_pass *pass);
     int (*run_leaves)(struct gpu_lane *lane, const struct gpu_sha_pass *pass);
+    int (*run_sum)(struct gpu_lane *lane, const struct gpu_sum_pass *pass);
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);
@@ -69,6 +71,8 @@ void gpu_engine_close(struct gpu *gpu);
 const char *gpu_engine_failure(const struct gpu *gpu);
 int gpu_engine_rs(struct gpu *gpu, const struct gpu_rs_job *job);
 int gpu_engine_leaf_hashes(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes);
+int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
+                        const struct gpu_sum_sink *sink);
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 
 extern const struct gpu_driver gpu_driver_cuda;

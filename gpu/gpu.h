@@ -9,6 +9,7 @@
  *   table->open(&gpu, device, &settings, why, sizeof(why));
  *   table->rs(gpu, &job);                             as compute_rs_encode, to the last bit
  *   table->leaf_hashes(gpu, data, bytes, hashes);     as compute_leaf_hashes
+ *   table->sum_f64s(gpu, values, count, &sink);       for gpu/sum.h: exact sums
  *   table->failure(gpu)                               after an error: what the device said
  *   table->close(gpu);
  *
@@ -43,7 +44,7 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 1u
+#define GPU_TABLE_VERSION 2u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
@@ -77,10 +78,31 @@ struct gpu_rs_job {
     size_t bytes;
 };
 
+/* A part of an exact sum: (high1 * 2^32 + low1) * unit1 + (high2 * 2^32 + low2) * unit2. The four
+ * numbers are less than 2^53 either way, so doubles hold them; units are powers of two. There is a
+ * value among those it stands for that is no zero. */
+struct gpu_sum_part {
+    int64_t high1;
+    int64_t low1;
+    int64_t high2;
+    int64_t low2;
+    double unit1;
+    double unit2;
+};
+
+/* Takes a sum: each value is in one part, or in one range that the caller adds itself. Called by
+ * the thread that called sum_f64s, before that returns; also in calls that then fail. */
+struct gpu_sum_sink {
+    void *ctx;
+    void (*part)(void *ctx, const struct gpu_sum_part *part);
+    void (*rest)(void *ctx, size_t from, size_t count); /* numbers of values */
+};
+
 enum gpu_kernel {
     GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
     GPU_KERNEL_RS,
     GPU_KERNEL_LEAVES,
+    GPU_KERNEL_SUM,
 };
 
 /* What to time in device memory, without the way there and back. */
@@ -123,6 +145,10 @@ struct gpu_table {
      * (RFC 6962, section 2.1). hashes: GPU_HASH_BYTES a leaf. bytes 0 writes nothing.
      * returns: 0; ERR_UNAVAILABLE. */
     int (*leaf_hashes)(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes);
+    /* Adds up count doubles that lie without gaps, any alignment, little-endian, without rounding.
+     * returns: 0; ERR_UNAVAILABLE. */
+    int (*sum_f64s)(struct gpu *gpu, const void *values, size_t count,
+                    const struct gpu_sum_sink *sink);
     /* Runs a kernel over a lane's memory, whatever it holds. For programs that measure.
      * returns: 0; ERR_INVALID; ERR_UNAVAILABLE. */
     int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);

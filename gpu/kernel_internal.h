@@ -19,11 +19,13 @@
 #define GPU_FN static __host__ __device__ __forceinline__
 #define GPU_UNROLL _Pragma("unroll")
 #define GPU_UNROLL_TWICE _Pragma("unroll 2")
+#define GPU_UNROLL_EIGHT _Pragma("unroll 8")
 #define GPU_ALIGN16 __align__(16)
 #else
 #define GPU_FN static inline
 #define GPU_UNROLL
 #define GPU_UNROLL_TWICE
+#define GPU_UNROLL_EIGHT
 #define GPU_ALIGN16 _Alignas(16)
 #endif
 

@@ -33,5 +33,6 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .failure = gpu_engine_failure,
     .rs = gpu_engine_rs,
     .leaf_hashes = gpu_engine_leaf_hashes,
+    .sum_f64s = gpu_engine_sum_f64s,
     .rate = gpu_engine_rate,
 };

@@ -13,13 +13,14 @@
 #define QUEUE_MAX 64u
 #define JUNK 0xc3
 
-enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_LEAVES };
+enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_LEAVES, STEP_SUM };
 struct step {
     enum step_kind kind;
     size_t at;
     size_t bytes;
     struct gpu_rs_pass rs;
     struct gpu_sha_pass leaves;
+    struct gpu_sum_pass sum;
 };
 struct queue {
     struct step step[QUEUE_MAX];
@@ -167,14 +168,24 @@ static int run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
     return call();
 }
 
+static int run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
+{
+    ASSERT(is_within(lane, pass->values, pass->tiles * GPU_SUM_TILE_BYTES));
+    ASSERT(is_within(lane, pass->sums, pass->tiles * GPU_SUM_RESULT_BYTES));
+    put(lane, STEP_SUM)->sum = *pass;
+    return call();
+}
+
 /* Threads in an order of its own: a kernel may rely on none. */
 static void run_pass(const struct step *s)
 {
-    const uint64_t threads =
-        s->kind == STEP_RS ? gpu_rs_threads(&s->rs) : gpu_sha_threads(&s->leaves);
+    uint64_t threads = s->kind == STEP_RS ? gpu_rs_threads(&s->rs) : gpu_sha_threads(&s->leaves);
+    threads = s->kind == STEP_SUM ? gpu_sum_threads(&s->sum) : threads;
     for (uint64_t i = threads; i-- > 0;) {
         if (s->kind == STEP_RS) {
             gpu_rs_thread(&s->rs, s->rs.rows, i);
+        } else if (s->kind == STEP_SUM) {
+            gpu_sum_thread(&s->sum, i);
         } else {
             gpu_sha_thread(&s->leaves, i);
         }
@@ -191,7 +202,8 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_OUT: memcpy(lane->host + s->at, lane->device + s->at, s->bytes); break;
         case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
         case STEP_RS:
-        case STEP_LEAVES: run_pass(s); break;
+        case STEP_LEAVES:
+        case STEP_SUM: run_pass(s); break;
         }
     }
     busy -= q->count > 0;
@@ -242,6 +254,7 @@ const struct gpu_driver emulated_driver = {
     .copy_within = copy_within,
     .run_rs = run_rs,
     .run_leaves = run_leaves,
+    .run_sum = run_sum,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

@@ -248,6 +248,9 @@ START_TEST(a_rate_counts_sources_and_results_once)
     job.kernel = GPU_KERNEL_LEAVES;
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
     ck_assert_uint_eq(rate.bytes, 3 * 15 * (GPU_LEAF_BYTES + GPU_HASH_BYTES));
+    job.kernel = GPU_KERNEL_SUM;
+    ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
+    ck_assert_uint_eq(rate.bytes, 3 * 3 * (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
     job.rounds = 0;
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), ERR_INVALID);
     job = (struct gpu_rate_job){.kernel = GPU_KERNEL_RS, .rounds = 1, .k = 2, .rows = 0};

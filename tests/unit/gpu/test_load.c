@@ -7,11 +7,13 @@
 #include "base/rng.h"
 #include "compute/compute.h"
 #include "gpu/load.h"
+#include "gpu/sum.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
 
 #define BYTES 500000u
+#define VALUES 100000u
 
 static void refuse(const char *path, int expected, const char *text)
 {
@@ -52,7 +54,9 @@ END_TEST
 
 START_TEST(a_table_of_another_version_is_refused_with_both_versions)
 {
-    refuse(PLUGIN_OF_OTHER_VERSION, ERR_LEVEL, "has a table of version 4711, not 1");
+    char text[GPU_WHY_BYTES];
+    (void)snprintf(text, sizeof(text), "has a table of version 4711, not %u", GPU_TABLE_VERSION);
+    refuse(PLUGIN_OF_OTHER_VERSION, ERR_LEVEL, text);
 }
 END_TEST
 
@@ -71,6 +75,7 @@ static void use_device(const struct gpu_table *table)
     static uint8_t plain[2][BYTES];
     static uint8_t hashes[(BYTES / GPU_LEAF_BYTES + 1) * GPU_HASH_BYTES];
     uint8_t twin[GPU_HASH_BYTES];
+    static double values[VALUES];
     uint8_t matrix[6 * 4];
     const uint8_t *const sources[4] = {data[0], data[1], data[2], data[3]};
     uint8_t *const results[2] = {coded[0], coded[1]};
@@ -93,6 +98,17 @@ static void use_device(const struct gpu_table *table)
                           BYTES - from < GPU_LEAF_BYTES ? BYTES - from : GPU_LEAF_BYTES, twin);
         ck_assert_mem_eq(hashes + from / GPU_LEAF_BYTES * GPU_HASH_BYTES, twin, sizeof(twin));
     }
+    struct compute_exact sum;
+    struct compute_exact exact;
+    compute_exact_init(&sum);
+    compute_exact_init(&exact);
+    for (size_t i = 0; i < VALUES; i++) {
+        values[i] = (double)rng_next(&r) * 0x1p-60 - 7;
+    }
+    ck_assert_msg(gpu_sum_add_f64s(table, gpu, &sum, values, VALUES) == 0, "%s",
+                  table->failure(gpu));
+    compute_exact_add_f64s_by(COMPUTE_LANES_PLAIN, &exact, values, VALUES);
+    ck_assert(compute_exact_round(&sum) == compute_exact_round(&exact));
     table->close(gpu);
 }
 
