@@ -57,6 +57,7 @@
     X(TIMEOUT, -3001, "no answer in time")                        \
     X(CONNECTION, -3002, "connection was lost")                   \
     X(IO, -3003, "input or output failed")                        \
+    X(FORGOTTEN, -3004, "whether it was done is not known here")  \
     X(DONE, -4001, "done already")                                \
     X(CORRUPT, -5001, "bytes do not match checksum")              \
     X(LOST, -5002, "too few intact copies are left")

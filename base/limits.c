@@ -40,6 +40,7 @@ static const struct config_setting limits_settings[] = {
 
     COUNT(groups, 64, 2, 4096, "groups of the node"),
     COUNT(sessions, 65536, 1, 1048576, "sessions of one group"),
+    BYTES(once_bytes, 64 * MIB, 4 * KIB, 16 * GIB, "writes that are remembered by token"),
     COUNT(watches, 4096, 0, 1048576, "watches of the node"),
     COUNT(connection_watches, 256, 0, 65536, "watches of one connection"),
     BYTES(watch_bytes, 4 * MIB, 4 * KIB, GIB, "changes of one group kept for watches"),

@@ -36,6 +36,7 @@ struct limits {
     /* strong data */
     uint64_t groups;              /* of this node */
     uint64_t sessions;            /* of one group */
+    uint64_t once_bytes;          /* of writes that are remembered by token */
     uint64_t watches;             /* of the node */
     uint64_t connection_watches;  /* of one connection */
     uint64_t watch_bytes;         /* changes of one group, kept for watches */

@@ -15,6 +15,8 @@
  *   budget_ms    u64  how long a node may take to get what the token names (500); then it asks
  *                another that has it, or answers BEHIND
  *   copies       u64  crdt.update: on how many nodes it is to be durable (2)
+ *   once         str  crdt.update: the write is done once under this token (wire/once.h), which
+ *                crdt.once gave; instead of a session
  *   principal    str  "root" until users exist
  * Names and values are str or bin alike on the way in and bin on the way out. Fields are only ever
  * added to maps; readers ignore those they do not know. Errors carry hints: NOT_LEADER {leader u32,
@@ -121,6 +123,15 @@ enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
  * the node owns all of the keys, and the hint has {regions} too, bit i: region i (slot modulo 64)
  * is the node's */
 #define WIRE_METHOD_CRDT_UPDATE "crdt.update"
+/* [] or [[name]] -> {once str, node u32, lifetime_us u64}: a token for one crdt.update. All
+ * attempts of it, of whatever client, go to the node that the token names: the first that is done
+ * is the only one, and the others get its answer, for 24 hours of that node's log time from when
+ * the token was given. NOT_LEADER {leader}: the node that was asked does not keep one of the names.
+ * To crdt.update a token adds: NOT_LEADER {leader}: another node is named; INVALID: that does not
+ * keep the key; CONFLICT: other operations were done under the token; FORGOTTEN: it is too old, or
+ * the node has lost what it knew then, so it is not done, and was perhaps before; BUSY: too many
+ * are remembered; UNAVAILABLE: the node does not know yet what it knows, as after a start */
+#define WIRE_METHOD_CRDT_ONCE "crdt.once"
 /* [space, name, path (its last type 0: whatever is there), element|nil] ->
  *   {items [{type, found bool, value, siblings [[value bin, node u32, epoch u64, counter u64,
  *    time_us u64]], rights [[node, epoch, rights i64]]}], clock [[node, epoch, from, to]],
@@ -244,6 +255,7 @@ enum wire_crdt_verb {
 #define WIRE_OPTION_BUDGET_MS "budget_ms"
 #define WIRE_OPTION_COPIES "copies"
 #define WIRE_OPTION_DEADLINE_MS "deadline_ms"
+#define WIRE_OPTION_ONCE "once"
 #define WIRE_OPTION_SESSION "session"
 #define WIRE_OPTION_LEVEL "level"
 #define WIRE_OPTION_PRINCIPAL "principal"
@@ -299,6 +311,8 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_NAME "name"
 #define WIRE_FIELD_NEXT "next"
 #define WIRE_FIELD_NODE "node"
+#define WIRE_FIELD_ONCE "once"
+#define WIRE_FIELD_LIFETIME_US "lifetime_us"
 #define WIRE_FIELD_NODES "nodes"
 #define WIRE_FIELD_OFFSET "offset"
 #define WIRE_FIELD_OPERATION "operation"

@@ -169,7 +169,8 @@ int wire_pack_options(struct buf *out, const struct wire_options *o)
 {
     uint32_t count = (uint32_t)o->has_deadline + (uint32_t)o->has_session + (uint32_t)o->stale +
                      (uint32_t)(o->principal.size > 0) + (uint32_t)o->has_token +
-                     (uint32_t)o->has_budget + (uint32_t)(o->copies > 0) + (uint32_t)o->apart;
+                     (uint32_t)o->has_budget + (uint32_t)(o->copies > 0) + (uint32_t)o->apart +
+                     (uint32_t)(o->once.size > 0);
     TRY(wire_pack_map(out, count));
     if (o->has_deadline) {
         TRY(wire_pack_text(out, WIRE_OPTION_DEADLINE_MS));
@@ -205,6 +206,10 @@ int wire_pack_options(struct buf *out, const struct wire_options *o)
     if (o->apart) {
         TRY(wire_pack_text(out, WIRE_OPTION_APART));
         TRY(wire_pack_bool(out, true));
+    }
+    if (o->once.size > 0) {
+        TRY(wire_pack_text(out, WIRE_OPTION_ONCE));
+        TRY(wire_pack_str(out, o->once));
     }
     return out->err;
 }

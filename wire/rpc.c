@@ -192,6 +192,7 @@ static int wire_options_read(const struct wire_rpc *m, struct wire_options *o)
         return ERR_INVALID;
     }
     TRY(wire_option_bytes(m, WIRE_OPTION_PRINCIPAL, WIRE_NAME_BYTES_MAX, &o->principal));
+    TRY(wire_option_bytes(m, WIRE_OPTION_ONCE, WIRE_NAME_BYTES_MAX, &o->once));
     return wire_options_causal(m, o);
 }
 

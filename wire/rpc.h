@@ -83,8 +83,9 @@ struct wire_options {
     struct bytes token; /* wire/token.h; may be empty */
     bool has_budget;
     uint64_t budget_ms;
-    uint32_t copies; /* 0: not given */
-    bool apart;      /* operations of several callers */
+    uint32_t copies;   /* 0: not given */
+    bool apart;        /* operations of several callers */
+    struct bytes once; /* wire/once.h; empty: none */
 };
 
 /* returns: 0, m->refusal, ERR_INVALID or ERR_TOO_LARGE; *out is all defaults on failure. */

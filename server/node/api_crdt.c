@@ -7,6 +7,7 @@
  * the token is ever given; if nobody has it, the answer is BEHIND.
  */
 #include "server/node/eventual_api_internal.h"
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
 struct ev_read {
@@ -507,6 +508,7 @@ int node_ev_op_of(struct wire_node item, struct node_ev_op *op, bool *create)
 
 const struct node_api node_ev_api[] = {
     {WIRE_METHOD_CRDT_UPDATE, node_crdt_update_serve},
+    {WIRE_METHOD_CRDT_ONCE, node_crdt_once_serve},
     {WIRE_METHOD_CRDT_READ, node_crdt_read_serve},
     {WIRE_METHOD_CRDT_MEMBERS, node_crdt_members_serve},
     {NULL, NULL},

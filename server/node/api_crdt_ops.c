@@ -4,6 +4,7 @@
  * crdt.update: operations as they come in a request, copied and checked against each other. What
  * becomes of them is in api_crdt_write.c.
  */
+#include "base/hash.h"
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_write_internal.h"
 
@@ -169,6 +170,17 @@ static int ev_ops_of(struct node *n, const struct wire_rpc *req, struct ev_write
     return 0;
 }
 
+/* What the operations are, whatever is found out for them later. */
+static int ev_ops_sum(struct node *n, struct ev_write *w)
+{
+    struct buf all;
+    buf_init(&all, &n->alloc, 16u << 20);
+    int err = node_ev_update_encode(w->ops, w->count, 0, &all);
+    hash_digest_add(&w->once.operations, bytes_of(NULL, 0), buf_view(&all));
+    buf_release(&all);
+    return err;
+}
+
 int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w)
 {
     struct wire_options o;
@@ -181,5 +193,16 @@ int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write
     w->apart = o.apart;
     TRY(ev_ops_of(n, req, w));
     TRY(ev_ops_keep(w, w->cmd.principal));
-    return ev_ops_check(n, w);
+    TRY(ev_ops_check(n, w));
+    if (o.once.size == 0) {
+        return 0;
+    }
+    w->named = UINT32_MAX;
+    w->why = "the token of a write is none, or is used within a session";
+    w->refusal = ERR_INVALID;
+    TRY(o.has_session || o.apart ? ERR_INVALID : ev_ops_sum(n, w));
+    TRY(wire_once_of(o.once, &w->once.token));
+    w->why = NULL;
+    w->refusal = 0;
+    return 0;
 }

@@ -148,13 +148,19 @@ static void ev_turn_end(struct node *n, struct ev_write *w)
 
 static size_t ev_attempts_place(const struct ev_write *w)
 {
-    uint64_t mixed = w->cmd.session * UINT64_C(0x9e3779b97f4a7c15) + w->cmd.sequence;
+    uint64_t mixed = w->id[0] * UINT64_C(0x9e3779b97f4a7c15) + w->id[1];
     return (size_t)(mixed >> 32 ^ mixed) & (EV_ATTEMPTS - 1);
 }
 
 static struct node_link *ev_attempts_of(const struct node *n, const struct ev_write *w)
 {
     return &n->ev_writes->attempts[ev_attempts_place(w)];
+}
+
+/* returns: whether it may be another attempt of a write that was done. */
+static bool ev_write_again(const struct ev_write *w)
+{
+    return w->cmd.session != 0 || w->once.token.node != 0;
 }
 
 /* returns: whether another attempt of the same write is under way, and may yet be done. */
@@ -165,8 +171,7 @@ static bool ev_write_goes_on(const struct node *n, const struct ev_write *w)
         const struct ev_write *other =
             (const struct ev_write *)(const void *)((const char *)at -
                                                     offsetof(struct ev_write, attempt));
-        if (other != w && !other->refused && other->cmd.session == w->cmd.session &&
-            other->cmd.sequence == w->cmd.sequence) {
+        if (other != w && !other->refused && other->id[0] == w->id[0] && other->id[1] == w->id[1]) {
             return true;
         }
     }
@@ -199,53 +204,10 @@ static void ev_turn_begin(struct node *n, struct ev_write *w)
 
 static void ev_write_command(struct node *n, struct ev_write *w);
 
-/* returns: bit i: region i is this node's. */
-static uint64_t ev_write_regions(struct node *n)
-{
-    uint32_t owners[NODE_EV_OWNERS_MAX];
-    uint64_t regions = 0;
-    for (unsigned i = 0; i < NODE_EV_REGIONS; i++) {
-        bool self = false;
-        (void)node_ev_owners(n, (uint8_t)i, owners, &self);
-        regions |= (uint64_t)self << i;
-    }
-    return regions;
-}
-
-/* What it is refused for, who else might take it, and which of its operations that is about. */
-static void ev_write_say(struct node *n, const struct ev_write *w, int code)
-{
-    char sentence[64];
-    struct wire_hint hints[3];
-    struct wire_failure f = {.code = code, .hints = hints};
-    if (code == ERR_BUSY) {
-        node_reply_error(n, w->client, code, NULL);
-        return;
-    }
-    if (code == ERR_NOT_LEADER) {
-        hints[f.hints_count++] = (struct wire_hint){.name = WIRE_FIELD_LEADER, .number = w->node};
-    }
-    if (code == ERR_NOT_LEADER && w->apart) {
-        hints[f.hints_count++] =
-            (struct wire_hint){.name = WIRE_FIELD_REGIONS, .number = ev_write_regions(n)};
-    }
-    if (code == ERR_NOT_FOUND && w->named < w->count && w->ops[w->named].op.to.node != 0) {
-        uint32_t to = w->ops[w->named].op.to.node;
-        hints[f.hints_count++] = (struct wire_hint){.name = WIRE_FIELD_NODE, .number = to};
-        (void)snprintf(sentence, sizeof sentence, "node %" PRIu32 " is not of this cluster", to);
-        f.message = sentence;
-    }
-    if (w->count > 1 && w->named < w->count) {
-        hints[f.hints_count++] =
-            (struct wire_hint){.name = WIRE_FIELD_OPERATION, .number = w->named};
-    }
-    node_reply_failure(n, w->client, &f);
-}
-
 static void ev_write_error(struct node *n, struct ev_write *w, int code)
 {
     if (!w->answered) {
-        ev_write_say(n, w, code);
+        node_ev_write_say(n, w, code);
     }
     ev_turn_end(n, w);
 }
@@ -281,8 +243,9 @@ static uint64_t ev_write_left(struct node *n, const struct ev_write *w)
 
 static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
 {
-    uint8_t body[16];
-    if (w->cmd.session == 0 || w->count == 0) {
+    uint8_t body[NODE_EV_ONCE_NAME_BYTES];
+    w->refusal = code;
+    if (!ev_write_again(w) || w->count == 0) {
         ev_write_error(n, w, code);
         return;
     }
@@ -291,12 +254,17 @@ static void ev_write_refuse(struct node *n, struct ev_write *w, int code)
         return;
     }
     w->refused = true;
-    w->refusal = code;
     w->beside = ev_write_goes_on(n, w);
+    uint8_t op = NODE_QUERY_SESSION_SEEN;
+    struct bytes asked = bytes_of(body, 16);
     num_put_u64(body, w->cmd.session);
     num_put_u64(body + 8, w->cmd.sequence);
-    node_query_from(n, NODE_GROUP_OWN, NODE_QUERY_SESSION_SEEN, bytes_of(body, sizeof body),
-                    ev_write_left(n, w), n->now + NODE_EV_BUDGET_US, w, ev_write_known);
+    if (w->once.token.node != 0) {
+        op = NODE_QUERY_EV_ONCE;
+        asked = node_ev_once_name(&w->once.token, body);
+    }
+    node_query_from(n, NODE_GROUP_OWN, op, asked, ev_write_left(n, w), n->now + NODE_EV_BUDGET_US,
+                    w, ev_write_known);
 }
 
 /* Its time is up. */
@@ -312,51 +280,6 @@ static void ev_write_patience(struct node *n, struct node_timer *t)
         w->answered = true;
         node_reply_error(n, w->client, ERR_TIMEOUT, NULL);
     }
-}
-
-/* What changed nothing has no dot of its own: that it is so follows from what was seen here. */
-static int ev_written_nothing(struct node *n, struct ev_write *w, uint32_t operation)
-{
-    if (operation >= w->count) {
-        return ERR_PROTOCOL;
-    }
-    uint8_t region = w->items[operation].region;
-    return node_ev_token_add(&w->causal.token, region, &node_ev_region_get(n, region)->seen);
-}
-
-static int ev_written_pack(struct node *n, struct buf *out, struct ev_write *w, struct bytes reply)
-{
-    struct bytes_reader r = bytes_reader_of(reply);
-    uint8_t copies = bytes_take_u8(&r);
-    uint32_t node = bytes_take_u32(&r);
-    uint32_t count = bytes_take_u16(&r);
-    node_ev_token_fold(n, &w->causal.token);
-    (void)wire_pack_map(out, 5);
-    (void)wire_pack_text(out, WIRE_FIELD_NODE);
-    (void)wire_pack_u64(out, node);
-    (void)wire_pack_text(out, WIRE_FIELD_COPIES);
-    (void)wire_pack_u64(out, copies);
-    (void)wire_pack_text(out, WIRE_FIELD_CHANGED);
-    (void)wire_pack_array(out, count);
-    for (uint32_t i = 0; i < count; i++) {
-        bool changed = bytes_take_u8(&r) != 0;
-        (void)wire_pack_bool(out, changed);
-        TRY(changed || r.failed ? 0 : ev_written_nothing(n, w, i));
-    }
-    uint32_t regions = bytes_take_u16(&r);
-    for (uint32_t i = 0; i < regions && !r.failed; i++) {
-        struct wire_token_range range = {.region = bytes_take_u8(&r), .from = 1};
-        range.node = bytes_take_u32(&r);
-        range.epoch = bytes_take_u64(&r);
-        range.to = bytes_take_u64(&r); /* all dots of an actor up to its last are one range */
-        if (range.to > 0) {
-            TRY(wire_token_add_range(&w->causal.token, &range));
-        }
-    }
-    TRY(r.failed ? ERR_PROTOCOL : 0);
-    return node_ev_pack_causal(out, &w->causal.token,
-                               w->causal.session ? WIRE_CONSISTENCY_SESSION
-                                                 : WIRE_CONSISTENCY_EVENTUAL);
 }
 
 /* A session has its answer already; its next sequence finds the rights. */
@@ -406,7 +329,7 @@ static void ev_written(struct node *n, void *ctx, int code, struct bytes reply)
     }
     buf_init(&out, &n->alloc, 4u << 20);
     (void)buf_reserve(&out, EV_REPLY_BYTES);
-    code = ev_written_pack(n, &out, w, reply);
+    code = node_ev_written_pack(n, w, reply, &out);
     if (code == 0 && !w->answered) {
         node_reply_ok(n, w->client, buf_view(&out));
     } else if (!w->answered) {
@@ -451,7 +374,12 @@ static void ev_write_command(struct node *n, struct ev_write *w)
     }
     buf_clear(&w->body);
     (void)buf_reserve(&w->body, EV_BODY_BYTES + w->count * EV_OP_BYTES + w->memory.size);
+    w->cmd.op = NODE_OP_EV_UPDATE;
     int err = w->settled ? 0 : ev_write_hints(n, w);
+    if (w->once.token.node != 0) {
+        w->cmd.op = NODE_OP_EV_ONCE;
+        (void)node_ev_once_head(&w->once, &w->body);
+    }
     err = err != 0 ? err : node_ev_update_encode(w->ops, w->count, n->wall, &w->body);
     if (err != 0 && !w->settled) {
         ev_write_refuse(n, w, err);
@@ -461,7 +389,6 @@ static void ev_write_command(struct node *n, struct ev_write *w)
         ev_write_error(n, w, ERR_DONE);
         return;
     }
-    w->cmd.op = NODE_OP_EV_UPDATE;
     w->cmd.body = buf_view(&w->body);
     w->proposed = true;
     node_ev_write(n, &w->cmd, w->copies, w->causal.budget_us, ev_write_deadline(n, w), w,
@@ -742,6 +669,28 @@ static uint32_t ev_write_owner(struct node *n, uint8_t region)
     return n->self;
 }
 
+/* A write under a token is done by the node that the token names or not at all: only that one knows
+ * what became of it. returns: 0, or what it is refused for. */
+static int ev_write_once(struct node *n, struct ev_write *w)
+{
+    uint32_t owners[NODE_EV_OWNERS_MAX];
+    w->node = w->once.token.node;
+    if (w->node != n->self) {
+        return ERR_NOT_LEADER;
+    }
+    w->cmd.here = true;
+    for (unsigned i = 0; i < w->count; i++) {
+        bool self = false;
+        (void)node_ev_owners(n, w->items[i].region, owners, &self);
+        if (!self) {
+            w->named = i;
+            w->why = "the node that the token names does not keep the key";
+            return ERR_INVALID;
+        }
+    }
+    return node_ev_once_check(n, &w->once.token, &w->why);
+}
+
 /* What an operation observes is at an owner of the key: removals and the like would find nothing
  * here. Without a session a write is handed over as it is; else, or if it asks for records first,
  * the client goes to the owner of the first key. returns: whether it must. */
@@ -778,17 +727,25 @@ void node_crdt_update_serve(struct node *n, struct node_client client, const str
     buf_init(&w->body, &n->alloc, 16u << 20);
     int err = node_ev_write_of(n, req, w);
     if (err != 0) {
-        ev_write_say(n, w, err);
+        node_ev_write_say(n, w, err);
         ev_write_free(n, w);
         return;
     }
-    if (w->cmd.session != 0) {
+    if (ev_write_again(w)) {
+        bool once = w->once.token.node != 0;
+        w->id[0] = once ? w->once.token.random : w->cmd.session;
+        w->id[1] = once ? w->once.token.time_us : w->cmd.sequence;
         node_link_append(ev_attempts_of(n, w), &w->attempt);
     }
     w->patience = (struct node_timer){.ctx = w, .fire = ev_write_patience};
     node_timer_set(n, &w->patience, w->deadline_us);
-    if (ev_write_elsewhere(n, w)) {
-        ev_write_refuse(n, w, ERR_NOT_LEADER);
+    if (w->once.token.node != 0) {
+        err = ev_write_once(n, w);
+    } else {
+        err = ev_write_elsewhere(n, w) ? ERR_NOT_LEADER : 0;
+    }
+    if (err != 0) {
+        ev_write_refuse(n, w, err);
         return;
     }
     w->named = UINT32_MAX;

@@ -229,6 +229,7 @@ static void node_ev_clocks_done(struct node *n, void *ctx, int code, struct byte
     }
     node_ev_clocks_equal(n, p, different);
     p->told = true;
+    p->heard = true;
     p->unsure = false;
     if (p->tell != 0 || p->ask_again) {
         node_ev_clocks_ask(n, p);

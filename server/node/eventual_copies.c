@@ -16,6 +16,7 @@
  * EV_WRITE: copies u8, time for them u64, time left u64, session u64, sequence u64, acked u64,
  * principal (length u16), body of EV_UPDATE. Answer: copies u8, reply of EV_UPDATE.
  */
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 
@@ -316,9 +317,10 @@ static uint64_t node_ev_write_regions(struct bytes body)
 static bool node_ev_write_may(const struct node_ev_write_job *w)
 {
     struct crdt_actor actor;
-    return w->cmd.settled || (node_ev_actor(w->n, &actor) &&
-                              (!node_ev_hold_any(w->n, UINT64_MAX) ||
-                               !node_ev_hold_any(w->n, node_ev_write_regions(w->cmd.body))));
+    return w->cmd.settled ||
+           (node_ev_actor(w->n, &actor) &&
+            (!node_ev_hold_any(w->n, UINT64_MAX) ||
+             !node_ev_hold_any(w->n, node_ev_write_regions(node_ev_once_update(&w->cmd)))));
 }
 
 static void node_ev_write_route(struct node_ev_write_job *w)
@@ -353,7 +355,7 @@ static int node_ev_write_keep(struct node_ev_write_job *w, const struct node_cmd
     TRY(buf_append(&w->kept, cmd->principal.data, cmd->principal.size));
     TRY(buf_append(&w->kept, cmd->body.data, cmd->body.size));
     w->cmd = *cmd;
-    w->cmd.op = NODE_OP_EV_UPDATE;
+    w->cmd.op = cmd->op == NODE_OP_EV_ONCE ? NODE_OP_EV_ONCE : NODE_OP_EV_UPDATE;
     w->cmd.principal = bytes_of(w->kept.data, cmd->principal.size);
     w->cmd.body = bytes_of(w->kept.data + cmd->principal.size, cmd->body.size);
     return 0;
@@ -382,7 +384,7 @@ static void node_ev_write_begin(struct node *n, const struct node_cmd *cmd,
     w->copies_us = terms->copies_us;
     w->deadline_us = terms->deadline_us;
     w->passed_on = terms->passed_on;
-    w->region = node_ev_write_region(cmd->body);
+    w->region = node_ev_write_region(node_ev_once_update(cmd));
     w->timer = (struct node_timer){.ctx = w, .fire = node_ev_write_fire, .owes = true};
     node_link_init(&w->link);
     buf_init(&w->reply, &n->alloc, NODE_REPLY_BYTES_MAX);

@@ -43,16 +43,20 @@ static bool node_ev_grants_of(struct bytes value, struct node_ev_grants *out)
     return true;
 }
 
+bool node_ev_epoch_may_go_on(const struct node *n, const struct node_ev_self_record *before)
+{
+    bool recent = n->wall >= before->ended_us && n->wall - before->ended_us <= NODE_EV_GOES_ON_US;
+    return before->clean && before->epoch != 0 && before->ended_us != 0 && recent;
+}
+
 void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_record *before,
                            uint8_t into[NODE_EV_EPOCHS_BYTES])
 {
-    bool recent = n->wall >= before->ended_us && n->wall - before->ended_us <= NODE_EV_GOES_ON_US;
-    bool clean = before->clean && before->epoch != 0 && before->ended_us != 0 && recent;
     num_put_u32(into, n->self);
     num_put_u64(into + 4, n->options.boot);
     num_put_u64(into + 12, n->options.boot_nonce);
-    num_put_u64(into + 20, clean ? before->boot : 0);
-    num_put_u64(into + 28, clean ? before->nonce : 0);
+    num_put_u64(into + 20, before->boot);
+    num_put_u64(into + 28, before->nonce);
     num_put_u64(into + 36, n->wall / 1000000);
     num_put_u64(into + 44, before->end);
 }
@@ -122,14 +126,14 @@ int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct 
     uint8_t name_raw[5];
     struct bytes value;
     struct node_ev_grants old = {.next = 1};
-    bool goes_on = false;
+    bool alone = false;
     if (!node_ev_epochs_sound(cmd->body) || node_sm_group(sm) != 0) {
         return ERR_INVALID;
     }
     struct bytes_reader r = bytes_reader_of(cmd->body);
     uint32_t node = bytes_take_u32(&r);
     struct bytes start = bytes_take(&r, 16);  /* boot, nonce */
-    struct bytes before = bytes_take(&r, 16); /* of the start whose epoch would go on */
+    struct bytes before = bytes_take(&r, 16); /* of the start that the disk is of */
     bool timed = r.left > 0;
     uint64_t first = timed ? node_ev_label_first(bytes_take_u64(&r)) : 0;
     uint64_t had = timed ? bytes_take_u64(&r) : 0; /* the end of its last block, as it knows */
@@ -140,7 +144,7 @@ int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct 
     }
     struct bytes name = node_numbered_name(NODE_KEY_EPOCHS, node, name_raw);
     if (node_sm_get(sm, name, &value) == 0 && node_ev_grants_of(value, &old)) {
-        goes_on = num_get_u64(before.data) != 0 && bytes_equal(old.last, before);
+        alone = num_get_u64(before.data) != 0 && bytes_equal(old.last, before);
     }
     first = NUM_MAX(first + 1, old.next);
     first = had < NODE_EV_EPOCHS_MAX ? NUM_MAX(first, had) : first;
@@ -148,7 +152,7 @@ int node_ev_epochs_apply(struct node_sm *sm, const struct node_cmd *cmd, struct 
     TRY(node_ev_grants_put(sm, name, &old, &now, timed));
     (void)buf_put_u64(reply, first);
     (void)buf_put_u64(reply, first + NODE_EV_BLOCK);
-    return buf_put_u8(reply, goes_on);
+    return buf_put_u8(reply, alone);
 }
 
 void node_ev_epochs_note(struct node *n, uint32_t node, struct bytes value)

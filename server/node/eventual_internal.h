@@ -195,8 +195,9 @@ void node_ev_write(struct node *n, const struct node_cmd *cmd, unsigned copies, 
  * recorded. NODE_OP_EV_START{boot, nonce, first, end}: a new epoch, or, after NODE_OP_EV_STOP (an
  * orderly end) by the start before, the old one goes on. NODE_OP_EV_DOUBT{epoch}: if that is the
  * epoch, the next of the block. */
-/* 3: without what follows `mending`; 2: without it; 1: without what follows `since`. */
-#define NODE_EV_SELF_FORMAT 4u
+/* 4: without `knows`; 3: without what follows `mending`; 2: without it; 1: without what follows
+ * `since`. */
+#define NODE_EV_SELF_FORMAT 5u
 /* returns: whether this start may make dots; *actor is who it is. */
 bool node_ev_actor(const struct node *n, struct crdt_actor *actor);
 /* returns: whether all that is wanted was seen here, and is of this cluster's history. */

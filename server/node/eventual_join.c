@@ -46,6 +46,7 @@ struct node_ev_joining {
     bool acts;
     uint64_t mark; /* of EV_SELF */
     bool twice;    /* own dots have two meanings */
+    bool lost;     /* dots of former actors of this node come back */
 };
 
 static int node_ev_joining_init(struct node_ev_joining *j, const struct node_ev_store *store,
@@ -99,17 +100,32 @@ static bool node_ev_joining_strange(const struct node_ev_joining *j,
     return false;
 }
 
+bool node_ev_join_lost(const struct crdt_context *seen, const struct crdt_context *own,
+                       uint32_t self)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct crdt_range *r = &seen->ranges[i];
+        const struct crdt_dot last = {.actor = r->actor, .counter = r->to};
+        if (r->actor.node == self && r->actor.epoch != CRDT_FOLDED &&
+            !crdt_context_has(own, last)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool node_ev_joining_adds(const struct node_ev_joining *j)
 {
     return (j->f.flags & NODE_EV_PAGE) == 0 || (j->f.flags & NODE_EV_LAST) != 0;
 }
 
 /* seen: what the region will have seen when the fragment is joined. */
-static int node_ev_joining_judge(const struct node_ev_joining *j, const struct crdt_context *seen)
+static int node_ev_joining_judge(struct node_ev_joining *j, const struct crdt_context *seen)
 {
     if ((j->f.flags & NODE_EV_LAST) != 0 && j->f.mark != j->mark) {
         return ERR_CONFLICT; /* records may have gone since: not all that it tells of is here */
     }
+    j->lost = j->lost || node_ev_join_lost(&j->f.seen, seen, j->store->self);
     if (node_ev_joining_strange(j, seen)) {
         j->store->doubt(j->store->ctx, "a peer has dots that were not made here");
         return ERR_UNAVAILABLE;
@@ -539,6 +555,9 @@ int node_ev_join(const struct node_ev_store *store, struct bytes body, struct bu
     err = err == 0 ? node_ev_joining_run(&j, body) : err;
     if (j.twice) {
         store->doubt(store->ctx, "an own dot has two meanings");
+    }
+    if (err == 0 && j.lost) {
+        err = store->lost(store->ctx);
     }
     node_ev_scratch_release(&scratch); /* all that was made */
     return err;

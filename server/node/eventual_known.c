@@ -336,6 +336,8 @@ static int node_ev_knowing_fragment(struct node_ev_knowing *k, struct bytes raw)
     r->changed = false;
     TRY(node_ev_knowing_records(k, r));
     if (!crdt_context_leq(&k->f.seen, &r->now.seen)) {
+        bool lost = node_ev_join_lost(&k->f.seen, &r->now.seen, k->store->self);
+        TRY(lost ? NODE_EV_LONG_WAY : 0);
         TRY(crdt_context_join(&r->now.seen, &k->f.seen));
         r->changed = true;
     }

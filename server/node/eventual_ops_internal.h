@@ -75,6 +75,8 @@ struct node_ev_store {
     /* One dot with two meanings was found: two nodes were one actor. */
     void (*conflict)(void *ctx, struct crdt_dot dot);
     void (*doubt)(void *ctx, const char *why);
+    /* A peer has dots of a former actor of this node that are not here: they were lost. */
+    int (*lost)(void *ctx);
 };
 
 /* ---- memory of one command (eventual_names.c) ------------------------------------------------ */
@@ -230,6 +232,10 @@ bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, in
  * left as they are. store: has seek_all. */
 void node_ev_regions_seek(const struct node_ev_store *store, uint64_t regions,
                           struct node_ev_spot spots[NODE_EV_REGIONS]);
+/* returns: whether a fragment that has seen this tells of dots of a former actor of node self that
+ * are not in `own`. */
+bool node_ev_join_lost(const struct crdt_context *seen, const struct crdt_context *own,
+                       uint32_t self);
 /* When an operation counts as made: seen_us: the latest time seen in the region. */
 uint64_t node_ev_time(uint64_t wall_us, uint64_t seen_us);
 

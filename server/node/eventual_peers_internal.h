@@ -145,6 +145,7 @@ struct node_ev_peer {
     bool unsure;    /* what it lacks may not be in the ring */
     bool asked;     /* contexts are being compared */
     bool told;      /* they have been, over this connection */
+    bool heard;     /* they have been since the start */
     bool ask_again; /* compare once more when that has ended */
     bool later;     /* over this connection came a format that is not known, and that was said */
     uint64_t cursor;

@@ -24,6 +24,7 @@
  *
  * It waits until all that was applied is in the table, so that nothing is replayed over it.
  */
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
@@ -40,18 +41,20 @@ struct node_ev_quarantine {
     uint64_t wall_us;
     const struct store_kv *kv;
     struct store_kv_reader *reader;
-    uint64_t regions;  /* whose contexts are made again */
-    uint64_t headless; /* whose EV_REGION cannot be read */
-    uint64_t counts;   /* of which an EV_TYPES cannot be */
-    uint64_t pruned;   /* whose EV_PRUNED cannot be */
-    uint64_t memory;   /* that are in memory */
-    uint64_t forget;   /* of which all goes: eventual_hold.c */
-    bool alone;        /* there are no peers, and nothing is mended */
-    bool unread;       /* this start could not read EV_SELF */
-    uint64_t behind;   /* whose EV_AHEAD goes */
-    uint64_t dots;     /* that go with them */
-    uint32_t deleted;  /* records that could not be read */
-    struct buf gone;   /* their whole keys: u16 length, key */
+    uint64_t regions;                       /* whose contexts are made again */
+    uint64_t headless;                      /* whose EV_REGION cannot be read */
+    uint64_t counts;                        /* of which an EV_TYPES cannot be */
+    uint64_t pruned;                        /* whose EV_PRUNED cannot be */
+    uint64_t memory;                        /* that are in memory */
+    uint64_t forget;                        /* of which all goes: eventual_hold.c */
+    bool alone;                             /* there are no peers, and nothing is mended */
+    bool unread;                            /* this start could not read EV_SELF */
+    uint64_t behind;                        /* whose EV_AHEAD goes */
+    uint64_t dots;                          /* that go with them */
+    uint32_t deleted;                       /* records that could not be read */
+    bool onces;                             /* one of them was a write's under a token */
+    uint8_t once[NODE_EV_ONCE_STATE_BYTES]; /* what is left of these; [0] 0: as it was */
+    struct buf gone;                        /* their whole keys: u16 length, key */
     struct buf kept;   /* of `memory`, one after another: number u8, u32 length, EV_REGION */
     struct buf region; /* what was written: kind and number u8, u32 length, value */
     struct node_ev_region now;
@@ -106,6 +109,7 @@ static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
     case NODE_KEY_EV_REGION: q->headless |= bit; break;
     case NODE_KEY_EV_TYPES: q->counts |= bit; break;
     case NODE_KEY_EV_PRUNED: q->pruned |= bit; break;
+    case NODE_KEY_EV_ONCE: q->onces = true; break;
     case NODE_KEY_EV_SELF: q->self.mending |= q->unread ? q->memory : 0; break;
     default: break;
     }
@@ -295,9 +299,33 @@ static int node_ev_q_self(struct node_ev_quarantine *q)
     return node_ev_q_put(q, node_ev_self_name(), node_ev_self_encode(s, raw));
 }
 
+/* Counts writes under tokens that are left. Of the others nothing is known any more, which `since`
+ * of EV_SELF says. */
+static int node_ev_q_onces(struct node_ev_quarantine *q)
+{
+    uint8_t prefix[NODE_PREFIX_BYTES + 1];
+    struct bytes key;
+    struct bytes value;
+    uint64_t bytes = 0;
+    node_prefix_put(prefix, q->g->id, q->meta.generation);
+    prefix[NODE_PREFIX_BYTES] = NODE_KEY_EV_ONCE;
+    struct bytes all = bytes_of(prefix, sizeof prefix);
+    int err = q->kv->seek(q->reader, all, true, &key, &value);
+    while ((err == 0 || err == ERR_CORRUPT) && bytes_has_prefix(key, all)) {
+        bytes += err == 0 ? key.size - NODE_PREFIX_BYTES + value.size : 0;
+        err = q->kv->next(q->reader, &key, &value);
+    }
+    q->once[0] = 1;
+    num_put_u64(q->once + 1, bytes);
+    TRY(err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err);
+    return node_ev_q_put(q, bytes_of(prefix + NODE_PREFIX_BYTES, 1),
+                         bytes_of(q->once, sizeof q->once));
+}
+
 static int node_ev_q_change(struct node_ev_quarantine *q)
 {
     TRY(node_ev_q_delete(q));
+    TRY(q->onces ? node_ev_q_onces(q) : 0);
     for (uint8_t i = 0; i < NODE_EV_REGIONS; i++) {
         if (((q->regions | q->headless | q->counts | q->pruned) >> i & 1u) != 0) {
             TRY(node_ev_q_region(q, i));
@@ -420,6 +448,9 @@ static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
     n->thaws++;
     g->broken = false;
     node_ev_self_changed(n, true, node_ev_self_encode(&q->self, raw));
+    if (q->once[0] != 0) {
+        node_ev_once_changed(n, bytes_of(q->once, sizeof q->once));
+    }
     node_ev_q_follow(n, q);
     node_ev_q_mend(n, q);
     log_line(n->options.log, LOG_WARN, "quarantined",

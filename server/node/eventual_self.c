@@ -20,7 +20,9 @@ struct node_ev_self {
     uint64_t doubted; /* this epoch is to be left */
     uint64_t first;   /* of a block granted to this start and not yet told; 0: none */
     uint64_t end;
-    bool goes_on;
+    bool may_go_on; /* when the block was asked for, the epoch was one that may go on */
+    bool goes_on;   /* and no other start had been granted a block since */
+    bool alone;     /* that, whatever became of the epoch */
     struct node_timer run;
 };
 
@@ -35,9 +37,9 @@ struct bytes node_ev_self_name(void)
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
                                  uint8_t into[NODE_EV_SELF_BYTES])
 {
-    static const uint8_t sizes[NODE_EV_SELF_FORMAT] = {50, 66, 74, NODE_EV_SELF_BYTES};
+    static const uint8_t sizes[NODE_EV_SELF_FORMAT] = {50, 66, 74, 90, NODE_EV_SELF_BYTES};
     bool more = s->ended_us != 0 || s->sessions != 0;
-    into[0] = more ? 4 : s->mending != 0 ? 3 : s->mark != 0 ? 2 : 1;
+    into[0] = s->knows != 0 ? 5 : more ? 4 : s->mending != 0 ? 3 : s->mark != 0 ? 2 : 1;
     num_put_u64(into + 1, s->boot);
     num_put_u64(into + 9, s->nonce);
     num_put_u64(into + 17, s->epoch);
@@ -50,6 +52,7 @@ struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
     num_put_u64(into + 66, s->mending);
     num_put_u64(into + 74, s->ended_us);
     num_put_u64(into + 82, s->sessions);
+    num_put_u64(into + 90, s->knows);
     return bytes_of(into, sizes[into[0] - 1]);
 }
 
@@ -74,6 +77,7 @@ int node_ev_self_decode(struct bytes raw, struct node_ev_self_record *out)
         s.mending = format > 2 ? bytes_take_u64(&r) : 0;
         s.ended_us = format > 3 ? bytes_take_u64(&r) : 0;
         s.sessions = format > 3 ? bytes_take_u64(&r) : 0;
+        s.knows = format > 4 ? bytes_take_u64(&r) : 0;
         if (!bytes_reader_ended(&r) || format == 0 || s.next > s.end) {
             return ERR_CORRUPT;
         }
@@ -172,8 +176,19 @@ static int node_ev_self_store(struct node_sm *sm, const struct node_ev_self_reco
     return node_sm_put(sm, node_ev_self_name(), node_ev_self_encode(s, raw));
 }
 
-/* Body: boot u64, nonce u64, first u64, end u64, goes_on u8. Another block for the start that
- * already is the actor leaves its epoch as it is. */
+int node_ev_self_lost(struct node_sm *sm)
+{
+    struct node_ev_self_record s = *node_ev_self_now(sm->n);
+    uint64_t knows = s.epoch != 0 ? s.epoch : UINT64_MAX;
+    if (s.knows >= knows) {
+        return 0;
+    }
+    s.knows = knows;
+    return node_ev_self_store(sm, &s);
+}
+
+/* Body: boot u64, nonce u64, first u64, end u64, says u8 (enum node_ev_start_says). Another block
+ * for the start that already is the actor leaves its epoch as it is. */
 static int node_ev_start_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf *reply)
 {
     struct bytes_reader r = bytes_reader_of(cmd->body);
@@ -182,7 +197,7 @@ static int node_ev_start_apply(struct node_sm *sm, const struct node_cmd *cmd, s
     uint64_t nonce = bytes_take_u64(&r);
     uint64_t first = bytes_take_u64(&r);
     uint64_t end = bytes_take_u64(&r);
-    bool goes_on = bytes_take_u8(&r) != 0;
+    uint8_t says = bytes_take_u8(&r);
     (void)reply;
     if (!bytes_reader_ended(&r)) {
         return ERR_INVALID;
@@ -192,11 +207,18 @@ static int node_ev_start_apply(struct node_sm *sm, const struct node_cmd *cmd, s
         return ERR_INVALID; /* blocks only rise */
     }
     bool same = s.boot == boot && s.nonce == nonce;
+    bool goes_on = (says & NODE_EV_START_GOES_ON) != 0;
+    bool alone = (says & NODE_EV_START_ALONE) != 0;
     bool keeps = s.epoch != 0 && (same ? !s.clean : goes_on && s.clean);
+    /* nothing was here before; or another start than this disk's last one was granted the last
+     * block, and may have made something of which this disk knows nothing. The former format does
+     * not tell, and no token had been given under it */
+    bool lost = (says & NODE_EV_START_BOTH) != 0 && (s.end == 0 || (!same && !alone));
     s.boot = boot;
     s.nonce = nonce;
     s.epoch = keeps ? s.epoch : first;
     s.sessions = keeps ? s.sessions : 0;
+    s.knows = lost ? first : NUM_MIN(s.knows, s.epoch);
     s.next = keeps ? first : first + 1;
     s.end = end;
     s.clean = false;
@@ -347,7 +369,10 @@ static void node_ev_epochs_done(struct node *n, void *ctx, int code, struct byte
     if (code == 0) {
         s->first = bytes_take_u64(&r);
         s->end = bytes_take_u64(&r);
-        s->goes_on = bytes_take_u8(&r) != 0;
+        /* nobody else has been granted any since it was first said: that would be refused */
+        bool alone = bytes_take_u8(&r) != 0;
+        s->alone = alone || s->alone;
+        s->goes_on = (alone && s->may_go_on) || s->goes_on;
         code = r.failed ? ERR_PROTOCOL : 0;
         s->first = r.failed ? 0 : s->first;
     }
@@ -357,6 +382,7 @@ static void node_ev_epochs_done(struct node *n, void *ctx, int code, struct byte
 static void node_ev_epochs_ask(struct node *n)
 {
     uint8_t body[NODE_EV_EPOCHS_BYTES];
+    n->ev_self->may_go_on = node_ev_epoch_may_go_on(n, &n->ev_self->now);
     node_ev_epochs_encode(n, &n->ev_self->now, body);
     struct node_cmd cmd = {.op = NODE_OP_EPOCHS, .body = bytes_of(body, sizeof body)};
     node_propose(n, 0, &cmd, node_ev_self_deadline(n), NULL, node_ev_epochs_done);
@@ -390,7 +416,8 @@ static void node_ev_start_propose(struct node *n)
     num_put_u64(body + 8, n->options.boot_nonce);
     num_put_u64(body + 16, s->first);
     num_put_u64(body + 24, s->end);
-    body[32] = s->goes_on;
+    body[32] = (uint8_t)(NODE_EV_START_BOTH | (s->alone ? NODE_EV_START_ALONE : 0) |
+                         (s->goes_on ? NODE_EV_START_GOES_ON : 0));
     struct node_cmd cmd = {.op = NODE_OP_EV_START, .body = bytes_of(body, sizeof body)};
     node_propose(n, NODE_GROUP_OWN, &cmd, node_ev_self_deadline(n), NULL, node_ev_start_done);
 }

@@ -35,6 +35,13 @@
 #define NODE_EV_SESSION_LARGE (UINT64_C(1) << 35)
 #define NODE_EV_SESSION_FLAG (UINT64_C(1) << 63)
 
+/* What EV_START says. The former format says the first alone. */
+enum node_ev_start_says {
+    NODE_EV_START_GOES_ON = 1, /* if the start before ended in order, its epoch goes on */
+    NODE_EV_START_ALONE = 2,   /* no start was granted a block after the one that the disk is of */
+    NODE_EV_START_BOTH = 4,    /* it says both: else nothing is known of the second */
+};
+
 /* EV_SELF as it is stored. */
 struct node_ev_self_record {
     uint64_t boot; /* the start that makes dots of epoch, or did last */
@@ -51,8 +58,10 @@ struct node_ev_self_record {
     uint64_t mending; /* bitmap of regions of which records were lost, and not all is there again */
     uint64_t ended_us; /* clean: when, by the wall clock; 0: not known */
     uint64_t sessions; /* that were opened under the epoch, if it is not small */
+    uint64_t knows;    /* of writes under tokens that were given under an earlier epoch it may not
+                          be known here whether they were done: the disk was empty or set back */
 };
-#define NODE_EV_SELF_BYTES 90u
+#define NODE_EV_SELF_BYTES 98u
 #define NODE_EV_LOST_BYTES 8u /* of a command */
 /* returns: a view into `into`. */
 struct bytes node_ev_self_encode(const struct node_ev_self_record *s,
@@ -73,6 +82,9 @@ void node_ev_leave(struct node *n);
 void node_ev_left(struct node *n); /* the other members have been told */
 /* returns: what EV_SELF says at the applied index. */
 const struct node_ev_self_record *node_ev_self_now(const struct node *n);
+/* In a command that named EV_SELF: of tokens that were given under earlier epochs nothing is known
+ * from here on. */
+int node_ev_self_lost(struct node_sm *sm);
 /* returns: whether this session of the own group may still answer. */
 bool node_ev_session_valid(const struct node *n, uint64_t session);
 /* Apply: the number of a session that is opened, never given before. returns: 0, ERR_UNAVAILABLE
@@ -81,10 +93,12 @@ int node_ev_session_number(struct node_sm *sm, uint64_t *session);
 extern const struct node_op node_ev_self_ops[];
 
 /* EPOCHS of group 0 (eventual_epochs.c).
- * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start whose epoch would go on
- * (0: none), Unix time in s u64. Reply: first u64, end u64, goes_on u8: no start was granted any
- * after that one. */
+ * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start that the disk is of
+ * (0: none), Unix time in s u64, end u64 of the last block that the node knows. Reply: first u64,
+ * end u64, alone u8: no start was granted any after that one. That its epoch goes on takes more, which the node knows itself. */
 #define NODE_EV_EPOCHS_BYTES 52u
+/* returns: whether that start came to an orderly end, and so lately that its epoch may go on. */
+bool node_ev_epoch_may_go_on(const struct node *n, const struct node_ev_self_record *before);
 void node_ev_epochs_encode(const struct node *n, const struct node_ev_self_record *before,
                            uint8_t into[NODE_EV_EPOCHS_BYTES]);
 int node_ev_epochs_keys(const struct node_cmd *cmd, struct node_keys *out);

@@ -5,6 +5,7 @@
  * eventual_update.c, eventual_join.c and eventual_drop.c; here they get the group's state to work
  * on, and the records they name are fetched before.
  */
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_ops_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
@@ -98,6 +99,11 @@ static void node_ev_sm_doubt(void *ctx, const char *why)
     node_ev_doubt(sm->n, why);
 }
 
+static int node_ev_sm_lost(void *ctx)
+{
+    return node_ev_self_lost(ctx);
+}
+
 static struct node_ev_store node_ev_store_of(struct node_sm *sm)
 {
     return (struct node_ev_store){
@@ -118,6 +124,7 @@ static struct node_ev_store node_ev_store_of(struct node_sm *sm)
         .note = node_ev_sm_note,
         .conflict = node_ev_sm_conflict,
         .doubt = node_ev_sm_doubt,
+        .lost = node_ev_sm_lost,
     };
 }
 
@@ -203,6 +210,31 @@ static int node_ev_update_apply(struct node_sm *sm, const struct node_cmd *cmd, 
     return node_ev_update_told(sm) ? ERR_TIMEOUT : node_ev_update(&store, cmd->body, reply);
 }
 
+static int node_ev_write_once_keys(const struct node_cmd *cmd, struct node_keys *out)
+{
+    const struct node_cmd update = {.op = NODE_OP_EV_UPDATE, .body = node_ev_once_update(cmd)};
+    TRY(node_ev_once_keys(cmd, out));
+    TRY(node_keys_add(out, node_ev_self_name()));
+    return node_ev_update_keys(&update, out);
+}
+
+static int node_ev_write_once_apply(struct node_sm *sm, const struct node_cmd *cmd,
+                                    struct buf *reply)
+{
+    struct node_ev_store store = node_ev_store_of(sm);
+    bool ended = false;
+    if (!node_ev_own(sm)) {
+        return ERR_INVALID;
+    }
+    int code = node_ev_once_begin(sm, cmd, reply, &ended);
+    if (ended) {
+        return code;
+    }
+    TRY(node_ev_update_told(sm) ? ERR_TIMEOUT : 0);
+    TRY(node_ev_update(&store, node_ev_once_update(cmd), reply));
+    return node_ev_once_end(sm, cmd, buf_view(reply));
+}
+
 static int node_ev_join_keys(const struct node_cmd *cmd, struct node_keys *out)
 {
     return node_ev_keys(cmd, out, node_ev_join_scope);
@@ -241,6 +273,7 @@ static int node_ev_fold_apply(struct node_sm *sm, const struct node_cmd *cmd, st
 
 const struct node_op node_ev_ops[] = {
     {NODE_OP_EV_UPDATE, "ev_update", node_ev_update_keys, node_ev_update_apply},
+    {NODE_OP_EV_ONCE, "ev_once", node_ev_write_once_keys, node_ev_write_once_apply},
     {NODE_OP_EV_JOIN, "ev_join", node_ev_join_keys, node_ev_join_apply},
     {NODE_OP_EV_DROP, "ev_drop", node_ev_drop_keys, node_ev_drop_apply},
     {NODE_OP_EV_RECOUNT, "ev_recount", node_ev_recount_keys, node_ev_recount_apply},

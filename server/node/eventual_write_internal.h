@@ -9,6 +9,7 @@
 #define HOLDFAST_SERVER_NODE_EVENTUAL_WRITE_INTERNAL_H
 
 #include "server/node/eventual_api_internal.h"
+#include "server/node/eventual_once_internal.h"
 
 struct ev_write_item {
     struct bytes key;
@@ -19,7 +20,9 @@ struct ev_write_item {
 
 struct ev_write {
     struct node_link link;    /* of those that have their turn, or wait for it */
-    struct node_link attempt; /* of those in a session */
+    struct node_link attempt; /* of those in a session or under a token */
+    uint64_t id[2];           /* equal of attempts of one such write */
+    struct node_ev_once once; /* token.node 0: none */
     struct node_timer patience;
     struct node_client client;
     struct node_ev_causal causal;
@@ -44,7 +47,8 @@ struct ev_write {
     uint32_t node; /* whose records are asked for */
     uint64_t deadline_us;
     int refusal;
-    uint32_t named; /* the operation that a refusal is about; UINT32_MAX: no single one */
+    const char *why; /* says more of the refusal, or NULL */
+    uint32_t named;  /* the operation that a refusal is about; UINT32_MAX: no single one */
     struct buf resume;
     struct buf body;
 };
@@ -52,6 +56,12 @@ struct ev_write {
 /* Takes the operations and options out of a request, copied and checked; w: its buffers are
  * initialised. returns: 0 or what the request is refused with. */
 int node_ev_write_of(struct node *n, const struct wire_rpc *req, struct ev_write *w);
+
+/* api_crdt_reply.c: what it is refused for, who else might take it, and which of its operations
+ * that is about. */
+void node_ev_write_say(struct node *n, const struct ev_write *w, int code);
+/* The answer: reply as of node_ev_write. returns: 0, or why it is not to be had. */
+int node_ev_written_pack(struct node *n, struct ev_write *w, struct bytes reply, struct buf *out);
 
 /* eventual_reclaim.c: of the operation that w->named says, refused for lack of rights and in its
  * turn. ctx of done: w; code 0: there are more now.

@@ -6,6 +6,7 @@
  */
 #include "server/node/control_internal.h"
 #include "server/node/eventual_api_internal.h"
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/query_internal.h"
@@ -322,6 +323,7 @@ static void node_tables(struct node *n)
     node_table_ops(n, node_control_ops);
     node_table_ops(n, node_ev_self_ops);
     node_table_ops(n, node_ev_ops);
+    node_table_ops(n, node_ev_once_ops);
     node_table_queries(n, node_session_queries);
     node_table_queries(n, node_kv_queries);
     node_table_queries(n, node_object_queries);
@@ -329,6 +331,7 @@ static void node_tables(struct node *n)
     node_table_queries(n, node_ev_page_queries);
     node_table_queries(n, node_ev_recount_queries);
     node_table_queries(n, node_ev_read_queries);
+    node_table_queries(n, node_ev_once_queries);
     node_table_methods(n, node_core_methods);
     node_table_methods(n, node_object_methods);
     node_table_methods(n, node_ev_methods);
@@ -425,6 +428,7 @@ static int node_memory_init(struct node *n)
     TRY(node_snapshots_init(n));
     TRY(node_watch_init(n));
     TRY(node_ev_self_init(n));
+    TRY(node_ev_once_init(n));
     TRY(node_ev_regions_init(n));
     TRY(node_ev_init(n));
     TRY(node_ev_writes_init(n));
@@ -445,6 +449,7 @@ static void node_defaults(struct node_options *o)
     o->intent_ttl_us = node_or(o->intent_ttl_us, 60 * second);
     o->free_delay_us = node_or(o->free_delay_us, 900 * second);
     o->session_ttl_us = node_or(o->session_ttl_us, 3600 * second);
+    o->once_ttl_us = node_or(o->once_ttl_us, 86400 * second);
     o->audit_interval_us = node_or(o->audit_interval_us, second);
     o->scrub_bytes_per_s = node_or(o->scrub_bytes_per_s, 8u << 20);
     o->repair_bytes_per_s = node_or(o->repair_bytes_per_s, 64u << 20);
@@ -535,6 +540,7 @@ void node_free(struct node *n)
     node_ev_release(n);
     node_ev_regions_release(n);
     node_ev_self_release(n);
+    node_ev_once_release(n);
     node_ev_writes_release(n);
     node_snapshots_release(n);
     node_control_release(n);

@@ -67,6 +67,7 @@ struct node_options {
     uint64_t intent_ttl_us;      /* log time an upload lives without renewal; default 60 s */
     uint64_t free_delay_us;      /* replaced versions are freed after it; default 15 min */
     uint64_t session_ttl_us;     /* default 1 h of log time */
+    uint64_t once_ttl_us;        /* tokens of writes; default 24 h of log time */
     uint64_t audit_interval_us;  /* pause between steps of shard audit; default 1 s */
     uint64_t scrub_bytes_per_s;  /* default 8 MiB */
     uint64_t repair_bytes_per_s; /* default 64 MiB */

@@ -234,6 +234,7 @@ struct node_ev_self;
 struct node_ev_regions;
 struct node_ev_quarantine;
 struct node_ev_writes;
+struct node_ev_onces;
 
 struct node {
     struct alloc alloc;
@@ -328,6 +329,7 @@ struct node {
     struct node_ev_regions *ev_regions;
     struct node_ev_quarantine *quarantine; /* under way: nothing is flushed meanwhile */
     struct node_ev_writes *ev_writes;
+    struct node_ev_onces *ev_once; /* writes that are remembered by token */
     struct node_counters counters;
 };
 

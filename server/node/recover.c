@@ -5,6 +5,7 @@
  * record's; the log goes on from there. A snapshot that was installed when the log had not yet
  * heard of it is told to the log now.
  */
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
@@ -57,6 +58,23 @@ static int node_recover_regions(struct node *n, struct node_group *g, const stru
     return err;
 }
 
+/* Loads what is known of all writes under tokens. */
+static int node_recover_once(struct node *n, struct node_group *g, const struct store_kv *kv,
+                             struct store_kv_reader *reader)
+{
+    uint8_t key[NODE_PREFIX_BYTES + 1];
+    struct bytes value;
+    node_prefix_put(key, g->id, g->now.generation);
+    key[NODE_PREFIX_BYTES] = NODE_KEY_EV_ONCE;
+    int err = kv->get(reader, bytes_of(key, sizeof key), &value);
+    if (err == ERR_CORRUPT) {
+        node_rebuild(n, g);
+    } else if (err == 0) {
+        node_ev_once_changed(n, value);
+    }
+    return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err;
+}
+
 /* The actor and the regions, as the own group's state has them. */
 static int node_recover_own(struct node *n, struct node_group *g, const struct store_kv *kv,
                             struct store_kv_reader *reader)
@@ -87,6 +105,7 @@ static int node_recover_own(struct node *n, struct node_group *g, const struct s
         err = node_recover_regions(n, g, kv, reader);
     }
     node_ev_mend_recover(n);
+    TRY(node_recover_once(n, g, kv, reader));
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err; /* of what comes after */
 }
 

@@ -52,6 +52,8 @@ enum node_key_kind {
     NODE_KEY_EV_TYPES = 0x53,  /* own group: as EV_RECORD, the record key cut before a type */
     NODE_KEY_EV_PRUNED = 0x54, /* own group: region u8: removals in it may be gone */
     NODE_KEY_EV_AHEAD = 0x55,  /* own group: region u8: its records may have been told of it */
+    NODE_KEY_EV_ONCE = 0x56,   /* own group: log time u64be, epoch u64be, random u64be: what became
+                                  of the write of a token; without these: of all of them */
 };
 #define NODE_KEY_CONTROL_END 0x40 /* above all records of group 0 that every node follows */
 
@@ -152,6 +154,9 @@ enum {
     NODE_OP_EV_RECOUNT,     /* counts of types that were wrong */
     NODE_OP_EV_FOLD,        /* epochs that are over are folded in contexts */
     NODE_OP_EV_MENDED,      /* regions that had lost records are whole again */
+    NODE_OP_EV_TOKEN,       /* a token for a write is given out */
+    NODE_OP_EV_ONCE,        /* operations under one */
+    NODE_OP_EV_ONCE_END,    /* what became of them is no longer known */
 };
 
 /* Tables of ops, ended by a row with op 0; the core looks through them. */
@@ -215,6 +220,8 @@ enum {
     NODE_QUERY_EV_SUMS,       /* sums of a region's records */
     NODE_QUERY_EV_DROPS,      /* records of a region with removals that may go */
     NODE_QUERY_EV_COUNTS,     /* which records are live, or counts of types */
+    NODE_QUERY_EV_ONCE,       /* whether a token's write was done */
+    NODE_QUERY_EV_ONCE_DUE,   /* tokens whose log time has come */
     NODE_QUERY_EV_WHO = 88,   /* which actor this node is */
     NODE_QUERY_EV_HOLDERS,    /* who has rights to a bounded counter */
     NODE_QUERY_EV_READ,       /* what lies under a path */

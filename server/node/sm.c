@@ -6,6 +6,7 @@
  * (generation 0) and says which generation counts. Names, not keys, are summed, so replicas with
  * different generations agree. The own group has no other replica to agree with, and no digest.
  */
+#include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_self_internal.h"
 #include "server/node/node_internal.h"
 
@@ -130,6 +131,8 @@ static void node_sm_tell(struct node_sm *sm, struct bytes name, bool present, st
         node_control_note(sm->n, name, present, value);
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_SELF) {
         node_ev_self_changed(sm->n, present, value);
+    } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_ONCE && name.size == 1) {
+        node_ev_once_changed(sm->n, value);
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_RECORD) {
         node_watch_note_record(sm->n, g, name, sm->index);
     }

@@ -35,6 +35,7 @@ struct topts {
     uint32_t copies;
     uint64_t budget_ms;
     uint64_t deadline_ms; /* 0: the default */
+    const char *once;     /* or NULL */
 };
 
 static struct rig *r;
@@ -98,6 +99,7 @@ static inline void pack_options(struct buf *out, const struct topts *t)
         o.session_id = t->session;
         o.session_seq = t->sequence;
     }
+    o.once = t->once == NULL ? bytes_of(NULL, 0) : bytes_of_text(t->once);
     o.has_budget = t->budget_ms != 0;
     o.budget_ms = t->budget_ms;
     o.has_deadline = t->deadline_ms != 0;

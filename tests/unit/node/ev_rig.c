@@ -156,6 +156,13 @@ static void ev_conflict(void *ctx, struct crdt_dot dot)
     ((struct ev_replica *)ctx)->conflicts++;
 }
 
+static int ev_lost(void *ctx)
+{
+    struct ev_replica *r = ctx;
+    r->losses++;
+    return 0;
+}
+
 static void ev_doubt(void *ctx, const char *why)
 {
     (void)why;
@@ -216,6 +223,7 @@ struct ev_replica *ev_new(uint32_t node, uint64_t epoch)
         .share_bytes = node_ev_share(3),
         .conflict = ev_conflict,
         .doubt = ev_doubt,
+        .lost = ev_lost,
     };
     node_ev_names_init(&r->names, &heap);
     buf_init(&r->reply, &heap, 1u << 20);

@@ -35,7 +35,8 @@ struct ev_replica {
     unsigned notes_count;
     unsigned conflicts;
     unsigned doubts;
-    unsigned gets; /* of the last command */
+    unsigned losses; /* of dots of former actors */
+    unsigned gets;   /* of the last command */
     unsigned puts;
     unsigned unknown; /* seek does not know one name of so many; 0: it knows all */
     unsigned puts_at; /* of all commands: of records that were not named */

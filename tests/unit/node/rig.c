@@ -307,6 +307,7 @@ static int rig_open(struct rig *r, struct rig_node *n, unsigned i, struct err_in
                              .limits = r->limits,
                              .flush_interval_us = r->flush_interval_us,
                              .session_ttl_us = r->session_ttl_us,
+                             .once_ttl_us = r->once_ttl_us,
                              .intent_ttl_us = r->intent_ttl_us,
                              .free_delay_us = r->free_delay_us,
                              .put_deadline_us = r->put_deadline_us,

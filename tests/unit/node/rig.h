@@ -71,6 +71,7 @@ struct rig {
     uint64_t salt;              /* in the nonces of processes that start from now on */
     uint64_t flush_interval_us;
     uint64_t session_ttl_us;
+    uint64_t once_ttl_us;
     uint64_t intent_ttl_us, free_delay_us, put_deadline_us, audit_interval_us; /* 0: default */
     uint64_t repair_delay_us;
     bool mute;       /* nodes that start from now on do not gossip */

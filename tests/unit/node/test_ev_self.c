@@ -47,6 +47,84 @@ static void again(struct rig *r, unsigned i)
     rig_start(r, i);
 }
 
+struct proposed {
+    bool ended;
+    int code;
+};
+
+static void propose_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct proposed *p = ctx;
+    (void)n;
+    (void)reply;
+    p->code = code;
+    p->ended = true;
+}
+
+static const struct node_ev_self_record *propose_own(struct rig *r, uint8_t op, struct bytes body)
+{
+    const struct node_cmd cmd = {.op = op, .body = body};
+    struct proposed p = {0};
+    node_propose(r->nodes[0].node, NODE_GROUP_OWN, &cmd, r->now + 10000000, &p, propose_done);
+    for (unsigned i = 0; i < 500 && !p.ended; i++) {
+        rig_run(r, 10000);
+    }
+    ck_assert(p.ended);
+    ck_assert_int_eq(p.code, 0);
+    return node_ev_self_now(r->nodes[0].node);
+}
+
+/* A start that nobody else is. */
+static const struct node_ev_self_record *start_that_says(struct rig *r, uint64_t boot, uint8_t says)
+{
+    uint64_t first = node_ev_self_now(r->nodes[0].node)->end;
+    uint8_t body[33];
+    num_put_u64(body, boot);
+    num_put_u64(body + 8, 1);
+    num_put_u64(body + 16, first);
+    num_put_u64(body + 24, first + NODE_EV_BLOCK);
+    body[32] = says;
+    return propose_own(r, NODE_OP_EV_START, bytes_of(body, sizeof body));
+}
+
+static void stop_of(struct rig *r, uint64_t boot)
+{
+    uint8_t body[24];
+    num_put_u64(body, boot);
+    num_put_u64(body + 8, 1);
+    num_put_u64(body + 16, 1000000);
+    ck_assert(propose_own(r, NODE_OP_EV_STOP, bytes_of(body, sizeof body))->clean);
+}
+
+/* Of the former format, which says only whether the epoch goes on, the state is what it was. */
+START_TEST(a_start_says_two_things_and_one_of_before_said_one)
+{
+    const uint8_t both = NODE_EV_START_BOTH;
+    struct rig *r = rig_new(3);
+    uint64_t epoch = epoch_of(r, 1);
+    rig_run(r, 1000000);
+    const struct node_ev_self_record *s = node_ev_self_now(r->nodes[0].node);
+    ck_assert_uint_eq(s->knows, epoch); /* the disk was empty */
+    s = start_that_says(r, 100, 0);
+    ck_assert(s->knows == epoch && s->epoch > epoch);
+    stop_of(r, 100);
+    epoch = s->epoch;
+    s = start_that_says(r, 101, NODE_EV_START_GOES_ON);
+    ck_assert(s->knows < epoch && s->epoch == epoch);
+    stop_of(r, 101);
+    s = start_that_says(r, 102, both | NODE_EV_START_ALONE | NODE_EV_START_GOES_ON);
+    ck_assert(s->knows < epoch && s->epoch == epoch);
+    stop_of(r, 102);
+    s = start_that_says(r, 103, both | NODE_EV_START_ALONE); /* an end too long ago */
+    ck_assert(s->knows < epoch && s->epoch > epoch);
+    s = start_that_says(r, 104, both | NODE_EV_START_ALONE | NODE_EV_START_GOES_ON);
+    ck_assert(s->knows < epoch && s->epoch > epoch + NODE_EV_BLOCK); /* no end in order */
+    s = start_that_says(r, 105, both);
+    ck_assert_uint_eq(s->knows, s->epoch);
+    rig_free(r);
+}
+END_TEST
+
 START_TEST(a_start_is_an_actor_once_group_0_has_granted_it_epochs)
 {
     struct rig *r = rig_new(3);
@@ -613,6 +691,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_orderly_end_lets_the_epoch_go_on);
     tcase_add_test(t, without_group_0_a_start_is_no_actor);
     tcase_add_test(t, a_start_whose_replica_of_group_0_has_stopped_is_an_actor);
+    tcase_add_test(t, a_start_says_two_things_and_one_of_before_said_one);
     tcase_add_test(t, an_orderly_end_of_no_actor_hides_no_crash);
     tcase_add_test(t, a_doubt_takes_the_next_epoch_without_group_0);
     tcase_add_test(t, a_doubt_makes_older_sessions_void);
