@@ -7,6 +7,8 @@
  *   a read            anywhere, after any failure that may pass
  *   a write           with its session and sequence, so that it is applied once
  *   a write outside   only after answers that say it was not done
+ *   one with a token  at the node that the token names, and nowhere else; somebody else may have
+ *                     sent it before, so that it may be done from the start
  *
  * `maybe_done` is set by the first attempt that may have been applied and is never cleared: from
  * then on only an answer to the same sequence says what became of the write.
@@ -122,6 +124,9 @@ void hf_call_finish(struct hf_call *call, const struct hf_reply *reply)
     copy.text = text;
     copy.doubtful = call->maybe_done;
     struct hf_lane *lane = hf_share_landing(call, reply);
+    if (call->client->owns_loop) {
+        uv_stop(call->client->loop); /* hf_wait looks: a timer that is due runs before the poll */
+    }
     hf_call_drop(call);
     if (done != NULL) {
         done(ctx, &copy);
@@ -169,7 +174,8 @@ uint64_t hf_call_pause(struct hf_call *call)
 
 bool hf_call_may_repeat(const struct hf_call *call)
 {
-    return !call->spec.no_retry && (call->spec.class == HF_READ || call->session != 0);
+    bool same = call->session != 0 || call->spec.once.node != 0;
+    return !call->spec.no_retry && (call->spec.class == HF_READ || same);
 }
 
 /* Whether it may leave a leader that does not answer as soon as there is another one: a machine
@@ -344,11 +350,31 @@ static void call_nowhere(struct hf_call *call, uint64_t wait_ms)
     hf_call_wait(call, wait_ms);
 }
 
+/* A write with a token has one place. returns: whether the call has ended. */
+static bool call_find_once(struct hf_call *call)
+{
+    struct hf_call_spec *spec = &call->spec;
+    char text[HF_TEXT_BYTES];
+    if (spec->once.node == 0 || spec->pin != HF_NOWHERE) {
+        return false;
+    }
+    spec->pin = hf_node_by_id(call->client, spec->once.node);
+    if (spec->pin != HF_NOWHERE) {
+        return false;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "node %u, which the token names, is not of this cluster: whether it was done is "
+                   "unknown",
+                   spec->once.node);
+    hf_call_end_soon(call, ERR_FORGOTTEN, text);
+    return true;
+}
+
 static void call_try(struct hf_call *call)
 {
     struct hf_client *c = call->client;
     uint64_t wait_ms = CALL_PAUSE_MS;
-    if (call_find_group(call) || call_find_session(call)) {
+    if (call_find_group(call) || call_find_once(call) || call_find_session(call)) {
         return;
     }
     uint32_t node = hf_node_pick(c, call, &wait_ms);

@@ -215,7 +215,7 @@ static bool call_goes_on(struct hf_call *call, const struct wire_error *e)
         call_refused(call, e);
         return true;
     }
-    if (outcome == ERR_OUTCOME_UNKNOWN && hf_call_may_repeat(call)) {
+    if (outcome == ERR_OUTCOME_UNKNOWN && e->code != ERR_FORGOTTEN && hf_call_may_repeat(call)) {
         call->maybe_done = call->maybe_done || call->spec.class != HF_READ;
         call->avoid = call->node;
         hf_call_wait(call, hf_call_pause(call));
@@ -248,7 +248,8 @@ void hf_call_answered(struct hf_call *call, const struct wire_rpc *m, struct byt
         reply.code = ERR_TIMEOUT;
         reply.text = "the session ended before the outcome was known";
     }
-    if (call->maybe_done && (e.code == ERR_BEHIND || e.code == ERR_NO_RIGHTS)) {
+    bool told = call->spec.once.node != 0; /* the node has looked whether it was done */
+    if (call->maybe_done && !told && (e.code == ERR_BEHIND || e.code == ERR_NO_RIGHTS)) {
         reply.code = ERR_CONNECTION; /* what was lost may be in the node's log and not done yet */
     }
     hf_call_finish(call, &reply);

@@ -22,6 +22,7 @@
 #include "base/rng.h"
 #include "client/holdfast.h"
 #include "wire/api.h"
+#include "wire/once.h"
 #include "wire/rpc.h"
 #include "wire/value.h"
 
@@ -152,7 +153,8 @@ struct hf_call_spec {
     struct hf_causal *causal; /* or NULL */
     uint64_t budget_ms;       /* 0: none is said */
     uint32_t copies;          /* 0: none is said */
-    bool apart;               /* a shared request: ends when one operation may be to blame */
+    struct wire_once once; /* node 0: none; the write is done once under this token, at its node */
+    bool apart;            /* a shared request: ends when one operation may be to blame */
     uint64_t timeout_ms;
     struct bytes body; /* borrowed until the call has ended; sent after head without a copy */
 };

@@ -51,6 +51,8 @@ static const struct args_option args_options[] = {
      "nothing older than what the session saw; a FILE is kept up to date"},
     {"--budget", HF_OPT_BUDGET, "SECONDS", "how long a node may take to get there (0.5)"},
     {"--copies", HF_OPT_COPIES, "N", "wait for N nodes to have it on disk (2)"},
+    {"--once", HF_OPT_ONCE, "TOKEN",
+     "count once, however often it is tried; of `crdt once new`, good for 24 hours"},
     {"--type", HF_OPT_TYPE, "TYPE",
      "what the field holds: register, mvreg, counter, flag, set, max, min, hll"},
     {"--grow-only", HF_OPT_GROW_ONLY, NULL, "nothing can be taken away again"},
@@ -178,6 +180,7 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_TOKEN: cmd->token = value; return value[0] != '\0';
     case HF_OPT_BUDGET: return args_seconds(value, &cmd->budget_ms);
     case HF_OPT_COPIES: return args_u32(value, &cmd->copies) && cmd->copies > 0 && cmd->copies <= 5;
+    case HF_OPT_ONCE: cmd->once = value; return value[0] != '\0';
     case HF_OPT_TYPE: cmd->type = value; return value[0] != '\0';
     case HF_OPT_GROW_ONLY:
     case HF_OPT_REMOVE_WINS:

@@ -65,7 +65,7 @@ int hf_cmd_crdt_sized(const struct hf_cmd *cmd, const struct crdt_size *size, st
                        cmd->arg[0], size->what, number, v.size, from, size->most);
 }
 
-int hf_cmd_crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
+static int crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
 {
     const struct crdt_size key = {.what = "KEY", .least = 1, .most = WIRE_NAME_BYTES_MAX};
     memset(r, 0, sizeof(*r));
@@ -87,6 +87,11 @@ int hf_cmd_crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
     r->crdt.budget_ms = cmd->budget_ms;
     r->crdt.causal = r->causal;
     return 0;
+}
+
+int hf_cmd_crdt_open(const struct hf_cmd *cmd, struct crdt_run *r)
+{
+    return cmd->once != NULL ? hf_cmd_usage("--once is for writes") : crdt_open(cmd, r);
 }
 
 int hf_cmd_crdt_close(struct crdt_run *r, int code)
@@ -143,10 +148,15 @@ static int crdt_write(const struct hf_cmd *cmd, const struct hf_crdt_op *ops, si
     for (size_t i = 0; i < count && code == 0; i++) {
         code = crdt_check(cmd, &ops[i], (uint32_t)i + 1);
     }
-    code = code != 0 ? code : hf_cmd_crdt_open(cmd, &r);
+    struct wire_once once;
+    if (code == 0 && cmd->once != NULL && wire_once_of(bytes_of_text(cmd->once), &once) != 0) {
+        code = hf_cmd_usage("'%.200s' is no token of holdfast crdt once new", cmd->once);
+    }
+    code = code != 0 ? code : crdt_open(cmd, &r);
     if (code != 0) {
         return code;
     }
+    r.crdt.once = cmd->once;
     r.crdt.ops = ops;
     r.crdt.ops_count = count;
     code = hf_cmd_crdt_ask(&r, hf_crdt_update);
@@ -412,6 +422,34 @@ static int crdt_map(const struct hf_cmd *cmd)
     return crdt_wrong(cmd);
 }
 
+/* ---- tokens --------------------------------------------------------------------------------- */
+
+static int crdt_once(const struct hf_cmd *cmd)
+{
+    const struct crdt_size key = {.what = "KEY", .most = WIRE_NAME_BYTES_MAX};
+    struct crdt_run r = {.cmd = cmd};
+    if (!crdt_is(cmd, "new")) {
+        return crdt_wrong(cmd);
+    }
+    r.crdt.name = cmd->args > 1 ? hf_text(cmd->arg[1]) : (struct hf_bytes){NULL, 0};
+    int code = hf_cmd_crdt_sized(cmd, &key, r.crdt.name);
+    code = code != 0 ? code : hf_cmd_client(cmd, &r.client);
+    if (code != 0) {
+        return code;
+    }
+    code = hf_cmd_crdt_ask(&r, hf_crdt_once);
+    const struct hf_result *a = &r.answer.result;
+    if (code == 0 && cmd->json) {
+        (void)printf("{\"once\":\"%s\",\"node\":%u,\"lifetime_us\":%llu}\n", a->once, a->node,
+                     (unsigned long long)a->time_us);
+    } else if (code == 0) {
+        (void)printf("%s\n", a->once);
+    }
+    hf_answer_release(&r.answer);
+    hf_client_free(r.client);
+    return code;
+}
+
 /* ---- what there is not ---------------------------------------------------------------------- */
 
 static int crdt_list(const struct hf_cmd *cmd)
@@ -421,7 +459,8 @@ static int crdt_list(const struct hf_cmd *cmd)
                         "mixed; keep a register for each paragraph, or a map of them");
 }
 
-#define CRDT_ANY (HF_OPT_CLUSTER | HF_OPT_SPACE | HF_OPT_TOKEN | HF_OPT_COPIES | HF_OPT_BUDGET)
+#define CRDT_ANY \
+    (HF_OPT_CLUSTER | HF_OPT_SPACE | HF_OPT_TOKEN | HF_OPT_COPIES | HF_OPT_BUDGET | HF_OPT_ONCE)
 
 const struct hf_cmd_verb hf_cmd_crdt_verbs[] = {
     {"crdt", "counter", CRDT_ANY | HF_OPT_GROW_ONLY, 2, 3, "add KEY [BY] | get KEY",
@@ -451,6 +490,9 @@ const struct hf_cmd_verb hf_cmd_crdt_verbs[] = {
      "a counter that never falls below 0; a node takes away only what it holds the rights to",
      crdt_bounded},
     {"crdt", "list", CRDT_ANY, 0, CRDT_VALUES_MAX + 2, "", "there is none", crdt_list},
+    {"crdt", "once", HF_OPT_CLUSTER, 1, 2, "new [KEY]",
+     "a token: a write with --once TOKEN counts once, whoever tries it again within 24 hours",
+     crdt_once},
     {"crdt", "watch", HF_OPT_CLUSTER | HF_OPT_SPACE | HF_OPT_PREFIX | HF_OPT_FROM | HF_OPT_LIMIT, 0,
      0, "[--prefix P] [--from REVISION] [--limit N]", "prints each key that changes at one node",
      hf_cmd_crdt_watch},

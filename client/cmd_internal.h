@@ -60,6 +60,7 @@ enum {
     HF_OPT_MEMORY = 1 << 25,
     HF_OPT_EXPLAIN = 1 << 26,
     HF_OPT_LOOKUP = 1 << 27,
+    HF_OPT_ONCE = 1 << 28,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 
@@ -89,6 +90,7 @@ struct hf_cmd {
     const char *set[HF_CMD_NODES_MAX];
     uint32_t set_count;
     const char *token;
+    const char *once;
     uint32_t copies;
     const char *type;
     uint64_t budget_ms;

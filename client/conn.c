@@ -250,6 +250,11 @@ static void conn_pack(struct conn_write *w, struct hf_call *call)
     (void)buf_append(&w->bytes, call->tail.data, call->tail.size);
     options.copies = spec->copies;
     options.apart = spec->apart;
+    char once[WIRE_ONCE_BYTES_MAX];
+    if (spec->once.node != 0) {
+        wire_once_text(&spec->once, once);
+        options.once = bytes_of_text(once);
+    }
     options.has_budget = spec->budget_ms != 0;
     options.budget_ms = spec->budget_ms;
     struct buf token;

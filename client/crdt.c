@@ -407,9 +407,46 @@ static enum hf_share crdt_share(const struct hf_crdt_op *op)
     return slow ? HF_SHARE_BY : HF_SHARE_WITH;
 }
 
+/* One token of a node. */
+static int crdt_read_once(struct hf_op *op, struct wire_node n, struct hf_result *out)
+{
+    struct wire_once once;
+    struct bytes text = hf_field_bytes(n, WIRE_FIELD_ONCE);
+    TRY(wire_once_of(text, &once) == 0 ? 0 : ERR_PROTOCOL);
+    struct hf_block *block = block_new(op);
+    if (block == NULL || (block->message = calloc(1, text.size + 1)) == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    memcpy(block->message, text.data, text.size);
+    out->once = (const char *)block->message;
+    out->node = once.node;
+    out->time_us = hf_field(n, WIRE_FIELD_LIFETIME_US);
+    return 0;
+}
+
+int hf_crdt_once(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, hf_done_fn *done)
+{
+    bool named = crdt->name.size > 0;
+    struct hf_call_spec spec = {.method = WIRE_METHOD_CRDT_ONCE,
+                                .class = HF_READ,
+                                .params = named ? 1 : 0,
+                                .route = HF_BY_NODE,
+                                .pin = HF_NOWHERE,
+                                .timeout_ms = crdt->timeout_ms};
+    const struct crdt_end end = {false, hf_in(crdt->name), NULL, crdt_read_once, ctx, done};
+    struct hf_call *call = NULL;
+    TRY(named ? wire_name_check(hf_in(crdt->name)) : 0);
+    TRY(hf_call_new(c, &spec, &call));
+    if (named) {
+        (void)wire_pack_array(&call->head, 1);
+        (void)wire_pack_bin(&call->head, hf_in(crdt->name));
+    }
+    return crdt_start(c, call, &end);
+}
+
 int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, hf_done_fn *done)
 {
-    const struct hf_call_spec how = {
+    struct hf_call_spec how = {
         .method = WIRE_METHOD_CRDT_UPDATE, .class = HF_WRITE, .params = 2, .copies = crdt->copies};
     struct crdt_end end = {.clock = crdt->clock,
                            .causal = crdt->causal,
@@ -423,6 +460,10 @@ int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, h
     if (crdt->ops_count > HF_CRDT_OPS_MAX) {
         return ERR_TOO_LARGE;
     }
+    if (crdt->once != NULL) {
+        TRY(wire_once_of(bytes_of_text(crdt->once), &how.once));
+        how.class = HF_ONCE;
+    }
     for (size_t i = 0; i < crdt->ops_count; i++) {
         TRY(wire_name_check(hf_in(crdt->ops[i].name)));
         TRY(crdt_path_check(&crdt->ops[i].path));
@@ -431,6 +472,7 @@ int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx, h
         }
     }
     TRY(crdt_begin(c, crdt, &how, &call));
+    call->maybe_done = crdt->once != NULL; /* by whoever had the token before */
     call->space_bytes = call->head.size;
     call->region = wire_slot_of(hf_in(crdt->ops[0].name)) % WIRE_CRDT_REGIONS;
     call->share = crdt->ops_count == 1 ? crdt_share(&crdt->ops[0]) : HF_SHARE_BY;

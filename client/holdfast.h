@@ -192,7 +192,8 @@ struct hf_result {
     struct hf_bytes next; /* members: to be given as after; empty: the end */
     uint32_t copies;      /* update: on how many nodes it was durable, at least */
     uint32_t node;        /* read, members: whose state it is; update: which node took it */
-    uint64_t time_us;     /* of the latest write in it */
+    uint64_t time_us;     /* of the latest write in it; once: how long the token is good */
+    const char *once;     /* the token of hf_crdt_once */
     void *memory;         /* private */
 };
 typedef void hf_done_fn(void *ctx, const struct hf_result *result);
@@ -413,9 +414,17 @@ struct hf_crdt {
     bool clock;               /* update: the clock is wanted, for which the token is read */
     uint64_t budget_ms;       /* how long a node may take to get what causal names; 0: 500 */
     struct hf_causal *causal; /* or NULL */
+    const char *once;         /* update: a token of hf_crdt_once; or NULL */
     uint64_t timeout_ms;      /* 0: the client's */
 };
 
+/* name, or empty -> once, node, time_us: a token for one update, that counts once however often it
+ * is sent, by this client or by another process that was told the token. name: of the key that is
+ * to be updated; of the keys of clusters of up to five nodes any token will do. A token is good for
+ * 24 hours (time_us) of the log time of the node that gave it: a clock that stands still while that
+ * node does not run. */
+HF_EXPORT int hf_crdt_once(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
+                           hf_done_fn *done);
 /* ops -> changed, count, copies, node, consistency, clock. All are applied, or none. It is applied
  * once, at one node: a repetition goes to the same node, and TIMEOUT or CONNECTION says that this
  * node is gone and the outcome unknown.
@@ -428,7 +437,15 @@ struct hf_crdt {
  * once. Of a shared request whose answer is lost for good, the outcome of each is unknown. Updates
  * of several operations stay as they are and go alone, as do those of maps' fields (REMOVE) and of
  * bounded counters; what was called before them goes before. In a client with `plain` none share.
- */
+ *
+ * With `once` it goes to the node that the token names and to no other, and shares nothing. All
+ * attempts under one token, of whatever client and for 24 hours, count once, and get the answer of
+ * the one that was done. CONFLICT: other operations were done under the token. FORGOTTEN: this
+ * attempt was not done, and whether one before it was is not known: the token is too old, or the
+ * node has lost what it knew, or it is not of the cluster. TIMEOUT, CONNECTION: unknown for now; to
+ * be tried again with the token. NO_RIGHTS, WRONG_TYPE, and what else the operations meet at their
+ * keys: it was never done under the token. All other -1xxx and -2xxx, such as UNAVAILABLE after a
+ * crash of the node, say so of this attempt alone: one before it may have been done. */
 HF_EXPORT int hf_crdt_update(struct hf_client *c, const struct hf_crdt *crdt, void *ctx,
                              hf_done_fn *done);
 /* name, path, element -> found; values (one a type), count, clock, node, time_us, consistency */

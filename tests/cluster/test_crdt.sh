@@ -244,6 +244,29 @@ gives 4 map get card both --type counter
 says "'both' of 'card' also has type set"
 gives x map get card both --type set
 
+# --- a token of the caller's own: whoever tries again, it counts once (scenario C28)
+crdt 0 once new
+has '^once\.[123]\.'
+once=$(cat "$work/out")
+keeper=$(echo "$once" | cut -d. -f2)
+crdt 0 once new --json paid
+has '^\{"once":"once\.[^"]*","node":[123],"lifetime_us":86400000000\}$'
+"$holdfast" local kill "$keeper" --dir "$dir" >/dev/null 2>&1
+crdt 4 counter add paid 5 --once "$once" --timeout 3
+"$holdfast" local start "$keeper" --dir "$dir" >/dev/null 2>&1
+paid() { "$holdfast" crdt counter add paid 5 --once "$once" >/dev/null 2>&1; }
+await "what was tried in vain is done" paid
+crdt 0 counter add paid 5 --once "$once"
+"$holdfast" local kill "$keeper" --dir "$dir" >/dev/null 2>&1
+"$holdfast" local start "$keeper" --dir "$dir" >/dev/null 2>&1
+await "a start later it is known" paid
+gives 5 counter get paid "$(at "$keeper")"
+wrong "was used for another write" counter add paid 6 --once "$once"
+crdt 4 counter add paid 5 --once once.9.1.1.0000000000000001
+says 'node 9, which the token names'
+crdt 2 counter add paid 5 --once nonsense
+crdt 2 counter get paid --once "$once"
+
 # --- watch
 "$holdfast" crdt watch --prefix seen/ --limit 2 "$(at 1)" >"$work/watch" 2>&1 &
 watch=$!

@@ -7,6 +7,7 @@
 #include "fake.h"
 
 #include "base/err.h"
+#include "wire/once.h"
 #include "wire/token.h"
 
 #include <arpa/inet.h>
@@ -691,6 +692,78 @@ START_TEST(fields_have_siblings_and_an_answer_that_names_no_consistency_has_the_
 }
 END_TEST
 
+#define TOKEN_OF_2 "once.2.7.1000000.00000000000000ab"
+
+static char token_seen[4][WIRE_ONCE_BYTES_MAX];
+
+static void note_once(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    struct wire_options o;
+    ck_assert_int_eq(wire_options_of(m, &o), 0);
+    ck_assert_uint_lt(seen.count, 4);
+    (void)snprintf(token_seen[seen.count], WIRE_ONCE_BYTES_MAX, "%.*s", (int)o.once.size,
+                   o.once.size == 0 ? "" : (const char *)o.once.data);
+    note(conn, m);
+}
+
+static void drops_first_once(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note_once(conn, m);
+    if (seen.count == 1) {
+        fake_drop(conn);
+    } else {
+        say_written(conn, m);
+    }
+}
+
+/* scenario C28 */
+START_TEST(a_write_under_a_token_goes_to_the_node_it_names)
+{
+    struct hf_answer a;
+    begin(3, drops_first_once);
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.once = TOKEN_OF_2}), 0);
+    ck_assert_uint_eq(seen.count, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(seen.node[i], 1); /* from 0 */
+        ck_assert_uint_eq(seen.session[i], 0);
+        ck_assert_str_eq(token_seen[i], TOKEN_OF_2);
+    }
+    ck_assert(a.result.changed[0]);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
+static void forgets(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)f;
+    note_once(conn, m);
+    fake_say_error(conn, m, ERR_FORGOTTEN);
+}
+
+START_TEST(a_write_whose_token_names_a_node_that_is_gone_or_has_forgotten_is_unknown)
+{
+    struct hf_answer a;
+    begin(3, forgets);
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.once = TOKEN_OF_2}), ERR_FORGOTTEN);
+    ck_assert_uint_eq(seen.count, 1);
+    hf_answer_release(&a);
+    fake_stop_node(&fake, seen.node[0]);
+    int code = add_with(&a, &(struct hf_crdt){.once = TOKEN_OF_2, .timeout_ms = 300});
+    ck_assert_int_eq(hf_outcome_of(code), HF_UNKNOWN);
+    ck_assert_uint_eq(seen.count, 1); /* nobody else was asked */
+    hf_answer_release(&a);
+    fake_close(&fake);
+    begin(3, forgets);
+    const char *stranger = "once.9.7.1000000.00000000000000ab";
+    ck_assert_int_eq(add_with(&a, &(struct hf_crdt){.once = stranger}), ERR_FORGOTTEN);
+    ck_assert_uint_eq(seen.count, 0);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
 UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequence,
           an_increment_whose_node_is_gone_is_unknown_and_counted_nowhere_else,
           a_node_that_was_silent_is_asked_no_more_while_others_answer,
@@ -707,4 +780,6 @@ UNIT_MAIN("client_crdt", a_lost_increment_is_repeated_at_its_node_under_its_sequ
           a_token_goes_from_an_answer_to_the_next_request_and_to_the_next_program,
           values_siblings_and_clock_outlive_the_answer_in_which_they_came,
           a_write_has_a_clock_of_its_key_if_that_is_wanted,
-          fields_have_siblings_and_an_answer_that_names_no_consistency_has_the_least)
+          fields_have_siblings_and_an_answer_that_names_no_consistency_has_the_least,
+          a_write_under_a_token_goes_to_the_node_it_names,
+          a_write_whose_token_names_a_node_that_is_gone_or_has_forgotten_is_unknown)
