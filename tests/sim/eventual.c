@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Clients of eventual mode: each has one update or read open at a time. Most work in a session of
- * the node that they write to and repeat an update there until it is answered; the others never
- * repeat one. Reads go anywhere. A token of all that a client has seen goes with most requests.
+ * the node that they write to and repeat an update there until it is answered; one never repeats
+ * one, and one has a token for each and repeats it over connections that have nothing in common
+ * (scenario C28). Reads go anywhere. A token of all that a client has seen goes with most requests.
  */
 #include "tests/sim/eventual.h"
 #include "base/num.h"
@@ -41,6 +42,7 @@ void sim_eventual_init(struct sim *s)
         c->number = i;
         c->epoch = 1;
         c->sessions = i % 3 != 2;
+        c->once = i == SIM_CRDT_CLIENTS - 1;
         wire_token_init(&c->token, &s->heap_alloc);
         sim_crdt_timer(s, c, rng_between(&s->rng, 1, 2 * (uint64_t)SIM_S));
     }
@@ -83,6 +85,11 @@ static void sim_crdt_pack(struct sim *s, struct sim_crdt_client *c)
     buf_clear(out);
     buf_init(&token, &s->heap_alloc, WIRE_TOKEN_BYTES_MAX);
     c->msgid++;
+    if (c->state == SIM_CRDT_OPENING && c->once) {
+        (void)wire_pack_request(out, c->msgid, WIRE_METHOD_CRDT_ONCE, 1);
+        (void)wire_pack_options(out, &o);
+        return;
+    }
     if (c->state == SIM_CRDT_OPENING) {
         (void)wire_pack_request(out, c->msgid, WIRE_METHOD_SESSION_OPEN, 2);
         (void)wire_pack_u64(out, WIRE_GROUP_OWN);
@@ -103,6 +110,7 @@ static void sim_crdt_pack(struct sim *s, struct sim_crdt_client *c)
         o.session_ack = session->sequence - 1;
     }
     if (c->state == SIM_CRDT_UPDATING) {
+        o.once = bytes_of_text(c->once_text);
         o.copies = c->copies;
         sim_crdt_pack_update(s, c, &o);
     } else {
@@ -190,7 +198,8 @@ static void sim_crdt_begin(struct sim *s, struct sim_crdt_client *c)
     if (c->node == 0 || rng_chance(&s->rng, 1, 3)) {
         c->node = (uint32_t)rng_between(&s->rng, 1, s->options.nodes);
     }
-    if (c->sessions && c->session[c->node].id == 0) {
+    bool moved = c->once_node != c->node;
+    if (c->once ? c->once_text[0] == '\0' || moved : c->sessions && c->session[c->node].id == 0) {
         c->state = SIM_CRDT_OPENING;
         sim_crdt_send(s, c);
         return;
@@ -222,6 +231,7 @@ static void sim_crdt_update_end(struct sim *s, struct sim_crdt_client *c, enum s
     if (end != SIM_CRDT_DONE) {
         c->node = 0;
     }
+    c->once_text[0] = '\0';
     sim_crdt_rest(s, c);
 }
 
@@ -247,7 +257,7 @@ static void sim_crdt_lost(struct sim *s, struct sim_crdt_client *c)
     } else if (c->state == SIM_CRDT_READING) {
         sim_crdt_forget(s, c);
         sim_crdt_rest(s, c);
-    } else if (c->sessions && s->now_us < c->until_us) {
+    } else if ((c->sessions || c->once) && s->now_us < c->until_us) {
         sim_crdt_pause(s, c);
     } else {
         sim_crdt_update_end(s, c, SIM_CRDT_UNKNOWN);
@@ -292,7 +302,8 @@ static void sim_crdt_refused(struct sim *s, struct sim_crdt_client *c, int code)
     const struct sim_crdt_op *op = &s->eventual->ops[c->first];
     bool to_itself = c->state == SIM_CRDT_UPDATING && op->verb == WIRE_CRDT_TRANSFER;
     bool expected = code == ERR_NO_RIGHTS || code == ERR_SESSION_EXPIRED ||
-                    (code == ERR_INVALID && to_itself); /* or to who did it for the node */
+                    (code == ERR_INVALID && (to_itself || c->once)); /* or to who did it for the
+                                                                        node; or it keeps no key */
     if (outcome == ERR_OUTCOME_REFUSED && !expected) {
         sim_fail(s, SIM_CRDT_CHECK_RPC,
                  "client %u at node %u: a well-formed request (%d) was refused: %s", c->number,
@@ -537,6 +548,20 @@ static void sim_crdt_was_read(struct sim *s, struct sim_crdt_client *c, struct w
     sim_crdt_rest(s, c);
 }
 
+static void sim_crdt_given(struct sim *s, struct sim_crdt_client *c, struct wire_node result)
+{
+    struct bytes text = {0};
+    struct wire_once once;
+    if (wire_node_bytes(wire_node_find(result, WIRE_FIELD_ONCE), WIRE_ONCE_BYTES_MAX, &text) != 0 ||
+        wire_once_of(text, &once) != 0 || once.node != c->node) {
+        sim_fail(s, SIM_CRDT_CHECK_RPC, "node %u gave no token", c->node);
+        return;
+    }
+    c->once_node = c->node;
+    wire_once_text(&once, c->once_text);
+    sim_crdt_rest(s, c);
+}
+
 static void sim_crdt_opened(struct sim *s, struct sim_crdt_client *c, struct wire_node result)
 {
     struct sim_crdt_session *session = &c->session[c->node];
@@ -570,6 +595,8 @@ void sim_eventual_reply(struct sim *s, struct sim_event *ev)
         struct wire_error error;
         wire_error_of(rpc.error, &error);
         sim_crdt_refused(s, c, error.code);
+    } else if (c->state == SIM_CRDT_OPENING && c->once) {
+        sim_crdt_given(s, c, rpc.result);
     } else if (c->state == SIM_CRDT_OPENING) {
         sim_crdt_opened(s, c, rpc.result);
     } else if (c->state == SIM_CRDT_UPDATING) {

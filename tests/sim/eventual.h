@@ -18,6 +18,7 @@
 #include "crdt/crdt.h"
 #include "tests/sim/sim.h"
 #include "wire/api.h"
+#include "wire/once.h"
 #include "wire/rpc.h"
 #include "wire/token.h"
 
@@ -136,6 +137,7 @@ struct sim_crdt_client {
     uint32_t life; /* how often it forgot what it had seen */
     enum sim_crdt_state state;
     bool sessions;
+    bool once;    /* each update has a token of its own, with which it is repeated */
     bool unsure;  /* some try of the update may have been applied */
     bool waiting; /* a pause before the same request */
     bool with_token;
@@ -150,6 +152,8 @@ struct sim_crdt_client {
     uint32_t read;
     uint32_t final_at; /* at the end: reads of every key at every node */
     struct wire_token token;
+    uint32_t once_node;                  /* that gave once_text */
+    char once_text[WIRE_ONCE_BYTES_MAX]; /* of the update under way; "": none yet */
     struct sim_crdt_session session[SIM_NODES_MAX + 1];
     uint32_t seen[SIM_CRDT_KEYS][SIM_CRDT_SEEN];
     uint32_t chain[SIM_CRDT_KEYS]; /* the item that it changes; 0: none yet */
