@@ -14,10 +14,11 @@
  *
  * Else nobody says that it was not done, and it is not done.
  *
- *   EV_ONCE   alone                           format u8, bytes u64 of all records, swept u64:
- *                                             those of tokens given before this log time may be
- * gone EV_ONCE   log time, epoch, random u64be   format u8, sum of the operations low u64, high
- * u64, reply of UPDATE
+ * EV_ONCE, the record alone: format u8, bytes u64 of all records, swept u64: of tokens given before
+ * this log time the records may be gone.
+ *
+ * EV_ONCE, by log time, epoch, random u64be: format u8, sum of the operations low u64, high u64,
+ * reply of UPDATE.
  *
  * threads: the loop thread.
  */
@@ -57,8 +58,7 @@ int node_ev_once_end(struct node_sm *sm, const struct node_cmd *cmd, struct byte
 extern const struct node_op node_ev_once_ops[];
 extern const struct node_query_op node_ev_once_queries[];
 
-/* ---- in the loop ------------------------------------------------------------------------------
- */
+/* ---- in the loop ---------------------------------------------------------------------------- */
 
 struct node_ev_onces; /* what is in memory of all of them */
 int node_ev_once_init(struct node *n);

@@ -440,6 +440,35 @@ void rig_dir_free(struct rig_dir *d)
     }
 }
 
+unsigned rig_rot(struct rig *r, unsigned i, uint8_t kind, unsigned sound, unsigned count)
+{
+    struct store_kv *kv = &r->nodes[i - 1].kv;
+    struct store_kv_reader *reader;
+    struct bytes key;
+    struct bytes value;
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    uint8_t keys[64][64];
+    size_t sizes[64];
+    unsigned seen = 0;
+    node_prefix_put(from, NODE_GROUP_OWN, 1);
+    from[NODE_PREFIX_BYTES] = kind;
+    struct bytes all = bytes_of(from, sizeof from);
+    ASSERT(kv->reader_open(kv->ctx, &reader) == 0);
+    int err = kv->seek(reader, all, false, &key, &value);
+    while (err == 0 && bytes_has_prefix(key, all)) {
+        ASSERT(seen < 64 && key.size <= 64);
+        sizes[seen] = key.size;
+        memcpy(keys[seen++], key.data, key.size);
+        err = kv->next(reader, &key, &value);
+    }
+    kv->reader_close(reader);
+    unsigned done = 0;
+    for (unsigned k = sound; k < seen && done < count; k++) {
+        done += sim_kv_rot(kv, bytes_of(keys[k], sizes[k])) == 0;
+    }
+    return done;
+}
+
 void rig_dir_take(struct rig *r, unsigned i, struct rig_dir *d)
 {
     struct rig_node *n = &r->nodes[i - 1];

@@ -107,6 +107,9 @@ void rig_dir_take(struct rig *r, unsigned i, struct rig_dir *d);
 /* Node i, which does not run, has that one from now on, and d is the one that it had. */
 void rig_dir_swap(struct rig *r, unsigned i, struct rig_dir *d);
 void rig_dir_free(struct rig_dir *d);
+/* Damages records of this kind of the own group of node i, which does not run: `count` of them, in
+ * order of their names, after the first `sound`. returns: how many it damaged. */
+unsigned rig_rot(struct rig *r, unsigned i, uint8_t kind, unsigned sound, unsigned count);
 
 void rig_link(struct rig *r, unsigned a, unsigned b, bool on); /* both ways */
 void rig_isolate(struct rig *r, unsigned i, bool on);

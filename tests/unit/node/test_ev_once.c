@@ -420,6 +420,48 @@ START_TEST(an_epoch_that_was_given_up_takes_its_tokens_with_it)
 }
 END_TEST
 
+/* What cannot be read goes; what it may have said, nobody says. What is left is counted anew. */
+static void damaged(unsigned sound, unsigned count, int said)
+{
+    begin(3);
+    struct given done = token_of(2);
+    rig_run(r, 1000000);
+    struct given other = token_of(2);
+    struct given open = token_of(2);
+    ck_assert_int_eq(add(2, &done, 1), 0);
+    ck_assert_int_eq(add(2, &other, 1), 0);
+    uint64_t bytes = node_ev_once_bytes(r->nodes[1].node);
+    rig_run(r, 3000000); /* flushed */
+    rig_stop(r, 2);
+    ck_assert_uint_eq(rig_rot(r, 2, NODE_KEY_EV_ONCE, sound, count), count);
+    r->salt++;
+    rig_start(r, 2);
+    ck_assert_int_eq(add_patiently(2, &done), said);
+    ck_assert_int_eq(add_patiently(2, &other), sound + count == 3 ? ERR_FORGOTTEN : 0);
+    ck_assert_int_eq(add_patiently(2, &open), ERR_FORGOTTEN);
+    ck_assert(!r->nodes[1].stopped);
+    ck_assert_int_eq(hits(2), 2);
+    uint64_t left = node_ev_once_bytes(r->nodes[1].node);
+    ck_assert_uint_eq(left, bytes / 2 * (2 - (count - (sound == 0))));
+    struct given now = token_of(2);
+    ck_assert_int_eq(add(2, &now, 1), 0);
+    ck_assert_uint_eq(node_ev_once_bytes(r->nodes[1].node), left + bytes / 2);
+    crash(2);
+    ck_assert_int_eq(add_patiently(2, &now), 0);
+    ck_assert_int_eq(add_patiently(2, &open), ERR_FORGOTTEN);
+    ck_assert_int_eq(hits(2), 3);
+    end();
+}
+
+START_TEST(damaged_records_take_what_they_may_have_said_with_them)
+{
+    damaged(1, 1, ERR_FORGOTTEN); /* the first write's */
+    damaged(1, 2, ERR_FORGOTTEN);
+    damaged(0, 1, 0); /* the one of all */
+    damaged(0, 3, ERR_FORGOTTEN);
+}
+END_TEST
+
 UNIT_MAIN("ev_once", a_repetition_by_whomever_gets_the_first_answer, attempts_at_once_count_once,
           another_write_under_the_token_is_refused,
           a_repetition_that_would_now_be_refused_or_change_nothing_gets_its_first_answer,
@@ -431,4 +473,5 @@ UNIT_MAIN("ev_once", a_repetition_by_whomever_gets_the_first_answer, attempts_at
           no_more_is_remembered_than_the_limit, an_empty_disk_does_nothing_that_may_have_been_done,
           a_disk_of_an_older_start_does_nothing_that_may_have_been_done,
           an_older_disk_of_the_last_start_does_nothing_that_may_have_been_done,
-          an_epoch_that_was_given_up_takes_its_tokens_with_it)
+          an_epoch_that_was_given_up_takes_its_tokens_with_it,
+          damaged_records_take_what_they_may_have_said_with_them)
