@@ -124,7 +124,7 @@ void hf_call_finish(struct hf_call *call, const struct hf_reply *reply)
     copy.text = text;
     copy.doubtful = call->maybe_done;
     struct hf_lane *lane = hf_share_landing(call, reply);
-    if (call->client->owns_loop) {
+    if (call->client->waits) {
         uv_stop(call->client->loop); /* hf_wait looks: a timer that is due runs before the poll */
     }
     hf_call_drop(call);

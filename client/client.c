@@ -325,7 +325,9 @@ int hf_wait(struct hf_client *c, struct hf_answer *answer)
         return ERR_INVALID;
     }
     while (!answer->ended) {
+        c->waits = true;
         (void)uv_run(c->loop, UV_RUN_ONCE);
+        c->waits = false;
     }
     return answer->result.code;
 }

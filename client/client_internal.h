@@ -309,6 +309,7 @@ struct hf_client {
     uv_loop_t *loop;
     uv_loop_t own_loop;
     bool owns_loop;
+    bool waits; /* hf_wait runs the loop */
     bool closing;
     uv_timer_t timer;
     uint64_t timer_at_ms; /* UINT64_MAX: not running */

@@ -484,6 +484,23 @@ START_TEST(a_closed_client_answers_what_is_open)
 }
 END_TEST
 
+START_TEST(a_client_with_a_loop_of_its_own_answers_what_is_open_when_it_ends)
+{
+    struct hf_client *c = NULL;
+    struct hf_answer a = {.ended = false};
+    struct hf_kv kv = {.key = hf_text("key")};
+    begin(1, silent);
+    struct hf_client_options o = {.endpoints = fake.endpoints, .timeout_ms = 10000};
+    ck_assert_int_eq(hf_client_new(NULL, &o, &c), 0);
+    ck_assert_int_eq(hf_kv_get(c, &kv, &a, hf_answer_done), 0);
+    hf_client_free(c);
+    ck_assert(a.ended);
+    ck_assert_int_ne(a.result.code, 0);
+    hf_answer_release(&a);
+    fake_close(&fake);
+}
+END_TEST
+
 START_TEST(names_and_values_that_are_too_long_are_refused_at_once)
 {
     static char longest[WIRE_VALUE_BYTES_MAX + 1];
@@ -630,6 +647,7 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_session_that_has_ended_after_a_lost_write_leaves_it_unknown,
           a_client_closes_its_session_at_the_leader_when_it_ends,
           a_closed_client_answers_what_is_open,
+          a_client_with_a_loop_of_its_own_answers_what_is_open_when_it_ends,
           names_and_values_that_are_too_long_are_refused_at_once,
           a_watch_goes_on_after_the_last_change_it_has_seen,
           a_watch_whose_changes_are_no_longer_kept_ends)
