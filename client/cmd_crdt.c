@@ -426,13 +426,16 @@ static int crdt_map(const struct hf_cmd *cmd)
 
 static int crdt_once(const struct hf_cmd *cmd)
 {
-    const struct crdt_size key = {.what = "KEY", .most = WIRE_NAME_BYTES_MAX};
+    const struct crdt_size key = {.what = "KEY", .least = 1, .most = WIRE_NAME_BYTES_MAX};
     struct crdt_run r = {.cmd = cmd};
+    int code = 0;
     if (!crdt_is(cmd, "new")) {
         return crdt_wrong(cmd);
     }
-    r.crdt.name = cmd->args > 1 ? hf_text(cmd->arg[1]) : (struct hf_bytes){NULL, 0};
-    int code = hf_cmd_crdt_sized(cmd, &key, r.crdt.name);
+    if (cmd->args > 1) {
+        r.crdt.name = hf_text(cmd->arg[1]);
+        code = hf_cmd_crdt_sized(cmd, &key, r.crdt.name);
+    }
     code = code != 0 ? code : hf_cmd_client(cmd, &r.client);
     if (code != 0) {
         return code;

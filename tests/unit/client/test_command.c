@@ -38,6 +38,7 @@ START_TEST(exit_codes_are_the_contract)
     ck_assert_int_eq(hf_cmd_exit_of(ERR_NOT_FOUND), 1);
     ck_assert_int_eq(hf_cmd_exit_of(ERR_CONFLICT), 1);
     ck_assert_int_eq(hf_cmd_exit_of(ERR_TIMEOUT), 4);
+    ck_assert_int_eq(hf_cmd_exit_of(ERR_FORGOTTEN), 4);
     ck_assert_int_eq(hf_cmd_exit_of(ERR_CONNECTION), 4);
     ck_assert_int_eq(hf_cmd_exit_of(ERR_CORRUPT), 65);
     ck_assert_int_eq(hf_cmd_exit_of(ERR_LOST), 65);
