@@ -36,7 +36,7 @@ void node_ev_write_say(struct node *n, const struct ev_write *w, int code)
         node_reply_error(n, w->client, code, f.message);
         return;
     }
-    if (code == ERR_CONFLICT && w->once.token.node != 0) {
+    if (code == ERR_CONFLICT && code != w->refusal && w->once.token.node != 0) {
         wire_once_text(&w->once.token, token);
         (void)snprintf(sentence, sizeof sentence, "token '%s' was used for another write", token);
         f.message = sentence;

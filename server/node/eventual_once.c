@@ -32,19 +32,23 @@ static struct bytes node_ev_once_all_name(void)
     return bytes_of(name, sizeof name);
 }
 
-static struct node_ev_once_state node_ev_once_state_of(struct bytes raw)
+/* raw empty: there is none. returns: 0, ERR_LEVEL, ERR_CORRUPT. */
+static int node_ev_once_state_of(struct bytes raw, struct node_ev_once_state *out)
 {
     struct bytes_reader r = bytes_reader_of(raw);
-    struct node_ev_once_state s = {0};
-    (void)bytes_take_u8(&r);
-    s.bytes = bytes_take_u64(&r);
-    s.swept_us = bytes_take_u64(&r);
-    return r.failed ? (struct node_ev_once_state){0} : s;
+    *out = (struct node_ev_once_state){0};
+    if (raw.size == 0) {
+        return 0;
+    }
+    TRY(bytes_take_u8(&r) == NODE_EV_ONCE_FORMAT ? 0 : ERR_LEVEL);
+    out->bytes = bytes_take_u64(&r);
+    out->swept_us = bytes_take_u64(&r);
+    return bytes_reader_ended(&r) ? 0 : ERR_CORRUPT;
 }
 
 static int node_ev_once_state_put(struct node_sm *sm, const struct node_ev_once_state *s)
 {
-    uint8_t raw[NODE_EV_ONCE_STATE_BYTES] = {1};
+    uint8_t raw[NODE_EV_ONCE_STATE_BYTES] = {NODE_EV_ONCE_FORMAT};
     num_put_u64(raw + 1, s->bytes);
     num_put_u64(raw + 9, s->swept_us);
     return node_sm_put(sm, node_ev_once_all_name(), bytes_of(raw, sizeof raw));
@@ -115,7 +119,7 @@ int node_ev_once_begin(struct node_sm *sm, const struct node_cmd *cmd, struct bu
     TRY(node_ev_once_head_of(cmd->body, &o));
     if (node_sm_get(sm, node_ev_once_name(&o.token, name), &raw) == 0) {
         struct bytes_reader r = bytes_reader_of(raw);
-        (void)bytes_take_u8(&r);
+        TRY(bytes_take_u8(&r) == NODE_EV_ONCE_FORMAT ? 0 : ERR_LEVEL);
         bool same = bytes_take_u64(&r) == o.operations.low;
         same = bytes_take_u64(&r) == o.operations.high && same;
         TRY(r.failed ? ERR_CORRUPT : 0);
@@ -136,7 +140,7 @@ int node_ev_once_end(struct node_sm *sm, const struct node_cmd *cmd, struct byte
     uint8_t name[NODE_EV_ONCE_NAME_BYTES];
     TRY(node_ev_once_head_of(cmd->body, &o));
     buf_init(&value, &sm->n->alloc, NODE_REPLY_BYTES_MAX);
-    (void)buf_put_u8(&value, 1);
+    (void)buf_put_u8(&value, NODE_EV_ONCE_FORMAT);
     (void)buf_put_u64(&value, o.operations.low);
     (void)buf_put_u64(&value, o.operations.high);
     int err = buf_append(&value, reply.data, reply.size);
@@ -358,13 +362,14 @@ static void node_ev_once_fire(struct node *n, struct node_timer *t)
                n->now + NODE_EV_ONCE_CALL_US, NULL, node_ev_once_due);
 }
 
-void node_ev_once_changed(struct node *n, struct bytes raw)
+int node_ev_once_changed(struct node *n, struct bytes raw)
 {
     struct node_ev_onces *all = n->ev_once;
-    all->now = node_ev_once_state_of(raw);
+    TRY(node_ev_once_state_of(raw, &all->now));
     if (!all->sweeping && all->run.at_us == 0) {
         node_ev_once_later(n, false);
     }
+    return 0;
 }
 
 int node_ev_once_init(struct node *n)

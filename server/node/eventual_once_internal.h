@@ -29,6 +29,7 @@
 #include "server/node/eventual_internal.h"
 #include "wire/once.h"
 
+#define NODE_EV_ONCE_FORMAT 1u /* of both records */
 #define NODE_EV_ONCE_NAME_BYTES 25u
 #define NODE_EV_ONCE_HEAD_BYTES 40u  /* of a command */
 #define NODE_EV_ONCE_STATE_BYTES 17u /* the record alone */
@@ -64,8 +65,8 @@ struct node_ev_onces; /* what is in memory of all of them */
 int node_ev_once_init(struct node *n);
 void node_ev_once_release(struct node *n);
 /* The record of all of them is another one, by apply, quarantine or at recovery. raw empty: there
- * is none. */
-void node_ev_once_changed(struct node *n, struct bytes raw);
+ * is none. returns: 0, ERR_LEVEL, ERR_CORRUPT. */
+int node_ev_once_changed(struct node *n, struct bytes raw);
 /* returns: 0 if a write under the token that has no record was certainly not done and may be done
  * now; else what it is refused for, and *why, NULL or a sentence. */
 int node_ev_once_check(struct node *n, const struct wire_once *token, const char **why);

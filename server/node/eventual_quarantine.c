@@ -52,6 +52,7 @@ struct node_ev_quarantine {
     uint64_t behind;                        /* whose EV_AHEAD goes */
     uint64_t dots;                          /* that go with them */
     uint32_t deleted;                       /* records that could not be read */
+    bool forgets;                           /* one said what became of commands */
     bool onces;                             /* one of them was a write's under a token */
     uint8_t once[NODE_EV_ONCE_STATE_BYTES]; /* what is left of these; [0] 0: as it was */
     struct buf gone;                        /* their whole keys: u16 length, key */
@@ -109,9 +110,15 @@ static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
     case NODE_KEY_EV_REGION: q->headless |= bit; break;
     case NODE_KEY_EV_TYPES: q->counts |= bit; break;
     case NODE_KEY_EV_PRUNED: q->pruned |= bit; break;
-    case NODE_KEY_EV_ONCE: q->onces = true; break;
-    case NODE_KEY_EV_SELF: q->self.mending |= q->unread ? q->memory : 0; break;
-    default: break;
+    case NODE_KEY_EV_ONCE:
+        q->onces = true;
+        q->forgets = true;
+        break;
+    case NODE_KEY_EV_SELF:
+        q->self.mending |= q->unread ? q->memory : 0;
+        q->forgets = true;
+        break;
+    default: q->forgets = true; break;
     }
     (void)buf_put_u16(&q->gone, (uint16_t)key.size);
     (void)buf_append(&q->gone, key.data, key.size);
@@ -288,12 +295,18 @@ static int node_ev_q_delete(struct node_ev_quarantine *q)
     return 0;
 }
 
+/* A node without peers does what its log has beyond the table once more, and what sessions and
+ * tokens remember is as of the table: then these go on, for a command of theirs that was answered
+ * must not be refused there. With peers nothing is done that they may have been told of, so nothing
+ * says what became of it. */
 static int node_ev_q_self(struct node_ev_quarantine *q)
 {
     struct node_ev_self_record *s = &q->self;
     uint8_t raw[NODE_EV_SELF_BYTES];
     s->epoch = s->next < s->end ? s->next++ : 0;
-    s->since = s->epoch != 0 ? s->epoch : UINT64_MAX;
+    if (!q->alone || q->forgets || q->unread) {
+        s->since = s->epoch != 0 ? s->epoch : UINT64_MAX;
+    }
     s->clean = false;
     s->mending = q->alone ? 0 : s->mending | q->regions;
     return node_ev_q_put(q, node_ev_self_name(), node_ev_self_encode(s, raw));
@@ -315,7 +328,7 @@ static int node_ev_q_onces(struct node_ev_quarantine *q)
         bytes += err == 0 ? key.size - NODE_PREFIX_BYTES + value.size : 0;
         err = q->kv->next(q->reader, &key, &value);
     }
-    q->once[0] = 1;
+    q->once[0] = NODE_EV_ONCE_FORMAT;
     num_put_u64(q->once + 1, bytes);
     TRY(err == ERR_NOT_FOUND || err == ERR_CORRUPT ? 0 : err);
     return node_ev_q_put(q, bytes_of(prefix + NODE_PREFIX_BYTES, 1),
@@ -449,7 +462,7 @@ static void node_ev_q_take(struct node *n, const struct node_ev_quarantine *q)
     g->broken = false;
     node_ev_self_changed(n, true, node_ev_self_encode(&q->self, raw));
     if (q->once[0] != 0) {
-        node_ev_once_changed(n, bytes_of(q->once, sizeof q->once));
+        ASSERT(node_ev_once_changed(n, bytes_of(q->once, sizeof q->once)) == 0);
     }
     node_ev_q_follow(n, q);
     node_ev_q_mend(n, q);

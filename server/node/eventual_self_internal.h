@@ -95,7 +95,8 @@ extern const struct node_op node_ev_self_ops[];
 /* EPOCHS of group 0 (eventual_epochs.c).
  * Body: node u32, boot u64, nonce u64, boot u64 and nonce u64 of the start that the disk is of
  * (0: none), Unix time in s u64, end u64 of the last block that the node knows. Reply: first u64,
- * end u64, alone u8: no start was granted any after that one. That its epoch goes on takes more, which the node knows itself. */
+ * end u64, alone u8: no start was granted any after that one. That its epoch goes on takes more,
+ * which the node knows itself. */
 #define NODE_EV_EPOCHS_BYTES 52u
 /* returns: whether that start came to an orderly end, and so lately that its epoch may go on. */
 bool node_ev_epoch_may_go_on(const struct node *n, const struct node_ev_self_record *before);

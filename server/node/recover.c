@@ -67,10 +67,9 @@ static int node_recover_once(struct node *n, struct node_group *g, const struct 
     node_prefix_put(key, g->id, g->now.generation);
     key[NODE_PREFIX_BYTES] = NODE_KEY_EV_ONCE;
     int err = kv->get(reader, bytes_of(key, sizeof key), &value);
+    err = err == 0 ? node_ev_once_changed(n, value) : err;
     if (err == ERR_CORRUPT) {
         node_rebuild(n, g);
-    } else if (err == 0) {
-        node_ev_once_changed(n, value);
     }
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? 0 : err;
 }

@@ -132,7 +132,7 @@ static void node_sm_tell(struct node_sm *sm, struct bytes name, bool present, st
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_SELF) {
         node_ev_self_changed(sm->n, present, value);
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_ONCE && name.size == 1) {
-        node_ev_once_changed(sm->n, value);
+        ASSERT(node_ev_once_changed(sm->n, value) == 0); /* it was made here */
     } else if (node_group_own(g) && name.data[0] == NODE_KEY_EV_RECORD) {
         node_watch_note_record(sm->n, g, name, sm->index);
     }

@@ -5,6 +5,7 @@
  * it is said that nobody knows (scenario C28).
  */
 #include "ev_client.h"
+#include "server/node/control_internal.h"
 #include "server/node/eventual_once_internal.h"
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
@@ -280,6 +281,59 @@ START_TEST(a_node_that_does_not_keep_the_key_refuses_it)
 }
 END_TEST
 
+/* Another node would do it under dots of its own. */
+START_TEST(it_is_done_nowhere_while_its_region_is_held)
+{
+    begin(3);
+    struct given done = token_of(1);
+    struct given open = token_of(1);
+    uint64_t region = UINT64_C(1) << node_ev_region(bytes_of_text("hits"));
+    ck_assert_int_eq(add(1, &done, 1), 0);
+    rig_run(r, 5000000); /* nobody tells anything that would end it */
+    node_ev_of(r->nodes[0].node)->held.regions |= region;
+    ck_assert_int_eq(add(1, &done, 1), 0);
+    ck_assert_int_eq(add(1, &open, 1), ERR_UNAVAILABLE);
+    ck_assert_int_eq(update_one(1, one), 0); /* this one is handed over */
+    rig_run(r, 1000000);
+    ck_assert(!node_ev_hold_any(r->nodes[0].node, region));
+    ck_assert_int_eq(hits(2), 2);
+    ck_assert_int_eq(add(1, &open, 1), 0);
+    ck_assert_int_eq(hits(1), 3);
+    end();
+}
+END_TEST
+
+static void decided(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    (void)n;
+    (void)reply;
+    *(int *)ctx = code;
+}
+
+/* Who is out tells nothing, and is not waited for. */
+START_TEST(nobody_waits_for_a_node_that_is_out)
+{
+    int code = 1;
+    uint8_t body[NODE_ROSTER_CHANGE_BYTES];
+    begin(3);
+    struct given open = token_of(2);
+    rig_stop(r, 3);
+    crash(2);
+    rig_run(r, 3000000);
+    ck_assert_int_eq(add(2, &open, 1), ERR_UNAVAILABLE);
+    const struct node_roster_change c = {
+        .node = 3, .incarnation = 1, .boot = r->nodes[2].boot, .state = NODE_MEMBER_OUT};
+    node_roster_change_encode(&c, body);
+    const struct node_cmd cmd = {.op = NODE_OP_NODE_STATE, .body = bytes_of(body, sizeof body)};
+    node_propose(r->nodes[rig_leader(r, 0) - 1].node, 0, &cmd, r->now + 5000000, &code, decided);
+    rig_run(r, 1000000);
+    ck_assert_int_eq(code, 0);
+    ck_assert_int_eq(add(2, &open, 1), 0);
+    ck_assert_int_eq(hits(2), 1);
+    end();
+}
+END_TEST
+
 /* ---- what is not known ----------------------------------------------------------------------- */
 
 START_TEST(an_old_token_is_refused_whether_its_write_was_done_or_not)
@@ -303,6 +357,34 @@ START_TEST(an_old_token_is_refused_whether_its_write_was_done_or_not)
     rig_run(r, 3000000);
     ck_assert_int_eq(add(1, &done, 1), ERR_FORGOTTEN);
     ck_assert_int_eq(hits(1), 1);
+    end();
+}
+END_TEST
+
+/* It was let in before, and comes behind what forgets its token. */
+START_TEST(what_is_forgotten_on_the_way_is_not_done)
+{
+    uint8_t body[8];
+    int code = 1;
+    struct wire_node result;
+    begin(1);
+    struct given g = token_of(1);
+    const struct topts t = {.once = g.text};
+    rig_run(r, 1000000);
+    struct wire_once later;
+    struct given next = token_of(1);
+    ck_assert_int_eq(wire_once_of(bytes_of_text(next.text), &later), 0);
+    r->nodes[0].wal_held = true;
+    num_put_u64(body, later.time_us);
+    const struct node_cmd cmd = {.op = NODE_OP_EV_ONCE_END, .body = bytes_of(body, sizeof body)};
+    node_propose(r->nodes[0].node, NODE_GROUP_OWN, &cmd, r->now + 5000000, &code, decided);
+    uint32_t id = ask_update(1, &t, &one, 1);
+    rig_run(r, 100000);
+    r->nodes[0].wal_held = false;
+    ck_assert_int_eq(answer(id, &plain, &result), ERR_FORGOTTEN);
+    ck_assert_int_eq(code, 0);
+    ck_assert_int_eq(hits(1), 0);
+    ck_assert_int_eq(add(1, &next, 1), 0);
     end();
 }
 END_TEST
@@ -420,6 +502,56 @@ START_TEST(an_epoch_that_was_given_up_takes_its_tokens_with_it)
 }
 END_TEST
 
+/* What there may be in the log beyond the table. */
+enum way { WAY_PLAIN = 0, WAY_SESSION, WAY_TOKEN };
+
+static void begin_slow_flush(unsigned nodes)
+{
+    r = rig_make(nodes);
+    r->flush_interval_us = 600000000;
+    for (unsigned i = 1; i <= nodes; i++) {
+        rig_start(r, i);
+    }
+    ck_assert_uint_ne(rig_leader(r, 0), 0);
+    ck_assert_uint_ne(rig_leader(r, 1), 0);
+    rig_run(r, 3000000);
+}
+
+/* A cluster of one does what its log has once more, after damage that has nothing to do with it. */
+static void answered(enum way way)
+{
+    const struct top ten = ADD("hits", WIRE_CRDT_PN_COUNTER, 10);
+    begin_slow_flush(1);
+    struct given g = token_of(1);
+    struct topts t = {.sequence = way == WAY_SESSION};
+    t.once = way == WAY_TOKEN ? g.text : NULL;
+    t.session = way == WAY_SESSION ? open_own(1) : 0;
+    ck_assert_int_eq(update_one(1, one), 0);
+    r->nodes[0].node->flush_now = true;
+    rig_run(r, 1000000);
+    ck_assert_int_eq(update(1, &t, &ten, 1), 0);
+    ck_assert_int_eq(hits(1), 11);
+    rig_stop(r, 1);
+    ck_assert_uint_eq(rig_rot(r, 1, NODE_KEY_EV_TYPES, 0, 1), 1);
+    r->salt++;
+    rig_start(r, 1);
+    rig_run(r, 5000000);
+    ck_assert_int_eq(hits(1), 11);
+    if (way != WAY_PLAIN) { /* it is known to have been done */
+        ck_assert_int_eq(update(1, &t, &ten, 1), 0);
+        ck_assert_int_eq(hits(1), 11);
+    }
+    end();
+}
+
+START_TEST(what_was_answered_outlives_damage_of_another_record)
+{
+    answered(WAY_PLAIN);
+    answered(WAY_SESSION);
+    answered(WAY_TOKEN);
+}
+END_TEST
+
 /* What cannot be read goes; what it may have said, nobody says. What is left is counted anew. */
 static void damaged(unsigned sound, unsigned count, int said)
 {
@@ -469,9 +601,12 @@ UNIT_MAIN("ev_once", a_repetition_by_whomever_gets_the_first_answer, attempts_at
           so_does_one_after_an_orderly_end_be_it_long_ago,
           a_start_alone_repeats_answers_and_does_nothing_that_may_have_been_done,
           the_token_names_the_node_that_is_asked, a_node_that_does_not_keep_the_key_refuses_it,
+          it_is_done_nowhere_while_its_region_is_held, nobody_waits_for_a_node_that_is_out,
           an_old_token_is_refused_whether_its_write_was_done_or_not,
-          no_more_is_remembered_than_the_limit, an_empty_disk_does_nothing_that_may_have_been_done,
+          what_is_forgotten_on_the_way_is_not_done, no_more_is_remembered_than_the_limit,
+          an_empty_disk_does_nothing_that_may_have_been_done,
           a_disk_of_an_older_start_does_nothing_that_may_have_been_done,
           an_older_disk_of_the_last_start_does_nothing_that_may_have_been_done,
           an_epoch_that_was_given_up_takes_its_tokens_with_it,
+          what_was_answered_outlives_damage_of_another_record,
           damaged_records_take_what_they_may_have_said_with_them)
