@@ -265,8 +265,8 @@ wrong "was used for another write" counter add paid 6 --once "$once"
 crdt 4 counter add paid 5 --once once.9.1.1.0000000000000001
 says 'node 9, which the token names'
 crdt 4 counter add paid 5 --once "once.$keeper.1.1.0000000000000001"
-says 'the token is too old'
-crdt 2 once new ''
+says 'has lost what it knew when it gave the token'
+crdt 1 once new ''
 says 'KEY'
 crdt 2 counter add paid 5 --once nonsense
 crdt 2 counter get paid --once "$once"

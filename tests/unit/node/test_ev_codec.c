@@ -375,13 +375,15 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
         uint64_t mending;
         uint64_t ended_us;
         uint64_t sessions;
+        uint64_t knows;
         uint8_t format;
         size_t bytes;
-    } ways[] = {{0, 0, 0, 0, 1, 50},
-                {7, 0, 0, 0, 2, 66},
-                {7, UINT64_C(5) << 61, 0, 0, 3, 74},
-                {0, 0, UINT64_C(1) << 50, 0, 4, 90},
-                {7, 1, 0, 3, 4, 90}};
+    } ways[] = {{0, 0, 0, 0, 0, 1, 50},
+                {7, 0, 0, 0, 0, 2, 66},
+                {7, UINT64_C(5) << 61, 0, 0, 0, 3, 74},
+                {0, 0, UINT64_C(1) << 50, 0, 0, 4, 90},
+                {7, 1, 0, 3, 0, 4, 90},
+                {0, 0, 0, 0, 17, 5, 98}};
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         const struct node_ev_self_record s = {.boot = 1,
                                               .nonce = 2,
@@ -394,7 +396,8 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
                                               .told = ways[i].mark,
                                               .mending = ways[i].mending,
                                               .ended_us = ways[i].ended_us,
-                                              .sessions = ways[i].sessions};
+                                              .sessions = ways[i].sessions,
+                                              .knows = ways[i].knows};
         struct node_ev_self_record back = {0};
         uint8_t raw[NODE_EV_SELF_BYTES];
         uint8_t again[NODE_EV_SELF_BYTES];
@@ -406,11 +409,12 @@ START_TEST(what_a_node_knows_of_itself_is_written_in_the_lowest_format_that_says
         ck_assert_uint_eq(back.mending, s.mending);
         ck_assert_uint_eq(back.ended_us, s.ended_us);
         ck_assert_uint_eq(back.sessions, s.sessions);
+        ck_assert_uint_eq(back.knows, s.knows);
         ck_assert(bytes_equal(node_ev_self_encode(&back, again), view));
         for (size_t cut = 1; cut < view.size; cut++) {
             ck_assert_int_eq(node_ev_self_decode(bytes_of(raw, cut), &back), ERR_CORRUPT);
         }
-        raw[0] = 5;
+        raw[0] = 6;
         ck_assert_int_eq(node_ev_self_decode(view, &back), ERR_LEVEL);
     }
 }
