@@ -80,6 +80,7 @@ static int crdt_judge(struct crdt_run *r, const struct crdt_asked *asked, uint32
 {
     const struct hf_result *a = &r->answer.result;
     char place[CRDT_PLACE_BYTES];
+    char label[CRDT_LABEL_BYTES];
     size_t good = 0;
     r->beside = 0;
     for (size_t i = 0; i < a->count; i++) {
@@ -93,8 +94,8 @@ static int crdt_judge(struct crdt_run *r, const struct crdt_asked *asked, uint32
     crdt_place(r, fields, place);
     for (size_t i = 0; i < a->count && !r->cmd->json; i++) {
         if (!crdt_is_asked(asked, &a->values[i])) {
-            (void)fprintf(stderr, "holdfast: %s also has type %s\n", place,
-                          hf_cmd_crdt_name(a->values[i].type));
+            hf_cmd_crdt_label(a->values[i].type, label, sizeof(label));
+            (void)fprintf(stderr, "holdfast: %s also has type %s\n", place, label);
         }
     }
     return 0;
@@ -228,16 +229,19 @@ static int crdt_set_has(struct crdt_run *r)
     return has ? HF_EXIT_DONE : HF_EXIT_REFUSED;
 }
 
-/* The kind of set that is there, or, if none is, that the options mean. */
-static uint8_t crdt_set_kind(const struct crdt_run *r, const struct crdt_asked *asked)
+/* Asks for one kind of set: that which the options mean, if it is there or none is; else the first
+ * that is. */
+static void crdt_set_narrow(const struct crdt_run *r, struct crdt_asked *asked)
 {
     const struct hf_result *a = &r->answer.result;
+    uint8_t usual = hf_cmd_crdt_type(r->cmd, asked->word, false);
+    uint8_t type = 0;
     for (size_t i = 0; i < a->count; i++) {
-        if (crdt_is_asked(asked, &a->values[i])) {
-            return a->values[i].type;
+        if (crdt_is_asked(asked, &a->values[i]) && (type == 0 || a->values[i].type == usual)) {
+            type = a->values[i].type;
         }
     }
-    return hf_cmd_crdt_type(r->cmd, asked->word, false);
+    asked->type = type != 0 ? type : asked->type;
 }
 
 int hf_cmd_crdt_set_read(const struct hf_cmd *cmd, bool has)
@@ -252,9 +256,11 @@ int hf_cmd_crdt_set_read(const struct hf_cmd *cmd, bool has)
         return code;
     }
     code = hf_cmd_crdt_ask(&r, hf_crdt_read);
+    crdt_set_narrow(&r, &asked);
     code = code != 0 ? code : crdt_judge(&r, &asked, 0);
     if (code == 0) {
-        hf_crdt_path_init(&r.crdt.path, crdt_set_kind(&r, &asked));
+        uint8_t usual = hf_cmd_crdt_type(cmd, asked.word, false);
+        hf_crdt_path_init(&r.crdt.path, asked.type != 0 ? asked.type : usual);
         code = has ? crdt_set_has(&r) : crdt_print_members(&r);
     }
     return hf_cmd_crdt_close(&r, code);
@@ -328,6 +334,13 @@ int hf_cmd_crdt_map_get(const struct hf_cmd *cmd)
 {
     char text[CRDT_FIELD_BYTES];
     bool field = cmd->args > 2;
+    uint8_t type = cmd->type != NULL ? hf_cmd_crdt_type(cmd, cmd->type, true) : HF_CRDT_ANY;
+    if (cmd->type != NULL && !field) {
+        return hf_cmd_usage("--type is for a FIELD");
+    }
+    if (cmd->type != NULL && (type == 0 || type == HF_CRDT_BOUNDED)) {
+        return hf_cmd_usage("'%.200s' is no type of a field", cmd->type);
+    }
     struct crdt_asked asked = crdt_asked_of(cmd, field ? cmd->type : cmd->verb, field);
     struct crdt_run r;
     int code = hf_cmd_crdt_open(cmd, &r);

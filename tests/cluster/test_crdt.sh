@@ -144,6 +144,12 @@ wrong "'visits' has type counter \(pn\), not map" map get visits
 wrong "'visits' has type counter \(pn\), not map" map get visits name
 wrong "field 'name' of 'card' has type register \(lww\), not map" map get card name.first
 wrong "field 'name' of 'card' has type register \(lww\), not counter" map get card name --type counter
+crdt 2 map get card name --type couter
+says "'couter' is no type of a field"
+crdt 2 map get card name --type bounded
+says "'bounded' is no type of a field"
+crdt 2 map get card --type counter
+says "--type is for a FIELD"
 gives '' set members nowhere
 crdt 1 map get card none.such
 crdt 1 map get nowhere
@@ -201,6 +207,7 @@ crdt 0 set add tags alone "$(at 3)"
 crdt 0 flag enable on "$(at 3)"
 crdt 0 set add two x "$(at 3)"
 crdt 0 map set card both x --type set "$(at 3)"
+crdt 0 set add kinds lasting --grow-only "$(at 3)"
 gives 115 counter get visits "$(at 3)"
 crdt 0 counter add visits 1 --token "$token" "$(at 3)"
 "$holdfast" local kill 3 --dir "$dir" >/dev/null 2>&1
@@ -215,6 +222,7 @@ await "a node without what the token names says so" behind
 await "the others go on without it" reads 1 15 counter get visits
 crdt 0 counter add two 4 "$(at 1)" # while node 3 made it a set
 crdt 0 map set card both 4 --type counter "$(at 1)"
+crdt 0 set add kinds passing "$(at 1)"
 "$holdfast" local start 3 --dir "$dir" >/dev/null 2>&1
 for i in 1 2 3; do
     await "node $i has all" reads $i 116 counter get visits
@@ -243,6 +251,15 @@ gives $'counter (exact)\t4\nset (add-wins)\t' map get card both
 gives 4 map get card both --type counter
 says "'both' of 'card' also has type set"
 gives x map get card both --type set
+gives passing set members kinds
+says "'kinds' also has type set .grow-only."
+gives lasting set members kinds --grow-only
+says "'kinds' also has type set .add-wins."
+crdt 1 set has kinds lasting
+says "'kinds' also has type set .grow-only."
+crdt 0 set has kinds lasting --grow-only
+crdt 0 set members kinds --json
+has '"count":1,"also":\["set"\],"clock"'
 
 # --- a token of the caller's own: whoever tries again, it counts once (scenario C28)
 crdt 0 once new
