@@ -223,8 +223,9 @@ static int deviations(struct estimate *e)
     return compute_big_subtract(&e->squares, mixed) ? 0 : ERR_CORRUPT;
 }
 
-/* limit: of the sample's hashes: p is (limit + 1) / 2^64. */
-static int finish(struct estimate *e, enum compute_op op, uint64_t limit, struct result *out)
+/* limit: of the sample's hashes: p is (limit + 1) / 2^64. ranks: only the value is wanted. */
+static int finish(struct estimate *e, enum compute_op op, uint64_t limit, bool ranks,
+                  struct result *out)
 {
     const uint64_t high = limit == UINT64_MAX;
     const uint64_t low = limit + 1;
@@ -237,7 +238,10 @@ static int finish(struct estimate *e, enum compute_op op, uint64_t limit, struct
     }
     out->value = of_mean ? compute_exact_mean(&e->total, e->count)
                          : compute_exact_share(&e->total, high, low);
-    out->has_bound = e->clusters > 1 || limit == UINT64_MAX;
+    out->has_bound = !ranks && (e->clusters > 1 || limit == UINT64_MAX);
+    if (ranks) {
+        return 0;
+    }
     if (!e->finite) {
         out->bound = compute_exact_share(&e->total, high, low);
         out->bound = out->bound - out->bound; /* no number */
@@ -256,9 +260,9 @@ static int finish(struct estimate *e, enum compute_op op, uint64_t limit, struct
     return 0;
 }
 
-/* list: the clusters of one key. */
+/* list: the clusters of one key. ranks: only the value is wanted. */
 static int estimate(const struct compute_groups *g, const struct compute_aggregate *a,
-                    struct compute_group *const *list, size_t count, struct result *out)
+                    struct compute_group *const *list, size_t count, bool ranks, struct result *out)
 {
     struct estimate e;
     e.squares.count = 0;
@@ -272,7 +276,7 @@ static int estimate(const struct compute_groups *g, const struct compute_aggrega
     for (size_t i = 0; i < count; i++) {
         TRY(take_cluster(&e, a->op, compute_group_tally(list[i], a->at)));
     }
-    return finish(&e, a->op, g->p->sample[g->p->sampled].limit, out);
+    return finish(&e, a->op, g->p->sample[g->p->sampled].limit, ranks, out);
 }
 
 /* --- the result --- */
@@ -317,7 +321,7 @@ static int put_domain(const struct compute_groups *g, struct compute_group *cons
     const bool keyed = g->p->keys > 0;
     for (uint32_t i = 0; i < g->p->aggregates; i++) {
         struct result r = {.has_bound = false};
-        const int err = estimate(g, &g->p->aggregate[i], list + d->first, d->count, &r);
+        const int err = estimate(g, &g->p->aggregate[i], list + d->first, d->count, false, &r);
         *failed = i;
         if (err != 0 && (err != ERR_NOT_FOUND || !keyed)) {
             return err;
@@ -360,7 +364,7 @@ static int rank(const struct compute_groups *g, struct compute_group *const *lis
     for (size_t i = 0; i < count && g->p->top > 0; i++) {
         struct result r = {.has_bound = false};
         const int err =
-            estimate(g, &g->p->aggregate[0], list + domains[i].first, domains[i].count, &r);
+            estimate(g, &g->p->aggregate[0], list + domains[i].first, domains[i].count, true, &r);
         if (err != 0 && err != ERR_NOT_FOUND) {
             return err;
         }

@@ -107,24 +107,100 @@ static bool bit_at(const struct compute_big *a, size_t bit)
     return ((a->digit[bit / DIGIT_BITS] >> (bit % DIGIT_BITS)) & 1u) != 0;
 }
 
+/* Two to four digits, the highest of which has its highest bit set. */
+struct divisor {
+    uint32_t digit[4];
+    size_t count;
+};
+
+/* Takes quotient times the divisor from the digits at `at`, one more than the divisor has.
+ * returns: whether that was too much. */
+static bool take_times(uint32_t *at, const struct divisor *d, uint64_t quotient)
+{
+    uint64_t carry = 0;
+    uint64_t borrow = 0;
+    for (size_t i = 0; i <= d->count; i++) {
+        carry += i < d->count ? quotient * d->digit[i] : 0;
+        const uint64_t less = (carry & UINT32_MAX) + borrow;
+        borrow = at[i] < less;
+        at[i] = (uint32_t)(at[i] - less);
+        carry >>= DIGIT_BITS;
+    }
+    return borrow != 0;
+}
+
+static void give_back(uint32_t *at, const struct divisor *d)
+{
+    uint64_t carry = 0;
+    for (size_t i = 0; i <= d->count; i++) {
+        carry += (uint64_t)at[i] + (i < d->count ? d->digit[i] : 0);
+        at[i] = (uint32_t)carry;
+        carry >>= DIGIT_BITS;
+    }
+}
+
+/* One digit of the quotient, of the rest at `at`, which is less than the divisor with a digit below
+ * it: guessed from two digits of the divisor, the guess is one too high at most. */
+static uint32_t quotient_digit(uint32_t *at, const struct divisor *d)
+{
+    const size_t n = d->count;
+    const uint64_t high = (uint64_t)at[n] << DIGIT_BITS | at[n - 1];
+    uint64_t guess = high / d->digit[n - 1];
+    uint64_t rest = high % d->digit[n - 1];
+    while (rest <= UINT32_MAX &&
+           (guess > UINT32_MAX || guess * d->digit[n - 2] > (rest << DIGIT_BITS | at[n - 2]))) {
+        guess--;
+        rest += d->digit[n - 1];
+    }
+    if (take_times(at, d, guess)) {
+        give_back(at, d);
+        guess--;
+    }
+    return (uint32_t)guess;
+}
+
+/* out: count + 1 digits. */
+static void shift_up(const uint32_t *digit, size_t count, unsigned bits, uint32_t *out)
+{
+    uint64_t carry = 0;
+    for (size_t i = 0; i < count; i++) {
+        carry |= (uint64_t)digit[i] << bits;
+        out[i] = (uint32_t)carry;
+        carry >>= DIGIT_BITS;
+    }
+    out[count] = (uint32_t)carry;
+}
+
+/* Knuth, "The Art of Computer Programming" volume 2, 4.3.1, algorithm D. A divisor of one digit is
+ * taken with a zero below it, and so is what is divided. */
 bool compute_big_divide(struct compute_big *a, uint64_t divisor_high, uint64_t divisor_low)
 {
-    uint64_t high = 0;
-    uint64_t low = 0;
+    const uint32_t whole[4] = {(uint32_t)divisor_low, (uint32_t)(divisor_low >> DIGIT_BITS),
+                               (uint32_t)divisor_high, (uint32_t)(divisor_high >> DIGIT_BITS)};
+    uint32_t rest[COMPUTE_BIG_DIGITS + 2] = {0};
+    uint32_t shifted[5];
+    struct divisor d = {.count = 4};
     ASSERT((divisor_high | divisor_low) != 0 && divisor_high < UINT64_C(1) << 63);
-    for (size_t bit = a->count * DIGIT_BITS; bit-- > 0;) {
-        high = high << 1 | low >> 63;
-        low = low << 1 | bit_at(a, bit);
-        const uint32_t mask = UINT32_C(1) << (bit % DIGIT_BITS);
-        a->digit[bit / DIGIT_BITS] &= ~mask;
-        if (high > divisor_high || (high == divisor_high && low >= divisor_low)) {
-            high -= divisor_high + (low < divisor_low);
-            low -= divisor_low;
-            a->digit[bit / DIGIT_BITS] |= mask;
-        }
+    while (whole[d.count - 1] == 0) {
+        d.count--;
+    }
+    const unsigned bits = (unsigned)__builtin_clz(whole[d.count - 1]);
+    const size_t below = d.count == 1;
+    shift_up(whole, d.count, bits, shifted);
+    memcpy(d.digit + below, shifted, d.count * sizeof(shifted[0]));
+    d.count += below;
+    shift_up(a->digit, a->count, bits, rest + below);
+    const size_t count = a->count + below + 1;
+    for (size_t i = a->count; i-- > 0;) {
+        a->digit[i] = i + d.count < count ? quotient_digit(rest + i, &d) : 0;
     }
     trim(a);
-    return (high | low) != 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rest[i] != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* returns: whether a bit below `bit` is set. */

@@ -7,7 +7,7 @@
  */
 #include "base/num.h"
 #include "base/rng.h"
-#include "compute/exact.h"
+#include "compute/exact_internal.h"
 #include "tests/unit/compute/values.h"
 #include "tests/unit/unit.h"
 
@@ -365,12 +365,71 @@ START_TEST(a_state_beyond_all_values_is_not_encoded)
 }
 END_TEST
 
+/* Bit by bit. returns: whether there was a rest. */
+static bool divide_plainly(struct compute_big *a, uint64_t divisor_high, uint64_t divisor_low)
+{
+    uint64_t high = 0;
+    uint64_t low = 0;
+    for (size_t bit = a->count * 32; bit-- > 0;) {
+        uint32_t *digit = &a->digit[bit / 32];
+        high = high << 1 | low >> 63;
+        low = low << 1 | (*digit >> bit % 32 & 1u);
+        *digit &= ~(UINT32_C(1) << bit % 32);
+        if (high > divisor_high || (high == divisor_high && low >= divisor_low)) {
+            high -= divisor_high + (low < divisor_low);
+            low -= divisor_low;
+            *digit |= UINT32_C(1) << bit % 32;
+        }
+    }
+    while (a->count > 0 && a->digit[a->count - 1] == 0) {
+        a->count--;
+    }
+    return (high | low) != 0;
+}
+
+/* Digits at which a guess of the quotient is wrong are rare among random ones. */
+static uint32_t digit_of(struct rng *r)
+{
+    static const uint32_t edges[] = {0,          1,          2,          0x7fffffff,
+                                     0x80000000, 0x80000001, 0xfffffffe, UINT32_MAX};
+    const size_t count = sizeof(edges) / sizeof(edges[0]);
+    return rng_chance(r, 2, 3) ? edges[rng_below(r, count)] : (uint32_t)rng_next(r);
+}
+
+static uint64_t digits_of(struct rng *r)
+{
+    return (uint64_t)digit_of(r) << 32 | digit_of(r);
+}
+
+START_TEST(a_quotient_is_what_division_bit_by_bit_gives)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("a_quotient_is_what_division_bit_by_bit_gives", 1));
+    for (unsigned round = 0; round < 20000; round++) {
+        struct compute_big a;
+        const size_t most = round % 100 == 0 ? COMPUTE_BIG_DIGITS : 9;
+        a.count = (size_t)rng_below(&r, most + 1);
+        for (size_t i = 0; i < a.count; i++) {
+            a.digit[i] = digit_of(&r);
+        }
+        const uint64_t high = rng_chance(&r, 1, 2) ? digits_of(&r) >> (1 + rng_below(&r, 63)) : 0;
+        const uint64_t any = digits_of(&r) >> (high == 0 ? rng_below(&r, 64) : 0);
+        const uint64_t low = NUM_MAX(any, (uint64_t)1);
+        struct compute_big plain = a;
+        const bool rest = divide_plainly(&plain, high, low);
+        ck_assert(compute_big_divide(&a, high, low) == rest);
+        ck_assert_uint_eq(a.count, plain.count);
+        ck_assert_mem_eq(a.digit, plain.digit, a.count * sizeof(a.digit[0]));
+    }
+}
+END_TEST
+
 UNIT_MAIN("compute_exact", what_rounding_would_lose_is_kept,
           a_sum_halfway_between_doubles_goes_to_the_even_one, an_overflow_counts_only_at_the_end,
           nan_and_infinities_decide_the_sum, only_negative_zeros_sum_to_negative_zero,
-          a_small_mean_is_rounded_once, variance_of_close_large_values_is_exact,
-          sums_that_no_values_have_are_no_variance, whole_numbers_fill_exactly_128_bits,
-          every_kernel_gives_the_bytes_of_the_plain_twin,
+          a_quotient_is_what_division_bit_by_bit_gives, a_small_mean_is_rounded_once,
+          variance_of_close_large_values_is_exact, sums_that_no_values_have_are_no_variance,
+          whole_numbers_fill_exactly_128_bits, every_kernel_gives_the_bytes_of_the_plain_twin,
           every_integer_kernel_gives_the_bytes_of_single_additions,
           order_and_split_do_not_show_in_the_bytes, carries_of_many_merges_stay_within_their_limbs,
           an_encoding_reads_back_and_writes_the_same_bytes,
