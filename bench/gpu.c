@@ -79,19 +79,28 @@ static void add_code(unsigned k, unsigned m)
     memcpy(row->coefficients, matrix + (size_t)k * k, (size_t)m * k);
 }
 
-static void add_rows(void)
+/* A matrix that no kernel was compiled for. */
+static void add_random(unsigned k, unsigned m)
 {
     struct rng r;
+    struct row *row = add(GPU_KERNEL_RS, "");
+    (void)snprintf(row->name, sizeof(row->name), "random matrix, %u rows of %u", m, k);
+    row->k = k;
+    row->rows = m;
+    rng_init(&r, 1);
+    rng_fill(&r, row->coefficients, sizeof(row->coefficients));
+}
+
+static void add_rows(void)
+{
     add(GPU_KERNEL_COPY, "copy");
     add_code(4, 2);
     add_code(8, 3);
     add_code(10, 4);
     add_code(16, 16);
-    struct row *row = add(GPU_KERNEL_RS, "random matrix, 8 rows of 12");
-    row->k = 12;
-    row->rows = 8;
-    rng_init(&r, 1);
-    rng_fill(&r, row->coefficients, sizeof(row->coefficients));
+    add_random(4, 2);
+    add_random(10, 4);
+    add_random(12, 8);
     add(GPU_KERNEL_LEAVES, "leaf hashes");
     add(GPU_KERNEL_SUM, "exact sum of doubles");
 }

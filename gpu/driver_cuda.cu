@@ -24,6 +24,16 @@ static __global__ void __launch_bounds__(RS_THREADS)
     }
 }
 
+template <unsigned K, unsigned ROWS>
+static __global__ void __launch_bounds__(RS_THREADS)
+    xor_kernel(const __grid_constant__ struct gpu_xor_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * RS_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_xor_thread(&pass, K, ROWS, thread);
+    }
+}
+
 static __global__ void __launch_bounds__(SHA_THREADS)
     sha_kernel(const __grid_constant__ struct gpu_sha_pass pass, uint64_t threads)
 {
@@ -154,6 +164,26 @@ static int cuda_run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
     return (int)cudaGetLastError();
 }
 
+template <unsigned K, unsigned ROWS>
+static int launch_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
+{
+    const uint64_t threads = gpu_xor_threads(pass);
+    const unsigned blocks = (unsigned)((threads + RS_THREADS - 1) / RS_THREADS);
+    xor_kernel<K, ROWS><<<blocks, RS_THREADS, 0, stream_of(lane)>>>(*pass, threads);
+    return (int)cudaGetLastError();
+}
+
+static int cuda_run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
+{
+#define LAUNCH(of_k, of_m)                           \
+    if (pass->k == (of_k) && pass->rows == (of_m)) { \
+        return launch_xor<of_k, of_m>(lane, pass);   \
+    }
+    GPU_XOR_CODES(LAUNCH)
+#undef LAUNCH
+    return (int)cudaErrorInvalidValue;
+}
+
 static int cuda_run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
 {
     const uint64_t threads = gpu_sha_threads(pass);
@@ -205,8 +235,8 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count,   cuda_describe, cuda_use,         cuda_lane_open,
-    cuda_lane_close,      cuda_copy_in, cuda_copy_out, cuda_copy_within, cuda_run_rs,
-    cuda_run_leaves,      cuda_run_sum, cuda_wait,     cuda_clock_start, cuda_clock_stop,
-    cuda_is_memory,       cuda_text,
+    "cudaGetDeviceCount", cuda_count,      cuda_describe, cuda_use,         cuda_lane_open,
+    cuda_lane_close,      cuda_copy_in,    cuda_copy_out, cuda_copy_within, cuda_run_rs,
+    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,  cuda_wait,        cuda_clock_start,
+    cuda_clock_stop,      cuda_is_memory,  cuda_text,
 };

@@ -37,7 +37,9 @@ struct gpu {
     unsigned lanes_count;
     struct gpu_lane lane[GPU_LANES_MAX];
     struct piece piece[GPU_LANES_MAX];
-    unsigned passes_count; /* of the job in hand */
+    bool is_xor; /* the code in hand has a kernel of its own: */
+    struct gpu_xor_pass xor_pass;
+    unsigned passes_count; /* else these make its rows */
     struct gpu_rs_pass pass[PASSES_MAX];
     char failure[GPU_WHY_BYTES];
 };
@@ -260,7 +262,12 @@ static bool shape_is_valid(unsigned k, unsigned rows)
 
 static void make_passes(struct gpu *gpu, unsigned k, unsigned rows, const uint8_t *coefficients)
 {
+    gpu->is_xor = gpu_xor_has(k, rows, coefficients);
+    gpu->xor_pass = (struct gpu_xor_pass){.k = k, .rows = rows};
     gpu->passes_count = 0;
+    if (gpu->is_xor) {
+        return;
+    }
     for (unsigned row = 0; row < rows;) {
         ASSERT(gpu->passes_count < PASSES_MAX);
         struct gpu_rs_pass *p = &gpu->pass[gpu->passes_count++];
@@ -280,6 +287,13 @@ static size_t columns_of(const struct gpu *gpu, unsigned k, unsigned rows)
 /* Runs all passes over columns of stride_bytes that lie at the lane's start. */
 static int run_passes(struct gpu *gpu, struct gpu_lane *lane, size_t stride_bytes)
 {
+    if (gpu->is_xor) {
+        struct gpu_xor_pass *p = &gpu->xor_pass;
+        p->data = lane->device;
+        p->coded = lane->device + p->k * stride_bytes;
+        p->stride_bytes = stride_bytes;
+        return gpu->driver->run_xor(lane, p);
+    }
     unsigned row = gpu->pass[0].k;
     for (unsigned i = 0; i < gpu->passes_count; i++) {
         struct gpu_rs_pass *p = &gpu->pass[i];

@@ -15,6 +15,7 @@
 #include "gpu/rs_internal.h"
 #include "gpu/sha_internal.h"
 #include "gpu/sum_internal.h"
+#include "gpu/xor_internal.h"
 
 #include <stdbool.h>
 
@@ -48,6 +49,7 @@ struct gpu_driver {
     int (*copy_out)(struct gpu_lane *lane, size_t at, size_t bytes); /* to the same place */
     int (*copy_within)(struct gpu_lane *lane, size_t bytes);         /* [0, bytes) to [bytes, ..) */
     int (*run_rs)(struct gpu_lane *lane, const struct gpu_rs_pass *pass);
+    int (*run_xor)(struct gpu_lane *lane, const struct gpu_xor_pass *pass);
     int (*run_leaves)(struct gpu_lane *lane, const struct gpu_sha_pass *pass);
     int (*run_sum)(struct gpu_lane *lane, const struct gpu_sum_pass *pass);
     /* Waits until the queue is empty. returns: also what went wrong in it. */

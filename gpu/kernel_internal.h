@@ -67,18 +67,20 @@ GPU_FN void gpu_store(uint8_t *at, uint32_t w0, uint32_t w1, uint32_t w2, uint32
 }
 
 /* Byte i of the result is the one of a (bytes 0 to 3) and b (4 to 7) that nibble i of selector
- * names: one instruction of a device, PRMT. selector: bit 3 of its lower four nibbles is 0. */
+ * names by three bits; with the nibble's bit 3 set it is the greatest bit of that byte, eight
+ * times. One instruction of a device, PRMT. The selector's upper half does not count. */
 GPU_FN uint32_t gpu_permute(uint32_t a, uint32_t b, uint32_t selector)
 {
     uint32_t out = 0;
 #ifdef __CUDA_ARCH__
-    /* __byte_perm would clear bits of the selector that are known to be clear */
+    /* __byte_perm has no bit 3, and clears it */
     asm("prmt.b32 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(selector));
 #else
     const uint64_t both = (uint64_t)b << 32 | a;
     for (unsigned i = 0; i < 4; i++) {
-        const unsigned from = selector >> 4 * i & 7u;
-        out |= (uint32_t)(both >> 8 * from & 0xffu) << 8 * i;
+        const unsigned nibble = selector >> 4 * i & 15u;
+        const uint32_t byte = (uint32_t)(both >> 8 * (nibble & 7u)) & 0xffu;
+        out |= (nibble < 8 ? byte : (byte >> 7) * 0xffu) << 8 * i;
     }
 #endif
     return out;

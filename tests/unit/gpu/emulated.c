@@ -13,12 +13,13 @@
 #define QUEUE_MAX 64u
 #define JUNK 0xc3
 
-enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_LEAVES, STEP_SUM };
+enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_XOR, STEP_LEAVES, STEP_SUM };
 struct step {
     enum step_kind kind;
     size_t at;
     size_t bytes;
     struct gpu_rs_pass rs;
+    struct gpu_xor_pass by_xor;
     struct gpu_sha_pass leaves;
     struct gpu_sum_pass sum;
 };
@@ -160,6 +161,17 @@ static int run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
     return call();
 }
 
+static int run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
+{
+    ASSERT(pass->stride_bytes % GPU_UNIT_BYTES == 0);
+    ASSERT(pass->k <= GPU_XOR_K_MAX && pass->rows <= GPU_XOR_ROWS_MAX);
+    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
+    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
+    put(lane, STEP_XOR)->by_xor = *pass;
+    emulated.by_xor++;
+    return call();
+}
+
 static int run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
 {
     ASSERT(is_within(lane, pass->data, pass->bytes));
@@ -176,19 +188,33 @@ static int run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
     return call();
 }
 
+static uint64_t threads_of(const struct step *s)
+{
+    switch (s->kind) {
+    case STEP_RS: return gpu_rs_threads(&s->rs);
+    case STEP_XOR: return gpu_xor_threads(&s->by_xor);
+    case STEP_LEAVES: return gpu_sha_threads(&s->leaves);
+    case STEP_SUM: return gpu_sum_threads(&s->sum);
+    default: return 0;
+    }
+}
+
+static void run_thread(const struct step *s, uint64_t thread)
+{
+    switch (s->kind) {
+    case STEP_RS: gpu_rs_thread(&s->rs, s->rs.rows, thread); break;
+    case STEP_XOR: gpu_xor_thread(&s->by_xor, s->by_xor.k, s->by_xor.rows, thread); break;
+    case STEP_LEAVES: gpu_sha_thread(&s->leaves, thread); break;
+    case STEP_SUM: gpu_sum_thread(&s->sum, thread); break;
+    default: break;
+    }
+}
+
 /* Threads in an order of its own: a kernel may rely on none. */
 static void run_pass(const struct step *s)
 {
-    uint64_t threads = s->kind == STEP_RS ? gpu_rs_threads(&s->rs) : gpu_sha_threads(&s->leaves);
-    threads = s->kind == STEP_SUM ? gpu_sum_threads(&s->sum) : threads;
-    for (uint64_t i = threads; i-- > 0;) {
-        if (s->kind == STEP_RS) {
-            gpu_rs_thread(&s->rs, s->rs.rows, i);
-        } else if (s->kind == STEP_SUM) {
-            gpu_sum_thread(&s->sum, i);
-        } else {
-            gpu_sha_thread(&s->leaves, i);
-        }
+    for (uint64_t i = threads_of(s); i-- > 0;) {
+        run_thread(s, i);
     }
 }
 
@@ -201,9 +227,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_IN: memcpy(lane->device, lane->host, s->bytes); break;
         case STEP_OUT: memcpy(lane->host + s->at, lane->device + s->at, s->bytes); break;
         case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
-        case STEP_RS:
-        case STEP_LEAVES:
-        case STEP_SUM: run_pass(s); break;
+        default: run_pass(s); break;
         }
     }
     busy -= q->count > 0;
@@ -253,6 +277,7 @@ const struct gpu_driver emulated_driver = {
     .copy_out = copy_out,
     .copy_within = copy_within,
     .run_rs = run_rs,
+    .run_xor = run_xor,
     .run_leaves = run_leaves,
     .run_sum = run_sum,
     .wait = wait_for,

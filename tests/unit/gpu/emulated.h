@@ -23,6 +23,7 @@ struct emulated {
     /* counted */
     unsigned calls;
     unsigned lanes_open;
+    unsigned by_xor;    /* passes of codes that have kernels of their own */
     unsigned busy_most; /* lanes with something in their queue at the same time */
 };
 extern struct emulated emulated;

@@ -219,6 +219,42 @@ START_TEST(every_code_up_to_32_decodes_what_it_encoded)
 }
 END_TEST
 
+/* A code with a kernel of its own takes it, with its own matrix only; the bits are the same. */
+static void compare_known(struct cells *c, struct rng *r, unsigned k, unsigned m)
+{
+    uint8_t matrix[GPU_RS_MAX * GPU_RS_MAX];
+    uint8_t *parity = matrix + (size_t)k * k;
+    struct gpu *gpu = open_emulated(2);
+    compute_rs_matrix(k, m, matrix);
+    for (size_t bytes = 1; bytes < 80; bytes++) {
+        compare(gpu, c, k, m, parity, bytes);
+    }
+    compare(gpu, c, k, m, parity, rng_between(r, CELL_BYTES_MAX / 2, CELL_BYTES_MAX));
+    ck_assert_uint_ge(emulated.by_xor, 80);
+    const unsigned known = emulated.by_xor;
+    for (unsigned i = 0; i < m * k; i++) {
+        parity[i] ^= 0x10;
+        compare(gpu, c, k, m, parity, 50);
+        parity[i] ^= 0x10;
+    }
+    compare(gpu, c, k, m - 1, parity, 50);
+    ck_assert_uint_eq(emulated.by_xor, known);
+    close_emulated(gpu);
+}
+
+START_TEST(codes_with_kernels_of_their_own_code_as_the_plain_twin)
+{
+    struct rng r;
+    struct cells c;
+    rng_init(&r, unit_seed("codes_with_kernels_of_their_own_code_as_the_plain_twin", 5));
+    cells_init(&c, &r);
+#define COMPARE(k, m) compare_known(&c, &r, k, m);
+    GPU_XOR_CODES(COMPARE)
+#undef COMPARE
+    free(c.room);
+}
+END_TEST
+
 START_TEST(shapes_beyond_the_limits_are_refused)
 {
     struct gpu *gpu = open_emulated(0);
@@ -277,5 +313,6 @@ END_TEST
 UNIT_MAIN("gpu_kernels", every_product_is_that_of_the_field, passes_cover_any_number_of_rows,
           any_matrix_codes_as_the_plain_twin,
           sizes_around_columns_and_pieces_code_as_the_plain_twin,
-          every_code_up_to_32_decodes_what_it_encoded, shapes_beyond_the_limits_are_refused,
-          leaf_hashes_are_those_of_the_plain_twin)
+          every_code_up_to_32_decodes_what_it_encoded,
+          codes_with_kernels_of_their_own_code_as_the_plain_twin,
+          shapes_beyond_the_limits_are_refused, leaf_hashes_are_those_of_the_plain_twin)
