@@ -81,6 +81,7 @@ static int cuda_describe(unsigned device, struct gpu_device *out)
 
 static int cuda_use(unsigned device)
 {
+    (void)cudaGetLastError(); /* of calls before: not what the next kernel is to answer */
     return (int)cudaSetDevice((int)device);
 }
 
@@ -91,10 +92,11 @@ static int cuda_lane_open(struct gpu_lane *lane)
         error = cudaMalloc((void **)&lane->device, lane->bytes);
     }
     if (error == cudaSuccess) {
-        error = cudaMemset(lane->device, 0, lane->bytes);
-    }
-    if (error == cudaSuccess) {
         error = cudaStreamCreateWithFlags((cudaStream_t *)&lane->queue, cudaStreamNonBlocking);
+    }
+    /* in this queue: the device's own would not be waited for by what comes next here */
+    if (error == cudaSuccess) {
+        error = cudaMemsetAsync(lane->device, 0, lane->bytes, stream_of(lane));
     }
     if (error == cudaSuccess) {
         error = cudaEventCreateWithFlags((cudaEvent_t *)&lane->begin, cudaEventDefault);
