@@ -213,7 +213,8 @@ static void node_ev_hold_begin(struct node *n)
 {
     struct node_eventual *ev = node_ev_of(n);
     uint64_t held = 0;
-    for (unsigned r = 0; r < NODE_EV_REGIONS; r++) {
+    /* without peers there is nobody who may have folded anything, or would end it */
+    for (unsigned r = 0; r < NODE_EV_REGIONS && ev->peers_count > 0; r++) {
         struct node_ev_beyond b;
         node_ev_beyond_init(n, &b);
         int err = node_ev_beyond_get(n, (uint8_t)r, &b);

@@ -54,6 +54,9 @@ struct node_ev_quarantine {
     uint32_t deleted;                       /* records that could not be read */
     bool forgets;                           /* one said what became of commands */
     bool onces;                             /* one of them was a write's under a token */
+    uint64_t sessions;                      /* records of sessions that can be read */
+    uint64_t once_bytes;                    /* of those of tokens that can be read */
+    uint64_t once_counted;                  /* what they were counted to be */
     uint8_t once[NODE_EV_ONCE_STATE_BYTES]; /* what is left of these; [0] 0: as it was */
     struct buf gone;                        /* their whole keys: u16 length, key */
     struct buf kept;   /* of `memory`, one after another: number u8, u32 length, EV_REGION */
@@ -125,6 +128,21 @@ static void node_ev_q_lost(struct node_ev_quarantine *q, struct bytes key)
     q->deleted++;
 }
 
+static void node_ev_q_count(struct node_ev_quarantine *q, struct bytes name, struct bytes value)
+{
+    q->sessions += name.data[0] == NODE_KEY_SESSION;
+    if (name.data[0] == NODE_KEY_EV_ONCE && name.size > 1) {
+        q->once_bytes += name.size + value.size;
+    }
+}
+
+/* A damaged name may be of another kind than it was: what remembers commands must all be there. */
+static void node_ev_q_remembers(struct node_ev_quarantine *q)
+{
+    q->onces = q->onces || q->once_bytes != q->once_counted;
+    q->forgets = q->forgets || q->onces || q->sessions != q->meta.sessions;
+}
+
 /* Goes over every record of the group. */
 static int node_ev_q_look(struct node_ev_quarantine *q)
 {
@@ -138,10 +156,13 @@ static int node_ev_q_look(struct node_ev_quarantine *q)
            key.size > NODE_PREFIX_BYTES) {
         if (err == ERR_CORRUPT) {
             node_ev_q_lost(q, key);
+        } else {
+            node_ev_q_count(q, node_ev_q_name(key), value);
         }
         err = q->kv->next(q->reader, &key, &value);
     }
     q->regions |= q->headless & ~q->memory;
+    node_ev_q_remembers(q);
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? q->gone.err : err;
 }
 
@@ -530,6 +551,7 @@ static int node_ev_q_start(struct node *n, struct node_group *g, uint64_t forget
     q->g = g;
     q->self = *node_ev_self_now(n);
     q->alone = node_ev_of(n)->peers_count == 0;
+    q->once_counted = node_ev_once_bytes(n);
     q->unread = q->self.end == 0 && q->self.mark == 0;
     q->self.mark = rng_next(node_rng(n)) | 1u; /* a count might repeat: EV_SELF may be lost too */
     q->self.told = NUM_MAX(q->self.told, node_ev_q_told(n, g));

@@ -552,6 +552,126 @@ START_TEST(what_was_answered_outlives_damage_of_another_record)
 }
 END_TEST
 
+static void flush(void)
+{
+    r->nodes[0].node->flush_now = true;
+    rig_run(r, 1000000);
+}
+
+static void start_again(void)
+{
+    r->salt++;
+    rig_start(r, 1);
+    rig_run(r, 5000000);
+}
+
+/* What a flipped bit of a key leaves (as store/kv_lmdb.c does): the record under another name, not
+ * to be read. */
+static void rename_rotten(uint8_t kind, size_t at, uint8_t flip)
+{
+    struct store_kv *kv = &r->nodes[0].kv;
+    struct store_kv_reader *reader;
+    struct bytes key;
+    struct bytes value;
+    uint8_t from[NODE_PREFIX_BYTES + 1];
+    uint8_t k[64];
+    uint8_t v[512];
+    node_prefix_put(from, NODE_GROUP_OWN, 1);
+    from[NODE_PREFIX_BYTES] = kind;
+    ck_assert_int_eq(kv->reader_open(kv->ctx, &reader), 0);
+    ck_assert_int_eq(kv->seek(reader, bytes_of(from, sizeof from), true, &key, &value), 0);
+    ck_assert(bytes_has_prefix(key, bytes_of(from, sizeof from)));
+    size_t ks = key.size;
+    size_t vs = value.size;
+    memcpy(k, key.data, ks);
+    memcpy(v, value.data, vs);
+    kv->reader_close(reader);
+    ck_assert_int_eq(kv->begin(kv->ctx), 0);
+    ck_assert_int_eq(kv->del(kv->ctx, bytes_of(k, ks)), 0);
+    k[at] ^= flip;
+    ck_assert_int_eq(kv->put(kv->ctx, bytes_of(k, ks), bytes_of(v, vs)), 0);
+    ck_assert_int_eq(kv->commit(kv->ctx), 0);
+    ck_assert_int_eq(sim_kv_rot(kv, bytes_of(k, ks)), 0);
+}
+
+static void renamed(uint8_t flip)
+{
+    const struct top ten = ADD("hits", WIRE_CRDT_PN_COUNTER, 10);
+    begin_slow_flush(1);
+    ck_assert_int_eq(update_one(1, one), 0);
+    struct given g = token_of(1);
+    const struct topts t = {.once = g.text};
+    ck_assert_int_eq(update(1, &t, &ten, 1), 0);
+    flush();
+    rig_stop(r, 1);
+    rename_rotten(NODE_KEY_EV_ONCE, NODE_PREFIX_BYTES, flip);
+    start_again();
+    node_rebuild(r->nodes[0].node, node_group_find(r->nodes[0].node, NODE_GROUP_OWN));
+    rig_run(r, 5000000);
+    ck_assert_int_eq(update(1, &t, &ten, 1), ERR_FORGOTTEN);
+    ck_assert_int_eq(hits(1), 11);
+    end();
+}
+
+/* It looks like one of another kind, so only that it is missing says what it was. */
+START_TEST(a_damaged_name_is_taken_for_what_is_missing)
+{
+    renamed(NODE_KEY_EV_ONCE ^ NODE_KEY_EV_RECORD);
+    renamed(NODE_KEY_EV_ONCE ^ NODE_KEY_EV_PRUNED);
+}
+END_TEST
+
+static void damaged_alone(uint8_t kind)
+{
+    const struct top ten = ADD("hits", WIRE_CRDT_PN_COUNTER, 10);
+    begin_slow_flush(1);
+    ck_assert_int_eq(update_one(1, one), 0);
+    struct given g = token_of(1);
+    const struct topts once = {.once = g.text};
+    const struct topts within = {.session = open_own(1), .sequence = 1};
+    ck_assert_int_eq(update(1, &once, &ten, 1), 0);
+    ck_assert_int_eq(update(1, &within, &ten, 1), 0);
+    flush();
+    rig_stop(r, 1);
+    ck_assert_uint_gt(rig_rot(r, 1, kind, 0, 64), 0);
+    start_again();
+    (void)update(1, &within, &ten, 1); /* meets it, if the start did not */
+    rig_run(r, 5000000);
+    ck_assert_int_eq(update(1, &within, &ten, 1), ERR_SESSION_EXPIRED);
+    ck_assert_int_eq(update(1, &once, &ten, 1), kind == NODE_KEY_EV_ONCE ? ERR_FORGOTTEN : 0);
+    ck_assert_int_eq(hits(1), 21);
+    end();
+}
+
+START_TEST(damage_of_what_remembers_ends_what_it_may_have_remembered)
+{
+    damaged_alone(NODE_KEY_EV_ONCE);
+    damaged_alone(NODE_KEY_SESSION);
+    damaged_alone(NODE_KEY_EV_SELF);
+}
+END_TEST
+
+/* Its epochs were retired before the table had all of them; nobody is there who would end it. */
+START_TEST(nothing_is_held_where_there_are_no_peers)
+{
+    const struct top ten = ADD("hits", WIRE_CRDT_PN_COUNTER, 10);
+    begin_slow_flush(1);
+    ck_assert_int_eq(update_one(1, one), 0);
+    flush();
+    ck_assert_int_eq(update_one(1, ten), 0);
+    rig_stop(r, 1);
+    start_again();
+    rig_run(r, 200000000);
+    rig_stop(r, 1);
+    ck_assert_uint_eq(rig_rot(r, 1, NODE_KEY_EV_TYPES, 0, 1), 1);
+    start_again();
+    rig_run(r, 200000000);
+    ck_assert_int_eq(update_one(1, one), 0);
+    ck_assert_int_eq(hits(1), 12);
+    end();
+}
+END_TEST
+
 /* What cannot be read goes; what it may have said, nobody says. What is left is counted anew. */
 static void damaged(unsigned sound, unsigned count, int said)
 {
@@ -609,4 +729,7 @@ UNIT_MAIN("ev_once", a_repetition_by_whomever_gets_the_first_answer, attempts_at
           an_older_disk_of_the_last_start_does_nothing_that_may_have_been_done,
           an_epoch_that_was_given_up_takes_its_tokens_with_it,
           what_was_answered_outlives_damage_of_another_record,
+          a_damaged_name_is_taken_for_what_is_missing,
+          damage_of_what_remembers_ends_what_it_may_have_remembered,
+          nothing_is_held_where_there_are_no_peers,
           damaged_records_take_what_they_may_have_said_with_them)
