@@ -178,9 +178,11 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
         sim_fail(s, "ev-shrunk", "region %u: node %u has not seen any more what it had seen",
                  e->regions[at], n->id);
     }
-    /* pages of records come before the context that says they were seen */
+    /* pages of records come before the context that says they were seen, also where a start finds
+     * them whose log was damaged */
     bool *loose = &e->loose[n->id][at];
-    *loose = !forgot && (*loose || crdt_context_equal(had, &r->seen));
+    bool half = node_ev_region_mixed(n->node, e->regions[at]);
+    *loose = !forgot && (*loose || half || crdt_context_equal(had, &r->seen));
     for (size_t i = 0; i < had->count; i++) {
         bool folded = crdt_context_folds(&r->seen, had->ranges[i].actor);
         ASSERT(!folded || crdt_context_add(&e->folded[at], had->ranges[i]) == 0);

@@ -171,7 +171,8 @@ static void sim_faults_draw(struct sim *s)
     sim_faults_next(s);
 }
 
-/* A node asked to be stopped: its disk failed (it comes back and reads again). */
+/* A node asked to be stopped: its disk failed, or its own log, that nobody has a copy of, was
+ * damaged while it ran (it comes back and reads again). */
 static void sim_faults_stop(struct sim *s, const struct sim_event *ev)
 {
     struct sim_node *n = &s->nodes[ev->node];
@@ -179,7 +180,8 @@ static void sim_faults_stop(struct sim *s, const struct sim_event *ev)
     if (!n->up || ev->life != n->life) {
         return;
     }
-    if (code != ERR_IO) {
+    bool rotted = code == ERR_CORRUPT && n->log_rot_life == n->life;
+    if (code != ERR_IO && !rotted) {
         sim_fail(s, "stop", "node %u stopped itself: %s", n->id, err_name(code));
         return;
     }
