@@ -25,8 +25,9 @@
  *   ERR_NOT_FOUND    there is no such device
  *   ERR_NO_MEMORY    memory for the lanes is not to be had, here or there
  *   ERR_UNAVAILABLE  the device or its driver failed. Results are then of no use: do the job on the
- *                    processor, close the device, and open it again after a while at the earliest.
- *                    Every later call on the same `struct gpu` answers this without a try.
+ *                    processor, and close the device. Every later call on the same `struct gpu`
+ *                    answers this without a try. It may be opened again after a while; after an
+ *                    error of a kernel CUDA mostly refuses that until the process has ended.
  *
  * Limits: k and rows at most GPU_RS_MAX; devices of compute capability 8.0 and later.
  *

@@ -4,12 +4,11 @@
  * Encoding by codes that are known when the kernel is compiled, with XOR alone. A coefficient is a
  * polynomial in x, so a parity row is the sum over the bits b of x^b times the XOR of those cells
  * whose coefficient has bit b. By Horner's rule that is seven multiplications by x of the row's
- * sum, whatever the number of cells, and one XOR for each bit that is set ("BYTWO_p" in K. M.
- * Greenan, E. L. Miller, T. J. E. Schwarz, "Optimizing Galois field arithmetic for diverse
- * processor architectures and applications", MASCOTS 2008; H. P. Anvin, "The mathematics of
- * RAID-6", 2004, section 4). Four bytes are multiplied at once, in one word: no planes of bits need
- * be made of the bytes first. With all coefficients known the loops over bits leave nothing but
- * those XORs.
+ * sum, whatever the number of cells, and one XOR for each bit that is set (K. M. Greenan, E. L.
+ * Miller, T. J. E. Schwarz, "Optimizing Galois field arithmetic for diverse processor architectures
+ * and applications", MASCOTS 2008; H. P. Anvin, "The mathematics of RAID-6", 2004, section 4). Four
+ * bytes are multiplied at once, in one word: no planes of bits need be made of the bytes first.
+ * With all coefficients known the loops over bits leave nothing but those XORs.
  *
  * The codes are compute_rs_matrix's: row i of parity has coefficients 1 / ((k + i) xor j).
  *
