@@ -17,7 +17,10 @@
  *   EV_SELF         the next epoch; if it is EV_SELF itself that is damaged, group 0 grants one.
  *                   Dots may be made again that peers have seen already, so never under the old
  *                   one
- *   a session       it has expired
+ *   a session       it has expired, and so have all others
+ *   EV_ONCE         what is left is counted anew; tokens of which nothing is left are forgotten
+ *
+ * Where there are no peers, sessions and tokens go on if all that remembers commands is there.
  *
  * EV_SELF says which regions' contexts were made again: they are mended, also after a crash. If it
  * cannot be read, which were mended before is not known, so all are that have seen something.
