@@ -149,6 +149,7 @@ static bool ev_lab(const struct ev_load *l, const char *format, ...)
 
 /* What a node says of its regions. */
 struct ev_state {
+    uint64_t epoch; /* 0: it makes no dots yet, and passes writes on */
     uint64_t hash;
     uint64_t regions;
     uint64_t restored; /* records that it got although it had seen what made them */
@@ -172,6 +173,7 @@ static bool ev_ask_state(unsigned host, struct ev_state *out)
     if (err == 0) {
         const struct hf_bytes *value = &answer.result.value;
         err = wire_decode(decoder, bytes_of(value->data, value->size), &root);
+        err = err == 0 ? wire_node_u64(wire_node_find(root, "epoch"), &out->epoch) : err;
         err = err == 0 ? wire_node_u64(wire_node_find(root, "hash"), &out->hash) : err;
         err = err == 0 ? wire_node_u64(wire_node_find(root, "regions"), &out->regions) : err;
         err = err == 0 ? wire_node_u64(wire_node_find(root, "restored"), &out->restored) : err;
@@ -182,16 +184,35 @@ static bool ev_ask_state(unsigned host, struct ev_state *out)
     return err == 0;
 }
 
-/* Whether all nodes hold the same, and something. */
+/* Whether all nodes hold the same, and something, and take writes themselves: who starts in a
+ * minority does not (docs/adr/0009), so no fault may begin before a start has got its epochs. */
 static bool ev_same(struct ev_state states[EV_HOSTS])
 {
     bool same = true;
     for (unsigned host = 1; host <= EV_HOSTS; host++) {
         struct ev_state *at = &states[host - 1];
         *at = (struct ev_state){.hash = 0}; /* no answer */
-        same = ev_ask_state(host, at) && at->regions > 0 && same && at->hash == states[0].hash;
+        same = ev_ask_state(host, at) && at->epoch > 0 && at->regions > 0 && same &&
+               at->hash == states[0].hash;
     }
     return same;
+}
+
+/* Waits until every node makes dots: the cluster has only just been founded. */
+static bool ev_all_act(void)
+{
+    uint64_t until = ev_now_ns() + EV_BOUND_NS;
+    for (unsigned host = 1; host <= EV_HOSTS; host++) {
+        struct ev_state state = {0};
+        while (!ev_ask_state(host, &state) || state.epoch == 0) {
+            if (ev_now_ns() > until) {
+                (void)printf("node %u takes no writes\n", host);
+                return false;
+            }
+            ev_pause_ms(10);
+        }
+    }
+    return true;
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -276,8 +297,8 @@ static void ev_tell(uint64_t healed_ns, const struct ev_state states[EV_HOSTS])
 {
     (void)printf("  after %" PRIu64 " ms:", (ev_now_ns() - healed_ns) / 1000000);
     for (unsigned host = 1; host <= EV_HOSTS; host++) {
-        (void)printf(" %u=%016" PRIx64 " (%" PRIu64 " restored)", host, states[host - 1].hash,
-                     states[host - 1].restored);
+        (void)printf(" %u=%016" PRIx64 " (epoch %" PRIu64 ", %" PRIu64 " restored)", host,
+                     states[host - 1].hash, states[host - 1].epoch, states[host - 1].restored);
     }
     (void)printf("\n");
 }
@@ -422,6 +443,7 @@ static bool ev_run(struct ev_load *l)
         (void)printf("cannot enter the network of host 0 of lab '%s'\n", l->tag);
         return false;
     }
+    ok = ev_all_act();
     ev_start(l);
     for (unsigned i = 0; i < l->rounds && ok; i++) {
         ok = ev_round(l, i + 1, &rounds[i]);
