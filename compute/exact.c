@@ -8,8 +8,8 @@
  */
 #include "base/num.h"
 #include "compute/exact_internal.h"
+#include "compute/number_internal.h"
 
-#define LOAD_MAX (1u << 29)
 #define LAST (COMPUTE_EXACT_LIMBS - 1u)
 #define DIGIT_MASK 0xffffffffu
 
@@ -25,33 +25,43 @@ void compute_exact_init(struct compute_exact *e)
     e->load = 1;
 }
 
-void compute_exact_see(struct compute_exact *e, unsigned seen)
+uint8_t compute_exact_seen_both(unsigned seen, unsigned more)
 {
-    if ((e->seen & seen) == seen) {
-        return;
-    }
-    unsigned all = e->seen | seen;
+    unsigned all = seen | more;
     if ((all & COMPUTE_EXACT_USUAL) != 0) {
         all &= ~COMPUTE_EXACT_MINUS_ZERO;
     }
-    e->seen = (uint8_t)all;
+    return (uint8_t)all;
+}
+
+void compute_exact_see(struct compute_exact *e, unsigned seen)
+{
+    if ((e->seen & seen) != seen) {
+        e->seen = compute_exact_seen_both(e->seen, seen);
+    }
+}
+
+/* Limbs that no values leave, out of a state that was made up, wrap around. */
+void compute_limbs_settle(int64_t *limb, unsigned count)
+{
+    int64_t carry = 0;
+    for (unsigned i = 0; i + 1 < count; i++) {
+        const int64_t sum = (int64_t)((uint64_t)limb[i] + (uint64_t)carry);
+        limb[i] = sum & (int64_t)DIGIT_MASK;
+        carry = sum >> 32;
+    }
+    limb[count - 1] = (int64_t)((uint64_t)limb[count - 1] + (uint64_t)carry);
 }
 
 void compute_exact_settle(struct compute_exact *e)
 {
-    int64_t carry = 0;
-    for (unsigned i = 0; i < LAST; i++) {
-        int64_t sum = e->limb[i] + carry;
-        e->limb[i] = sum & (int64_t)DIGIT_MASK;
-        carry = sum >> 32;
-    }
-    e->limb[LAST] += carry;
+    compute_limbs_settle(e->limb, COMPUTE_EXACT_LIMBS);
     e->load = 1;
 }
 
 static void count_addition(struct compute_exact *e)
 {
-    if (++e->load >= LOAD_MAX) {
+    if (++e->load >= COMPUTE_EXACT_LOAD_MAX) {
         compute_exact_settle(e);
     }
 }
@@ -63,26 +73,17 @@ static int64_t signed_digit(uint64_t digit, bool negative)
     return (int64_t)((digit ^ mask) - mask);
 }
 
-void compute_exact_add_bits64(struct compute_exact *e, bool negative, uint64_t value,
-                              unsigned at_bit)
+static void add_64(int64_t *limb, bool negative, uint64_t value, unsigned shift)
 {
-    DASSERT(at_bit / 32u + 2 < LAST);
-    int64_t *limb = &e->limb[at_bit / 32u];
-    const unsigned shift = at_bit % 32u;
     const uint64_t low = value << shift;
     const uint64_t high = value >> 1 >> (63u - shift); /* a shift by 64 has no meaning */
     limb[0] += signed_digit(low & DIGIT_MASK, negative);
     limb[1] += signed_digit(low >> 32, negative);
     limb[2] += signed_digit(high, negative);
-    count_addition(e);
 }
 
-void compute_exact_add_bits(struct compute_exact *e, bool negative, uint64_t low, uint64_t high,
-                            unsigned at_bit)
+static void add_128(int64_t *limb, bool negative, uint64_t low, uint64_t high, unsigned shift)
 {
-    DASSERT(at_bit / 32u + 4 < LAST);
-    int64_t *limb = &e->limb[at_bit / 32u];
-    const unsigned shift = at_bit % 32u;
     const uint64_t over = shift == 0 ? 0 : low >> (64u - shift);
     const uint64_t first = low << shift;
     const uint64_t second = (high << shift) | over;
@@ -92,55 +93,110 @@ void compute_exact_add_bits(struct compute_exact *e, bool negative, uint64_t low
     limb[2] += signed_digit(second & DIGIT_MASK, negative);
     limb[3] += signed_digit(second >> 32, negative);
     limb[4] += signed_digit(third, negative);
+}
+
+void compute_term_add(const struct compute_term *t, int64_t *limb)
+{
+    if (t->wide) {
+        add_128(limb, t->negative, t->low, t->high, t->at_bit % 32u);
+    } else {
+        add_64(limb, t->negative, t->low, t->at_bit % 32u);
+    }
+}
+
+void compute_exact_add_bits64(struct compute_exact *e, bool negative, uint64_t value,
+                              unsigned at_bit)
+{
+    DASSERT(at_bit / 32u + 2 < LAST);
+    add_64(&e->limb[at_bit / 32u], negative, value, at_bit % 32u);
     count_addition(e);
 }
 
-/* A double taken apart: (-1)^negative * fraction * 2^(place - 2176). */
-struct parts {
-    bool negative;
-    bool is_finite;
-    uint64_t fraction;
-    unsigned place;
-};
+void compute_exact_add_bits(struct compute_exact *e, bool negative, uint64_t low, uint64_t high,
+                            unsigned at_bit)
+{
+    DASSERT(at_bit / 32u + 4 < LAST);
+    add_128(&e->limb[at_bit / 32u], negative, low, high, at_bit % 32u);
+    count_addition(e);
+}
 
-static struct parts parts_of(double value)
+static void add_term(struct compute_exact *e, const struct compute_term *t)
+{
+    compute_exact_see(e, t->seen);
+    if ((t->low | t->high) != 0) {
+        DASSERT(t->at_bit / 32u + (t->wide ? 4 : 2) < LAST);
+        compute_term_add(t, &e->limb[t->at_bit / 32u]);
+        count_addition(e);
+    }
+}
+
+static uint8_t seen_of(double value)
+{
+    if (value != value) {
+        return COMPUTE_EXACT_USUAL | COMPUTE_EXACT_NAN;
+    }
+    return COMPUTE_EXACT_USUAL | (value > 0 ? COMPUTE_EXACT_INF : COMPUTE_EXACT_MINUS_INF);
+}
+
+struct compute_term compute_term_of_f64(double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
     const unsigned exponent = (unsigned)(bits >> FRACTION_BITS) & EXPONENT_MASK;
-    struct parts p = {.negative = (bits >> 63) != 0,
-                      .is_finite = exponent != EXPONENT_MASK,
-                      .fraction = bits & FRACTION_MASK,
-                      .place = LEAST_BIT};
-    if (exponent != 0) {
-        p.fraction |= UINT64_C(1) << FRACTION_BITS;
-        p.place += exponent - 1;
+    struct compute_term t = {.low = bits & FRACTION_MASK,
+                             .at_bit = LEAST_BIT,
+                             .negative = (bits >> 63) != 0,
+                             .seen = COMPUTE_EXACT_USUAL};
+    if (exponent == EXPONENT_MASK) {
+        t.seen = seen_of(value);
+        t.low = 0;
+    } else if (exponent != 0) {
+        t.low |= UINT64_C(1) << FRACTION_BITS;
+        t.at_bit += exponent - 1;
+    } else if (t.low == 0 && t.negative) {
+        t.seen = COMPUTE_EXACT_MINUS_ZERO;
     }
-    return p;
+    return t;
 }
 
-static void see_not_finite(struct compute_exact *e, double value)
+static struct compute_term product_of(uint64_t x, uint64_t y, bool negative, unsigned at_bit)
 {
-    unsigned seen = COMPUTE_EXACT_NAN;
-    if (value == value) {
-        seen = value > 0 ? COMPUTE_EXACT_INF : COMPUTE_EXACT_MINUS_INF;
+    struct compute_term t = {
+        .at_bit = at_bit, .wide = true, .negative = negative, .seen = COMPUTE_EXACT_USUAL};
+    compute_number_multiply(x, y, &t.high, &t.low);
+    return t;
+}
+
+struct compute_term compute_term_of_product_f64(double x, double y)
+{
+    const struct compute_term p = compute_term_of_f64(x);
+    const struct compute_term q = compute_term_of_f64(y);
+    struct compute_term t = product_of(p.low, q.low, p.negative != q.negative,
+                                       p.at_bit + q.at_bit - COMPUTE_EXACT_ONE_BIT);
+    if (((p.seen | q.seen) & COMPUTE_EXACT_NOT_FINITE) != 0) {
+        t.seen = seen_of(x * y);
+        t.low = 0;
+        t.high = 0;
+    } else if ((t.low | t.high) == 0 && t.negative) {
+        t.seen = COMPUTE_EXACT_MINUS_ZERO;
     }
-    compute_exact_see(e, COMPUTE_EXACT_USUAL | seen);
+    return t;
+}
+
+struct compute_term compute_term_of_whole(bool negative, uint64_t high, uint64_t low)
+{
+    return (struct compute_term){.low = low,
+                                 .high = high,
+                                 .at_bit = COMPUTE_EXACT_ONE_BIT,
+                                 .wide = true,
+                                 .negative = negative,
+                                 .seen = COMPUTE_EXACT_USUAL};
 }
 
 void compute_exact_add_f64(struct compute_exact *e, double value)
 {
-    const struct parts p = parts_of(value);
-    if (!p.is_finite) {
-        see_not_finite(e, value);
-        return;
-    }
-    if (p.fraction == 0) {
-        compute_exact_see(e, p.negative ? COMPUTE_EXACT_MINUS_ZERO : COMPUTE_EXACT_USUAL);
-        return;
-    }
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    compute_exact_add_bits64(e, p.negative, p.fraction, p.place);
+    const struct compute_term t = compute_term_of_f64(value);
+    add_term(e, &t);
 }
 
 static uint64_t magnitude(int64_t value)
@@ -160,60 +216,35 @@ void compute_exact_add_u64(struct compute_exact *e, uint64_t value)
     compute_exact_add_bits64(e, false, value, COMPUTE_EXACT_ONE_BIT);
 }
 
-/* Adds x * y * 2^(at_bit - 2176), by products of halves. */
-static void add_product(struct compute_exact *e, bool negative, uint64_t x, uint64_t y,
-                        unsigned at_bit)
-{
-    const uint64_t x0 = x & DIGIT_MASK;
-    const uint64_t x1 = x >> 32;
-    const uint64_t y0 = y & DIGIT_MASK;
-    const uint64_t y1 = y >> 32;
-    const uint64_t low = x0 * y0;
-    const uint64_t middle = x1 * y0 + (low >> 32); /* at most 2^64 - 2^32 */
-    const uint64_t other = x0 * y1 + (middle & DIGIT_MASK);
-    const uint64_t high = x1 * y1 + (middle >> 32) + (other >> 32);
-    compute_exact_add_bits(e, negative, (other << 32) | (low & DIGIT_MASK), high, at_bit);
-}
-
 void compute_exact_add_product_f64(struct compute_exact *e, double x, double y)
 {
-    const struct parts p = parts_of(x);
-    const struct parts q = parts_of(y);
-    const bool negative = p.negative != q.negative;
-    if (!p.is_finite || !q.is_finite) {
-        see_not_finite(e, x * y);
-        return;
-    }
-    if (p.fraction == 0 || q.fraction == 0) {
-        compute_exact_see(e, negative ? COMPUTE_EXACT_MINUS_ZERO : COMPUTE_EXACT_USUAL);
-        return;
-    }
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    add_product(e, negative, p.fraction, q.fraction, p.place + q.place - COMPUTE_EXACT_ONE_BIT);
+    const struct compute_term t = compute_term_of_product_f64(x, y);
+    add_term(e, &t);
 }
 
 void compute_exact_add_product_i64(struct compute_exact *e, int64_t x, int64_t y)
 {
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    add_product(e, (x < 0) != (y < 0), magnitude(x), magnitude(y), COMPUTE_EXACT_ONE_BIT);
+    const struct compute_term t =
+        product_of(magnitude(x), magnitude(y), (x < 0) != (y < 0), COMPUTE_EXACT_ONE_BIT);
+    add_term(e, &t);
 }
 
 void compute_exact_add_product_u64(struct compute_exact *e, uint64_t x, uint64_t y)
 {
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    add_product(e, false, x, y, COMPUTE_EXACT_ONE_BIT);
+    const struct compute_term t = product_of(x, y, false, COMPUTE_EXACT_ONE_BIT);
+    add_term(e, &t);
 }
 
 void compute_exact_merge(struct compute_exact *into, const struct compute_exact *from)
 {
     const uint32_t load = from->load; /* from may be into */
-    ASSERT(into->load <= LOAD_MAX && load <= LOAD_MAX);
+    ASSERT(into->load <= COMPUTE_EXACT_LOAD_MAX && load <= COMPUTE_EXACT_LOAD_MAX);
     compute_exact_see(into, from->seen);
     for (unsigned i = 0; i < COMPUTE_EXACT_LIMBS; i++) {
         into->limb[i] += from->limb[i];
     }
     into->load += load;
-    if (into->load >= LOAD_MAX) {
+    if (into->load >= COMPUTE_EXACT_LOAD_MAX) {
         compute_exact_settle(into);
     }
 }
@@ -241,8 +272,7 @@ int compute_exact_encode(const struct compute_exact *e, struct buf *into)
     return into->err;
 }
 
-/* returns: whether values can have left these marks beside a sum that is zero or not. */
-static bool seen_is_possible(unsigned seen, bool is_zero)
+bool compute_exact_seen_is_possible(unsigned seen, bool is_zero)
 {
     const unsigned usual = seen & COMPUTE_EXACT_USUAL;
     if (seen >= 2 * COMPUTE_EXACT_MINUS_ZERO) {
@@ -267,7 +297,8 @@ int compute_exact_decode(struct compute_exact *e, struct bytes_reader *from)
         return ERR_LEVEL;
     }
     if (from->failed || format == 0 || negative > 1 || first + count > LAST ||
-        !seen_is_possible(read.seen, count == 0) || (count == 0 && (negative != 0 || first != 0))) {
+        !compute_exact_seen_is_possible(read.seen, count == 0) ||
+        (count == 0 && (negative != 0 || first != 0))) {
         return ERR_PROTOCOL;
     }
     for (size_t i = 0; i < count; i++) {

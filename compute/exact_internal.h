@@ -31,6 +31,35 @@ _Static_assert(COMPUTE_EXACT_SUM_LIMB * 64u == COMPUTE_EXACT_ONE_BIT, "units of 
 #define COMPUTE_EXACT_HAS_LANES 0
 #endif
 
+/* A value taken apart: (-1)^negative * (high:low) * 2^(at_bit - 2176), and what it is as one of the
+ * values of a sum. A value that is not finite has no bits. */
+struct compute_term {
+    uint64_t low;
+    uint64_t high; /* 0 unless wide */
+    uint32_t at_bit;
+    bool wide; /* 128 bits, which reach over five limbs; else 64, over three */
+    bool negative;
+    uint8_t seen;
+};
+struct compute_term compute_term_of_f64(double value);
+/* x * y, not rounded. An infinity times zero is NaN. */
+struct compute_term compute_term_of_product_f64(double x, double y);
+struct compute_term compute_term_of_whole(bool negative, uint64_t high, uint64_t low);
+#define COMPUTE_TERM_LIMBS 3u
+#define COMPUTE_TERM_LIMBS_WIDE 5u
+
+/* Adds the value's bits to the limbs from the one that at_bit falls into on; what it leaves in each
+ * is below 2^32. */
+void compute_term_add(const struct compute_term *t, int64_t *limb);
+/* Brings up carries: every limb but the last is from 0 to 2^32 - 1, the last has the sign. */
+void compute_limbs_settle(int64_t *limb, unsigned count);
+/* Additions after which limbs must be settled. */
+#define COMPUTE_EXACT_LOAD_MAX (1u << 29)
+
+/* returns: the marks of both. */
+uint8_t compute_exact_seen_both(unsigned seen, unsigned more);
+/* returns: whether values can have left these marks beside a sum that is zero or not. */
+bool compute_exact_seen_is_possible(unsigned seen, bool is_zero);
 void compute_exact_see(struct compute_exact *e, unsigned seen);
 /* Adds (high:low) * 2^(at_bit - 2176), or takes it away. */
 void compute_exact_add_bits(struct compute_exact *e, bool negative, uint64_t low, uint64_t high,

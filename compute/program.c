@@ -486,8 +486,8 @@ static int plan(struct compute_parser *s)
                            "without 'where' or 'by'",
                            a->column, compute_op_name(a->op));
         }
-        const bool of_place = !p->reduces && compute_tally_is_of_place(a->op);
-        p->format = of_place ? NUM_MAX(p->format, (uint8_t)2) : p->format;
+        const uint8_t format = p->reduces ? 1 : compute_tally_format(a->op);
+        p->format = NUM_MAX(p->format, format);
         a->at = p->tally_bytes;
         p->tally_bytes += compute_tally_bytes(a->op);
     }

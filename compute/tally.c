@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/num.h"
-#include "compute/exact_internal.h"
+#include "compute/narrow.h"
 #include "compute/range.h"
 #include "compute/sketch_internal.h"
 
@@ -25,19 +25,33 @@ bool compute_tally_is_of_place(enum compute_op op)
     return op == COMPUTE_OP_ARGMIN || op == COMPUTE_OP_ARGMAX;
 }
 
+uint8_t compute_tally_format(enum compute_op op)
+{
+    switch (op) {
+    case COMPUTE_OP_SUM:
+    case COMPUTE_OP_MEAN:
+    case COMPUTE_OP_VAR:
+    case COMPUTE_OP_VARP:
+    case COMPUTE_OP_DOT: return 4; /* sums of doubles with their windows */
+    case COMPUTE_OP_ARGMIN:
+    case COMPUTE_OP_ARGMAX: return 2;
+    default: return 1;
+    }
+}
+
 uint32_t compute_tally_bytes(enum compute_op op)
 {
     return op == COMPUTE_OP_COUNT ? sizeof(uint64_t) : sizeof(struct compute_tally);
 }
 
-static void *store_get(struct compute_store *store, size_t bytes)
+void *compute_store_get(struct compute_store *store, size_t bytes)
 {
     void *memory = alloc_get_zeroed(&store->alloc, 1, bytes);
     store->used_bytes += memory != NULL ? bytes : 0;
     return memory;
 }
 
-static void store_put(struct compute_store *store, void *memory, size_t bytes)
+void compute_store_put(struct compute_store *store, void *memory, size_t bytes)
 {
     if (memory != NULL) {
         alloc_put(&store->alloc, memory, bytes);
@@ -46,24 +60,6 @@ static void store_put(struct compute_store *store, void *memory, size_t bytes)
 }
 
 /* --- sums --- */
-
-int compute_tally_exact(struct compute_exact **e, struct compute_store *store)
-{
-    if (*e == NULL) {
-        *e = store_get(store, sizeof(**e));
-        if (*e == NULL) {
-            return ERR_NO_MEMORY;
-        }
-        compute_exact_init(*e);
-    }
-    return 0;
-}
-
-static void exact_put(struct compute_exact **e, struct compute_store *store)
-{
-    store_put(store, *e, sizeof(**e));
-    *e = NULL;
-}
 
 static void whole_add(struct compute_i128 *sum, struct compute_i128 v)
 {
@@ -79,35 +75,30 @@ static struct compute_i128 whole_of(const struct compute_number *n)
     return (struct compute_i128){.low = n->size};
 }
 
-/* Adds a whole number without rounding it. */
-static void exact_add_whole(struct compute_exact *e, bool minus, uint64_t high, uint64_t low)
-{
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    compute_exact_add_bits(e, minus, low, high, COMPUTE_EXACT_ONE_BIT);
-}
-
 static void exact_add_i128(struct compute_exact *e, struct compute_i128 v)
 {
     const bool minus = v.high < 0;
     const uint64_t high = (uint64_t)v.high;
-    if (minus) {
-        exact_add_whole(e, true, ~high + (v.low == 0), 0 - v.low);
-    } else {
-        exact_add_whole(e, false, high, v.low);
-    }
+    compute_exact_see(e, COMPUTE_EXACT_USUAL);
+    compute_exact_add_bits(e, minus, minus ? 0 - v.low : v.low, minus ? ~high + (v.low == 0) : high,
+                           COMPUTE_EXACT_ONE_BIT);
 }
 
-static void exact_add_product(struct compute_exact *e, const struct compute_number *a,
-                              const struct compute_number *b)
+static struct compute_term term_of(const struct compute_number *n)
+{
+    return n->is_real ? compute_term_of_f64(n->real) : compute_term_of_whole(n->minus, 0, n->size);
+}
+
+static struct compute_term term_of_product(const struct compute_number *a,
+                                           const struct compute_number *b)
 {
     uint64_t high = 0;
     uint64_t low = 0;
     if (a->is_real || b->is_real) {
-        compute_exact_add_product_f64(e, compute_number_real(a), compute_number_real(b));
-        return;
+        return compute_term_of_product_f64(compute_number_real(a), compute_number_real(b));
     }
     compute_number_multiply(a->size, b->size, &high, &low);
-    exact_add_whole(e, a->minus != b->minus, high, low);
+    return compute_term_of_whole(a->minus != b->minus, high, low);
 }
 
 static int sum_add(struct compute_tally *t, const struct compute_number *n,
@@ -117,30 +108,24 @@ static int sum_add(struct compute_tally *t, const struct compute_number *n,
         whole_add(&t->of.sum.whole, whole_of(n));
         return 0;
     }
-    TRY(compute_tally_exact(&t->of.sum.real, store));
-    compute_exact_add_f64(t->of.sum.real, n->real);
-    return 0;
+    const struct compute_term term = compute_term_of_f64(n->real);
+    return compute_narrow_add(&t->of.sum.real, &term, store);
 }
 
 static int spread_add(struct compute_tally *t, const struct compute_number *n,
                       struct compute_store *store)
 {
-    TRY(compute_tally_exact(&t->of.spread.sum, store));
-    TRY(compute_tally_exact(&t->of.spread.squares, store));
-    if (n->is_real) {
-        compute_exact_add_f64(t->of.spread.sum, n->real);
-    } else {
-        exact_add_whole(t->of.spread.sum, n->minus, 0, n->size);
-    }
-    exact_add_product(t->of.spread.squares, n, n);
-    return 0;
+    const struct compute_term value = term_of(n);
+    const struct compute_term square = term_of_product(n, n);
+    TRY(compute_narrow_add(&t->of.spread.sum, &value, store));
+    return compute_narrow_add(&t->of.spread.squares, &square, store);
 }
 
 int compute_tally_add_product(struct compute_tally *t, const struct compute_number *a,
                               const struct compute_number *b, struct compute_store *store)
 {
-    TRY(compute_tally_exact(&t->of.spread.sum, store));
-    exact_add_product(t->of.spread.sum, a, b);
+    const struct compute_term product = term_of_product(a, b);
+    TRY(compute_narrow_add(&t->of.spread.sum, &product, store));
     t->count++;
     t->reals += a->is_real || b->is_real;
     return 0;
@@ -227,12 +212,12 @@ static size_t sketch_bytes(void)
 
 int compute_tally_grow(struct compute_tally *t, struct compute_store *store)
 {
-    t->of.distinct.many = store_get(store, sketch_bytes());
+    t->of.distinct.many = compute_store_get(store, sketch_bytes());
     if (t->of.distinct.many == NULL) {
         return ERR_NO_MEMORY;
     }
     sketch_add(t->of.distinct.many, t->of.distinct.few, t->of.distinct.fewer);
-    store_put(store, t->of.distinct.few, FEW_BYTES);
+    compute_store_put(store, t->of.distinct.few, FEW_BYTES);
     t->of.distinct.few = NULL;
     t->of.distinct.fewer = 0;
     return 0;
@@ -251,7 +236,7 @@ int compute_tally_add_bits(struct compute_tally *t, uint64_t bits, struct comput
         }
     }
     if (few == NULL) {
-        few = store_get(store, FEW_BYTES);
+        few = compute_store_get(store, FEW_BYTES);
         if (few == NULL) {
             return ERR_NO_MEMORY;
         }
@@ -321,16 +306,6 @@ int compute_tally_add(struct compute_tally *t, enum compute_op op, const struct 
     return 0;
 }
 
-static int merge_exact(struct compute_exact **into, const struct compute_exact *from,
-                       struct compute_store *store)
-{
-    if (from != NULL) {
-        TRY(compute_tally_exact(into, store));
-        compute_exact_merge(*into, from);
-    }
-    return 0;
-}
-
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
                         const struct compute_tally *from, uint64_t before,
                         struct compute_store *store)
@@ -351,13 +326,13 @@ int compute_tally_merge(struct compute_tally *into, enum compute_op op,
     case COMPUTE_OP_SUM:
     case COMPUTE_OP_MEAN:
         whole_add(&into->of.sum.whole, from->of.sum.whole);
-        TRY(merge_exact(&into->of.sum.real, from->of.sum.real, store));
+        TRY(compute_narrow_merge(&into->of.sum.real, from->of.sum.real, store));
         break;
     case COMPUTE_OP_VAR:
     case COMPUTE_OP_VARP:
     case COMPUTE_OP_DOT:
-        TRY(merge_exact(&into->of.spread.sum, from->of.spread.sum, store));
-        TRY(merge_exact(&into->of.spread.squares, from->of.spread.squares, store));
+        TRY(compute_narrow_merge(&into->of.spread.sum, from->of.spread.sum, store));
+        TRY(compute_narrow_merge(&into->of.spread.squares, from->of.spread.squares, store));
         break;
     case COMPUTE_OP_DISTINCT: TRY(distinct_merge(into, from, store)); break;
     default:
@@ -375,16 +350,16 @@ void compute_tally_release(struct compute_tally *t, enum compute_op op, struct c
 {
     switch (op) {
     case COMPUTE_OP_SUM:
-    case COMPUTE_OP_MEAN: exact_put(&t->of.sum.real, store); break;
+    case COMPUTE_OP_MEAN: compute_narrow_release(&t->of.sum.real, store); break;
     case COMPUTE_OP_VAR:
     case COMPUTE_OP_VARP:
     case COMPUTE_OP_DOT:
-        exact_put(&t->of.spread.sum, store);
-        exact_put(&t->of.spread.squares, store);
+        compute_narrow_release(&t->of.spread.sum, store);
+        compute_narrow_release(&t->of.spread.squares, store);
         break;
     case COMPUTE_OP_DISTINCT:
-        store_put(store, t->of.distinct.few, FEW_BYTES);
-        store_put(store, t->of.distinct.many, sketch_bytes());
+        compute_store_put(store, t->of.distinct.few, FEW_BYTES);
+        compute_store_put(store, t->of.distinct.many, sketch_bytes());
         break;
     default: break;
     }
@@ -394,7 +369,7 @@ void compute_tally_total(const struct compute_tally *t, struct compute_exact *ou
 {
     compute_exact_init(out);
     if (t->of.sum.real != NULL) {
-        *out = *t->of.sum.real;
+        compute_narrow_expand(t->of.sum.real, out);
     }
     if (t->reals < t->count) {
         exact_add_i128(out, t->of.sum.whole);
@@ -421,23 +396,32 @@ static int finish_spread(const struct compute_tally *t, enum compute_op op,
                          struct compute_value *out)
 {
     const uint64_t divisor = t->count - (op == COMPUTE_OP_VAR);
+    struct compute_exact sum;
+    struct compute_exact squares;
     double real = 0;
     if (t->count == 0 || divisor == 0) {
         return ERR_NOT_FOUND;
     }
-    TRY(compute_exact_variance(t->of.spread.sum, t->of.spread.squares, t->count, divisor, &real));
+    compute_narrow_expand(t->of.spread.sum, &sum);
+    compute_narrow_expand(t->of.spread.squares, &squares);
+    TRY(compute_exact_variance(&sum, &squares, t->count, divisor, &real));
     *out = compute_value_of_f64(real);
     return 0;
 }
 
 static int finish_dot(const struct compute_tally *t, struct compute_value *out)
 {
-    if (t->reals > 0) {
-        *out = compute_value_of_f64(compute_exact_round(t->of.spread.sum));
+    struct compute_exact sum;
+    *out = compute_value_of_u64(0);
+    if (t->count == 0) {
         return 0;
     }
-    *out = compute_value_of_u64(0);
-    return t->count == 0 ? 0 : compute_exact_to_i128(t->of.spread.sum, &out->whole);
+    compute_narrow_expand(t->of.spread.sum, &sum);
+    if (t->reals == 0) {
+        return compute_exact_to_i128(&sum, &out->whole);
+    }
+    *out = compute_value_of_f64(compute_exact_round(&sum));
+    return 0;
 }
 
 int compute_tally_finish(const struct compute_tally *t, enum compute_op op,

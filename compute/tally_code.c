@@ -4,6 +4,7 @@
  * Tallies as bytes: the same values give the same bytes, whatever their order was.
  */
 #include "base/num.h"
+#include "compute/narrow.h"
 #include "compute/range.h"
 #include "compute/sketch_internal.h"
 #include "compute/tally_internal.h"
@@ -61,9 +62,9 @@ static int encode_distinct(const struct compute_tally *t, struct buf *into)
     return into->err;
 }
 
-static int encode_exact(const struct compute_exact *e, struct buf *into)
+static int encode_sum(const struct compute_narrow *n, struct buf *into)
 {
-    return e != NULL ? compute_exact_encode(e, into) : 0;
+    return n != NULL ? compute_narrow_encode(n, into) : into->err;
 }
 
 int compute_tally_encode(const struct compute_tally *t, enum compute_op op, struct buf *into)
@@ -83,11 +84,11 @@ int compute_tally_encode(const struct compute_tally *t, enum compute_op op, stru
         (void)buf_put_u64(into, t->reals);
         (void)buf_put_u64(into, t->of.sum.whole.low);
         (void)buf_put_u64(into, (uint64_t)t->of.sum.whole.high);
-        return encode_exact(t->of.sum.real, into);
+        return encode_sum(t->of.sum.real, into);
     default:
         (void)buf_put_u64(into, t->reals);
-        TRY(encode_exact(t->of.spread.sum, into));
-        return encode_exact(t->of.spread.squares, into);
+        TRY(encode_sum(t->of.spread.sum, into));
+        return encode_sum(t->of.spread.squares, into);
     }
 }
 
@@ -155,13 +156,6 @@ static int decode_distinct(struct compute_tally *t, struct bytes_reader *from,
     return t->count > COMPUTE_TALLY_FEW ? 0 : ERR_PROTOCOL;
 }
 
-static int decode_exact(struct compute_exact **e, struct bytes_reader *from,
-                        struct compute_store *store)
-{
-    TRY(compute_tally_exact(e, store));
-    return compute_exact_decode(*e, from) == 0 ? 0 : ERR_PROTOCOL;
-}
-
 static int decode_sum(struct compute_tally *t, struct bytes_reader *from,
                       struct compute_store *store)
 {
@@ -172,7 +166,7 @@ static int decode_sum(struct compute_tally *t, struct bytes_reader *from,
     if (from->failed || (t->reals == t->count && (low | high) != 0)) {
         return ERR_PROTOCOL;
     }
-    return t->reals > 0 ? decode_exact(&t->of.sum.real, from, store) : 0;
+    return t->reals > 0 ? compute_narrow_decode(&t->of.sum.real, t->reals, from, store) : 0;
 }
 
 int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct bytes_reader *from,
@@ -198,9 +192,11 @@ int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct byt
     if (op == COMPUTE_OP_SUM || op == COMPUTE_OP_MEAN) {
         return decode_sum(t, from, store);
     }
-    if (t->count > 0) {
-        TRY(decode_exact(&t->of.spread.sum, from, store));
+    if (t->count == 0) {
+        return 0;
     }
-    return t->count > 0 && op != COMPUTE_OP_DOT ? decode_exact(&t->of.spread.squares, from, store)
-                                                : 0;
+    TRY(compute_narrow_decode(&t->of.spread.sum, t->count, from, store));
+    return op == COMPUTE_OP_DOT
+               ? 0
+               : compute_narrow_decode(&t->of.spread.squares, t->count, from, store);
 }

@@ -3,8 +3,8 @@
  *
  * Tallies: what an aggregate of a program keeps for one group. A tally depends on which values it
  * took in and not on their order, so tallies of parts merge to that of the whole; so does the
- * memory it takes. Whole numbers are summed in 128 bits; the 1 KiB of an exact sum of doubles is
- * taken when the first double comes.
+ * memory it takes. Whole numbers are summed in 128 bits; the memory of an exact sum of doubles
+ * (compute/narrow.h) is taken when the first double comes.
  *
  * threads: one owner of a tally at a time.
  */
@@ -12,6 +12,8 @@
 #define HOLDFAST_COMPUTE_TALLY_INTERNAL_H
 
 #include "compute/record_internal.h"
+
+struct compute_narrow;
 
 /* All zeros at first. Of count only the first member is there. */
 struct compute_tally {
@@ -23,11 +25,11 @@ struct compute_tally {
     union {
         struct {
             struct compute_i128 whole;
-            struct compute_exact *real; /* NULL before the first */
-        } sum;                          /* sum, mean */
+            struct compute_narrow *real; /* NULL before the first */
+        } sum;                           /* sum, mean */
         struct {
-            struct compute_exact *sum; /* dot: of products */
-            struct compute_exact *squares;
+            struct compute_narrow *sum; /* dot: of products */
+            struct compute_narrow *squares;
         } spread;                   /* var, varp, dot; NULL before the first number */
         struct compute_number best; /* min, max, argmin, argmax; if count is more than 0 */
         struct {
@@ -44,11 +46,16 @@ struct compute_store {
     struct alloc alloc;
     uint64_t used_bytes;
 };
+/* returns: zeros, to be given back with the same number of bytes; or NULL. */
+void *compute_store_get(struct compute_store *store, size_t bytes);
+void compute_store_put(struct compute_store *store, void *memory, size_t bytes);
 
 /* returns: whether the operator has tallies. */
 bool compute_tally_has(enum compute_op op);
 /* returns: whether it says where in an object a record is: argmin, argmax. */
 bool compute_tally_is_of_place(enum compute_op op);
+/* returns: the first format of states of tasks that has the operator's tally as it is encoded. */
+uint8_t compute_tally_format(enum compute_op op);
 uint32_t compute_tally_bytes(enum compute_op op);
 /* Takes in a value; not for count, dot, argmin and argmax. returns: 0, ERR_NO_MEMORY; a cell that
  * is no number and should be one is the caller's to refuse. */
@@ -73,9 +80,8 @@ int compute_tally_encode(const struct compute_tally *t, enum compute_op op, stru
 /* t: zeros. records: places are below. returns: 0, ERR_PROTOCOL, ERR_NO_MEMORY. */
 int compute_tally_decode(struct compute_tally *t, enum compute_op op, struct bytes_reader *from,
                          uint64_t records, struct compute_store *store);
-/* Between tally.c and tally_code.c: the memory of a sum; the bits of a distinct value; from single
- * values to a sketch. returns: 0 or ERR_NO_MEMORY. */
-int compute_tally_exact(struct compute_exact **e, struct compute_store *store);
+/* Between tally.c and tally_code.c: the bits of a distinct value; from single values to a sketch.
+ * returns: 0 or ERR_NO_MEMORY. */
 int compute_tally_add_bits(struct compute_tally *t, uint64_t bits, struct compute_store *store);
 int compute_tally_grow(struct compute_tally *t, struct compute_store *store);
 /* returns: 0; ERR_NOT_FOUND (of too few values); ERR_OVERFLOW; ERR_CORRUPT (no values

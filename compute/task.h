@@ -32,7 +32,7 @@
 #include <stdbool.h>
 
 #define COMPUTE_TASK_RECORD_MAX (UINT32_C(1) << 20)
-#define COMPUTE_TASK_FORMAT 3u /* the latest; a program has the first that knows all it has */
+#define COMPUTE_TASK_FORMAT 4u /* the latest; a program has the first that knows all it has */
 #define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
 
 /* Whether CSV is in quotes at some place. */

@@ -184,6 +184,7 @@ START_TEST(every_cut_and_grouping_gives_the_same_bytes)
         const uint64_t memory_bytes = rng_chance(&rng, 1, 4) ? rng_between(&rng, 1, 3000) : 0;
         const size_t bytes = make_csv(&rng, data, sizeof(data));
         const struct bytes all = bytes_of((const uint8_t *)data, bytes);
+        const bool sums = strstr(program, "sum") != NULL || strstr(program, "mean") != NULL;
         struct compute_program *p = tasks_program(program);
         struct buf got;
         struct buf states[2];
@@ -196,7 +197,7 @@ START_TEST(every_cut_and_grouping_gives_the_same_bytes)
                                             : tasks_merged(&rng, p, memory_bytes, all, 0, bytes);
             buf_init(&states[j], &heap, TASKS_TEXT_BYTES);
             ck_assert_int_eq(compute_task_encode(t, &states[j]), 0);
-            ck_assert_uint_eq(states[j].data[0], 2);
+            ck_assert_uint_eq(states[j].data[0], sums ? 4 : 2);
             compute_task_free(t);
         }
         ck_assert(bytes_equal(buf_view(&states[0]), buf_view(&states[1])));
