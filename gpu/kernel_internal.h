@@ -36,7 +36,7 @@ struct gpu_words {
     GPU_ALIGN16 uint32_t w[4];
 };
 
-GPU_FN struct gpu_words gpu_load(const uint8_t *at)
+GPU_FN struct gpu_words gpu_unit_load(const uint8_t *at)
 {
     struct gpu_words out;
 #ifdef __CUDA_ARCH__
@@ -54,7 +54,7 @@ GPU_FN struct gpu_words gpu_load(const uint8_t *at)
     return out;
 }
 
-GPU_FN void gpu_store(uint8_t *at, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
+GPU_FN void gpu_unit_store(uint8_t *at, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
 {
 #ifdef __CUDA_ARCH__
     *(uint4 *)at = make_uint4(w0, w1, w2, w3);

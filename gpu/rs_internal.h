@@ -134,8 +134,8 @@ GPU_FN void gpu_rs_thread(const struct gpu_rs_pass *p, unsigned rows, uint64_t t
     }
     GPU_UNROLL_TWICE
     for (uint32_t j = 0; j < p->k; j++, at += p->stride_bytes) {
-        const struct gpu_words x = gpu_load(at);
-        const struct gpu_words y = gpu_load(at + half_bytes);
+        const struct gpu_words x = gpu_unit_load(at);
+        const struct gpu_words y = gpu_unit_load(at + half_bytes);
         GPU_UNROLL
         for (unsigned pair = 0; pair < 4; pair++) {
             const struct gpu_rs_cut c = gpu_rs_cut_of(x.w[pair], y.w[pair]);
@@ -150,10 +150,11 @@ GPU_FN void gpu_rs_thread(const struct gpu_rs_pass *p, unsigned rows, uint64_t t
     for (unsigned row = 0; row < rows; row++) {
         const uint32_t *s = sum[row];
         uint8_t *to = p->coded + row * p->stride_bytes + from;
-        gpu_store(to, gpu_permute(s[0], s[1], 0x6420), gpu_permute(s[2], s[3], 0x6420),
-                  gpu_permute(s[4], s[5], 0x6420), gpu_permute(s[6], s[7], 0x6420));
-        gpu_store(to + half_bytes, gpu_permute(s[0], s[1], 0x7531), gpu_permute(s[2], s[3], 0x7531),
-                  gpu_permute(s[4], s[5], 0x7531), gpu_permute(s[6], s[7], 0x7531));
+        gpu_unit_store(to, gpu_permute(s[0], s[1], 0x6420), gpu_permute(s[2], s[3], 0x6420),
+                       gpu_permute(s[4], s[5], 0x6420), gpu_permute(s[6], s[7], 0x6420));
+        gpu_unit_store(to + half_bytes, gpu_permute(s[0], s[1], 0x7531),
+                       gpu_permute(s[2], s[3], 0x7531), gpu_permute(s[4], s[5], 0x7531),
+                       gpu_permute(s[6], s[7], 0x7531));
     }
 }
 

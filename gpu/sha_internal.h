@@ -113,7 +113,7 @@ GPU_FN void gpu_sha_thread(const struct gpu_sha_pass *p, uint64_t thread)
     for (uint32_t block = 0; block < whole; block++) {
         GPU_UNROLL
         for (unsigned i = 0; i < 16; i += 4) {
-            const struct gpu_words x = gpu_load(leaf + block * GPU_SHA_BLOCK_BYTES + 4 * i);
+            const struct gpu_words x = gpu_unit_load(leaf + block * GPU_SHA_BLOCK_BYTES + 4 * i);
             GPU_UNROLL
             for (unsigned n = 0; n < 4; n++) {
                 w[i + n] = gpu_permute(before, x.w[n], 0x3456);
@@ -138,8 +138,8 @@ GPU_FN void gpu_sha_thread(const struct gpu_sha_pass *p, uint64_t thread)
     for (unsigned i = 0; i < 8; i++) {
         state[i] = gpu_permute(state[i], 0, 0x0123);
     }
-    gpu_store(to, state[0], state[1], state[2], state[3]);
-    gpu_store(to + GPU_UNIT_BYTES, state[4], state[5], state[6], state[7]);
+    gpu_unit_store(to, state[0], state[1], state[2], state[3]);
+    gpu_unit_store(to + GPU_UNIT_BYTES, state[4], state[5], state[6], state[7]);
 }
 
 #endif

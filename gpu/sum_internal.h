@@ -95,7 +95,7 @@ GPU_FN void gpu_sum_thread(const struct gpu_sum_pass *p, uint64_t thread)
     struct gpu_sum_state s = {0, 0, 0, 0};
     GPU_UNROLL_EIGHT
     for (unsigned i = 0; i < GPU_SUM_UNITS; i++) {
-        const struct gpu_words x = gpu_load(at + i * (GPU_SUM_THREADS * GPU_UNIT_BYTES));
+        const struct gpu_words x = gpu_unit_load(at + i * (GPU_SUM_THREADS * GPU_UNIT_BYTES));
         gpu_sum_add(&s, p, (uint64_t)x.w[1] << 32 | x.w[0]);
         gpu_sum_add(&s, p, (uint64_t)x.w[3] << 32 | x.w[2]);
     }
@@ -104,8 +104,8 @@ GPU_FN void gpu_sum_thread(const struct gpu_sum_pass *p, uint64_t thread)
     if (s.outside >> 52 != 0 || s.left << 1 != 0) { /* zeros may differ in sign */
         s.sum1 = GPU_SUM_OUTSIDE;
     }
-    gpu_store(p->sums + thread * GPU_UNIT_BYTES, (uint32_t)s.sum1, (uint32_t)(s.sum1 >> 32),
-              (uint32_t)s.sum2, (uint32_t)(s.sum2 >> 32));
+    gpu_unit_store(p->sums + thread * GPU_UNIT_BYTES, (uint32_t)s.sum1, (uint32_t)(s.sum1 >> 32),
+                   (uint32_t)s.sum2, (uint32_t)(s.sum2 >> 32));
 }
 
 #endif

@@ -80,7 +80,7 @@ GPU_FN void gpu_xor_thread(const struct gpu_xor_pass *p, unsigned k, unsigned ro
     struct gpu_words cell[GPU_XOR_K_MAX];
     GPU_UNROLL
     for (unsigned j = 0; j < k; j++) {
-        cell[j] = gpu_load(p->data + j * p->stride_bytes + from);
+        cell[j] = gpu_unit_load(p->data + j * p->stride_bytes + from);
     }
     GPU_UNROLL
     for (unsigned row = 0; row < rows; row++) {
@@ -97,7 +97,7 @@ GPU_FN void gpu_xor_thread(const struct gpu_xor_pass *p, unsigned k, unsigned ro
                 }
             }
         }
-        gpu_store(p->coded + row * p->stride_bytes + from, sum[0], sum[1], sum[2], sum[3]);
+        gpu_unit_store(p->coded + row * p->stride_bytes + from, sum[0], sum[1], sum[2], sum[3]);
     }
 }
 
