@@ -24,17 +24,22 @@ struct step {
     struct gpu_sum_pass sum;
 };
 struct queue {
+    unsigned device;
+    bool is_busy; /* nobody has waited since something was put into it */
     struct step step[QUEUE_MAX];
     unsigned count;
 };
 
 struct emulated emulated;
-static unsigned busy; /* lanes with something in their queue */
+static unsigned busy; /* lanes */
 
 void emulated_reset(void)
 {
     busy = 0;
-    emulated = (struct emulated){.devices = 1, .capability = 9};
+    emulated = (struct emulated){.is_eager = EMULATED_IS_EAGER,
+                                 .devices = 1,
+                                 .capability = {9, 9},
+                                 .current = EMULATED_NO_DEVICE};
 }
 
 /* returns: what this call answers. */
@@ -51,16 +56,27 @@ static int count(unsigned *out)
 
 static int describe(unsigned device, struct gpu_device *out)
 {
-    ASSERT(device < emulated.devices);
+    ASSERT(device < emulated.devices && device < EMULATED_DEVICES_MAX);
     (void)snprintf(out->name, sizeof(out->name), "Emulated %u", device);
-    out->major = emulated.capability;
+    out->memory_bytes = 4 * GPU_LANE_BYTES_MIN;
+    out->major = emulated.capability[device];
     return call();
 }
 
 static int use(unsigned device)
 {
     ASSERT(device < emulated.devices);
-    return call();
+    const int error = call();
+    emulated.current = error == 0 ? device : EMULATED_NO_DEVICE;
+    return error;
+}
+
+/* returns: the lane's queue. */
+static struct queue *queue_of(const struct gpu_lane *lane)
+{
+    struct queue *q = lane->queue;
+    ASSERT(q->device == emulated.current);
+    return q;
 }
 
 static uint8_t *guarded(size_t bytes)
@@ -81,6 +97,7 @@ static void check_guards(const uint8_t *memory, size_t bytes)
 
 static int lane_open(struct gpu_lane *lane)
 {
+    ASSERT(emulated.current != EMULATED_NO_DEVICE);
     int error = call();
     if (error != 0) {
         return error;
@@ -92,13 +109,22 @@ static int lane_open(struct gpu_lane *lane)
         return error;
     }
     lane->device = guarded((lane->bytes + 31) / 32 * 32);
-    lane->queue = calloc(1, sizeof(struct queue));
-    ASSERT(lane->queue != NULL);
+    struct queue *q = calloc(1, sizeof(*q));
+    ASSERT(q != NULL);
+    q->device = emulated.current;
+    lane->queue = q;
+    emulated.lanes_of[q->device]++;
     return 0;
 }
 
 static void lane_close(struct gpu_lane *lane)
 {
+    if (lane->queue != NULL) {
+        /* a device that cannot be chosen any more is closed all the same */
+        const struct queue *q = lane->queue;
+        ASSERT(emulated.current == EMULATED_NO_DEVICE || emulated.current == q->device);
+        emulated.lanes_of[q->device]--;
+    }
     if (lane->host != NULL) {
         check_guards(lane->host, lane->bytes);
         free(lane->host - GUARD_BYTES);
@@ -113,79 +139,14 @@ static void lane_close(struct gpu_lane *lane)
 
 static struct step *put(struct gpu_lane *lane, enum step_kind kind)
 {
-    struct queue *q = lane->queue;
+    struct queue *q = queue_of(lane);
     ASSERT(q->count < QUEUE_MAX);
-    busy += q->count == 0;
+    busy += !q->is_busy;
+    q->is_busy = true;
     emulated.busy_most = busy > emulated.busy_most ? busy : emulated.busy_most;
     struct step *s = &q->step[q->count++];
     s->kind = kind;
     return s;
-}
-
-static int copy_in(struct gpu_lane *lane, size_t bytes)
-{
-    ASSERT(bytes <= lane->bytes);
-    put(lane, STEP_IN)->bytes = bytes;
-    return call();
-}
-
-static int copy_out(struct gpu_lane *lane, size_t at, size_t bytes)
-{
-    ASSERT(at <= lane->bytes && bytes <= lane->bytes - at);
-    struct step *s = put(lane, STEP_OUT);
-    s->at = at;
-    s->bytes = bytes;
-    return call();
-}
-
-static int copy_within(struct gpu_lane *lane, size_t bytes)
-{
-    ASSERT(2 * bytes <= lane->bytes);
-    put(lane, STEP_WITHIN)->bytes = bytes;
-    return call();
-}
-
-static bool is_within(const struct gpu_lane *lane, const uint8_t *at, uint64_t bytes)
-{
-    return at >= lane->device && at + bytes <= lane->device + lane->bytes &&
-           (uintptr_t)at % GPU_UNIT_BYTES == 0;
-}
-
-static int run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
-{
-    ASSERT(pass->stride_bytes % GPU_RS_COLUMN_BYTES == 0);
-    ASSERT(pass->rows <= 4 || pass->rows == GPU_RS_PASS_ROWS);
-    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
-    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
-    put(lane, STEP_RS)->rs = *pass;
-    return call();
-}
-
-static int run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
-{
-    ASSERT(pass->stride_bytes % GPU_UNIT_BYTES == 0);
-    ASSERT(pass->k <= GPU_XOR_K_MAX && pass->rows <= GPU_XOR_ROWS_MAX);
-    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
-    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
-    put(lane, STEP_XOR)->by_xor = *pass;
-    emulated.by_xor++;
-    return call();
-}
-
-static int run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
-{
-    ASSERT(is_within(lane, pass->data, pass->bytes));
-    ASSERT(is_within(lane, pass->hashes, gpu_sha_threads(pass) * GPU_HASH_BYTES));
-    put(lane, STEP_LEAVES)->leaves = *pass;
-    return call();
-}
-
-static int run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
-{
-    ASSERT(is_within(lane, pass->values, pass->tiles * GPU_SUM_TILE_BYTES));
-    ASSERT(is_within(lane, pass->sums, pass->tiles * GPU_SUM_RESULT_BYTES));
-    put(lane, STEP_SUM)->sum = *pass;
-    return call();
 }
 
 static uint64_t threads_of(const struct step *s)
@@ -220,7 +181,7 @@ static void run_pass(const struct step *s)
 
 static void run_queue(struct gpu_lane *lane)
 {
-    struct queue *q = lane->queue;
+    struct queue *q = queue_of(lane);
     for (unsigned i = 0; i < q->count; i++) {
         const struct step *s = &q->step[i];
         switch (s->kind) {
@@ -230,22 +191,101 @@ static void run_queue(struct gpu_lane *lane)
         default: run_pass(s); break;
         }
     }
-    busy -= q->count > 0;
     q->count = 0;
+}
+
+/* Something has been put into the lane's queue. */
+static int put_done(struct gpu_lane *lane)
+{
+    if (emulated.is_eager) {
+        run_queue(lane);
+    }
+    return call();
+}
+
+static int copy_in(struct gpu_lane *lane, size_t bytes)
+{
+    ASSERT(bytes <= lane->bytes);
+    put(lane, STEP_IN)->bytes = bytes;
+    return put_done(lane);
+}
+
+static int copy_out(struct gpu_lane *lane, size_t at, size_t bytes)
+{
+    ASSERT(at <= lane->bytes && bytes <= lane->bytes - at);
+    struct step *s = put(lane, STEP_OUT);
+    s->at = at;
+    s->bytes = bytes;
+    return put_done(lane);
+}
+
+static int copy_within(struct gpu_lane *lane, size_t bytes)
+{
+    ASSERT(2 * bytes <= lane->bytes);
+    put(lane, STEP_WITHIN)->bytes = bytes;
+    return put_done(lane);
+}
+
+static bool is_within(const struct gpu_lane *lane, const uint8_t *at, uint64_t bytes)
+{
+    return at >= lane->device && at + bytes <= lane->device + lane->bytes &&
+           (uintptr_t)at % GPU_UNIT_BYTES == 0;
+}
+
+static int run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
+{
+    ASSERT(pass->stride_bytes % GPU_RS_COLUMN_BYTES == 0);
+    ASSERT(pass->rows <= 4 || pass->rows == GPU_RS_PASS_ROWS);
+    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
+    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
+    put(lane, STEP_RS)->rs = *pass;
+    emulated.by_rows[pass->rows]++;
+    return put_done(lane);
+}
+
+static int run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
+{
+    ASSERT(pass->stride_bytes % GPU_UNIT_BYTES == 0);
+    ASSERT(pass->k <= GPU_XOR_K_MAX && pass->rows <= GPU_XOR_ROWS_MAX);
+    ASSERT(is_within(lane, pass->data, pass->k * pass->stride_bytes));
+    ASSERT(is_within(lane, pass->coded, pass->rows * pass->stride_bytes));
+    put(lane, STEP_XOR)->by_xor = *pass;
+    emulated.by_code[pass->k][pass->rows]++;
+    emulated.by_xor++;
+    return put_done(lane);
+}
+
+static int run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
+{
+    ASSERT(is_within(lane, pass->data, pass->bytes));
+    ASSERT(is_within(lane, pass->hashes, gpu_sha_threads(pass) * GPU_HASH_BYTES));
+    put(lane, STEP_LEAVES)->leaves = *pass;
+    return put_done(lane);
+}
+
+static int run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
+{
+    ASSERT(is_within(lane, pass->values, pass->tiles * GPU_SUM_TILE_BYTES));
+    ASSERT(is_within(lane, pass->sums, pass->tiles * GPU_SUM_RESULT_BYTES));
+    put(lane, STEP_SUM)->sum = *pass;
+    return put_done(lane);
 }
 
 static int wait_for(struct gpu_lane *lane)
 {
+    struct queue *q = queue_of(lane);
     const int error = call();
     if (error == 0) {
         run_queue(lane);
+        busy -= q->is_busy;
+        q->is_busy = false;
     }
     return error;
 }
 
 static int clock_start(struct gpu_lane *lane)
 {
-    (void)lane;
+    (void)queue_of(lane);
     return call();
 }
 

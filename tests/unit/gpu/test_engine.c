@@ -84,7 +84,7 @@ START_TEST(a_device_that_is_not_there_or_too_old_is_refused)
     ck_assert_str_eq(why, "no device 1: there are 1");
     ck_assert_int_eq(gpu_engine_describe(&emulated_driver, 0, &about, why, sizeof(why)), 0);
     ck_assert_str_eq(about.name, "Emulated 0");
-    emulated.capability = 7;
+    emulated.capability[0] = 7;
     ck_assert_int_eq(open_small(&gpu, why), ERR_NOT_FOUND);
     ck_assert_str_eq(why, "device 0, 'Emulated 0', has compute capability 7.0: at least 8");
     ck_assert_ptr_null(gpu);

@@ -255,6 +255,81 @@ START_TEST(codes_with_kernels_of_their_own_code_as_the_plain_twin)
 }
 END_TEST
 
+static struct gpu *open_one_of_two(unsigned device)
+{
+    const struct gpu_settings s = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = 2 + device};
+    struct gpu *gpu = NULL;
+    char why[GPU_WHY_BYTES];
+    ck_assert_int_eq(gpu_engine_open(&emulated_driver, &gpu, device, &s, why, sizeof(why)), 0);
+    ck_assert_uint_eq(emulated.lanes_of[device], 2 + device);
+    return gpu;
+}
+
+static void take_part(void *ctx, const struct gpu_sum_part *part)
+{
+    (void)part;
+    ++*(unsigned *)ctx;
+}
+
+static void take_rest(void *ctx, size_t from, size_t count)
+{
+    (void)from;
+    (void)count;
+    ++*(unsigned *)ctx;
+}
+
+/* Every kind of job, and some of more than one piece. The emulated machine checks at each call that
+ * the current device is that of the lane. */
+static void use_one_of_two(struct gpu *gpu, struct cells *c, struct rng *r)
+{
+    uint8_t matrix[GPU_RS_MAX * GPU_RS_MAX];
+    uint8_t hashes[GPU_HASH_BYTES * (CELL_BYTES_MAX / GPU_LEAF_BYTES + 1)];
+    unsigned taken = 0;
+    const struct gpu_sum_sink sink = {.ctx = &taken, .part = take_part, .rest = take_rest};
+    const struct gpu_rate_job job = {.kernel = GPU_KERNEL_COPY, .rounds = 2};
+    struct gpu_rate rate;
+    compute_rs_matrix(10, 4, matrix);
+    switch (rng_below(r, 5)) {
+    case 0: compare(gpu, c, 10, 4, matrix + 100, CELL_BYTES_MAX - 5); break;
+    case 1: compare(gpu, c, 10, 3, matrix + 100, CELL_BYTES_MAX - 5); break;
+    case 2:
+        ck_assert_int_eq(gpu_engine_leaf_hashes(gpu, c->room, CELL_BYTES_MAX, hashes), 0);
+        break;
+    case 3:
+        ck_assert_int_eq(gpu_engine_sum_f64s(gpu, c->room, CELL_BYTES_MAX, &sink), 0);
+        ck_assert_uint_gt(taken, 0);
+        break;
+    default: ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0); break;
+    }
+}
+
+START_TEST(two_devices_take_turns_in_one_thread)
+{
+    struct rng r;
+    struct cells c;
+    struct gpu *gpu[2];
+    rng_init(&r, unit_seed("two_devices_take_turns_in_one_thread", 7));
+    cells_init(&c, &r);
+    for (unsigned first = 0; first < 2; first++) {
+        emulated_reset();
+        emulated.devices = 2;
+        gpu[first] = open_one_of_two(first);
+        gpu[1 - first] = open_one_of_two(1 - first);
+        for (unsigned i = 0; i < 40; i++) {
+            use_one_of_two(gpu[rng_below(&r, 2)], &c, &r);
+        }
+        /* the one that is not the current device */
+        use_one_of_two(gpu[first], &c, &r);
+        gpu_engine_close(gpu[1 - first]);
+        ck_assert_uint_eq(emulated.lanes_of[1 - first], 0);
+        ck_assert_uint_eq(emulated.lanes_of[first], 2 + first);
+        use_one_of_two(gpu[first], &c, &r);
+        close_emulated(gpu[first]);
+    }
+    free(c.room);
+}
+END_TEST
+
 START_TEST(shapes_beyond_the_limits_are_refused)
 {
     struct gpu *gpu = open_emulated(0);
@@ -315,4 +390,5 @@ UNIT_MAIN("gpu_kernels", every_product_is_that_of_the_field, passes_cover_any_nu
           sizes_around_columns_and_pieces_code_as_the_plain_twin,
           every_code_up_to_32_decodes_what_it_encoded,
           codes_with_kernels_of_their_own_code_as_the_plain_twin,
-          shapes_beyond_the_limits_are_refused, leaf_hashes_are_those_of_the_plain_twin)
+          two_devices_take_turns_in_one_thread, shapes_beyond_the_limits_are_refused,
+          leaf_hashes_are_those_of_the_plain_twin)
