@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "compute/compute.h"
 #include "tests/unit/gpu/emulated.h"
+#include "tests/unit/gpu/twins.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -255,6 +256,46 @@ START_TEST(codes_with_kernels_of_their_own_code_as_the_plain_twin)
 }
 END_TEST
 
+static void probe(unsigned *count, char *why, size_t why_bytes)
+{
+    gpu_engine_probe(&emulated_driver, count, why, why_bytes);
+}
+
+static int open_device(struct gpu **out, unsigned device, const struct gpu_settings *settings,
+                       char *why, size_t why_bytes)
+{
+    return gpu_engine_open(&emulated_driver, out, device, settings, why, why_bytes);
+}
+
+static const struct gpu_table table = {
+    .probe = probe,
+    .open = open_device,
+    .close = gpu_engine_close,
+    .failure = gpu_engine_failure,
+    .rs = gpu_engine_rs,
+    .leaf_hashes = gpu_engine_leaf_hashes,
+    .sum_f64s = gpu_engine_sum_f64s,
+};
+
+/* What holds a device to the twins launches every kernel that there is. */
+START_TEST(every_kernel_gives_the_bits_of_the_plain_twin)
+{
+    char said[TWINS_SAID_BYTES];
+    const unsigned rows[] = {1, 2, 3, 4, GPU_RS_PASS_ROWS};
+    emulated_reset();
+    ck_assert_msg(
+        twins_agree(&table, 0, unit_seed("every_kernel_gives_the_bits_of_the_plain_twin", 6), said),
+        "%s", said);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ck_assert_msg(emulated.by_rows[rows[i]] > 0, "no pass of %u rows", rows[i]);
+    }
+#define LAUNCHED(k, m) ck_assert_msg(emulated.by_code[k][m] > 0, "no kernel of %u+%u", k, m);
+    GPU_XOR_CODES(LAUNCHED)
+#undef LAUNCHED
+    ck_assert_uint_eq(emulated.lanes_open, 0);
+}
+END_TEST
+
 static struct gpu *open_one_of_two(unsigned device)
 {
     const struct gpu_settings s = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = 2 + device};
@@ -390,5 +431,5 @@ UNIT_MAIN("gpu_kernels", every_product_is_that_of_the_field, passes_cover_any_nu
           sizes_around_columns_and_pieces_code_as_the_plain_twin,
           every_code_up_to_32_decodes_what_it_encoded,
           codes_with_kernels_of_their_own_code_as_the_plain_twin,
-          two_devices_take_turns_in_one_thread, shapes_beyond_the_limits_are_refused,
-          leaf_hashes_are_those_of_the_plain_twin)
+          every_kernel_gives_the_bits_of_the_plain_twin, two_devices_take_turns_in_one_thread,
+          shapes_beyond_the_limits_are_refused, leaf_hashes_are_those_of_the_plain_twin)

@@ -1,19 +1,14 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What is loaded and what is refused; and the plug-in of this build, if there is one, on this
- * machine, whether it has a device or not.
+ * What is loaded and what is refused; and all devices that there are: those of an emulated plug-in,
+ * and those of the plug-in of this build, if there is one, on this machine, which may have none.
  */
-#include "base/rng.h"
-#include "compute/compute.h"
 #include "gpu/load.h"
-#include "gpu/sum.h"
+#include "tests/unit/gpu/twins.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
-
-#define BYTES 500000u
-#define VALUES 100000u
 
 static void refuse(const char *path, int expected, const char *text)
 {
@@ -66,62 +61,35 @@ START_TEST(a_table_of_another_size_is_refused_with_both_sizes)
 }
 END_TEST
 
-#ifdef PLUGIN
-/* A device, where there is one: the same bits as the plain twins. */
-static void use_device(const struct gpu_table *table)
+/* Devices of a plug-in, by what came of them. */
+struct found {
+    unsigned used;
+    unsigned too_old;
+};
+
+static void use_device(const struct gpu_table *table, unsigned device)
 {
-    static uint8_t data[4][BYTES];
-    static uint8_t coded[2][BYTES];
-    static uint8_t plain[2][BYTES];
-    static uint8_t hashes[(BYTES / GPU_LEAF_BYTES + 1) * GPU_HASH_BYTES];
-    uint8_t twin[GPU_HASH_BYTES];
-    static double values[VALUES];
-    uint8_t matrix[6 * 4];
-    const uint8_t *const sources[4] = {data[0], data[1], data[2], data[3]};
-    uint8_t *const results[2] = {coded[0], coded[1]};
-    uint8_t *const twins[2] = {plain[0], plain[1]};
-    char why[GPU_WHY_BYTES];
-    struct gpu *gpu = NULL;
-    struct rng r;
-    rng_init(&r, unit_seed("the_plug_in_of_this_build_loads", 1));
-    rng_fill(&r, data, sizeof(data));
-    compute_rs_matrix(4, 2, matrix);
-    ck_assert_msg(table->open(&gpu, 0, NULL, why, sizeof(why)) == 0, "%s", why);
-    const struct gpu_rs_job job = {4, 2, matrix + 16, sources, results, BYTES};
-    const struct compute_rs_job same = {4, 2, NULL, sources, twins, BYTES};
-    ck_assert_msg(table->rs(gpu, &job) == 0, "%s", table->failure(gpu));
-    compute_rs_encode_plain(&same, matrix + 16);
-    ck_assert_mem_eq(coded, plain, sizeof(coded));
-    ck_assert_msg(table->leaf_hashes(gpu, data[0], BYTES, hashes) == 0, "%s", table->failure(gpu));
-    for (size_t from = 0; from < BYTES; from += GPU_LEAF_BYTES) {
-        compute_leaf_hash(data[0] + from,
-                          BYTES - from < GPU_LEAF_BYTES ? BYTES - from : GPU_LEAF_BYTES, twin);
-        ck_assert_mem_eq(hashes + from / GPU_LEAF_BYTES * GPU_HASH_BYTES, twin, sizeof(twin));
-    }
-    struct compute_exact sum;
-    struct compute_exact exact;
-    compute_exact_init(&sum);
-    compute_exact_init(&exact);
-    for (size_t i = 0; i < VALUES; i++) {
-        values[i] = (double)rng_next(&r) * 0x1p-60 - 7;
-    }
-    ck_assert_msg(gpu_sum_add_f64s(table, gpu, &sum, values, VALUES) == 0, "%s",
-                  table->failure(gpu));
-    compute_exact_add_f64s_by(COMPUTE_LANES_PLAIN, &exact, values, VALUES);
-    const struct alloc heap = alloc_heap();
-    struct buf a;
-    struct buf b;
-    buf_init(&a, &heap, COMPUTE_EXACT_ENCODED_MAX);
-    buf_init(&b, &heap, COMPUTE_EXACT_ENCODED_MAX);
-    ck_assert_int_eq(compute_exact_encode(&sum, &a), 0);
-    ck_assert_int_eq(compute_exact_encode(&exact, &b), 0);
-    ck_assert(bytes_equal(buf_view(&a), buf_view(&b))); /* rounded they could hide a difference */
-    buf_release(&a);
-    buf_release(&b);
-    table->close(gpu);
+    char said[TWINS_SAID_BYTES];
+    const unsigned long long seed = unit_seed("devices_give_the_bits_of_the_plain_twins", 1);
+    ck_assert_msg(twins_agree(table, device, seed, said), "device %u: %s", device, said);
 }
 
-START_TEST(the_plug_in_of_this_build_loads)
+static void refuse_device(const struct gpu_table *table, unsigned device,
+                          const struct gpu_device *about)
+{
+    char why[GPU_WHY_BYTES];
+    char text[GPU_WHY_BYTES];
+    struct gpu *gpu = NULL;
+    (void)snprintf(text, sizeof(text), "device %u, '%s', has compute capability %u.%u: at least 8",
+                   device, about->name, about->major, about->minor);
+    ck_assert_int_eq(table->open(&gpu, device, NULL, why, sizeof(why)), ERR_NOT_FOUND);
+    ck_assert_str_eq(why, text);
+    ck_assert_ptr_null(gpu);
+}
+
+/* Every device: the bits of the plain twins, or refused for its age with these words. Without any,
+ * an open says what the count said. */
+static struct found use_plugin(const char *path)
 {
     struct gpu_plugin plugin;
     struct err_info info;
@@ -129,15 +97,25 @@ START_TEST(the_plug_in_of_this_build_loads)
     struct gpu *gpu = NULL;
     char why[GPU_WHY_BYTES];
     char again[GPU_WHY_BYTES];
+    struct found found = {0, 0};
     unsigned count = 7;
-    ck_assert_msg(gpu_load(&plugin, PLUGIN, &info) == 0, "%s", info.text);
+    ck_assert_msg(gpu_load(&plugin, path, &info) == 0, "%s", info.text);
     plugin.table->probe(&count, why, sizeof(why));
-    if (count > 0) {
+    for (unsigned device = 0; device < count; device++) {
         ck_assert_str_eq(why, "");
-        ck_assert_int_eq(plugin.table->describe(0, &about, why, sizeof(why)), 0);
-        printf("device 0: %s\n", about.name);
-        use_device(plugin.table);
-    } else {
+        ck_assert_int_eq(plugin.table->describe(device, &about, why, sizeof(why)), 0);
+        const bool is_old = about.major < 8;
+        printf("device %u: %s, compute capability %u.%u%s\n", device, about.name, about.major,
+               about.minor, is_old ? ": too old, is to be refused" : "");
+        if (is_old) {
+            refuse_device(plugin.table, device, &about);
+            found.too_old++;
+        } else {
+            use_device(plugin.table, device);
+            found.used++;
+        }
+    }
+    if (count == 0) {
         printf("no device: %s\n", why);
         ck_assert_str_ne(why, "");
         ck_assert_int_eq(plugin.table->open(&gpu, 0, NULL, again, sizeof(again)), ERR_NOT_FOUND);
@@ -145,18 +123,31 @@ START_TEST(the_plug_in_of_this_build_loads)
         ck_assert_ptr_null(gpu);
     }
     gpu_unload(&plugin);
+    return found;
+}
+
+START_TEST(a_device_that_is_too_old_is_refused_and_the_next_one_used)
+{
+    const struct found found = use_plugin(PLUGIN_EMULATED);
+    ck_assert_uint_eq(found.too_old, 1);
+    ck_assert_uint_eq(found.used, 1);
 }
 END_TEST
-#else
+
 START_TEST(the_plug_in_of_this_build_loads)
 {
+#ifdef PLUGIN
+    (void)use_plugin(PLUGIN);
+#else
     printf("no plug-in was built\n");
+#endif
 }
 END_TEST
-#endif
 
 UNIT_MAIN("gpu_load", a_plug_in_that_is_not_there_is_not_found,
           a_path_that_a_search_would_complete_is_refused,
           a_file_that_is_no_shared_object_is_refused, a_shared_object_without_a_table_is_refused,
           a_table_of_another_version_is_refused_with_both_versions,
-          a_table_of_another_size_is_refused_with_both_sizes, the_plug_in_of_this_build_loads)
+          a_table_of_another_size_is_refused_with_both_sizes,
+          a_device_that_is_too_old_is_refused_and_the_next_one_used,
+          the_plug_in_of_this_build_loads)

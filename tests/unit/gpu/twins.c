@@ -1,0 +1,295 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/gpu/twins.h"
+
+#include "base/num.h"
+#include "compute/compute.h"
+#include "gpu/rs_internal.h"
+#include "gpu/sum.h"
+#include "gpu/sum_internal.h"
+#include "gpu/xor_internal.h"
+#include "tests/unit/compute/values.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES_MAX 3u
+#define ROWS_MAX 8u
+#define OFFSET_MAX 64u /* how far from a multiple of 64 bytes memory begins */
+#define UNTOUCHED 0xa5
+#define SIZES_MAX 8u
+#define TILE_VALUES ((size_t)(GPU_SUM_TILE_BYTES / sizeof(double)))
+
+struct twins {
+    const struct gpu_table *table;
+    struct gpu *gpu;
+    struct rng rng;
+    char *said; /* TWINS_SAID_BYTES */
+};
+
+static bool out_of_memory(struct twins *t)
+{
+    (void)snprintf(t->said, TWINS_SAID_BYTES, "out of memory");
+    return false;
+}
+
+/* returns: whether a call went well. */
+static bool is_done(struct twins *t, int err, const char *call)
+{
+    if (err != 0) {
+        (void)snprintf(t->said, TWINS_SAID_BYTES, "%s: error %d: %s", call, err,
+                       t->table->failure(t->gpu));
+    }
+    return err == 0;
+}
+
+/* --- codes --- */
+
+struct cells {
+    uint8_t *room;
+    const uint8_t *data[GPU_RS_MAX];
+    uint8_t *coded[GPU_RS_MAX];
+    uint8_t *plain[GPU_RS_MAX];
+};
+
+/* Cells at any alignment. A byte that nobody may touch follows each. */
+static bool cells_init(struct cells *c, struct rng *r, unsigned k, unsigned rows, size_t bytes)
+{
+    const size_t apart = bytes + OFFSET_MAX + 1;
+    c->room = malloc((k + 2 * (size_t)rows) * apart);
+    if (c->room == NULL) {
+        return false;
+    }
+    rng_fill(r, c->room, k * apart);
+    memset(c->room + k * apart, UNTOUCHED, 2 * rows * apart);
+    for (unsigned j = 0; j < k; j++) {
+        c->data[j] = c->room + j * apart + rng_below(r, OFFSET_MAX);
+    }
+    for (unsigned i = 0; i < rows; i++) {
+        c->coded[i] = c->room + (k + i) * apart + rng_below(r, OFFSET_MAX);
+        c->plain[i] = c->room + (k + rows + i) * apart;
+    }
+    return true;
+}
+
+static bool compare_cells(struct twins *t, const struct cells *c, const struct gpu_rs_job *job)
+{
+    const struct compute_rs_job twin = {job->k, job->rows, NULL, c->data, c->plain, job->bytes};
+    if (!is_done(t, t->table->rs(t->gpu, job), "rs")) {
+        return false;
+    }
+    compute_rs_encode_plain(&twin, job->coefficients);
+    for (unsigned i = 0; i < job->rows; i++) {
+        if (memcmp(c->coded[i], c->plain[i], job->bytes) != 0 ||
+            c->coded[i][job->bytes] != UNTOUCHED) {
+            (void)snprintf(t->said, TWINS_SAID_BYTES,
+                           "%u rows of %u, row %u, %zu bytes: other bits", job->rows, job->k, i,
+                           job->bytes);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool compare_code(struct twins *t, unsigned k, unsigned rows, const uint8_t *coefficients,
+                         size_t bytes)
+{
+    struct cells c;
+    if (!cells_init(&c, &t->rng, k, rows, bytes)) {
+        return out_of_memory(t);
+    }
+    const struct gpu_rs_job job = {k, rows, coefficients, c.data, c.coded, bytes};
+    const bool same = compare_cells(t, &c, &job);
+    free(c.room);
+    return same;
+}
+
+/* Sizes of a column, or of what else is cut into pieces. returns: how many. */
+static unsigned choose_sizes(struct rng *r, size_t piece, size_t sizes[SIZES_MAX])
+{
+    const size_t chosen[] = {1,
+                             GPU_UNIT_BYTES - 1,
+                             GPU_UNIT_BYTES + 1,
+                             2 * GPU_UNIT_BYTES + 1,
+                             piece - 1,
+                             piece + 1,
+                             rng_between(r, 1, piece) | 1,
+                             (2 * piece + rng_below(r, 2 * piece)) | 1};
+    _Static_assert(sizeof(chosen) / sizeof(*chosen) <= SIZES_MAX, "sizes fit");
+    memcpy(sizes, chosen, sizeof(chosen));
+    return sizeof(chosen) / sizeof(*chosen);
+}
+
+static bool compare_sizes(struct twins *t, unsigned k, unsigned rows, const uint8_t *coefficients)
+{
+    size_t sizes[SIZES_MAX];
+    const size_t piece =
+        GPU_LANE_BYTES_MIN / (k + rows) / GPU_RS_COLUMN_BYTES * GPU_RS_COLUMN_BYTES;
+    const unsigned count = choose_sizes(&t->rng, piece, sizes);
+    for (unsigned i = 0; i < count; i++) {
+        if (!compare_code(t, k, rows, coefficients, sizes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* least: of columns that a matrix takes; most: likewise. */
+static bool compare_matrices(struct twins *t, unsigned least, unsigned most)
+{
+    uint8_t coefficients[ROWS_MAX * GPU_RS_MAX];
+    for (unsigned rows = 1; rows <= ROWS_MAX; rows++) {
+        const unsigned k = (unsigned)rng_between(&t->rng, least, most);
+        rng_fill(&t->rng, coefficients, sizeof(coefficients));
+        if (!compare_sizes(t, k, rows, coefficients)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool compare_codes(struct twins *t)
+{
+    static const unsigned codes[][2] = {
+#define CODE(k, m) {(k), (m)},
+        GPU_XOR_CODES(CODE)
+#undef CODE
+    };
+    uint8_t matrix[(GPU_XOR_K_MAX + GPU_XOR_ROWS_MAX) * GPU_XOR_K_MAX];
+    for (unsigned i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+        const unsigned k = codes[i][0];
+        compute_rs_matrix(k, codes[i][1], matrix);
+        if (!compare_sizes(t, k, codes[i][1], matrix + (size_t)k * k)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- leaf hashes --- */
+
+static bool compare_hashes(struct twins *t, const uint8_t *data, size_t bytes, uint8_t *hashes)
+{
+    uint8_t twin[GPU_HASH_BYTES];
+    const size_t leaves = (size_t)compute_leaves_of(bytes);
+    hashes[leaves * GPU_HASH_BYTES] = UNTOUCHED;
+    if (!is_done(t, t->table->leaf_hashes(t->gpu, data, bytes, hashes), "leaf_hashes")) {
+        return false;
+    }
+    for (size_t i = 0; i < leaves; i++) {
+        const size_t left = bytes - i * GPU_LEAF_BYTES;
+        compute_leaf_hash(data + i * GPU_LEAF_BYTES, NUM_MIN(left, (size_t)GPU_LEAF_BYTES), twin);
+        if (memcmp(hashes + i * GPU_HASH_BYTES, twin, sizeof(twin)) != 0) {
+            (void)snprintf(t->said, TWINS_SAID_BYTES, "leaf %zu of %zu bytes: other bits", i,
+                           bytes);
+            return false;
+        }
+    }
+    return hashes[leaves * GPU_HASH_BYTES] == UNTOUCHED;
+}
+
+static bool compare_leaves(struct twins *t)
+{
+    size_t sizes[SIZES_MAX];
+    const size_t leaves = GPU_LANE_BYTES_MIN / (GPU_LEAF_BYTES + GPU_HASH_BYTES);
+    const size_t most = 4 * leaves * GPU_LEAF_BYTES;
+    const unsigned count = choose_sizes(&t->rng, leaves * GPU_LEAF_BYTES, sizes);
+    uint8_t *data = malloc(most + OFFSET_MAX);
+    uint8_t *hashes = malloc((4 * leaves + 1) * GPU_HASH_BYTES + 1);
+    bool same = (data != NULL && hashes != NULL) || out_of_memory(t);
+    if (same) {
+        rng_fill(&t->rng, data, most + OFFSET_MAX);
+    }
+    for (unsigned i = 0; same && i < count; i++) {
+        same = compare_hashes(t, data + rng_below(&t->rng, OFFSET_MAX), sizes[i], hashes);
+    }
+    /* both places where padding begins a block of its own, and around a leaf */
+    for (size_t bytes = 40; same && bytes < 140; bytes++) {
+        same = compare_hashes(t, data + bytes % 17, bytes, hashes) &&
+               compare_hashes(t, data, GPU_LEAF_BYTES + bytes - 90, hashes);
+    }
+    free(data);
+    free(hashes);
+    return same;
+}
+
+/* --- sums --- */
+
+/* Rounded, a sum could hide a difference: encodings are compared. */
+static bool same_encodings(const struct compute_exact *a, const struct compute_exact *b)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf x;
+    struct buf y;
+    buf_init(&x, &heap, COMPUTE_EXACT_ENCODED_MAX);
+    buf_init(&y, &heap, COMPUTE_EXACT_ENCODED_MAX);
+    const bool same = compute_exact_encode(a, &x) == 0 && compute_exact_encode(b, &y) == 0 &&
+                      bytes_equal(buf_view(&x), buf_view(&y));
+    buf_release(&x);
+    buf_release(&y);
+    return same;
+}
+
+static bool compare_sum(struct twins *t, const uint8_t *values, size_t count, unsigned kind)
+{
+    struct compute_exact sum;
+    struct compute_exact twin;
+    compute_exact_init(&sum);
+    compute_exact_init(&twin);
+    if (!is_done(t, gpu_sum_add_f64s(t->table, t->gpu, &sum, values, count), "sum_f64s")) {
+        return false;
+    }
+    compute_exact_add_f64s_by(COMPUTE_LANES_PLAIN, &twin, values, count);
+    if (!same_encodings(&sum, &twin)) {
+        (void)snprintf(t->said, TWINS_SAID_BYTES, "sum of %zu values of kind %u: other bits", count,
+                       kind);
+        return false;
+    }
+    return true;
+}
+
+static bool compare_sums(struct twins *t)
+{
+    const size_t tiles = (size_t)(GPU_LANE_BYTES_MIN / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
+    const size_t counts[] = {1, TILE_VALUES - 1, TILE_VALUES + 1, tiles * TILE_VALUES + 1,
+                             rng_between(&t->rng, 1, 5 * tiles * TILE_VALUES)};
+    const size_t most = 5 * tiles * TILE_VALUES;
+    double *values = malloc(most * sizeof(*values));
+    uint8_t *at = malloc((most + 1) * sizeof(*values));
+    bool same = (values != NULL && at != NULL) || out_of_memory(t);
+    for (unsigned kind = 0; same && kind < VALUES_KINDS; kind++) {
+        values_make(&t->rng, (enum values_kind)kind, values, most);
+        for (unsigned i = 0; same && i < sizeof(counts) / sizeof(*counts); i++) {
+            uint8_t *from = at + rng_below(&t->rng, sizeof(double));
+            memcpy(from, values, counts[i] * sizeof(double));
+            same = compare_sum(t, from, counts[i], kind);
+        }
+    }
+    free(values);
+    free(at);
+    return same;
+}
+
+/* --- all --- */
+
+bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long long seed,
+                 char said[TWINS_SAID_BYTES])
+{
+    struct twins t = {.table = table, .said = said};
+    bool same = true;
+    rng_init(&t.rng, seed);
+    said[0] = '\0';
+    for (unsigned lanes = 1; same && lanes <= LANES_MAX; lanes++) {
+        const struct gpu_settings smallest = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = lanes};
+        if (table->open(&t.gpu, device, &smallest, said, TWINS_SAID_BYTES) != 0) {
+            return false;
+        }
+        /* one column, the most, and any */
+        same = compare_matrices(&t, lanes == 2 ? GPU_RS_MAX : 1, lanes == 1 ? 1 : GPU_RS_MAX) &&
+               compare_codes(&t) && compare_leaves(&t) && compare_sums(&t);
+        table->close(t.gpu);
+    }
+    return same;
+}
