@@ -136,6 +136,11 @@ END_TEST
 
 START_TEST(the_plug_in_of_this_build_loads)
 {
+#ifdef PLUGIN_NEEDS_OPEN_GAP
+    const char *options = getenv("ASAN_OPTIONS");
+    ck_assert_msg(options != NULL && strstr(options, "protect_shadow_gap=0") != NULL,
+                  "CUDA needs ASAN_OPTIONS=protect_shadow_gap=0 under AddressSanitizer");
+#endif
 #ifdef PLUGIN
     (void)use_plugin(PLUGIN);
 #else
