@@ -36,7 +36,8 @@ static unsigned field_at(const uint8_t *values, size_t i)
 void gpu_sum_window(struct gpu_sum_pass *p, const uint8_t *values, size_t count)
 {
     const size_t stride = NUM_MAX(count / SAMPLES, 1);
-    unsigned most = FIELD_MIN;
+    /* the least window has the headroom within it: below that there is nothing to leave out */
+    unsigned most = FIELD_MIN - HEADROOM;
     for (size_t i = 0; i < count; i += stride) {
         const unsigned field = field_at(values, i);
         /* what is not finite, or too large for any window, goes to the caller anyway */
