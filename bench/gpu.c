@@ -1,28 +1,40 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The kernels of the first device: each against its plain twin, bit for bit, then its rate in
- * device memory next to the rate of a copy in the same run. Bytes of a copy are those read and
- * those written; of a code, of all data and parity cells; of leaf hashes, of leaves and hashes.
- * Rounds go over all rows in turn; rates and ratios are medians over them. Without a plug-in or a
- * device it says why, and ends well.
+ * The kernels of the first device that is not too old: all of them against their plain twins, bit
+ * for bit, then their rates in device memory next to the rate of a copy in the same run. Bytes of a
+ * copy are those read and those written; of a code, of all data and parity cells; of leaf hashes,
+ * of leaves and hashes; of sums, of values. The exact sum is also compared with CUB's plain one,
+ * and whole jobs with the link to the device (bench/gpu_pipe.h). Rounds go over all rows in turn;
+ * rates and ratios are medians over them. Without a plug-in or a device it says why, and ends well.
  *
- *   bench_gpu [PLUGIN]      the shared object, by default the one of this build
+ *   bench_gpu [PLUGIN [SEED]]   the shared object, by default the one of this build; of what is
+ *                               compared in small lanes
  */
 #include "base/num.h"
 #include "base/rng.h"
+#include "bench/gpu_peer.h"
+#include "bench/gpu_pipe.h"
 #include "compute/compute.h"
 #include "gpu/load.h"
 #include "gpu/sum.h"
+#include "gpu/sum_internal.h"
+#include "tests/unit/gpu/twins.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ROUNDS 15u
 #define RUNS_A_ROUND 10u
 #define ROWS_MAX 12u
 #define LANE_BYTES_MAX ((size_t)1 << 30)
+/* What a lane has if nobody asks for another size. */
+#define PIPE_LANE_BYTES_MAX ((size_t)32 << 20)
+#define PIPE_BYTES_MAX ((size_t)512 << 20)
+#define CAPABILITY_MIN 8u
+#define SUM_GOAL 0.85
 #define CELL_BYTES 1000003u /* whole columns and a rest */
 #define CELLS_MAX 32u
 #define LEAF_BYTES_ALL (CELL_BYTES * 8u)
@@ -30,6 +42,7 @@
 
 struct row {
     char name[40];
+    bool is_peer; /* CUB's sum; else: */
     enum gpu_kernel kernel;
     unsigned k;
     unsigned rows;
@@ -38,10 +51,15 @@ struct row {
 
 struct bench {
     const struct gpu_table *table;
+    unsigned device;
+    unsigned long long seed;
     struct gpu *gpu;
-    uint8_t *area; /* CELLS_MAX sources, as many results, as many of the twin */
+    struct gpu_peer *peer; /* NULL: there is none */
+    uint8_t *area;         /* CELLS_MAX sources, as many results, as many of the twin */
     struct row rows[ROWS_MAX];
     unsigned rows_count;
+    unsigned sum_row; /* which of them is the exact sum */
+    unsigned peer_row;
     double rates[ROWS_MAX][ROUNDS]; /* bytes a second */
 };
 
@@ -102,6 +120,7 @@ static void add_rows(void)
     add_random(10, 4);
     add_random(12, 8);
     add(GPU_KERNEL_LEAVES, "leaf hashes");
+    bench.sum_row = bench.rows_count;
     add(GPU_KERNEL_SUM, "exact sum of doubles");
 }
 
@@ -207,7 +226,7 @@ static int compare_all(void)
 {
     for (unsigned i = 0; i < bench.rows_count; i++) {
         const struct row *row = &bench.rows[i];
-        if (row->kernel == GPU_KERNEL_COPY) {
+        if (row->kernel == GPU_KERNEL_COPY || row->is_peer) {
             continue;
         }
         const int same = compare(row);
@@ -222,16 +241,37 @@ static int compare_all(void)
     return 0;
 }
 
-static int measure(void)
+/* values_bytes: of what the peer adds up. returns: whether the device ran the rounds of a row. */
+static bool rate_of(const struct row *row, size_t values_bytes, struct gpu_rate *out)
+{
+    char why[GPU_PEER_WHY_BYTES];
+    const struct gpu_rate_job job = {row->kernel, RUNS_A_ROUND, row->k, row->rows,
+                                     row->coefficients};
+    if (row->is_peer) {
+        out->bytes = (uint64_t)values_bytes * RUNS_A_ROUND;
+        if (!gpu_peer_sum(bench.peer, RUNS_A_ROUND, &out->seconds, why)) {
+            (void)fprintf(stderr, "bench_gpu: %s: %s\n", row->name, why);
+            return false;
+        }
+        return true;
+    }
+    if (bench.table->rate(bench.gpu, &job, out) != 0) {
+        (void)broken(row->name);
+        return false;
+    }
+    if (row->kernel == GPU_KERNEL_SUM) {
+        out->bytes = out->bytes / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES) * GPU_SUM_TILE_BYTES;
+    }
+    return true;
+}
+
+static int measure(size_t values_bytes)
 {
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < bench.rows_count; i++) {
-            const struct row *row = &bench.rows[i];
-            const struct gpu_rate_job job = {row->kernel, RUNS_A_ROUND, row->k, row->rows,
-                                             row->coefficients};
             struct gpu_rate rate;
-            if (bench.table->rate(bench.gpu, &job, &rate) != 0) {
-                return broken(row->name);
+            if (!rate_of(&bench.rows[i], values_bytes, &rate)) {
+                return 1;
             }
             bench.rates[i][round] = (double)rate.bytes / rate.seconds;
         }
@@ -246,56 +286,162 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values)
+static double median(const double values[ROUNDS])
 {
-    qsort(values, ROUNDS, sizeof(*values), by_size);
-    return values[ROUNDS / 2];
+    double sorted[ROUNDS];
+    memcpy(sorted, values, sizeof(sorted));
+    qsort(sorted, ROUNDS, sizeof(*sorted), by_size);
+    return sorted[ROUNDS / 2];
+}
+
+/* returns: the median over rounds of a row's rate in the other's. */
+static double ratio(unsigned row, unsigned other)
+{
+    double ratios[ROUNDS];
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        ratios[round] = bench.rates[row][round] / bench.rates[other][round];
+    }
+    return median(ratios);
 }
 
 static void report(size_t lane_bytes)
 {
-    double ratios[ROWS_MAX][ROUNDS];
-    for (unsigned i = 0; i < bench.rows_count; i++) {
-        for (unsigned round = 0; round < ROUNDS; round++) {
-            ratios[i][round] = bench.rates[i][round] / bench.rates[0][round];
-        }
-    }
-    printf("\nin device memory, %zu MiB a run, medians of %u rounds of %u runs\n", lane_bytes >> 20,
+    printf("\nin device memory, %zu KiB a run, medians of %u rounds of %u runs\n", lane_bytes >> 10,
            ROUNDS, RUNS_A_ROUND);
     printf("%-28s %10s %10s\n", "", "GB/s", "of copy");
     for (unsigned i = 0; i < bench.rows_count; i++) {
         printf("%-28s %10.1f %10.3f\n", bench.rows[i].name, median(bench.rates[i]) / 1e9,
-               median(ratios[i]));
+               ratio(i, 0));
+    }
+    if (bench.peer != NULL) {
+        const double of_peer = ratio(bench.sum_row, bench.peer_row);
+        printf("the exact sum has %.3f of the rate of CUB's plain one; goal: at least %.2f%s\n",
+               of_peer, SUM_GOAL, of_peer < SUM_GOAL ? "; below the goal" : "");
     }
 }
 
-/* Compares through small lanes, so that pieces follow one another; measures with one that no cache
- * of a device holds. */
+/* Opens the device with lanes of its own, for the next part. returns: whether there is one. */
+static bool open_lanes(size_t lane_bytes, unsigned lanes)
+{
+    const struct gpu_settings s = {.lane_bytes = lane_bytes, .lanes = lanes};
+    char why[GPU_WHY_BYTES];
+    if (bench.table->open(&bench.gpu, bench.device, &s, why, sizeof(why)) != 0) {
+        (void)fprintf(stderr, "bench_gpu: %s\n", why);
+        return false;
+    }
+    return true;
+}
+
+/* Not having one is no failure: the plug-in may be one that emulates a device. */
+static void open_peer(const struct gpu_peer_settings *s)
+{
+    char why[GPU_PEER_WHY_BYTES];
+    bench.peer = NULL;
+    if (!gpu_peer_open(&bench.peer, s, why)) {
+        bench.peer = NULL;
+        printf("nothing to compare with: %s\n", why);
+    }
+}
+
+static void close_all(void)
+{
+    bench.table->close(bench.gpu);
+    if (bench.peer != NULL) {
+        gpu_peer_close(bench.peer);
+    }
+    bench.peer = NULL;
+}
+
+/* Every kernel in the smallest lanes, then those that are measured, in lanes so small that pieces
+ * follow one another. */
+static int compare_twins(size_t fits)
+{
+    char said[TWINS_SAID_BYTES];
+    if (!twins_agree(bench.table, bench.device, bench.seed, said)) {
+        (void)fprintf(stderr, "bench_gpu: seed %llu: %s\n", bench.seed, said);
+        return 1;
+    }
+    printf("%-28s the bits of the plain twins (seed %llu)\n", "all kernels, smallest lanes",
+           bench.seed);
+    if (!open_lanes(NUM_MIN(fits, (size_t)4 << 20), 3)) {
+        return 1;
+    }
+    const int status = compare_all();
+    close_all();
+    return status;
+}
+
+/* One lane that no cache of a device holds. */
+static int measure_rates(size_t fits)
+{
+    const size_t bytes = NUM_MIN(fits, LANE_BYTES_MAX);
+    open_peer(&(struct gpu_peer_settings){.device = bench.device,
+                                          .values_bytes = bytes,
+                                          .lane_bytes = GPU_LANE_BYTES_MIN,
+                                          .lanes = 1});
+    if (bench.peer != NULL) {
+        bench.peer_row = bench.rows_count;
+        add(GPU_KERNEL_SUM, "plain sum of doubles by CUB")->is_peer = true;
+    }
+    if (!open_lanes(bytes, 1)) {
+        return 1;
+    }
+    const int status = measure(bytes);
+    if (status == 0) {
+        report(bytes);
+    }
+    close_all();
+    return status;
+}
+
+static int measure_pipes(size_t fits)
+{
+    const size_t lane_bytes = NUM_MIN(fits, PIPE_LANE_BYTES_MAX);
+    if (!open_lanes(lane_bytes, GPU_PIPE_LANES)) {
+        return 1;
+    }
+    open_peer(&(struct gpu_peer_settings){.device = bench.device,
+                                          .values_bytes = lane_bytes,
+                                          .lane_bytes = lane_bytes,
+                                          .lanes = GPU_PIPE_LANES});
+    const struct gpu_pipe pipe = {.table = bench.table,
+                                  .gpu = bench.gpu,
+                                  .peer = bench.peer,
+                                  .lane_bytes = lane_bytes,
+                                  .bytes = NUM_MIN(8 * fits, PIPE_BYTES_MAX)};
+    const int status = gpu_pipe_measure(&pipe);
+    close_all();
+    return status;
+}
+
 static int use(const struct gpu_device *about)
 {
-    const struct gpu_settings pieces = {.lane_bytes = 4u << 20};
     const size_t fits = (size_t)(about->memory_bytes / 4);
-    const struct gpu_settings whole = {.lane_bytes = NUM_MIN(fits, LANE_BYTES_MAX), .lanes = 1};
-    char why[GPU_WHY_BYTES];
-    if (bench.table->open(&bench.gpu, 0, &pieces, why, sizeof(why)) != 0) {
-        (void)fprintf(stderr, "bench_gpu: %s\n", why);
-        return 1;
-    }
-    int status = compare_all();
-    bench.table->close(bench.gpu);
-    if (status != 0) {
-        return status;
-    }
-    if (bench.table->open(&bench.gpu, 0, &whole, why, sizeof(why)) != 0) {
-        (void)fprintf(stderr, "bench_gpu: %s\n", why);
-        return 1;
-    }
-    status = measure();
-    bench.table->close(bench.gpu);
+    int status = compare_twins(fits);
     if (status == 0) {
-        report(whole.lane_bytes);
+        status = measure_rates(fits);
     }
-    return status;
+    return status != 0 ? status : measure_pipes(fits);
+}
+
+/* Takes the first device that a plug-in does not refuse for its age. out: count, if there is none.
+ * returns: 0, or the program's exit status. */
+static int choose(unsigned count, unsigned *out, struct gpu_device *about)
+{
+    char why[GPU_WHY_BYTES];
+    for (*out = 0; *out < count; ++*out) {
+        if (bench.table->describe(*out, about, why, sizeof(why)) != 0) {
+            (void)fprintf(stderr, "bench_gpu: %s\n", why);
+            return 1;
+        }
+        printf("device %u: %s, compute capability %u.%u, %.1f GiB%s\n", *out, about->name,
+               about->major, about->minor, (double)about->memory_bytes / (double)(1u << 30),
+               about->major < CAPABILITY_MIN ? ": too old" : "");
+        if (about->major >= CAPABILITY_MIN) {
+            return 0;
+        }
+    }
+    return 0;
 }
 
 static int run(void)
@@ -308,9 +454,11 @@ static int run(void)
     if (count == 0) {
         return no_device(why);
     }
-    if (bench.table->describe(0, &about, why, sizeof(why)) != 0) {
-        (void)fprintf(stderr, "bench_gpu: %s\n", why);
+    if (choose(count, &bench.device, &about) != 0) {
         return 1;
+    }
+    if (bench.device == count) {
+        return no_device("none of them has compute capability 8.0 or later");
     }
     const size_t bytes = (size_t)3 * CELLS_MAX * CELL_BYTES;
     bench.area = malloc(bytes);
@@ -320,8 +468,6 @@ static int run(void)
     }
     rng_init(&r, 2);
     rng_fill(&r, bench.area, bytes);
-    printf("device 0: %s, compute capability %u.%u, %.0f GiB\n", about.name, about.major,
-           about.minor, (double)about.memory_bytes / (double)(1u << 30));
     add_rows();
     const int status = use(&about);
     free(bench.area);
@@ -332,10 +478,11 @@ int main(int argc, char **argv)
 {
     struct gpu_plugin plugin;
     struct err_info why;
-    if (argc > 2) {
-        (void)fprintf(stderr, "usage: bench_gpu [PLUGIN]\n");
+    if (argc > 3) {
+        (void)fprintf(stderr, "usage: bench_gpu [PLUGIN [SEED]]\n");
         return 2;
     }
+    bench.seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (unsigned long long)time(NULL);
     const char *path = argc > 1 ? argv[1] : BENCH_GPU_PLUGIN;
     if (path[0] == '\0') {
         return no_device("no plug-in was built here");
