@@ -63,6 +63,7 @@ static const struct args_option args_options[] = {
     {"--lookup", HF_OPT_LOOKUP, "NAME=FILE",
      "with --local, the file of a table that the program looks into; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
+    {"--no-backups", HF_OPT_NO_BACKUPS, NULL, "wait for parts that are late, ask nobody else"},
 };
 #define ARGS_OPTIONS (sizeof(args_options) / sizeof(args_options[0]))
 
@@ -186,6 +187,7 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_REMOVE_WINS:
     case HF_OPT_DISABLE_WINS:
     case HF_OPT_LOCAL:
+    case HF_OPT_NO_BACKUPS:
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;

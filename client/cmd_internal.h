@@ -61,6 +61,7 @@ enum {
     HF_OPT_EXPLAIN = 1 << 26,
     HF_OPT_LOOKUP = 1 << 27,
     HF_OPT_ONCE = 1 << 28,
+    HF_OPT_NO_BACKUPS = 1 << 29,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 

@@ -301,7 +301,8 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
     const struct hf_program program = {.text = hf_text(cmd->arg[1]),
                                        .memory_bytes = cmd->memory_bytes,
                                        .nodes_ctx = &out->told,
-                                       .nodes = out->explains ? run_tell_nodes : NULL};
+                                       .nodes = out->explains ? run_tell_nodes : NULL,
+                                       .no_backups = (cmd->given & HF_OPT_NO_BACKUPS) != 0};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
     struct hf_answer a = {.ended = false};
     struct hf_bar bar;
@@ -378,6 +379,9 @@ static int run(const struct hf_cmd *cmd)
     if (!local && (cmd->given & HF_OPT_LOOKUP) != 0) {
         return hf_cmd_usage("--lookup is of --local");
     }
+    if (local && (cmd->given & HF_OPT_NO_BACKUPS) != 0) {
+        return hf_cmd_usage("--no-backups is of objects");
+    }
     if (!local && cmd->args == 2) {
         return run_object(cmd);
     }
@@ -386,9 +390,12 @@ static int run(const struct hf_cmd *cmd)
 }
 
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
-    {"run", NULL, HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP, 1,
-     2,
-     "BUCKET/NAME[*] PROGRAM | --local PROGRAM [--lookup NAME=FILE] [--memory BYTES] [--explain]",
+    {"run", NULL,
+     HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
+         HF_OPT_NO_BACKUPS,
+     1, 2,
+     "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup NAME=FILE] [--memory "
+     "BYTES] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

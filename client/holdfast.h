@@ -530,6 +530,7 @@ struct hf_program {
     uint64_t memory_bytes; /* groups may take so much here; 0: 256 MiB */
     void *nodes_ctx;
     hf_run_nodes_fn *nodes; /* once, before done; or NULL */
+    bool no_backups;        /* a part that is late is waited for, and asked of nobody else */
 };
 /* returns: 0; INVALID, TOO_LARGE: it is none, or one with `lookup`, which is for the command over
  * standard input only, and why (may be NULL) says where; NO_MEMORY. */

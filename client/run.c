@@ -452,6 +452,7 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->memory_bytes = program->memory_bytes;
     r->nodes_ctx = program->nodes_ctx;
     r->nodes_fn = program->nodes;
+    r->no_backups = program->no_backups;
     r->timeout_ms = o->timeout_ms;
     r->progress = o->progress;
     r->progress_ctx = o->progress_ctx;

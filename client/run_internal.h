@@ -81,6 +81,7 @@ struct hf_run {
     unsigned beginnings; /* from the first object on, but the first */
     void *nodes_ctx;
     hf_run_nodes_fn *nodes_fn;
+    bool no_backups;
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
     unsigned nodes_count;
     void *progress_ctx;

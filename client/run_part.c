@@ -152,7 +152,7 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     slot->idle = 0;
     slot->look_ms = now + RUN_LOOK_MS;
     slot->first.apart = r->info.m > 0 && run_holder_is_silent(slot);
-    if (r->info.m > 0) {
+    if (r->info.m > 0 && !r->no_backups) {
         run_tick_by(r, now + RUN_BACKUP_LEAST_MS);
     }
     return run_ask(slot, &slot->first, avoid);

@@ -45,6 +45,7 @@ struct object {
     unsigned m;   /* cells of parity */
     unsigned looks;
     unsigned stops;
+    bool late;       /* a part was held back */
     unsigned aparts; /* parts that were asked for apart from the cell's holder */
     /* returns: whether a part, or a question about one, has been taken care of; may be NULL */
     bool (*before)(struct fake_conn *conn, const struct wire_rpc *m); /* of any other request */
@@ -256,6 +257,7 @@ struct ran {
     unsigned rewinds;
     bool cannot_rewind;
     bool many; /* all objects whose names begin with "n" */
+    bool no_backups;
     struct hf_run_info cost;
     struct hf_run_node nodes[FAKE_NODES_MAX];
     size_t nodes_count;
@@ -289,7 +291,7 @@ static inline int run(const char *text)
 {
     struct hf_object o = {.bucket = hf_text("bucket"), .name = hf_text("name")};
     const struct hf_program program = {
-        .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes};
+        .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes, .no_backups = ran.no_backups};
     struct hf_answer a = {.ended = false};
     if (ran.many) {
         o.prefix = hf_text("n");

@@ -97,6 +97,28 @@ static bool backups_are_later(struct fake_conn *conn, const struct wire_rpc *m)
     return false;
 }
 
+/* Long enough for the part to be late by those that the other nodes have computed. */
+#define LATE_MS 400u
+
+static void late_release(uv_timer_t *timer)
+{
+    release();
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static bool second_is_late_once(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    static uv_timer_t timer;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN) || conn->node != 1 || object.late) {
+        return false;
+    }
+    object.late = true;
+    hold(conn, m);
+    ck_assert_int_eq(uv_timer_init(&fake.loop, &timer), 0);
+    ck_assert_int_eq(uv_timer_start(&timer, late_release, LATE_MS, 0), 0);
+    return true;
+}
+
 static bool only_the_first_cell(struct fake_conn *conn, const struct wire_rpc *m)
 {
     uint64_t from = 0;
@@ -155,6 +177,22 @@ START_TEST(the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop)
 }
 END_TEST
 
+START_TEST(without_backups_a_late_part_is_waited_for)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = second_is_late_once;
+    ran.no_backups = true;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert(object.late);
+    ck_assert_uint_eq(ran.cost.backups, 0);
+    ck_assert_uint_eq(object.aparts, 0);
+    ck_assert_uint_eq(object.looks, 0);
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -171,4 +209,4 @@ END_TEST
 UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_holder,
           parts_that_are_slow_and_go_on_are_waited_for,
           the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop,
-          what_an_error_makes_needless_is_stopped)
+          without_backups_a_late_part_is_waited_for, what_an_error_makes_needless_is_stopped)
