@@ -3,12 +3,14 @@
  *
  * Our side of bench/kv: N clients, each with connections of its own and one request open, or so
  * many as are asked for, for a number of seconds. Prints one line of JSON with the rate and the
- * latencies. Clients send to the leader, as they always do.
+ * latencies. Clients send to the leader, as they always do. With a rate, each request has its time,
+ * whether those before it have been answered or not, and its latency counts from then.
  *
  *   bench_kv_load --endpoints H:P,... --clients 50 --seconds 5 --op put|get --keys 10000 --bytes
  * 100
  *                 [--plain 1]         writes outside of sessions, as other stores have them
  *                 [--outstanding 1]   calls that a client has open at once
+ *                 [--rate 0]          requests a second of all clients; 0: as fast as they can
  */
 #include "client/holdfast.h"
 
@@ -32,6 +34,8 @@ struct load {
     unsigned long bytes;
     unsigned long plain;
     unsigned long outstanding;
+    unsigned long rate;
+    uint64_t period_ms; /* of one call; 0: it is sent once the one before is answered */
     uv_loop_t loop;
     char *value;
     uint64_t started_ns;
@@ -54,12 +58,14 @@ struct load_client {
 };
 struct load_call {
     struct load_client *client;
-    uint64_t sent_ns;
+    uint64_t sent_ns; /* or was to be */
+    uint64_t due_ms;  /* by the loop's clock */
+    uv_timer_t timer;
 };
 
 static void load_done(void *ctx, const struct hf_result *r);
 
-static void load_send(struct load_call *call)
+static void load_send(struct load_call *call, uint64_t sent_ns)
 {
     struct load_client *c = call->client;
     struct load *l = c->load;
@@ -67,12 +73,34 @@ static void load_send(struct load_call *call)
     unsigned long number = (unsigned long)((c->turn++ * l->clients + c->index) % l->keys);
     (void)snprintf(key, sizeof(key), "bench/%08lu", number);
     struct hf_kv kv = {.key = hf_text(key), .value = {.data = l->value, .size = l->bytes}};
-    call->sent_ns = uv_hrtime();
+    call->sent_ns = sent_ns;
     int err = strcmp(l->op, "put") == 0 ? hf_kv_put(c->client, &kv, call, load_done)
                                         : hf_kv_get(c->client, &kv, call, load_done);
     if (err != 0) {
         (void)fprintf(stderr, "bench_kv_load: %s\n", hf_error_text(err));
         exit(1);
+    }
+}
+
+static void load_due(uv_timer_t *timer)
+{
+    struct load_call *call = timer->data;
+    load_send(call, call->due_ms * 1000000);
+}
+
+static void load_next(struct load_call *call)
+{
+    const struct load *l = call->client->load;
+    const uint64_t now_ms = uv_now(&l->loop);
+    if (l->period_ms == 0) {
+        load_send(call, uv_hrtime());
+        return;
+    }
+    call->due_ms += l->period_ms;
+    if (call->due_ms <= now_ms) {
+        load_due(&call->timer);
+    } else {
+        (void)uv_timer_start(&call->timer, load_due, call->due_ms - now_ms, 0);
     }
 }
 
@@ -103,7 +131,7 @@ static void load_done(void *ctx, const struct hf_result *r)
         }
     }
     if (now < l->ends_ns) {
-        load_send(call);
+        load_next(call);
         return;
     }
     l->open--;
@@ -129,6 +157,21 @@ static void load_wait(struct load *l)
     }
 }
 
+/* With a rate, calls begin one after the other within their period. */
+static void load_begin(struct load *l, struct load_call *calls)
+{
+    const unsigned long count = l->clients * l->outstanding;
+    uv_update_time(&l->loop);
+    l->period_ms = l->rate > 0 ? count * 1000 / l->rate : 0;
+    for (unsigned long i = 0; i < count; i++) {
+        l->open++;
+        calls[i].timer.data = &calls[i];
+        calls[i].due_ms = uv_now(&l->loop) + i * l->period_ms / count - l->period_ms;
+        (void)uv_timer_init(&l->loop, &calls[i].timer);
+        load_next(&calls[i]);
+    }
+}
+
 static int load_run(struct load *l, struct load_client *clients, struct load_call *calls)
 {
     struct hf_client_options options = {.endpoints = l->endpoints, .plain = l->plain != 0};
@@ -143,7 +186,7 @@ static int load_run(struct load *l, struct load_client *clients, struct load_cal
             calls[i * l->outstanding + j].client = &clients[i];
         }
         l->open++;
-        load_send(&calls[i * l->outstanding]);
+        load_send(&calls[i * l->outstanding], uv_hrtime());
         if (l->open >= 64) {
             load_wait(l); /* sessions are opened a few at a time */
         }
@@ -151,10 +194,7 @@ static int load_run(struct load *l, struct load_client *clients, struct load_cal
     load_wait(l);
     l->started_ns = uv_hrtime();
     l->ends_ns = l->started_ns + (uint64_t)(l->seconds * 1e9);
-    for (unsigned long i = 0; i < l->clients * l->outstanding; i++) {
-        l->open++;
-        load_send(&calls[i]);
-    }
+    load_begin(l, calls);
     load_wait(l);
     double took = (double)(l->ended_ns - l->started_ns) / 1e9;
     qsort(l->samples_us, l->samples, sizeof(*l->samples_us), load_compare);
@@ -165,6 +205,9 @@ static int load_run(struct load *l, struct load_client *clients, struct load_cal
                  load_at(l, 0.99));
     for (unsigned long i = 0; i < l->clients; i++) {
         hf_client_free(clients[i].client);
+    }
+    for (unsigned long i = 0; i < l->clients * l->outstanding; i++) {
+        uv_close((uv_handle_t *)&calls[i].timer, NULL);
     }
     (void)uv_run(&l->loop, UV_RUN_DEFAULT);
     return 0;
@@ -188,7 +231,8 @@ static int load_parse(struct load *l, int argc, char **argv)
                        {"--keys", &l->keys},
                        {"--bytes", &l->bytes},
                        {"--plain", &l->plain},
-                       {"--outstanding", &l->outstanding}};
+                       {"--outstanding", &l->outstanding},
+                       {"--rate", &l->rate}};
         unsigned long *into = NULL;
         for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++) {
             into = strcmp(name, numbers[n].name) == 0 ? numbers[n].into : into;
@@ -210,7 +254,9 @@ static int load_parse(struct load *l, int argc, char **argv)
     }
     bool good = l->outstanding > 0 && l->outstanding <= LOAD_OUTSTANDING_MAX && l->clients > 0 &&
                 l->clients <= LOAD_CLIENTS_MAX && l->keys > 0 && l->bytes <= LOAD_VALUE_BYTES_MAX &&
-                l->seconds > 0 && (strcmp(l->op, "put") == 0 || strcmp(l->op, "get") == 0);
+                l->seconds > 0 &&
+                (l->rate == 0 || l->clients * l->outstanding * 1000 / l->rate > 0) &&
+                (strcmp(l->op, "put") == 0 || strcmp(l->op, "get") == 0);
     return good ? 0 : load_usage("a value");
 }
 
