@@ -7,7 +7,8 @@
  * A part that takes 1.5 times as long as half of those before it, or while there are too few of
  * them, one whose node makes no progress for a second, is asked for a second time, of another node
  * and apart from the cell's holder: that one decodes the cell. Both states have the same bytes. The
- * first one is taken, and who has the other is told to stop.
+ * first one is taken, and who has the other is told to stop. No part is late before all that has
+ * come was read: the time may have been this program's own.
  */
 #include "client/run_internal.h"
 
@@ -22,6 +23,7 @@
 #define RUN_PACES_LEAST 3u      /* parts that must have been computed to speak of usual */
 #define RUN_BACKUPS_MAX 4u      /* at once */
 #define RUN_BACKUP_LEAST_MS 50u /* no part is late before */
+#define RUN_LATE_MS 5u          /* then what has come is read, before it is late for good */
 #define RUN_LOOK_MS 250u
 #define RUN_LOOKS_IDLE 4u /* looks without progress: a second */
 
@@ -148,6 +150,7 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     slot->quotes = slot->at == compute_task_to(r->task) ? compute_task_quotes(r->task)
                                                         : COMPUTE_TASK_QUOTES_UNKNOWN;
     slot->backed = false;
+    slot->late = false;
     slot->steps = 0;
     slot->idle = 0;
     slot->look_ms = now + RUN_LOOK_MS;
@@ -464,6 +467,10 @@ static uint64_t run_watch(struct run_slot *slot, uint64_t now)
     }
     if (usual_ms == 0 && run_goes_on(slot, now)) {
         return slot->look_ms;
+    }
+    if (!slot->late) {
+        slot->late = true; /* if this program was not given the processor, its answer may be here */
+        return now + RUN_LATE_MS;
     }
     if (r->backups >= RUN_BACKUPS_MAX) {
         return now + RUN_BACKUP_LEAST_MS;

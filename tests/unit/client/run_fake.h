@@ -258,6 +258,7 @@ struct ran {
     bool cannot_rewind;
     bool many; /* all objects whose names begin with "n" */
     bool no_backups;
+    void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
     struct hf_run_info cost;
     struct hf_run_node nodes[FAKE_NODES_MAX];
     size_t nodes_count;
@@ -289,7 +290,8 @@ static inline void ran_nodes(void *ctx, const struct hf_run_node *nodes, size_t 
 
 static inline int run(const char *text)
 {
-    struct hf_object o = {.bucket = hf_text("bucket"), .name = hf_text("name")};
+    struct hf_object o = {
+        .bucket = hf_text("bucket"), .name = hf_text("name"), .progress = ran.progress};
     const struct hf_program program = {
         .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes, .no_backups = ran.no_backups};
     struct hf_answer a = {.ended = false};

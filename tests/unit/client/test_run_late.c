@@ -6,6 +6,8 @@
  */
 #include "run_fake.h"
 
+#include <limits.h>
+
 static bool part_is_apart(const struct wire_rpc *m)
 {
     uint64_t apart = 0;
@@ -119,6 +121,39 @@ static bool second_is_late_once(struct fake_conn *conn, const struct wire_rpc *m
     return true;
 }
 
+static unsigned aparts_before;
+
+static bool the_last_cell_is_held(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN) || part_is_apart(m)) {
+        return false;
+    }
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    if (from < (CELLS - 1) * CELL) {
+        return false;
+    }
+    hold(conn, m);
+    return true;
+}
+
+/* Of all other cells the answers have been read. That of the last one comes, and then the processor
+ * is another program's until the part is late. */
+static void answered_and_away(void *ctx, uint64_t bytes, uint64_t total)
+{
+    (void)ctx;
+    (void)total;
+    if (bytes != (CELLS - 1) * CELL) {
+        return;
+    }
+    ck_assert_uint_eq(held_count, 1);
+    release();
+    aparts_before = object.aparts;
+    const uint64_t until_ns = uv_hrtime() + (uint64_t)LATE_MS * 1000000;
+    while (uv_hrtime() < until_ns) {
+    }
+}
+
 static bool only_the_first_cell(struct fake_conn *conn, const struct wire_rpc *m)
 {
     uint64_t from = 0;
@@ -193,6 +228,20 @@ START_TEST(without_backups_a_late_part_is_waited_for)
 }
 END_TEST
 
+START_TEST(an_answer_that_is_there_is_read_before_its_part_is_late)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = the_last_cell_is_held;
+    ran.progress = answered_and_away;
+    aparts_before = UINT_MAX;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_eq(object.aparts, aparts_before);
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -209,4 +258,6 @@ END_TEST
 UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_holder,
           parts_that_are_slow_and_go_on_are_waited_for,
           the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop,
-          without_backups_a_late_part_is_waited_for, what_an_error_makes_needless_is_stopped)
+          without_backups_a_late_part_is_waited_for,
+          an_answer_that_is_there_is_read_before_its_part_is_late,
+          what_an_error_makes_needless_is_stopped)
