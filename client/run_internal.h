@@ -34,7 +34,7 @@ struct run_slot {
     uint64_t steps;       /* as it told */
     unsigned idle;        /* questions since it told of more */
     uint64_t look_ms;     /* when it is asked again */
-    bool late;            /* it was, when this was last looked at */
+    uint64_t late_ms;     /* when it is late, if it was found so before; or 0 */
     bool backed;          /* this part has had its backup */
     uint64_t cell;
     uint64_t at;                     /* before it all is computed */

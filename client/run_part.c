@@ -23,7 +23,7 @@
 #define RUN_PACES_LEAST 3u      /* parts that must have been computed to speak of usual */
 #define RUN_BACKUPS_MAX 4u      /* at once */
 #define RUN_BACKUP_LEAST_MS 50u /* no part is late before */
-#define RUN_LATE_MS 5u          /* then what has come is read, before it is late for good */
+#define RUN_LATE_MS 5u          /* two looks no farther apart: what has come is read between them */
 #define RUN_LOOK_MS 250u
 #define RUN_LOOKS_IDLE 4u /* looks without progress: a second */
 
@@ -150,7 +150,7 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     slot->quotes = slot->at == compute_task_to(r->task) ? compute_task_quotes(r->task)
                                                         : COMPUTE_TASK_QUOTES_UNKNOWN;
     slot->backed = false;
-    slot->late = false;
+    slot->late_ms = 0;
     slot->steps = 0;
     slot->idle = 0;
     slot->look_ms = now + RUN_LOOK_MS;
@@ -468,9 +468,12 @@ static uint64_t run_watch(struct run_slot *slot, uint64_t now)
     if (usual_ms == 0 && run_goes_on(slot, now)) {
         return slot->look_ms;
     }
-    if (!slot->late) {
-        slot->late = true; /* if this program was not given the processor, its answer may be here */
-        return now + RUN_LATE_MS;
+    if (slot->late_ms == 0 || now > slot->late_ms + RUN_LATE_MS) {
+        slot->late_ms = now + RUN_LATE_MS; /* this program was away: its answer may be here */
+        return slot->late_ms;
+    }
+    if (now < slot->late_ms) {
+        return slot->late_ms;
     }
     if (r->backups >= RUN_BACKUPS_MAX) {
         return now + RUN_BACKUP_LEAST_MS;
