@@ -60,6 +60,7 @@ static const struct args_option args_options[] = {
     {"--disable-wins", HF_OPT_DISABLE_WINS, NULL, "over an enabling at the same time"},
     {"--local", HF_OPT_LOCAL, NULL, "read standard input"},
     {"--memory", HF_OPT_MEMORY, "BYTES", "most that groups may take (268435456)"},
+    {"--spill", HF_OPT_SPILL, "DIR", "keep groups there that are more than --memory"},
     {"--lookup", HF_OPT_LOOKUP, "NAME=FILE",
      "with --local, the file of a table that the program looks into; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
@@ -191,6 +192,7 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;
+    case HF_OPT_SPILL: cmd->spill = value; return value[0] != '\0';
     case HF_OPT_LOOKUP:
         return strchr(value, '=') != NULL && args_keep(cmd->lookup, &cmd->lookup_count, value);
     case HF_OPT_SET: return args_keep(cmd->set, &cmd->set_count, value);

@@ -62,6 +62,7 @@ enum {
     HF_OPT_LOOKUP = 1 << 27,
     HF_OPT_ONCE = 1 << 28,
     HF_OPT_NO_BACKUPS = 1 << 29,
+    HF_OPT_SPILL = 1 << 30,
     HF_OPT_CLUSTER = HF_OPT_ENDPOINTS | HF_OPT_TIMEOUT | HF_OPT_JSON,
 };
 
@@ -96,6 +97,7 @@ struct hf_cmd {
     const char *type;
     uint64_t budget_ms;
     uint64_t memory_bytes;
+    const char *spill;
     const char *lookup[HF_CMD_NODES_MAX]; /* NAME=FILE */
     uint32_t lookup_count;
     const char *arg[HF_CMD_ARGS_MAX];

@@ -5,6 +5,7 @@
  */
 #include "client/cmd_lookup_internal.h"
 
+#include "client/spill_internal.h"
 #include "compute/task.h"
 
 #include <errno.h>
@@ -175,7 +176,11 @@ static int run_input(struct compute_task *t, uint8_t *piece, struct err_info *wh
         }
         TRY(run_print(t));
     }
-    const int err = compute_task_finish(t, why);
+    int err = compute_task_finish(t, why);
+    while (err == 0 && compute_task_has_more(t)) {
+        TRY(run_print(t));
+        err = compute_task_more(t, why);
+    }
     const int printed = run_print(t);
     return err != 0 ? err : printed;
 }
@@ -183,14 +188,18 @@ static int run_input(struct compute_task *t, uint8_t *piece, struct err_info *wh
 static int run_program(const struct hf_cmd *cmd, const struct compute_program *p)
 {
     const struct alloc heap = alloc_heap();
-    const struct compute_task_options options = {.memory_bytes = cmd->memory_bytes};
+    struct hf_spill spill;
+    const struct compute_task_options options = {.memory_bytes = cmd->memory_bytes,
+                                                 .spill = cmd->spill != NULL ? &spill.spill : NULL};
     struct err_info why = {.code = 0};
     struct compute_task *t = NULL;
     uint8_t *piece = alloc_get(&heap, RUN_PIECE_BYTES);
+    hf_spill_init(&spill, cmd->spill);
     int err = piece == NULL ? err_set(&why, ERR_NO_MEMORY, "no memory for input")
                             : compute_task_new(&t, &heap, p, &options, &why);
     if (err == 0) {
         err = run_input(t, piece, &why);
+        why = err != 0 && spill.why.code != 0 ? spill.why : why;
     }
     compute_task_free(t);
     alloc_put(&heap, piece, RUN_PIECE_BYTES);
@@ -300,6 +309,7 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
 {
     const struct hf_program program = {.text = hf_text(cmd->arg[1]),
                                        .memory_bytes = cmd->memory_bytes,
+                                       .spill_dir = cmd->spill,
                                        .nodes_ctx = &out->told,
                                        .nodes = out->explains ? run_tell_nodes : NULL,
                                        .no_backups = (cmd->given & HF_OPT_NO_BACKUPS) != 0};
@@ -392,10 +402,10 @@ static int run(const struct hf_cmd *cmd)
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
     {"run", NULL,
      HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
-         HF_OPT_NO_BACKUPS,
+         HF_OPT_NO_BACKUPS | HF_OPT_SPILL,
      1, 2,
      "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup NAME=FILE] [--memory "
-     "BYTES] [--explain]",
+     "BYTES] [--spill DIR] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

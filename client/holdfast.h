@@ -528,6 +528,10 @@ HF_EXPORT int hf_object_get(struct hf_client *c, const struct hf_object *o,
 struct hf_program {
     struct hf_bytes text;  /* docs/program.md */
     uint64_t memory_bytes; /* groups may take so much here; 0: 256 MiB */
+    /* A directory where groups of `by` beyond that are kept while the run goes on, in files without
+     * a name; NULL: none, and that is TOO_LARGE. What waits for this disk is the client's thread.
+     */
+    const char *spill_dir;
     void *nodes_ctx;
     hf_run_nodes_fn *nodes; /* once, before done; or NULL */
     bool no_backups;        /* a part that is late is waited for, and asked of nobody else */

@@ -48,6 +48,7 @@ int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes)
 static void run_release(struct hf_run *r)
 {
     compute_task_free(r->task);
+    free(r->spill_dir);
     compute_program_free(r->program);
     hf_cells_release(&r->cells);
     buf_release(&r->bucket);
@@ -64,6 +65,9 @@ void hf_run_end(struct hf_run *r, int code, const char *text)
     char sentence[HF_TEXT_BYTES];
     struct hf_result result = {.code = code, .text = "", .run = r->cost};
     hf_op_subject(subject, sizeof(subject), buf_view(r->listing ? &r->prefix : &r->name));
+    if (code != 0 && r->spill.why.code == code) {
+        text = r->spill.why.text;
+    }
     if (code != 0) {
         (void)snprintf(sentence, sizeof(sentence), "'%s': %.150s", subject, text);
         result.text = sentence;
@@ -146,8 +150,12 @@ int hf_run_print(struct hf_run *r)
 static void run_finish(struct hf_run *r)
 {
     struct err_info why = {.code = 0};
-    const int err = compute_task_finish(r->task, &why);
-    const int printed = hf_run_print(r);
+    int err = compute_task_finish(r->task, &why);
+    int printed = hf_run_print(r);
+    while (err == 0 && printed == 0 && compute_task_has_more(r->task)) {
+        err = compute_task_more(r->task, &why);
+        printed = hf_run_print(r);
+    }
     if (printed != 0) {
         hf_run_end(r, printed, err_text(printed));
     } else {
@@ -157,7 +165,8 @@ static void run_finish(struct hf_run *r)
 
 static int run_begin(struct hf_run *r)
 {
-    const struct compute_task_options options = {.memory_bytes = r->memory_bytes};
+    const struct compute_task_options options = {
+        .memory_bytes = r->memory_bytes, .spill = r->spill_dir != NULL ? &r->spill.spill : NULL};
     compute_task_free(r->task);
     r->task = NULL;
     r->cost = (struct hf_run_info){.cells = 0};
@@ -450,6 +459,9 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->many = o->name.size == 0;
     TRY(buf_append(&r->text, program->text.data, program->text.size));
     r->memory_bytes = program->memory_bytes;
+    r->spill_dir = program->spill_dir != NULL ? strdup(program->spill_dir) : NULL;
+    TRY(program->spill_dir != NULL && r->spill_dir == NULL ? ERR_NO_MEMORY : 0);
+    hf_spill_init(&r->spill, r->spill_dir);
     r->nodes_ctx = program->nodes_ctx;
     r->nodes_fn = program->nodes;
     r->no_backups = program->no_backups;

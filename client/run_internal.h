@@ -10,6 +10,7 @@
 #define HOLDFAST_CLIENT_RUN_INTERNAL_H
 
 #include "client/object_internal.h"
+#include "client/spill_internal.h"
 #include "compute/task.h"
 
 #define RUN_WINDOW 8u
@@ -60,6 +61,8 @@ struct hf_run {
     struct buf text;   /* of the program */
     struct hf_sink sink;
     uint64_t memory_bytes;
+    char *spill_dir; /* NULL: none */
+    struct hf_spill spill;
     uint64_t timeout_ms;
     struct compute_program *program;
     struct compute_task *task; /* of all before the first slot's */

@@ -289,13 +289,6 @@ struct domain {
     bool has;
 };
 
-static int cluster_compare(const void *left, const void *right)
-{
-    struct compute_group *const *a = left;
-    struct compute_group *const *b = right;
-    return bytes_compare(compute_group_key(*a), compute_group_key(*b));
-}
-
 static int domain_compare(const void *left, const void *right)
 {
     const struct domain *a = left;
@@ -379,14 +372,6 @@ static int text_of(const struct compute_groups *g, struct compute_group **list,
                    struct domain *domains, uint32_t *failed, struct buf *into)
 {
     struct buf part;
-    size_t at = 0;
-    for (size_t i = 0; i < g->slot_count; i++) {
-        if (g->slots[i].group != NULL) {
-            list[at++] = g->slots[i].group;
-        }
-    }
-    ASSERT(at == g->count);
-    qsort(list, at, sizeof(list[0]), cluster_compare);
     size_t count = g->p->keys > 0 ? find_domains(g, list, domains) : 1;
     if (g->p->keys == 0) {
         domains[0].count = g->count;
@@ -410,13 +395,13 @@ int compute_estimates_text(const struct compute_groups *g, struct buf *into, uin
     const struct alloc *alloc = &g->store.alloc;
     const size_t room = NUM_MAX(g->count, (size_t)1);
     const size_t before = into->size;
-    struct compute_group **list = alloc_get_zeroed(alloc, room, sizeof(struct compute_group *));
-    struct domain *domains = alloc_get_zeroed(alloc, room, sizeof(domains[0]));
+    struct compute_group **list = NULL;
     *failed = 0;
-    const int err =
-        list != NULL && domains != NULL ? text_of(g, list, domains, failed, into) : ERR_NO_MEMORY;
+    TRY(compute_groups_sorted(g, &list));
+    struct domain *domains = alloc_get_zeroed(alloc, room, sizeof(domains[0]));
+    const int err = domains != NULL ? text_of(g, list, domains, failed, into) : ERR_NO_MEMORY;
     alloc_put(alloc, domains, domains != NULL ? room * sizeof(domains[0]) : 0);
-    alloc_put(alloc, list, list != NULL ? room * sizeof(struct compute_group *) : 0);
+    compute_groups_sorted_free(g, list);
     into->size = err != 0 ? before : into->size;
     return err;
 }

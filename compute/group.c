@@ -6,6 +6,7 @@
 #include "compute/group_internal.h"
 
 #include "base/num.h"
+#include "compute/runs_internal.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,14 @@ void compute_groups_release(struct compute_groups *g)
 bool compute_groups_fit(const struct compute_groups *g)
 {
     return g->store.used_bytes <= g->limit_bytes;
+}
+
+int compute_groups_keep(struct compute_groups *g)
+{
+    if (compute_groups_fit(g)) {
+        return 0;
+    }
+    return g->runs != NULL ? compute_runs_put(g->runs, g) : ERR_TOO_LARGE;
 }
 
 /* --- the table --- */
@@ -94,7 +103,8 @@ static int make(struct compute_groups *g, struct bytes key, uint64_t hash,
     const size_t key_at = sizeof(struct compute_group) + g->p->tally_bytes;
     const size_t bytes = num_round_up(key_at + key.size, sizeof(uint64_t));
     const uint64_t charge = bytes + COMPUTE_GROUP_SLOT_BYTES;
-    if (!compute_groups_fit(g) || charge > g->limit_bytes - g->store.used_bytes) {
+    if (g->runs == NULL &&
+        (!compute_groups_fit(g) || charge > g->limit_bytes - g->store.used_bytes)) {
         return ERR_TOO_LARGE;
     }
     struct compute_group *group = chunk_get(g, bytes);
@@ -152,11 +162,44 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
             TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,
                                     compute_group_tally(other, agg->at), before, &into->store));
         }
-        if (!compute_groups_fit(into)) {
-            return ERR_TOO_LARGE;
-        }
+        TRY(compute_groups_keep(into));
     }
     return 0;
+}
+
+static int key_compare(const void *left, const void *right)
+{
+    struct compute_group *const *a = left;
+    struct compute_group *const *b = right;
+    return bytes_compare(compute_group_key(*a), compute_group_key(*b));
+}
+
+static size_t sorted_bytes(const struct compute_groups *g)
+{
+    return NUM_MAX(g->count, (size_t)1) * sizeof(struct compute_group *);
+}
+
+int compute_groups_sorted(const struct compute_groups *g, struct compute_group ***list)
+{
+    struct compute_group **out = alloc_get(&g->store.alloc, sorted_bytes(g));
+    size_t count = 0;
+    if (out == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < g->slot_count; i++) {
+        if (g->slots[i].group != NULL) {
+            out[count++] = g->slots[i].group;
+        }
+    }
+    ASSERT(count == g->count);
+    qsort(out, count, sizeof(struct compute_group *), key_compare);
+    *list = out;
+    return 0;
+}
+
+void compute_groups_sorted_free(const struct compute_groups *g, struct compute_group **list)
+{
+    alloc_put(&g->store.alloc, list, sorted_bytes(g));
 }
 
 /* --- keys --- */
@@ -269,10 +312,9 @@ void compute_keys_text(const struct compute_program *p, struct bytes key, struct
     }
 }
 
-static int put_group(const struct compute_groups *g, const struct compute_group *group,
-                     struct buf *part, struct buf *into)
+int compute_group_text(const struct compute_program *p, const struct compute_group *group,
+                       struct buf *part, struct buf *into)
 {
-    const struct compute_program *p = g->p;
     compute_keys_text(p, compute_group_key(group), part, into);
     for (uint32_t a = 0; a < p->aggregates; a++) {
         (void)buf_put_u8(into, ',');
@@ -283,6 +325,13 @@ static int put_group(const struct compute_groups *g, const struct compute_group 
     }
     (void)buf_put_u8(into, '\n');
     return into->err != 0 ? into->err : part->err;
+}
+
+int compute_group_rank(const struct compute_program *p, struct compute_group *group,
+                       struct compute_value *out)
+{
+    const struct compute_aggregate *first = &p->aggregate[0];
+    return compute_tally_finish(compute_group_tally(group, first->at), first->op, out);
 }
 
 static int order_of(uint64_t a, uint64_t b)
@@ -360,7 +409,6 @@ static int ranked_compare(const void *left, const void *right)
 
 static int rank(const struct compute_groups *g, struct ranked *list)
 {
-    const struct compute_aggregate *first = &g->p->aggregate[0];
     size_t count = 0;
     for (size_t i = 0; i < g->slot_count; i++) {
         struct compute_group *group = g->slots[i].group;
@@ -369,8 +417,7 @@ static int rank(const struct compute_groups *g, struct ranked *list)
         }
         list[count] = (struct ranked){.group = group};
         if (g->p->top > 0) {
-            const int err = compute_tally_finish(compute_group_tally(group, first->at), first->op,
-                                                 &list[count].value);
+            const int err = compute_group_rank(g->p, group, &list[count].value);
             if (err != 0 && err != ERR_NOT_FOUND) {
                 return err;
             }
@@ -395,7 +442,7 @@ static int groups_text(const struct compute_groups *g, struct buf *into)
     int err = rank(g, list);
     const size_t shown = g->p->top > 0 && g->p->top < g->count ? (size_t)g->p->top : g->count;
     for (size_t i = 0; i < shown && err == 0; i++) {
-        err = put_group(g, list[i].group, &part, into);
+        err = compute_group_text(g->p, list[i].group, &part, into);
     }
     buf_release(&part);
     alloc_put(&g->store.alloc, list, NUM_MAX(g->count, (size_t)1) * sizeof(list[0]));

@@ -64,10 +64,13 @@ struct compute_group_chunk {
     size_t used;
 };
 
+struct compute_runs;
+
 struct compute_groups {
     const struct compute_program *p;
     struct compute_store store; /* memory, and what groups are charged for */
     uint64_t limit_bytes;
+    struct compute_runs *runs; /* where groups go beyond the limit; NULL: nowhere */
     struct compute_group_slot *slots;
     size_t slot_count; /* a power of two, or 0 */
     size_t count;
@@ -78,7 +81,7 @@ void compute_groups_init(struct compute_groups *g, const struct compute_program 
                          const struct alloc *alloc, uint64_t limit_bytes);
 void compute_groups_release(struct compute_groups *g);
 /* The group with this key, which is made if it is not there.
- * returns: 0; ERR_TOO_LARGE (the limit); ERR_NO_MEMORY. */
+ * returns: 0; ERR_TOO_LARGE (the limit, if there are no runs); ERR_NO_MEMORY. */
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out);
 /* The same with compute_key_hash(key, p->seed). */
 int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint64_t hash,
@@ -91,10 +94,25 @@ static inline const struct compute_group_slot *compute_groups_slot(const struct 
 }
 /* returns: whether all groups together are within the limit. */
 bool compute_groups_fit(const struct compute_groups *g);
+/* Where no group is in use: writes all of them away if they are beyond the limit.
+ * returns: 0; ERR_TOO_LARGE: they are, and there is nowhere to; or what compute_runs_put does. */
+int compute_groups_keep(struct compute_groups *g);
+/* *list: all groups in the order of their keys, to be given back. returns: 0 or ERR_NO_MEMORY. */
+int compute_groups_sorted(const struct compute_groups *g, struct compute_group ***list);
+void compute_groups_sorted_free(const struct compute_groups *g, struct compute_group **list);
+/* Appends u32 length, key and tallies. returns: 0, what buf_append returns, or ERR_OVERFLOW. */
+int compute_group_encode(const struct compute_program *p, struct compute_group *group,
+                         struct buf *into);
 /* from: of the records behind the first `before`, which are those of into.
  * returns: 0; ERR_TOO_LARGE, and into is of no more use but for that; ERR_NO_MEMORY. */
 int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from,
                          uint64_t before);
+/* Appends the line of a group. part: scratch. returns: 0; ERR_OVERFLOW; ERR_NO_MEMORY. */
+int compute_group_text(const struct compute_program *p, const struct compute_group *group,
+                       struct buf *part, struct buf *into);
+/* The value by which `top` ranks. returns: 0; ERR_NOT_FOUND (it has none); ERR_OVERFLOW. */
+int compute_group_rank(const struct compute_program *p, struct compute_group *group,
+                       struct compute_value *out);
 /* Appends the result. returns: 0; ERR_NOT_FOUND or ERR_OVERFLOW, of an aggregate (failed: which)
  * and without keys only; ERR_NO_MEMORY. */
 int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32_t *failed);

@@ -72,6 +72,36 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     return err;
 }
 
+/* Groups are found by key, and each of its own. */
+static bool spills(const struct compute_program *p, const struct compute_task_options *options)
+{
+    return options->spill != NULL && options->from == 0 && p->keys > 0 && !p->estimates &&
+           !p->reduces;
+}
+
+static int runs_init(struct compute_task *t, const struct compute_task_options *options)
+{
+    if (!spills(t->p, options)) {
+        return 0;
+    }
+    t->runs = alloc_get_zeroed(&t->alloc, 1, sizeof(*t->runs));
+    if (t->runs == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    t->runs->spill = options->spill;
+    t->reading[0].groups.runs = t->runs;
+    return 0;
+}
+
+static void runs_release(struct compute_task *t)
+{
+    compute_runs_text_free(t->result);
+    if (t->runs != NULL) {
+        compute_runs_release(t->runs);
+        alloc_put(&t->alloc, t->runs, sizeof(*t->runs));
+    }
+}
+
 static void reading_release(struct compute_reading *r)
 {
     if (r->groups.p != NULL) {
@@ -115,6 +145,7 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
         err = reading_init(t, &t->reading[i], inside);
         t->reading[i].left_out = !begins_so(t, options->quotes, inside);
     }
+    err = err == 0 ? runs_init(t, options) : err;
     if (err == 0 && p->reduces) {
         err = compute_reduce_new(&t->reduce, alloc, &p->spec, t->from, why);
     }
@@ -131,6 +162,7 @@ void compute_task_free(struct compute_task *t)
     if (t == NULL) {
         return;
     }
+    runs_release(t);
     reading_release(&t->reading[0]);
     reading_release(&t->reading[1]);
     compute_reduce_free(t->reduce);
@@ -447,7 +479,8 @@ static bool follows(const struct compute_task *into, const struct compute_task *
 
 int compute_task_merge(struct compute_task *into, const struct compute_task *next)
 {
-    if (into->p != next->p || into->to != next->from || into->ended || next->ended) {
+    if (into->p != next->p || into->to != next->from || into->ended || next->ended ||
+        next->runs != NULL) {
         return ERR_INVALID;
     }
     if (into->reduce != NULL) {
@@ -634,6 +667,35 @@ int compute_task_next(struct compute_task *t, struct err_info *why)
     return 0;
 }
 
+static int runs_set(const struct compute_task *t, int err, struct err_info *why)
+{
+    if (err == ERR_TOO_LARGE) {
+        return err_set(why, err, "the top %llu take more than the limit of %llu bytes",
+                       (unsigned long long)t->p->top, (unsigned long long)t->limit_bytes);
+    }
+    if (err == ERR_CORRUPT) {
+        return err_set(why, err, "groups that were written away are damaged");
+    }
+    return err == ERR_OVERFLOW ? result_set(t, 0, err, why)
+                               : err_set(why, err, "groups beyond memory: %s", err_text(err));
+}
+
+bool compute_task_has_more(const struct compute_task *t)
+{
+    return t->result != NULL;
+}
+
+int compute_task_more(struct compute_task *t, struct err_info *why)
+{
+    bool more = false;
+    const int err = compute_runs_text_next(t->result, &t->reading[0].output, &more);
+    if (err != 0 || !more) {
+        compute_runs_text_free(t->result);
+        t->result = NULL;
+    }
+    return err != 0 ? runs_set(t, err, why) : 0;
+}
+
 int compute_task_finish(struct compute_task *t, struct err_info *why)
 {
     struct compute_reading *r = &t->reading[0];
@@ -645,6 +707,10 @@ int compute_task_finish(struct compute_task *t, struct err_info *why)
     }
     if (t->p->aggregates == 0) {
         return 0;
+    }
+    if (t->runs != NULL && t->runs->count > 0) {
+        const int err = compute_runs_text_new(&t->result, t->runs, &r->groups);
+        return err == 0 ? compute_task_more(t, why) : runs_set(t, err, why);
     }
     return result_set(t, failed, compute_groups_text(&r->groups, &r->output, &failed), why);
 }

@@ -28,6 +28,7 @@
 #define HOLDFAST_COMPUTE_TASK_H
 
 #include "compute/program.h"
+#include "compute/spill.h"
 
 #include <stdbool.h>
 
@@ -47,6 +48,9 @@ struct compute_task_options {
     uint32_t quotes;       /* enum compute_task_quotes, at from; of no account at 0, nor but of CSV.
                               UNKNOWN: the span is read both ways */
     uint64_t memory_bytes; /* limit of groups; 0: COMPUTE_TASK_MEMORY_USUAL */
+    /* Where groups of `by` go beyond the limit, but for those of `estimate`; NULL: nowhere, and
+     * that is TOO_LARGE. Of a span from 0, which is to be finished and not encoded. Borrowed. */
+    const struct compute_spill *spill;
 };
 
 struct compute_task;
@@ -59,7 +63,8 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
 void compute_task_free(struct compute_task *t);
 
 /* Takes in the bytes that follow.
- * returns: 0; ERR_RANGE (beyond 2^63); ERR_NO_MEMORY, and the state is of no more use. */
+ * returns: 0; ERR_RANGE (beyond 2^63); ERR_NO_MEMORY, ERR_CORRUPT or what the spill returns, and
+ * the state is of no more use. */
 int compute_task_update(struct compute_task *t, struct bytes data);
 /* returns: whether nothing that follows can change the result, as after an error. */
 bool compute_task_is_settled(const struct compute_task *t);
@@ -75,14 +80,16 @@ void compute_task_leave_open(struct compute_task *t, size_t bytes);
  * left out; UNKNOWN: in any. */
 bool compute_task_was_read(const struct compute_task *t, enum compute_task_quotes quotes);
 /* Takes in the span of `next`, which stays as it is.
- * returns: 0; ERR_INVALID: of another program, or it does not begin where `into` ends;
+ * returns: 0; ERR_INVALID: of another program, made with a spill, or it does not begin where `into`
+ * ends;
  * ERR_NOT_FOUND, and nothing is changed: of CSV, `next` was not read in the way in which it
- * follows; ERR_NO_MEMORY, and `into` is of no more use. */
+ * follows; ERR_NO_MEMORY, ERR_CORRUPT or what the spill returns, and `into` is of no more use. */
 int compute_task_merge(struct compute_task *into, const struct compute_task *next);
 
 /* Appends the canonical encoding of the state (docs/formats.md): the same span of an object has the
  * same bytes. The limit of memory is no part of it; nor may output have been cleared.
- * returns: 0, what buf_append returns, or ERR_OVERFLOW: no records give such a state. */
+ * returns: 0, what buf_append returns, or ERR_OVERFLOW: no records give such a state; ERR_INVALID:
+ * made with a spill. */
 int compute_task_encode(const struct compute_task *t, struct buf *into);
 /* A state from all of its encoding. p: of the same text; borrowed. memory_bytes: as in options.
  * returns: 0; ERR_LEVEL (a later format); ERR_INVALID (another program); ERR_PROTOCOL (not an
@@ -105,7 +112,12 @@ int compute_task_next(struct compute_task *t, struct err_info *why);
  * returns: 0; ERR_RANGE (the span does not begin at 0, or the object ends inside a record of fixed
  * size); ERR_WRONG_TYPE (no number); ERR_INVALID (division by zero); ERR_OVERFLOW; ERR_PROTOCOL
  * (quotes); ERR_TOO_LARGE (a record, or the groups); ERR_NOT_FOUND (of too few numbers);
- * ERR_NO_MEMORY. Of records, `why` names record, from 1, and field. */
+ * ERR_NO_MEMORY; ERR_CORRUPT or what the spill returns. Of records, `why` names record, from 1, and
+ * field. */
 int compute_task_finish(struct compute_task *t, struct err_info *why);
+/* returns: whether there is more of the result than was added, as there may be with a spill. */
+bool compute_task_has_more(const struct compute_task *t);
+/* Adds the next part of it to the output. returns: as compute_task_finish. */
+int compute_task_more(struct compute_task *t, struct err_info *why);
 
 #endif

@@ -8,8 +8,6 @@
 #include "base/num.h"
 #include "compute/task_internal.h"
 
-#include <stdlib.h>
-
 #define FLAG_OPEN 1u
 #define FLAG_QUOTED 2u
 #define FLAG_FAULT 4u
@@ -19,46 +17,26 @@
 
 /* --- groups --- */
 
-static int key_compare(const void *left, const void *right)
-{
-    struct compute_group *const *a = left;
-    struct compute_group *const *b = right;
-    return bytes_compare(compute_group_key(*a), compute_group_key(*b));
-}
-
-static int encode_sorted(const struct compute_groups *g, struct compute_group **list,
+int compute_group_encode(const struct compute_program *p, struct compute_group *group,
                          struct buf *into)
 {
-    const struct compute_program *p = g->p;
-    size_t count = 0;
-    for (size_t i = 0; i < g->slot_count; i++) {
-        if (g->slots[i].group != NULL) {
-            list[count++] = g->slots[i].group;
-        }
-    }
-    ASSERT(count == g->count);
-    qsort(list, count, sizeof(list[0]), key_compare);
-    (void)buf_put_u64(into, count);
-    for (size_t i = 0; i < count; i++) {
-        TRY(buf_put_bytes(into, compute_group_key(list[i])));
-        for (uint32_t a = 0; a < p->aggregates; a++) {
-            TRY(compute_tally_encode(compute_group_tally(list[i], p->aggregate[a].at),
-                                     p->aggregate[a].op, into));
-        }
+    TRY(buf_put_bytes(into, compute_group_key(group)));
+    for (uint32_t a = 0; a < p->aggregates; a++) {
+        TRY(compute_tally_encode(compute_group_tally(group, p->aggregate[a].at), p->aggregate[a].op,
+                                 into));
     }
     return into->err;
 }
 
 static int encode_groups(const struct compute_groups *g, struct buf *into)
 {
-    const size_t room = NUM_MAX(g->count, (size_t)1);
-    struct compute_group **list =
-        alloc_get_zeroed(&g->store.alloc, room, sizeof(struct compute_group *));
-    if (list == NULL) {
-        return ERR_NO_MEMORY;
+    struct compute_group **list = NULL;
+    TRY(compute_groups_sorted(g, &list));
+    int err = buf_put_u64(into, g->count);
+    for (size_t i = 0; i < g->count && err == 0; i++) {
+        err = compute_group_encode(g->p, list[i], into);
     }
-    const int err = encode_sorted(g, list, into);
-    alloc_put(&g->store.alloc, list, room * sizeof(struct compute_group *));
+    compute_groups_sorted_free(g, list);
     return err;
 }
 
@@ -139,6 +117,9 @@ static int encode_reading(const struct compute_reading *r, struct buf *into)
 int compute_task_encode(const struct compute_task *t, struct buf *into)
 {
     ASSERT(!t->ended);
+    if (t->runs != NULL) {
+        return ERR_INVALID;
+    }
     (void)buf_put_u8(into, t->p->format);
     (void)buf_put_u64(into, t->p->digest);
     (void)buf_put_u64(into, t->from);

@@ -17,6 +17,7 @@
 
 #include "compute/group_internal.h"
 #include "compute/reduce_internal.h"
+#include "compute/runs_internal.h"
 #include "compute/task.h"
 
 _Static_assert(COMPUTE_TASK_RECORD_MAX == COMPUTE_RECORD_BYTES_MAX, "one limit");
@@ -47,7 +48,9 @@ struct compute_task {
     struct compute_record *rows;  /* of lookups: what they found for the record */
     struct compute_record record; /* scratch, as are these */
     struct buf key;
-    uint64_t chosen; /* the hash by which the record is in the last sample */
+    struct compute_runs *runs;        /* groups beyond the limit; NULL without a spill */
+    struct compute_runs_text *result; /* what there is more of it */
+    uint64_t chosen;                  /* the hash by which the record is in the last sample */
 };
 
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */

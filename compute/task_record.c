@@ -159,10 +159,12 @@ static int tally_record(struct compute_task *t, struct compute_reading *r,
     for (uint32_t i = 0; i < p->aggregates && fault->kind == COMPUTE_FAULT_NONE; i++) {
         TRY(tally_one(t, r, group, &p->aggregate[i], fault));
     }
-    if (!compute_groups_fit(&r->groups)) {
+    const int err = compute_groups_keep(&r->groups);
+    if (err == ERR_TOO_LARGE) {
         fault->kind = COMPUTE_FAULT_LIMIT;
+        return 0;
     }
-    return 0;
+    return err;
 }
 
 /* returns: whether the record is of the sample; false also for a fault. */

@@ -72,7 +72,7 @@ static int flush(struct compute_reading *r, struct batch *b)
         compute_group_tally(group, 0)->count++;
     }
     b->count = 0;
-    return 0;
+    return g->runs != NULL ? compute_groups_keep(g) : 0;
 }
 
 int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at)

@@ -162,6 +162,26 @@ grep -q "column 9: 'cuont'" "$work/err" || failed "no sentence on a program that
 "$holdfast" run b/text 'words | by $0 count' --memory 1000 2>"$work/err"
 grep -q "groups take more than the limit of 1000 bytes" "$work/err" || failed "no sentence on groups beyond the limit"
 
+# groups beyond the memory go to a directory, and nothing stays there
+mkdir "$work/spill"
+spilled() {
+    local name=$1 program=$2 memory=$3
+    checks=$((checks + 1))
+    "$holdfast" run --local "$program" <"$work/$name" >"$work/want" || failed "$name: $program"
+    "$holdfast" run "b/$name" "$program" --memory "$memory" --spill "$work/spill" >"$work/got" 2>"$work/got.err" ||
+        failed "with --spill: $name: $program: $(cat "$work/got.err")"
+    cmp -s "$work/want" "$work/got" || failed "another result with --spill: $name: $program"
+    [ -z "$(ls "$work/spill")" ] || failed "files are left of --spill: $name: $program"
+}
+spilled text 'words | by $0 count' 1000
+spilled text 'lines | by $1, $2 count, distinct $0' 100000
+spilled csv 'csv header | by $2, $4 count, sum $3, mean $3 | top 7' 20000
+spilled csv 'csv header | by $1 var $3, distinct $2' 3000000
+"$holdfast" run b/text 'words | by $0 count' --memory 1000 --spill "$work/absent" 2>"$work/err"
+[ $? = 1 ] || failed "--spill without a directory"
+grep -q "cannot keep groups in '$work/absent': No such file or directory" "$work/err" ||
+    failed "no sentence on --spill without a directory: $(cat "$work/err")"
+
 "$holdfast" local kill 2 --dir "$dir" || die "kill"
 all
 many_all

@@ -16,6 +16,7 @@ import random
 import struct
 import subprocess
 import sys
+import tempfile
 
 HOLDFAST = sys.argv[1]
 SEED = int(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("HOLDFAST_SEED", "1"))
@@ -30,7 +31,23 @@ def run(program, data, code):
     done = subprocess.run([HOLDFAST, "run", "--local", program], input=data, capture_output=True)
     if done.returncode != code:
         sys.exit(f"seed={SEED} {program}: exit {done.returncode}: {done.stderr.decode()}")
+    if "| by " in program and "estimate" not in program:
+        spilled(program, data, done)
     return done.stderr[len("holdfast: ") :].rstrip(b"\n") if code != 0 else done.stdout
+
+
+def spilled(program, data, expected):
+    """With next to no memory, and a directory for the rest, the same comes out."""
+    with tempfile.TemporaryDirectory() as directory:
+        memory = str(RANDOM.choice([1, 100, 3000, 100000]))
+        done = subprocess.run([HOLDFAST, "run", "--local", program, "--memory", memory, "--spill",
+                               directory], input=data, capture_output=True)
+        left = os.listdir(directory)
+    if b"take more than the limit of" in done.stderr and "top" in program:
+        return
+    if (done.returncode, done.stdout, done.stderr, left) != (
+            expected.returncode, expected.stdout, expected.stderr, []):
+        sys.exit(f"seed={SEED} {program}: with --memory {memory} --spill: {done.stderr.decode()}")
 
 
 def tool(words, data):
