@@ -43,6 +43,50 @@ START_TEST(doubles_are_written_with_the_fewest_digits)
 }
 END_TEST
 
+/* What is promised: of all numbers of digits the shortest text, the first of equals. */
+static void tried_all(double v, char text[COMPUTE_VALUE_TEXT])
+{
+    size_t best = COMPUTE_VALUE_TEXT;
+    for (int digits = 1; digits <= 17; digits++) {
+        char tried[COMPUTE_VALUE_TEXT];
+        const size_t size = (size_t)snprintf(tried, sizeof(tried), "%.*g", digits, v);
+        if (size < best && strtod(tried, NULL) == v) {
+            best = size;
+            memcpy(text, tried, size + 1);
+        }
+    }
+}
+
+/* Numbers with few digits, those next to them, and those at which exponents begin. */
+START_TEST(the_text_is_the_shortest_of_all_numbers_of_digits)
+{
+    struct rng r;
+    char expected[COMPUTE_VALUE_TEXT];
+    rng_init(&r, unit_seed("the_text_is_the_shortest", 1));
+    for (unsigned i = 0; i < 60000; i++) {
+        const uint64_t most = UINT64_C(10000000000000000) >> (3 * rng_below(&r, 18));
+        char decimal[48];
+        double v;
+        values_make(&r, (enum values_kind)(i % VALUES_SPECIAL), &v, 1);
+        if (rng_chance(&r, 2, 3)) {
+            const int exponent =
+                rng_chance(&r, 1, 2) ? (int)rng_below(&r, 50) - 25 : (int)rng_below(&r, 600) - 300;
+            (void)snprintf(decimal, sizeof(decimal), "%llue%d",
+                           (unsigned long long)rng_below(&r, most + 1), exponent);
+            v = strtod(decimal, NULL);
+        } else if (rng_chance(&r, 1, 2)) {
+            v = ldexp(1, (int)rng_below(&r, 2046) - 1022); /* neighbours are nearer below */
+        }
+        const unsigned near = (unsigned)rng_below(&r, 4);
+        v = near == 0 ? nextafter(v, INFINITY) : near == 1 ? nextafter(v, -INFINITY) : v;
+        if (isfinite(v)) {
+            tried_all(v, expected);
+            ck_assert_str_eq(real(v), expected);
+        }
+    }
+}
+END_TEST
+
 START_TEST(zeros_keep_their_sign_and_what_is_not_finite_has_a_name)
 {
     ck_assert_str_eq(real(0.0), "0");
@@ -87,5 +131,6 @@ START_TEST(whole_numbers_are_written_to_the_ends_of_128_bits)
 END_TEST
 
 UNIT_MAIN("compute_value", doubles_are_written_with_the_fewest_digits,
+          the_text_is_the_shortest_of_all_numbers_of_digits,
           zeros_keep_their_sign_and_what_is_not_finite_has_a_name,
           no_way_to_write_a_double_is_shorter, whole_numbers_are_written_to_the_ends_of_128_bits)
