@@ -145,41 +145,37 @@ static int cuda_copy_within(struct gpu_lane *lane, size_t bytes)
                                 stream_of(lane));
 }
 
-template <unsigned ROWS>
-static void launch_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
+/* By the call that <<< >>> stands for: a compiler of C++ reads it, too, so that the tests have this
+ * file over a runtime of their own. Arguments are copied before it returns. */
+template <class PASS>
+static int launch(void (*kernel)(PASS, uint64_t), struct gpu_lane *lane, const PASS *pass,
+                  uint64_t threads, unsigned block)
 {
-    const uint64_t threads = gpu_rs_threads(pass);
-    const unsigned blocks = (unsigned)((threads + RS_THREADS - 1) / RS_THREADS);
-    rs_kernel<ROWS><<<blocks, RS_THREADS, 0, stream_of(lane)>>>(*pass, threads);
+    const unsigned blocks = (unsigned)((threads + block - 1) / block);
+    void *args[] = {(void *)pass, &threads};
+    return (int)cudaLaunchKernel(kernel, dim3(blocks), dim3(block), args, 0, stream_of(lane));
 }
 
 static int cuda_run_rs(struct gpu_lane *lane, const struct gpu_rs_pass *pass)
 {
+    const uint64_t threads = gpu_rs_threads(pass);
     switch (pass->rows) {
-    case 1: launch_rs<1>(lane, pass); break;
-    case 2: launch_rs<2>(lane, pass); break;
-    case 3: launch_rs<3>(lane, pass); break;
-    case 4: launch_rs<4>(lane, pass); break;
-    case GPU_RS_PASS_ROWS: launch_rs<GPU_RS_PASS_ROWS>(lane, pass); break;
+    case 1: return launch(rs_kernel<1>, lane, pass, threads, RS_THREADS);
+    case 2: return launch(rs_kernel<2>, lane, pass, threads, RS_THREADS);
+    case 3: return launch(rs_kernel<3>, lane, pass, threads, RS_THREADS);
+    case 4: return launch(rs_kernel<4>, lane, pass, threads, RS_THREADS);
+    case GPU_RS_PASS_ROWS:
+        return launch(rs_kernel<GPU_RS_PASS_ROWS>, lane, pass, threads, RS_THREADS);
     default: return (int)cudaErrorInvalidValue;
     }
-    return (int)cudaGetLastError();
-}
-
-template <unsigned K, unsigned ROWS>
-static int launch_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
-{
-    const uint64_t threads = gpu_xor_threads(pass);
-    const unsigned blocks = (unsigned)((threads + RS_THREADS - 1) / RS_THREADS);
-    xor_kernel<K, ROWS><<<blocks, RS_THREADS, 0, stream_of(lane)>>>(*pass, threads);
-    return (int)cudaGetLastError();
 }
 
 static int cuda_run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
 {
-#define LAUNCH(of_k, of_m)                           \
-    if (pass->k == (of_k) && pass->rows == (of_m)) { \
-        return launch_xor<of_k, of_m>(lane, pass);   \
+    const uint64_t threads = gpu_xor_threads(pass);
+#define LAUNCH(of_k, of_m)                                                      \
+    if (pass->k == (of_k) && pass->rows == (of_m)) {                            \
+        return launch(xor_kernel<of_k, of_m>, lane, pass, threads, RS_THREADS); \
     }
     GPU_XOR_CODES(LAUNCH)
 #undef LAUNCH
@@ -188,18 +184,12 @@ static int cuda_run_xor(struct gpu_lane *lane, const struct gpu_xor_pass *pass)
 
 static int cuda_run_leaves(struct gpu_lane *lane, const struct gpu_sha_pass *pass)
 {
-    const uint64_t threads = gpu_sha_threads(pass);
-    const unsigned blocks = (unsigned)((threads + SHA_THREADS - 1) / SHA_THREADS);
-    sha_kernel<<<blocks, SHA_THREADS, 0, stream_of(lane)>>>(*pass, threads);
-    return (int)cudaGetLastError();
+    return launch(sha_kernel, lane, pass, gpu_sha_threads(pass), SHA_THREADS);
 }
 
 static int cuda_run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
 {
-    const uint64_t threads = gpu_sum_threads(pass);
-    const unsigned blocks = (unsigned)((threads + SUM_THREADS - 1) / SUM_THREADS);
-    sum_kernel<<<blocks, SUM_THREADS, 0, stream_of(lane)>>>(*pass, threads);
-    return (int)cudaGetLastError();
+    return launch(sum_kernel, lane, pass, gpu_sum_threads(pass), SUM_THREADS);
 }
 
 static int cuda_wait(struct gpu_lane *lane)

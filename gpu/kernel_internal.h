@@ -26,7 +26,11 @@
 #define GPU_UNROLL
 #define GPU_UNROLL_TWICE
 #define GPU_UNROLL_EIGHT
+#ifdef __cplusplus
+#define GPU_ALIGN16 alignas(16)
+#else
 #define GPU_ALIGN16 _Alignas(16)
+#endif
 #endif
 
 #define GPU_UNIT_BYTES 16u

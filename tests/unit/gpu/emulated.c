@@ -81,7 +81,7 @@ static struct queue *queue_of(const struct gpu_lane *lane)
 
 static uint8_t *guarded(size_t bytes)
 {
-    uint8_t *memory = aligned_alloc(64, bytes + 2 * GUARD_BYTES);
+    uint8_t *memory = aligned_alloc(64, (bytes + 63) / 64 * 64 + 2 * GUARD_BYTES);
     ASSERT(memory != NULL && bytes % 32 == 0);
     memset(memory, JUNK, bytes + 2 * GUARD_BYTES);
     return memory + GUARD_BYTES;

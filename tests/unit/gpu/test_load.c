@@ -67,11 +67,30 @@ struct found {
     unsigned too_old;
 };
 
+/* Every kernel can be timed, and takes some time. */
+static void time_device(const struct gpu_table *table, unsigned device)
+{
+    const struct gpu_settings small = {.lane_bytes = GPU_LANE_BYTES_MIN + 32, .lanes = 2};
+    const uint8_t coefficients[2] = {3, 5};
+    char why[GPU_WHY_BYTES];
+    struct gpu *gpu = NULL;
+    ck_assert_msg(table->open(&gpu, device, &small, why, sizeof(why)) == 0, "%s", why);
+    for (int kernel = GPU_KERNEL_COPY; kernel <= GPU_KERNEL_SUM; kernel++) {
+        const struct gpu_rate_job job = {(enum gpu_kernel)kernel, 3, 2, 1, coefficients};
+        struct gpu_rate rate = {0, -1};
+        ck_assert_msg(table->rate(gpu, &job, &rate) == 0, "%s", table->failure(gpu));
+        ck_assert_uint_gt(rate.bytes, GPU_LANE_BYTES_MIN / 2);
+        ck_assert(rate.seconds > 0);
+    }
+    table->close(gpu);
+}
+
 static void use_device(const struct gpu_table *table, unsigned device)
 {
     char said[TWINS_SAID_BYTES];
     const unsigned long long seed = unit_seed("devices_give_the_bits_of_the_plain_twins", 1);
     ck_assert_msg(twins_agree(table, device, seed, said), "device %u: %s", device, said);
+    time_device(table, device);
 }
 
 static void refuse_device(const struct gpu_table *table, unsigned device,
@@ -134,6 +153,19 @@ START_TEST(a_device_that_is_too_old_is_refused_and_the_next_one_used)
 }
 END_TEST
 
+/* Two devices that work: a late one and an eager one. */
+START_TEST(the_driver_over_a_fake_cuda_gives_the_bits_of_the_plain_twins)
+{
+#ifdef PLUGIN_OVER_FAKE_CUDA
+    const struct found found = use_plugin(PLUGIN_OVER_FAKE_CUDA);
+    ck_assert_uint_eq(found.too_old, 1);
+    ck_assert_uint_eq(found.used, 2);
+#else
+    printf("no compiler of C++\n");
+#endif
+}
+END_TEST
+
 START_TEST(the_plug_in_of_this_build_loads)
 {
 #ifdef PLUGIN_NEEDS_OPEN_GAP
@@ -155,4 +187,5 @@ UNIT_MAIN("gpu_load", a_plug_in_that_is_not_there_is_not_found,
           a_table_of_another_version_is_refused_with_both_versions,
           a_table_of_another_size_is_refused_with_both_sizes,
           a_device_that_is_too_old_is_refused_and_the_next_one_used,
+          the_driver_over_a_fake_cuda_gives_the_bits_of_the_plain_twins,
           the_plug_in_of_this_build_loads)

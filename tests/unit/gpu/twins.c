@@ -16,6 +16,9 @@
 #include <string.h>
 
 #define LANES_MAX 3u
+/* The smallest lanes have fewer leaves and tiles than a block has threads for: these have some
+ * blocks of them. */
+#define LANE_BYTES_MORE ((2u << 20) + 96u)
 #define ROWS_MAX 8u
 #define OFFSET_MAX 64u /* how far from a multiple of 64 bytes memory begins */
 #define UNTOUCHED 0xa5
@@ -25,6 +28,7 @@
 struct twins {
     const struct gpu_table *table;
     struct gpu *gpu;
+    size_t lane_bytes;
     struct rng rng;
     char *said; /* TWINS_SAID_BYTES */
 };
@@ -125,8 +129,7 @@ static unsigned choose_sizes(struct rng *r, size_t piece, size_t sizes[SIZES_MAX
 static bool compare_sizes(struct twins *t, unsigned k, unsigned rows, const uint8_t *coefficients)
 {
     size_t sizes[SIZES_MAX];
-    const size_t piece =
-        GPU_LANE_BYTES_MIN / (k + rows) / GPU_RS_COLUMN_BYTES * GPU_RS_COLUMN_BYTES;
+    const size_t piece = t->lane_bytes / (k + rows) / GPU_RS_COLUMN_BYTES * GPU_RS_COLUMN_BYTES;
     const unsigned count = choose_sizes(&t->rng, piece, sizes);
     for (unsigned i = 0; i < count; i++) {
         if (!compare_code(t, k, rows, coefficients, sizes[i])) {
@@ -193,7 +196,7 @@ static bool compare_hashes(struct twins *t, const uint8_t *data, size_t bytes, u
 static bool compare_leaves(struct twins *t)
 {
     size_t sizes[SIZES_MAX];
-    const size_t leaves = GPU_LANE_BYTES_MIN / (GPU_LEAF_BYTES + GPU_HASH_BYTES);
+    const size_t leaves = t->lane_bytes / (GPU_LEAF_BYTES + GPU_HASH_BYTES);
     const size_t most = 4 * leaves * GPU_LEAF_BYTES;
     const unsigned count = choose_sizes(&t->rng, leaves * GPU_LEAF_BYTES, sizes);
     uint8_t *data = malloc(most + OFFSET_MAX);
@@ -252,7 +255,7 @@ static bool compare_sum(struct twins *t, const uint8_t *values, size_t count, un
 
 static bool compare_sums(struct twins *t)
 {
-    const size_t tiles = (size_t)(GPU_LANE_BYTES_MIN / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
+    const size_t tiles = (size_t)(t->lane_bytes / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
     const size_t counts[] = {1, TILE_VALUES - 1, TILE_VALUES + 1, tiles * TILE_VALUES + 1,
                              rng_between(&t->rng, 1, 5 * tiles * TILE_VALUES)};
     const size_t most = 5 * tiles * TILE_VALUES;
@@ -274,6 +277,13 @@ static bool compare_sums(struct twins *t)
 
 /* --- all --- */
 
+static bool open_lanes(struct twins *t, unsigned device, size_t lane_bytes, unsigned lanes)
+{
+    const struct gpu_settings s = {.lane_bytes = lane_bytes, .lanes = lanes};
+    t->lane_bytes = lane_bytes;
+    return t->table->open(&t->gpu, device, &s, t->said, TWINS_SAID_BYTES) == 0;
+}
+
 bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long long seed,
                  char said[TWINS_SAID_BYTES])
 {
@@ -282,14 +292,20 @@ bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long l
     rng_init(&t.rng, seed);
     said[0] = '\0';
     for (unsigned lanes = 1; same && lanes <= LANES_MAX; lanes++) {
-        const struct gpu_settings smallest = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = lanes};
-        if (table->open(&t.gpu, device, &smallest, said, TWINS_SAID_BYTES) != 0) {
-            return false;
+        same = open_lanes(&t, device, GPU_LANE_BYTES_MIN, lanes);
+        if (same) {
+            /* one column, the most, and any */
+            same = compare_matrices(&t, lanes == 2 ? GPU_RS_MAX : 1, lanes == 1 ? 1 : GPU_RS_MAX) &&
+                   compare_codes(&t) && compare_leaves(&t) && compare_sums(&t);
+            table->close(t.gpu);
         }
-        /* one column, the most, and any */
-        same = compare_matrices(&t, lanes == 2 ? GPU_RS_MAX : 1, lanes == 1 ? 1 : GPU_RS_MAX) &&
-               compare_codes(&t) && compare_leaves(&t) && compare_sums(&t);
-        table->close(t.gpu);
+    }
+    if (same) {
+        same = open_lanes(&t, device, LANE_BYTES_MORE, 2);
+        if (same) {
+            same = compare_leaves(&t) && compare_sums(&t);
+            table->close(t.gpu);
+        }
     }
     return same;
 }

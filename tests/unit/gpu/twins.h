@@ -19,7 +19,7 @@
 
 #define TWINS_SAID_BYTES 400u /* room for what differed */
 
-/* Opens the device with 1, 2 and 3 lanes in turn, compares, and closes it.
+/* Opens the device with some numbers and sizes of lanes in turn, compares, and closes it.
  * said: what differed or failed, on false.
  * returns: whether the device gave the twins' bits. */
 bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long long seed,
