@@ -19,41 +19,66 @@ struct slot {
     uint32_t size; /* and 1, without its end, and SLOT_QUOTED; 0: the slot is free */
 };
 
+/* What is done to the data, one after the other; each goes through all of it, or all slots. */
+enum phase {
+    PHASE_COUNT, /* lines: as many slots are needed, so that the index never grows */
+    PHASE_CLEAR, /* the slots */
+    PHASE_PUT,   /* records into them */
+    PHASE_SUM,
+    PHASE_DONE,
+};
+
+/* Where a walk through all records is. A record is looked for within WINDOW bytes: one that does
+ * not end there is too long. */
+struct walk {
+    struct bytes data;
+    size_t at;     /* the next record */
+    size_t quote;  /* the next quote from there on, if it is before `quotes` */
+    size_t quotes; /* so far quotes were looked for */
+};
+
 struct compute_table {
     struct alloc alloc;
     struct bytes data;
     struct compute_table_options options;
     struct hash_digest digest;
+    enum phase phase;
+    size_t at;          /* of the phase, in data or slots */
+    size_t lines;       /* counted */
     size_t slots_count; /* a power of two */
     size_t records;
+    uint32_t longest;
+    struct walk walk;
+    uint64_t number;             /* of its next record */
+    struct compute_record *cuts; /* two, while records are put in: one of the table, one found */
     struct slot *slots;
 };
 
 /* --- records --- */
 
-/* Where a walk through all records is. */
-struct walk {
-    struct bytes data;
-    size_t at;    /* the next record */
-    size_t quote; /* the next quote, from there on */
-    bool first;   /* the walk has not begun */
-};
+#define WINDOW ((size_t)COMPUTE_TASK_RECORD_MAX + 2)
 
-/* The next record. returns: 0, or ERR_PROTOCOL (it ends within quotes). */
+/* The next record. returns: 0; ERR_PROTOCOL: the data ends within quotes; ERR_TOO_LARGE: it is
+ * longer than any may be. */
 static int walk_next(struct walk *w, struct bytes *out)
 {
     bool quoted = false;
-    const struct bytes data = w->data;
     const size_t at = w->at;
-    if (w->first) {
-        const uint8_t *quote = memchr(data.data, '"', data.size);
-        w->quote = quote != NULL ? (size_t)(quote - data.data) : data.size;
-        w->first = false;
+    const size_t most = NUM_MIN(w->data.size - at, WINDOW);
+    const struct bytes window = bytes_of(w->data.data, at + most);
+    if (w->quote >= w->quotes && w->quotes < window.size) {
+        const size_t from = NUM_MAX(w->quotes, at);
+        const uint8_t *quote = memchr(window.data + from, '"', window.size - from);
+        w->quote = quote != NULL ? (size_t)(quote - window.data) : window.size;
     }
-    const size_t end = compute_csv_end(data, at, &quoted, &w->quote);
-    w->at = NUM_MIN(end + 1, data.size);
-    *out = bytes_of(data.data + at, end - at);
-    if (end < data.size && out->size > 0 && out->data[out->size - 1] == '\r') {
+    w->quotes = NUM_MAX(w->quotes, window.size);
+    const size_t end = compute_csv_end(window, at, &quoted, &w->quote);
+    w->at = NUM_MIN(end + 1, w->data.size);
+    *out = bytes_of(window.data + at, end - at);
+    if (end == window.size && end < w->data.size) {
+        return ERR_TOO_LARGE;
+    }
+    if (end < window.size && out->size > 0 && out->data[out->size - 1] == '\r') {
         out->size--;
     }
     return quoted ? ERR_PROTOCOL : 0;
@@ -80,27 +105,46 @@ static void slot_put(struct compute_table *t, struct slot s)
     t->slots[slot_at(t, s.hash, step)] = s;
 }
 
-/* returns: 0, ERR_TOO_LARGE, ERR_NO_MEMORY; t is as it was. */
-static int grow(struct compute_table *t)
+/* returns: slots for so many records: a power of two, at most three quarters full. */
+static size_t slots_for(size_t records)
 {
-    struct compute_table old = *t;
-    const size_t count = NUM_MAX(t->slots_count * 2, (size_t)SLOTS_FIRST);
-    if (t->options.memory_bytes != 0 && count > t->options.memory_bytes / sizeof(struct slot)) {
+    size_t count = SLOTS_FIRST;
+    while (count / 4 * 3 < records) {
+        count *= 2;
+    }
+    return count;
+}
+
+/* returns: 0, ERR_TOO_LARGE, ERR_NO_MEMORY. */
+static int make_slots(struct compute_table *t)
+{
+    const size_t count = slots_for(t->lines);
+    const uint64_t limit = t->options.memory_bytes;
+    if (limit != 0 && count > limit / sizeof(struct slot)) {
         return ERR_TOO_LARGE;
     }
-    t->slots = alloc_get_zeroed(&t->alloc, count, sizeof(struct slot));
+    t->slots = alloc_get(&t->alloc, count * sizeof(struct slot));
     if (t->slots == NULL) {
-        t->slots = old.slots;
         return ERR_NO_MEMORY;
     }
     t->slots_count = count;
-    for (size_t i = 0; i < old.slots_count; i++) {
-        if (old.slots[i].size != 0) {
-            slot_put(t, old.slots[i]);
-        }
+    t->cuts = alloc_get_zeroed(&t->alloc, 2, sizeof(struct compute_record));
+    if (t->cuts == NULL) {
+        return ERR_NO_MEMORY;
     }
-    alloc_put(&t->alloc, old.slots, old.slots_count * sizeof(struct slot));
+    compute_record_init(&t->cuts[0], &t->alloc);
+    compute_record_init(&t->cuts[1], &t->alloc);
     return 0;
+}
+
+static void free_cuts(struct compute_table *t)
+{
+    if (t->cuts != NULL) {
+        compute_record_release(&t->cuts[0]);
+        compute_record_release(&t->cuts[1]);
+        alloc_put(&t->alloc, t->cuts, 2 * sizeof(struct compute_record));
+        t->cuts = NULL;
+    }
 }
 
 int compute_table_find(const struct compute_table *t, struct bytes key, uint32_t fields,
@@ -126,14 +170,14 @@ int compute_table_find(const struct compute_table *t, struct bytes key, uint32_t
     return ERR_NOT_FOUND;
 }
 
-/* --- making it --- */
+/* --- putting records in --- */
 
 /* returns: the number of the record at `from`. */
 static uint64_t number_of(struct bytes data, size_t from)
 {
     uint64_t number = 1;
     struct bytes record;
-    struct walk w = {.data = data, .first = true};
+    struct walk w = {.data = data};
     for (; w.at < from; number++) {
         (void)walk_next(&w, &record);
     }
@@ -144,6 +188,9 @@ static int key_is_twice(const struct compute_table *t, struct bytes key, size_t 
                         uint64_t number, struct err_info *why)
 {
     char shown[COMPUTE_FAULT_SHOWN + 1];
+    if (why == NULL) {
+        return ERR_EXISTS;
+    }
     compute_fault_text(key, shown);
     return err_set(why, ERR_EXISTS, "record %llu: key '%s' is in record %llu too",
                    (unsigned long long)number, shown,
@@ -151,86 +198,116 @@ static int key_is_twice(const struct compute_table *t, struct bytes key, size_t 
 }
 
 /* Puts in the record that begins at `from`. */
-static int put(struct compute_table *t, struct bytes record, size_t from, uint64_t number,
-               struct compute_record *cuts, struct err_info *why)
+static int put(struct compute_table *t, struct bytes record, size_t from, struct err_info *why)
 {
     struct compute_fault fault = {.kind = COMPUTE_FAULT_NONE};
+    struct compute_record *cuts = t->cuts;
     if (record.size > COMPUTE_TASK_RECORD_MAX) {
         return err_set(why, ERR_TOO_LARGE, "record %llu is longer than %u bytes",
-                       (unsigned long long)number, COMPUTE_TASK_RECORD_MAX);
+                       (unsigned long long)t->number, COMPUTE_TASK_RECORD_MAX);
     }
     TRY(compute_record_set_csv(&cuts[0], record, 1, &fault));
     if (fault.kind != COMPUTE_FAULT_NONE) {
         return err_set(why, ERR_PROTOCOL, "record %llu: quotes do not enclose $%u",
-                       (unsigned long long)number, fault.field);
+                       (unsigned long long)t->number, fault.field);
     }
     const bool has_quotes = memchr(record.data, '"', record.size) != NULL;
     const uint32_t quoted = has_quotes ? SLOT_QUOTED : 0;
     const struct bytes key = cuts[0].field[0];
     const int found = compute_table_find(t, key, 1, &cuts[1]);
     if (found == 0) {
-        return key_is_twice(t, key, (size_t)(cuts[1].whole.data - t->data.data), number, why);
+        return key_is_twice(t, key, (size_t)(cuts[1].whole.data - t->data.data), t->number, why);
     }
     TRY(found == ERR_NOT_FOUND ? 0 : found);
-    if ((t->records + 1) * 4 > t->slots_count * 3) {
-        TRY(grow(t));
-    }
+    ASSERT(t->records < t->lines);
     slot_put(t, (struct slot){.hash = hash_key_of_record(t, key),
                               .from = (uint32_t)from,
                               .size = ((uint32_t)record.size + 1) | quoted});
     t->records++;
+    t->longest = NUM_MAX(t->longest, (uint32_t)record.size);
     return 0;
 }
 
-static int put_all(struct compute_table *t, struct compute_record *cuts, struct err_info *why)
+/* --- phases: each works through about so many bytes --- */
+
+static void begin_phase(struct compute_table *t, enum phase phase)
 {
-    uint64_t number = 1;
+    t->phase = phase;
+    t->at = 0;
+}
+
+static void count_lines(struct compute_table *t, size_t bytes)
+{
+    const size_t end = t->at + NUM_MIN(bytes, t->data.size - t->at);
+    while (t->at < end) {
+        const uint8_t *line = memchr(t->data.data + t->at, '\n', end - t->at);
+        t->lines += line != NULL;
+        t->at = line != NULL ? (size_t)(line - t->data.data) + 1 : end;
+    }
+    if (t->at == t->data.size) {
+        t->lines++; /* the last one may have no end */
+        begin_phase(t, PHASE_CLEAR);
+    }
+}
+
+static int clear_slots(struct compute_table *t, size_t bytes)
+{
+    TRY(t->slots == NULL ? make_slots(t) : 0);
+    const size_t most = bytes / 2 + 1; /* clearing is cheap: six bytes for one */
+    const size_t count = NUM_MIN(most, t->slots_count - t->at);
+    memset(t->slots + t->at, 0, count * sizeof(struct slot));
+    t->at += count;
+    if (t->at == t->slots_count) {
+        begin_phase(t, PHASE_PUT);
+    }
+    return 0;
+}
+
+static int put_records(struct compute_table *t, size_t bytes, struct err_info *why)
+{
     struct bytes record;
-    struct walk w = {.data = t->data, .first = true};
-    for (; w.at < t->data.size; number++) {
-        const size_t from = w.at;
-        if (walk_next(&w, &record) != 0) {
+    const size_t end = t->at + NUM_MIN(bytes, t->data.size - t->at);
+    for (; t->walk.at < end; t->number++) {
+        const size_t from = t->walk.at;
+        const int err = walk_next(&t->walk, &record);
+        if (err == ERR_PROTOCOL) {
             return err_set(why, ERR_PROTOCOL, "record %llu: a quote is not closed",
-                           (unsigned long long)number);
+                           (unsigned long long)t->number);
         }
-        if (record.size > 0 && (number > 1 || !t->options.header)) {
-            TRY(put(t, record, from, number, cuts, why));
+        if (err != 0 || (record.size > 0 && (t->number > 1 || !t->options.header))) {
+            TRY(put(t, record, from, why)); /* says so if it is too long */
         }
+    }
+    t->at = t->walk.at;
+    if (t->at == t->data.size) {
+        free_cuts(t);
+        begin_phase(t, PHASE_SUM);
     }
     return 0;
 }
 
-static void sum_up(struct compute_table *t)
+static void sum_up(struct compute_table *t, size_t bytes)
 {
-    for (size_t at = 0; at < t->data.size; at += DIGEST_PIECE) {
+    const size_t end = t->at + NUM_MIN(bytes, t->data.size - t->at);
+    while (t->at < end) {
         uint8_t place[8];
-        num_put_u64(place, at);
-        const size_t size = NUM_MIN(t->data.size - at, (size_t)DIGEST_PIECE);
+        num_put_u64(place, t->at);
+        const size_t size = NUM_MIN(t->data.size - t->at, (size_t)DIGEST_PIECE);
         hash_digest_add(&t->digest, bytes_of(place, sizeof(place)),
-                        bytes_of(t->data.data + at, size));
+                        bytes_of(t->data.data + t->at, size));
+        t->at += size;
     }
-    const uint8_t header = t->options.header;
-    hash_digest_add(&t->digest, bytes_of(&header, 1), bytes_of(NULL, 0));
+    if (t->at == t->data.size) {
+        const uint8_t header = t->options.header;
+        hash_digest_add(&t->digest, bytes_of(&header, 1), bytes_of(NULL, 0));
+        t->phase = PHASE_DONE;
+    }
 }
 
-/* Two records and what was cut: one of the table, one that is looked up meanwhile. */
-static int fill(struct compute_table *t, struct err_info *why)
-{
-    struct compute_record *cuts = alloc_get_zeroed(&t->alloc, 2, sizeof(struct compute_record));
-    if (cuts == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    compute_record_init(&cuts[0], &t->alloc);
-    compute_record_init(&cuts[1], &t->alloc);
-    const int err = put_all(t, cuts, why);
-    compute_record_release(&cuts[0]);
-    compute_record_release(&cuts[1]);
-    alloc_put(&t->alloc, cuts, 2 * sizeof(struct compute_record));
-    return err;
-}
+/* --- making it --- */
 
-int compute_table_new(struct compute_table **out, const struct alloc *alloc, struct bytes data,
-                      const struct compute_table_options *options, struct err_info *why)
+int compute_table_begin(struct compute_table **out, const struct alloc *alloc, struct bytes data,
+                        const struct compute_table_options *options, struct err_info *why)
 {
     if (data.size > COMPUTE_TABLE_BYTES_MAX) {
         return err_set(why, ERR_TOO_LARGE, "it has more than %u bytes", COMPUTE_TABLE_BYTES_MAX);
@@ -239,22 +316,54 @@ int compute_table_new(struct compute_table **out, const struct alloc *alloc, str
     if (t == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory for a table");
     }
-    struct err_info found = {.code = 0};
     t->alloc = *alloc;
     t->data = data;
     t->options = *options;
-    int err = fill(t, &found);
-    if (err != 0) {
-        compute_table_free(t);
-        if (found.code != 0) {
-            return err_set(why, err, "%s", found.text);
-        }
-        return err == ERR_TOO_LARGE
-                   ? err_set(why, err, "its keys take more than the limit of %llu bytes",
-                             (unsigned long long)options->memory_bytes)
-                   : err_set(why, err, "no memory for a table");
+    t->walk.data = data;
+    t->number = 1;
+    *out = t;
+    return 0;
+}
+
+static int step(struct compute_table *t, size_t bytes, struct err_info *why)
+{
+    switch (t->phase) {
+    case PHASE_COUNT: count_lines(t, NUM_MIN(bytes, SIZE_MAX / 8) * 8); return 0; /* cheap too */
+    case PHASE_CLEAR: return clear_slots(t, bytes);
+    case PHASE_PUT: return put_records(t, bytes, why);
+    case PHASE_SUM: sum_up(t, bytes); return 0;
+    case PHASE_DONE: break;
     }
-    sum_up(t);
+    return 0;
+}
+
+int compute_table_step(struct compute_table *t, size_t bytes, bool *done, struct err_info *why)
+{
+    struct err_info found = {.code = 0};
+    const int err = step(t, bytes, why != NULL ? &found : NULL);
+    *done = t->phase == PHASE_DONE;
+    if (err == 0 || why == NULL || found.code != 0) {
+        return err == 0 || why == NULL ? err : err_set(why, err, "%s", found.text);
+    }
+    return err == ERR_TOO_LARGE
+               ? err_set(why, err, "its keys take more than the limit of %llu bytes",
+                         (unsigned long long)t->options.memory_bytes)
+               : err_set(why, err, "no memory for a table");
+}
+
+int compute_table_new(struct compute_table **out, const struct alloc *alloc, struct bytes data,
+                      const struct compute_table_options *options, struct err_info *why)
+{
+    struct compute_table *t = NULL;
+    bool done = false;
+    TRY(compute_table_begin(&t, alloc, data, options, why));
+    while (!done) {
+        const int err = compute_table_step(t, SIZE_MAX, &done, why);
+        if (err != 0) {
+            compute_table_free(t);
+            return err;
+        }
+    }
     *out = t;
     return 0;
 }
@@ -262,9 +371,21 @@ int compute_table_new(struct compute_table **out, const struct alloc *alloc, str
 void compute_table_free(struct compute_table *t)
 {
     if (t != NULL) {
+        free_cuts(t);
         alloc_put(&t->alloc, t->slots, t->slots_count * sizeof(struct slot));
         alloc_put(&t->alloc, t, sizeof(*t));
     }
+}
+
+bool compute_table_is_counted(const struct compute_table *t)
+{
+    return t->phase != PHASE_COUNT;
+}
+
+void compute_table_limit(struct compute_table *t, uint64_t memory_bytes)
+{
+    ASSERT(t->slots == NULL);
+    t->options.memory_bytes = memory_bytes;
 }
 
 uint64_t compute_table_records(const struct compute_table *t)
@@ -274,7 +395,13 @@ uint64_t compute_table_records(const struct compute_table *t)
 
 uint64_t compute_table_memory(const struct compute_table *t)
 {
-    return sizeof(*t) + t->slots_count * sizeof(struct slot);
+    return sizeof(*t) +
+           (compute_table_is_counted(t) ? slots_for(t->lines) * sizeof(struct slot) : 0);
+}
+
+uint32_t compute_table_longest(const struct compute_table *t)
+{
+    return t->longest;
 }
 
 struct hash_digest compute_table_digest(const struct compute_table *t)

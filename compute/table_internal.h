@@ -17,6 +17,8 @@
  * returns: 0, ERR_NOT_FOUND, ERR_NO_MEMORY. */
 int compute_table_find(const struct compute_table *t, struct bytes key, uint32_t fields,
                        struct compute_record *row);
+/* returns: bytes of the longest record. */
+uint32_t compute_table_longest(const struct compute_table *t);
 /* returns: of the data, and whether it has a header; the same for the same table everywhere. */
 struct hash_digest compute_table_digest(const struct compute_table *t);
 

@@ -160,7 +160,138 @@ START_TEST(every_allocation_of_a_table_may_fail)
 }
 END_TEST
 
+/* returns: steps that it took; the error is in *err. */
+static unsigned step_by_step(struct compute_table **out, struct bytes data, size_t bytes, int *err,
+                             struct err_info *why)
+{
+    const struct compute_table_options o = {.seed = 7};
+    bool done = false;
+    unsigned steps = 0;
+    heap = alloc_heap();
+    *err = compute_table_begin(out, &heap, data, &o, why);
+    while (*err == 0 && !done) {
+        const uint64_t before = compute_table_memory(*out);
+        const bool counted = compute_table_is_counted(*out);
+        *err = compute_table_step(*out, bytes, &done, why);
+        ck_assert(!counted || compute_table_memory(*out) == before);
+        steps++;
+    }
+    return steps;
+}
+
+START_TEST(a_table_is_the_same_in_steps_of_any_size)
+{
+    static const size_t sizes[] = {1, 7, 100, 4096};
+    struct compute_table *whole = NULL;
+    struct compute_table *t = NULL;
+    struct buf data;
+    char line[64];
+    int err = 0;
+    heap = alloc_heap();
+    buf_init(&data, &heap, SIZE_MAX);
+    for (unsigned i = 0; i < 500; i++) {
+        const int size =
+            snprintf(line, sizeof(line), i % 3 == 0 ? "\"k\n%u\",\"%u\"\n" : "k%u,%u\r\n", i, i);
+        ck_assert_int_eq(buf_append(&data, line, (size_t)size), 0);
+    }
+    ck_assert_int_eq(table_of(&whole, buf_view(&data), false, 0, NULL), 0);
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const unsigned steps = step_by_step(&t, buf_view(&data), sizes[i], &err, NULL);
+        ck_assert_int_eq(err, 0);
+        ck_assert_uint_ge(steps, data.size / (sizes[i] + 16)); /* a record is one */
+        ck_assert_uint_eq(compute_table_records(t), 500);
+        ck_assert_uint_eq(compute_table_memory(t), compute_table_memory(whole));
+        ck_assert_uint_eq(compute_table_digest(t).low, compute_table_digest(whole).low);
+        ck_assert_uint_eq(compute_table_digest(t).high, compute_table_digest(whole).high);
+        for (unsigned k = 0; k < 500; k++) {
+            (void)snprintf(line, sizeof(line), k % 3 == 0 ? "k\n%u" : "k%u", k);
+            char want[16];
+            (void)snprintf(want, sizeof(want), "%u", k);
+            ck_assert_str_eq(row_of(t, line), want);
+        }
+        compute_table_free(t);
+    }
+    compute_table_free(whole);
+    buf_release(&data);
+}
+END_TEST
+
+START_TEST(no_step_goes_far_beyond_what_it_was_asked_for)
+{
+    struct compute_table *t = NULL;
+    struct err_info why = {.code = 0};
+    struct buf data;
+    int err = 0;
+    heap = alloc_heap();
+    buf_init(&data, &heap, SIZE_MAX);
+    ck_assert_int_eq(buf_append(&data, "a,\"", 3), 0);
+    ck_assert_int_eq(buf_reserve(&data, 8u << 20), 0);
+    memset(data.data + data.size, '\n', 8u << 20); /* in quotes that are never closed */
+    data.size += 8u << 20;
+    const unsigned steps = step_by_step(&t, buf_view(&data), 1u << 20, &err, &why);
+    ck_assert_int_eq(err, ERR_TOO_LARGE); /* none looks for the end of a record any farther */
+    ck_assert_str_eq(why.text, "record 1 is longer than 1048576 bytes");
+    ck_assert_uint_ge(steps, 4);
+    compute_table_free(t);
+    ck_assert_int_eq(compute_table_begin(&t, &heap, bytes_of_text("a\na\n"),
+                                         &(struct compute_table_options){.seed = 7}, NULL),
+                     0);
+    bool done = false;
+    do {
+        err = compute_table_step(t, 100, &done, NULL);
+    } while (err == 0 && !done);
+    ck_assert_int_eq(err, ERR_EXISTS);
+    compute_table_free(t);
+    ck_assert_int_eq(compute_table_begin(&t, &heap, bytes_of_text("a\n"),
+                                         &(struct compute_table_options){.seed = 7}, NULL),
+                     0);
+    while (!compute_table_is_counted(t)) {
+        ck_assert_int_eq(compute_table_step(t, 100, &done, NULL), 0);
+    }
+    compute_table_limit(t, 64);
+    ck_assert_int_eq(compute_table_step(t, 100, &done, &why), ERR_TOO_LARGE);
+    ck_assert_str_eq(why.text, "its keys take more than the limit of 64 bytes");
+    compute_table_free(t);
+    buf_release(&data);
+}
+END_TEST
+
 /* ---- programs ------------------------------------------------------------------------------- */
+
+/* returns: steps of the program over a table whose row of a has so many bytes. */
+static uint32_t steps_of(const char *text, unsigned row_bytes)
+{
+    struct compute_table *t = NULL;
+    struct compute_program *p = tasks_program(text);
+    struct buf data;
+    heap = alloc_heap();
+    buf_init(&data, &heap, SIZE_MAX);
+    ck_assert_int_eq(buf_append(&data, "b,1\na,", 6), 0);
+    while (data.size < 4 + row_bytes) {
+        ck_assert_int_eq(buf_put_u8(&data, 'x'), 0);
+    }
+    ck_assert_int_eq(table_of(&t, buf_view(&data), false, 0, NULL), 0);
+    const uint32_t before = compute_program_steps(p);
+    compute_program_bind(p, 0, t);
+    const uint32_t steps = compute_program_steps(p);
+    ck_assert_uint_ge(steps, before);
+    compute_program_free(p);
+    compute_table_free(t);
+    buf_release(&data);
+    return steps;
+}
+
+START_TEST(rows_that_are_used_count_as_work)
+{
+    const char *used = "csv | lookup \"t\" $1 as c | by $c.2 count";
+    const char *idle = "csv | lookup \"t\" $1 as c | count";
+    ck_assert_uint_ge(steps_of(used, 100000), 100000);
+    ck_assert_uint_le(steps_of(used, 100000), 200000);
+    ck_assert_uint_lt(steps_of(used, 100), 400);
+    ck_assert_uint_eq(steps_of(idle, 100000), steps_of(idle, 100)); /* only keys are looked at */
+    ck_assert_uint_ge(steps_of("csv | lookup \"t\" $1 as c | by $c.0 count", 100000), 20000);
+}
+END_TEST
 
 #define COUNTRIES "de,Germany,83\nfr,France,68\n\"x\",,\nit,\"Italy, the\",59.5\n"
 
@@ -421,6 +552,9 @@ int main(void)
     tcase_add_test(tc, what_is_wrong_with_a_table_is_named);
     tcase_add_test(tc, many_keys_are_found_and_no_others);
     tcase_add_test(tc, every_allocation_of_a_table_may_fail);
+    tcase_add_test(tc, a_table_is_the_same_in_steps_of_any_size);
+    tcase_add_test(tc, no_step_goes_far_beyond_what_it_was_asked_for);
+    tcase_add_test(tc, rows_that_are_used_count_as_work);
     tcase_add_test(tc, what_is_in_the_table_passes_with_its_row);
     tcase_add_test(tc, a_key_that_is_computed_is_found_as_it_is_printed);
     tcase_add_test(tc, what_is_no_number_is_named_by_its_row);
