@@ -40,6 +40,9 @@
 #define WIRE_SHARDS_MAX 32u                 /* k + m */
 #define WIRE_ROOT_BYTES 32u
 #define WIRE_PROGRAM_BYTES_MAX 16384u
+#define WIRE_LOOKUPS_MAX 8u                          /* tables of a program */
+#define WIRE_LOOKUP_BYTES_MAX (UINT32_C(64) << 20)   /* of one */
+#define WIRE_LOOKUPS_BYTES_MAX (UINT64_C(256) << 20) /* of all on a node, with indexes */
 #define WIRE_SLOTS 16384u
 #define WIRE_SPACE_DEFAULT "default" /* ordered, in one group */
 
@@ -236,11 +239,17 @@ enum wire_crdt_verb {
 /* [bucket, name, cursor u64 (0: start)] -> {checked, missing, damaged u64, next u64|nil}. Each
  * shard is read again and its checksums compared */
 #define WIRE_METHOD_OBJECT_VERIFY "object.verify"
-/* [bucket, name, version, offset u64, length u64, program, quotes u64, apart u64] -> {data bin,
- *   crc32c u32, decoded bool, moved u64}. The last two may be left out.
+/* [bucket, name, version, offset u64, length u64, program, quotes u64, apart u64, lookups array] ->
+ *   {data bin, crc32c u32, decoded bool, moved u64; with lookups also node u32, fetched u64}. The
+ *   last ones may be left out: quotes, apart, and of a program without `lookup`, lookups.
  * A program over a range of one cell, run where the cell lies. data: the state of its task over the
  * range (compute/task.h); states of ranges that touch can be merged. decoded: the cell was not to
  * be had and was decoded from others. moved: bytes that went from node to node for it.
+ * lookups: a table for each `lookup` of the program, {bucket, name, version u64, root, size u64,
+ * cell_bytes u32, data}: what object.stat told, and of at most WIRE_INLINE_BYTES_MAX its data. They
+ * are read by the node that computes, unless it has them. fetched: bytes of tables that were, by
+ * node. Of a table, its name in the error's text: ERR_CONFLICT, it was replaced or removed, and is
+ * freed; ERR_PROTOCOL, it is none; ERR_LOST, ERR_UNAVAILABLE; ERR_BUSY, others are in use.
  * ERR_TOO_LARGE: work, memory or the state pass the budget; a shorter range may not. ERR_INVALID:
  * the program is none; ERR_VERSION_GONE, ERR_RANGE as object.read */
 #define WIRE_METHOD_OBJECT_RUN "object.run"
@@ -269,6 +278,7 @@ enum wire_crdt_verb {
 
 #define WIRE_FIELD_AFTER "after"
 #define WIRE_FIELD_AMOUNT "amount"
+#define WIRE_FIELD_BUCKET "bucket"
 #define WIRE_FIELD_BUCKETS "buckets"
 #define WIRE_FIELD_CELL_BYTES "cell_bytes"
 #define WIRE_FIELD_CELLS "cells"
@@ -291,6 +301,7 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_ENDPOINT "endpoint"
 #define WIRE_FIELD_EXTENT "extent"
 #define WIRE_FIELD_EXTENTS "extents"
+#define WIRE_FIELD_FETCHED "fetched"
 #define WIRE_FIELD_FOUND "found"
 #define WIRE_FIELD_GROUP "group"
 #define WIRE_FIELD_GROUPS "groups"

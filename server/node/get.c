@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * object.read: one range of one data cell, verified against the committed root before it is
- * answered, with the proof that lets the client verify it again. The holder is asked first; if it
- * is down, slow (by its own pace, from a bucket of tokens) or has it wrong, the cell is decoded
- * from others.
+ * answered, with the proof that lets the client verify it again. This node reads so for itself too.
+ * The holder is asked first; if it is down, slow (by its own pace, from a bucket of tokens) or has
+ * it wrong, the cell is decoded from others.
  *
  *   find the extent -> read the holder -> verify (job) -> answer
  *                       | down, slow, wrong
@@ -19,6 +19,10 @@ struct node_get {
     struct node_timer hedge;
     struct node_objects *o;
     struct node_client client;
+    node_get_fn *done; /* of a read for this node itself; else NULL */
+    void *ctx;
+    enum node_lane lane;
+    uint64_t moved; /* from other nodes */
     unsigned refs;
     bool answered;
     bool gathering; /* begun, or waiting for memory */
@@ -51,7 +55,7 @@ static void node_get_free(struct node_get *g)
     struct node_objects *o = g->o;
     node_timer_cancel(o->n, &g->hedge);
     node_work_remove(&g->link);
-    o->gets_count--;
+    o->gets_count -= g->done == NULL;
     if (g->blob != NULL) {
         node_blob_release(o->n, g->blob);
     }
@@ -82,10 +86,27 @@ static void node_get_settle(struct node_get *g)
 
 static void node_get_fail(struct node_get *g, int code)
 {
-    if (!g->answered) {
-        node_reply_error(g->o->n, g->client, code, NULL);
-        node_get_settle(g);
+    if (g->answered) {
+        return;
     }
+    if (g->done == NULL) {
+        node_reply_error(g->o->n, g->client, code, NULL);
+    }
+    node_get_settle(g);
+    if (g->done != NULL) {
+        g->done(g->o->n, g->ctx, code, &(const struct node_got){.moved = g->moved});
+    }
+}
+
+/* For this node itself: just the bytes that were asked for. */
+static void node_get_give(struct node_get *g, struct node_blob *blob)
+{
+    const uint8_t *data = node_blob_data(blob) + (g->range.at - g->at);
+    const struct node_got got = {.offset = g->range.offset,
+                                 .data = bytes_of(data, (size_t)g->range.length),
+                                 .moved = g->moved};
+    node_get_settle(g);
+    g->done(g->o->n, g->ctx, 0, &got);
 }
 
 static void node_get_answer(struct node_get *g, struct node_blob *blob, uint32_t crc)
@@ -93,6 +114,10 @@ static void node_get_answer(struct node_get *g, struct node_blob *blob, uint32_t
     struct node *n = g->o->n;
     struct buf head;
     if (g->answered) {
+        return;
+    }
+    if (g->done != NULL) {
+        node_get_give(g, blob);
         return;
     }
     buf_init(&head, &g->o->alloc, 64u << 10);
@@ -135,6 +160,7 @@ static void node_get_gathered(struct node *n, void *ctx, int code, const struct 
     unsigned s = g->range.place.shard;
     o->get_bytes -= g->reserved;
     g->reserved = 0;
+    g->moved += out->moved;
     if (code == 0 && !g->answered) {
         blob = node_blob_new(n, g->bytes);
         code = blob == NULL ? ERR_NO_MEMORY : 0;
@@ -168,7 +194,7 @@ static void node_get_gather_begin(struct node_get *g)
     const struct node_gather_spec spec = {.info = g->range.info,
                                           .stripe = g->range.place.stripe,
                                           .wanted = 1u << g->range.place.shard,
-                                          .lane = NODE_LANE_FOREGROUND,
+                                          .lane = g->lane,
                                           .deadline_us = g->range.deadline_us};
     g->reserved = node_gather_bytes(g->range.info);
     o->get_bytes += g->reserved;
@@ -296,7 +322,7 @@ static int node_get_take(struct node_get *g, struct bytes reply)
     g->leaves_count = data.leaves_count;
     g->task.run = node_get_run;
     g->task.done = node_get_verified;
-    TRY(node_task_start(g->o->n, &g->task, NODE_LANE_FOREGROUND));
+    TRY(node_task_start(g->o->n, &g->task, g->lane));
     g->refs++;
     return 0;
 }
@@ -304,7 +330,9 @@ static int node_get_take(struct node_get *g, struct bytes reply)
 static void node_get_arrived(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_get *g = ctx;
-    node_get_paced(g->o, g->range.info->e.holder[g->range.place.shard], node_now(n) - g->sent_us);
+    const uint32_t holder = g->range.info->e.holder[g->range.place.shard];
+    node_get_paced(g->o, holder, node_now(n) - g->sent_us);
+    g->moved += holder == node_self(n) ? 0 : reply.size;
     if (g->answered || g->gathering) {
         node_get_release(g);
         return;
@@ -411,6 +439,19 @@ static int node_get_params(const struct wire_rpc *req, struct bytes *bucket, str
     return 0;
 }
 
+/* Takes over g. done, or the answer, may come before the return. */
+static void node_get_begin(struct node_get *g)
+{
+    struct node_objects *o = g->o;
+    g->refs = 2; /* one for the range */
+    g->range.o = o;
+    g->range.done = node_get_found;
+    node_work_add(&o->gets, &g->link);
+    o->counters.gets += g->done == NULL;
+    node_cell_range_find(&g->range);
+    node_get_release(g);
+}
+
 void node_get_read(struct node *n, struct node_client client, const struct wire_rpc *req)
 {
     struct node_objects *o = node_objects_get(n);
@@ -427,17 +468,31 @@ void node_get_read(struct node *n, struct node_client client, const struct wire_
     }
     g->o = o;
     g->client = client;
-    g->refs = 1;
-    g->range.o = o;
+    g->lane = NODE_LANE_FOREGROUND;
     g->range.group = node_group_of(n, bucket);
     g->range.deadline_us = node_request_deadline(n, req);
-    g->range.done = node_get_found;
-    node_work_add(&o->gets, &g->link);
     o->gets_count++;
-    o->counters.gets++;
-    g->refs++;
-    node_cell_range_find(&g->range);
-    node_get_release(g);
+    node_get_begin(g);
+}
+
+int node_get_start(struct node_objects *o, const struct node_get_spec *spec, void *ctx,
+                   node_get_fn *done)
+{
+    struct node_get *g = alloc_get_zeroed(&o->alloc, 1, sizeof *g);
+    if (g == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    g->o = o;
+    g->ctx = ctx;
+    g->done = done;
+    g->lane = spec->lane;
+    g->range.group = spec->group;
+    g->range.version = spec->version;
+    g->range.offset = spec->offset;
+    g->range.length = spec->length;
+    g->range.deadline_us = spec->deadline_us;
+    node_get_begin(g);
+    return 0;
 }
 
 void node_get_free_all(struct node_objects *o)

@@ -407,6 +407,9 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->rebuilds);
     node_work_init(&o->runs);
     node_work_init(&o->run_tasks);
+    node_work_init(&o->tables);
+    o->tables_max = WIRE_LOOKUPS_BYTES_MAX;
+    o->tables_seed = hash_mix(node_options_get(n)->boot_nonce + 1);
     o->run_tickets = hash_mix(node_options_get(n)->boot_nonce) >> 1; /* never 0 */
     o->grant_timer.ctx = o;
     o->grant_timer.fire = node_grant_fire;
@@ -438,6 +441,7 @@ void node_objects_free(struct node_objects *o)
     node_get_free_all(o);
     node_run_tasks_end(o);
     node_run_free_all(o);
+    node_tables_free_all(o);
     node_repair_free(o);
     node_audit_free(o);
     node_rehome_free(o);
@@ -512,6 +516,7 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"hedges", c->hedges},
         {"runs", c->runs},
         {"runs_decoded", c->runs_decoded},
+        {"run_tables", c->tables},
         {"repairing", repairing},
         {"repair_waiting", waiting},
         {"shards_repaired", c->shards_repaired},

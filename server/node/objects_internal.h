@@ -10,6 +10,7 @@
  *   rebuild.c  gathers every stripe of an extent and writes the missing shards
  *   put*.c     uploads            get.c     reads
  *   run.c      programs over parts of cells: where they are run      run_task.c  runs them
+ *   run_table.c  the tables that they look into
  *   repair.c   what is missing at this node      audit.c  orphans, due records
  *   surplus.c  copies whose homes have them
  *   rehome.c   homes of shards whose nodes are out, by the rules of object_moves.c
@@ -22,6 +23,7 @@
 #define HOLDFAST_SERVER_NODE_OBJECTS_INTERNAL_H
 
 #include "base/rng.h"
+#include "compute/table.h"
 #include "server/node/object_internal.h"
 
 #define NODE_OBJECTS_PEERS_MAX 64u
@@ -36,6 +38,7 @@
 #define NODE_RUN_MEMORY_BYTES_MAX (16u << 20)  /* what it may have in memory for that */
 #define NODE_RUN_OPEN_BYTES_MAX 4096u          /* of a part in which no record seems to end */
 #define NODE_RUN_STEPS_MAX (UINT64_C(1) << 26) /* what work it may be: bytes times steps */
+#define NODE_TABLES_MAX 64u                    /* tables of programs, in use or kept */
 #define NODE_CALL_RETRY_US 20000u
 #define NODE_HEDGE_LEAST_US 20000u
 #define NODE_HEDGE_PER_CENT 5u
@@ -69,7 +72,7 @@ struct node_peer_pace {
 
 struct node_objects_counters {
     uint64_t puts, puts_failed, gets, gets_degraded, hedges;
-    uint64_t runs, runs_decoded;
+    uint64_t runs, runs_decoded, tables;
     uint64_t shards_repaired, bytes_repaired, damage_reports;
     uint64_t repair_starts, shards_moved, surplus_deleted;
     uint64_t digests_checked, digests_wrong;
@@ -113,6 +116,12 @@ struct node_objects {
     unsigned run_places;  /* kept for tasks over cells that are being decoded */
     uint64_t run_slices;  /* that were worked through, of all tasks */
     uint64_t run_tickets; /* given */
+    struct node_work tables;
+    unsigned tables_count;  /* but for those that are being given back */
+    uint64_t tables_max;    /* bytes that they may take, with their indexes */
+    uint64_t tables_bytes;  /* that they take */
+    uint64_t tables_ending; /* of these: are being given back */
+    uint64_t tables_seed;
 
     uint64_t shard_write_bytes;
     uint64_t shard_read_bytes;
@@ -297,12 +306,56 @@ void node_gather_free_all(struct node_objects *o);
 /* returns: bytes that a gather of this extent keeps in memory, at most. */
 uint64_t node_gather_bytes(const struct node_extent_info *info);
 
+/* ---- run_table.c ---------------------------------------------------------------------------- */
+
+/* A table as a request has it: one version of an object. */
+struct node_lookup {
+    struct bytes bucket;
+    struct bytes name;
+    struct node_version version;
+    uint8_t root[MERKLE_HASH_BYTES];
+    uint64_t size;
+    uint32_t cell_bytes; /* if it is larger than WIRE_INLINE_BYTES_MAX */
+    struct bytes data;   /* else all of it */
+};
+void node_lookup_put(struct buf *b, const struct node_lookup *l);
+/* What is no table fails the reader. */
+void node_lookup_take(struct bytes_reader *r, struct node_lookup *l);
+/* Appends what a client lists, one after the other. returns: 0; ERR_INVALID, ERR_TOO_LARGE: these
+ * are none; ERR_NO_MEMORY. */
+int node_lookups_of(struct wire_node list, struct buf *out);
+
+struct node_table;
+/* One who uses a table. done and ctx are the caller's. */
+struct node_table_use {
+    struct node_work link;    /* first */
+    struct node_table *table; /* NULL: none is held */
+    bool waits;               /* done is to come */
+    void *ctx;
+    /* once, not before node_table_take returns. code: 0, or the table is not held: ERR_CONFLICT (it
+     * is not, or no longer, what was asked for), ERR_LOST, ERR_UNAVAILABLE and what else reads
+     * give, ERR_PROTOCOL (no table), ERR_BUSY (no room), ERR_NO_MEMORY. */
+    void (*done)(struct node_table_use *use, int code);
+    uint64_t fetched; /* bytes that were read for it; of all who waited for a table, one is told */
+    uint64_t moved;   /* of these: from other nodes, and what was read there to decode */
+};
+/* Holds a table: *use is zeroed but for ctx and done. If it waits, done is called later.
+ * returns: 0; ERR_BUSY (no room), ERR_NO_MEMORY: it is not held, and done will not be called. */
+int node_table_take(struct node_objects *o, const struct node_lookup *l, bool header,
+                    struct node_table_use *use);
+/* Gives it back, or no longer waits for it. Does nothing if none is held. */
+void node_table_give(struct node_table_use *use);
+/* returns: the table, as long as it is held; it does not wait. */
+const struct compute_table *node_table_of(const struct node_table_use *use);
+void node_tables_free_all(struct node_objects *o); /* no jobs are out, and nobody holds any */
+
 /* ---- run_task.c ----------------------------------------------------------------------------- */
 
 /* A program over a part of one data cell, on a worker, a slice at a time. The checksums of a cell
  * that lies here are checked as it is read. */
 struct node_run_spec {
     struct bytes program;     /* copied */
+    struct bytes lookups;     /* its tables, as node_lookup_put has them; copied */
     uint64_t from;            /* of the part, in the object */
     struct node_cell_ref ref; /* of a cell that lies here */
     uint32_t at;              /* of the part, in the cell */
@@ -314,10 +367,14 @@ struct node_run_spec {
     uint32_t asker;  /* the node that it is run for */
     uint64_t ticket; /* its name there, not 0 */
 };
-/* code: 0 with the state of the task (compute/task.h), which lasts until done returns. ERR_INVALID:
- * the program is none. ERR_TOO_LARGE: the budget of work, memory or bytes of the state is spent;
- * of a smaller part it may not be. ERR_TIMEOUT; what store_segments_get returns. */
+/* code: 0 with the state of the task (compute/task.h), which lasts until done returns; of a program
+ * with tables behind what node_run_cost_take reads. With another code, state is the number of the
+ * table that is missing, a byte, or empty. ERR_INVALID: the program is none, or not of these
+ * tables. ERR_TOO_LARGE: the budget of work, memory or bytes of the state is spent; of a smaller
+ * part it may not be. ERR_TIMEOUT; what store_segments_get returns. */
 typedef void node_run_fn(struct node *n, void *ctx, int code, struct bytes state);
+/* Takes what tables cost from the beginning of a state. returns: whether it was there. */
+bool node_run_cost_take(struct bytes *state, uint64_t *fetched, uint64_t *moved);
 /* returns: 0, or ERR_BUSY (too many; not if it is placed), ERR_TOO_LARGE (the program),
  * ERR_NO_MEMORY, and done will not be called. */
 int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
@@ -331,7 +388,7 @@ void node_run_tasks_end(struct node_objects *o); /* all that wait: no jobs are o
 void node_run_serve(struct node *n, struct node_request request, struct bytes body);
 /* The body of that call, without `data`. */
 void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left_us);
-/* returns: whether it is one; the program views it. */
+/* returns: whether it is one; program and lookups view it. */
 bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left_us);
 /* Asks the holder. returns: 0 or ERR_NO_MEMORY and done will not be called. */
 int node_run_ask(struct node_objects *o, uint32_t peer, const struct node_run_spec *spec, void *ctx,
@@ -401,6 +458,26 @@ void node_cell_range_refresh(struct node_cell_range *r);
 void node_cell_range_release(struct node_cell_range *r);
 
 void node_get_read(struct node *n, struct node_client client, const struct wire_rpc *req);
+/* The same for this node itself, of any range within one cell. */
+struct node_get_spec {
+    uint32_t group;
+    struct node_version version;
+    uint64_t offset;
+    uint64_t length;
+    enum node_lane lane;
+    uint64_t deadline_us;
+};
+struct node_got {
+    uint64_t offset;
+    struct bytes data; /* verified; a view until done returns */
+    uint64_t moved;    /* bytes that came from other nodes */
+};
+typedef void node_get_fn(struct node *n, void *ctx, int code, const struct node_got *got);
+/* done: once, perhaps before the return; but not if the node ends first. code: as of
+ * node_cell_range_find and node_gather_start.
+ * returns: 0, or ERR_NO_MEMORY and done will not be called. */
+int node_get_start(struct node_objects *o, const struct node_get_spec *spec, void *ctx,
+                   node_get_fn *done);
 void node_get_free_all(struct node_objects *o);
 
 void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req);

@@ -15,8 +15,11 @@
 #include "compute/task.h"
 #include "server/node/objects_internal.h"
 
+#include <stdio.h>
+
 #define NODE_RUN_LOOK_US 250000u    /* how often the holder is asked how far it is */
 #define NODE_RUN_SILENT_US 1000000u /* a holder without progress for so long is not waited for */
+#define NODE_RUN_TEXT 300u
 
 struct node_run {
     struct node_work link;
@@ -40,10 +43,19 @@ struct node_run {
     uint64_t slices;   /* as the holder told */
     uint64_t heard_us; /* when it last told of other ones */
     uint64_t moved;
+    uint64_t fetched; /* of tables */
+    unsigned tables;
+    unsigned table;    /* that was missing, of the last answer; and 1 */
     uint64_t reserved; /* of o->run_bytes */
     size_t program_bytes;
-    uint8_t program[];
+    size_t lookups_bytes;
+    uint8_t program[]; /* then lookups */
 };
+
+static struct bytes node_run_lookups(const struct node_run *run)
+{
+    return bytes_of(run->program + run->program_bytes, run->lookups_bytes);
+}
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
@@ -64,7 +76,7 @@ static void node_run_free(struct node_run *run)
     node_work_remove(&run->link);
     node_run_give_back(run);
     node_cell_range_release(&run->range);
-    alloc_put(&o->alloc, run, sizeof *run + run->program_bytes);
+    alloc_put(&o->alloc, run, sizeof *run + run->program_bytes + run->lookups_bytes);
 }
 
 void node_run_free_all(struct node_objects *o)
@@ -114,17 +126,63 @@ static void node_run_over(struct node_run *run)
     (void)node_run_back(run);
 }
 
+/* A sentence that names the table that is missing. */
+static void node_run_about_table(const struct node_run *run, int code, char text[NODE_RUN_TEXT])
+{
+    struct bytes_reader r = bytes_reader_of(node_run_lookups(run));
+    struct node_lookup l = {.size = 0};
+    for (unsigned i = 0; i < run->table; i++) {
+        node_lookup_take(&r, &l);
+    }
+    (void)snprintf(text, NODE_RUN_TEXT, "table '%.*s/%.*s': %s",
+                   (int)NUM_MIN(l.bucket.size, (size_t)80), (const char *)l.bucket.data,
+                   (int)NUM_MIN(l.name.size, (size_t)80), (const char *)l.name.data,
+                   code == ERR_CONFLICT ? "was replaced or removed, and is gone" : err_text(code));
+}
+
 static void node_run_fail(struct node_run *run, int code)
 {
-    node_reply_error(run->o->n, run->client, code, NULL);
+    char text[NODE_RUN_TEXT];
+    if (run->table > 0) {
+        node_run_about_table(run, code, text);
+    }
+    node_reply_error(run->o->n, run->client, code, run->table > 0 ? text : NULL);
     node_run_over(run);
+}
+
+/* What came with a code. returns: the code, or ERR_INVALID where the other node's answer is none.
+ * *state: without what tables cost, which is counted. */
+static int node_run_take_answer(struct node_run *run, int code, struct bytes *state)
+{
+    uint64_t fetched = 0;
+    uint64_t moved = 0;
+    run->table = 0;
+    if (run->lookups_bytes == 0) {
+        return code;
+    }
+    if (code == 0 && !node_run_cost_take(state, &fetched, &moved)) {
+        return ERR_INVALID;
+    }
+    if (code != 0 && state->size == 1 && state->data[0] < run->tables) {
+        run->table = state->data[0] + 1u;
+    }
+    run->fetched += fetched;
+    run->moved += moved;
+    return code;
 }
 
 static void node_run_reply(struct node_run *run, bool decoded, struct bytes state)
 {
     struct buf out;
+    const bool tables = run->tables > 0;
     buf_init(&out, &run->o->alloc, NODE_RUN_STATE_BYTES_MAX + 4096u);
-    (void)wire_pack_map(&out, 4);
+    (void)wire_pack_map(&out, tables ? 6 : 4);
+    if (tables) {
+        (void)wire_pack_text(&out, WIRE_FIELD_NODE);
+        (void)wire_pack_u64(&out, decoded ? node_self(run->o->n) : run->holder);
+        (void)wire_pack_text(&out, WIRE_FIELD_FETCHED);
+        (void)wire_pack_u64(&out, run->fetched);
+    }
     (void)wire_pack_text(&out, WIRE_FIELD_DECODED);
     (void)wire_pack_bool(&out, decoded);
     (void)wire_pack_text(&out, WIRE_FIELD_MOVED);
@@ -198,8 +256,11 @@ static void node_run_here_done(struct node *n, void *ctx, int code, struct bytes
     if (!node_run_back(run)) {
         return;
     }
+    code = node_run_take_answer(run, code, &state);
     switch (code) {
     case 0: node_run_reply(run, true, state); return;
+    case ERR_CONFLICT:
+    case ERR_PROTOCOL:
     case ERR_INVALID:
     case ERR_TOO_LARGE:
     case ERR_TIMEOUT: node_run_fail(run, code); return;     /* so it would be anywhere else */
@@ -213,6 +274,7 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
     const struct node_extent_info *info = run->range.info;
     return (struct node_run_spec){
         .program = bytes_of(run->program, run->program_bytes),
+        .lookups = node_run_lookups(run),
         .from = run->range.offset,
         .ref = {.version = run->range.version,
                 .group = run->range.group,
@@ -308,6 +370,7 @@ static int node_run_gather(struct node_run *run)
     TRY(node_run_reserve(run));
     TRY(node_gather_start(o, &spec, run, node_run_gathered));
     o->counters.runs_decoded += !run->decoded;
+    run->table = 0; /* what goes wrong now is of the cell */
     run->waits++;
     run->decoded = true;
     run->gathering = true;
@@ -331,6 +394,7 @@ static void node_run_answered(struct node *n, void *ctx, int code, struct bytes 
     if (!node_run_back(run)) {
         return;
     }
+    code = node_run_take_answer(run, code, &state);
     run->moved += run->holder == node_self(n) ? 0 : state.size;
     if (code == 0) {
         node_run_reply(run, false, state);
@@ -341,6 +405,8 @@ static void node_run_answered(struct node *n, void *ctx, int code, struct bytes 
     }
     switch (code) {
     case ERR_BUSY:
+    case ERR_CONFLICT: /* of a table, as the next one */
+    case ERR_PROTOCOL:
     case ERR_INVALID:
     case ERR_TOO_LARGE: node_run_fail(run, code); return; /* so it would be anywhere else */
     case ERR_NOT_FOUND:
@@ -442,12 +508,14 @@ struct node_run_params {
     uint64_t length;
     uint64_t quotes;
     uint64_t apart;
+    struct buf lookups;
+    unsigned tables;
 };
 
 static int node_run_params_of(const struct wire_rpc *req, struct node_run_params *p)
 {
     struct bytes name;
-    TRY(wire_params_check(req, 6, 8));
+    TRY(wire_params_check(req, 6, 9));
     TRY(wire_param_bytes(req, 0, WIRE_NAME_BYTES_MAX, &p->bucket));
     TRY(wire_param_bytes(req, 1, WIRE_NAME_BYTES_MAX, &name));
     TRY(wire_param_u64(req, 2, &p->version));
@@ -462,44 +530,68 @@ static int node_run_params_of(const struct wire_rpc *req, struct node_run_params
     if (req->params_count > 7) {
         TRY(wire_param_u64(req, 7, &p->apart));
     }
+    if (req->params_count > 8) {
+        const struct wire_node list = wire_node_at(req->params, 8);
+        TRY(node_lookups_of(list, &p->lookups));
+        p->tables = wire_node_count(list);
+    }
     return p->quotes <= COMPUTE_TASK_QUOTES_INSIDE && p->apart <= 1 ? 0 : ERR_INVALID;
+}
+
+/* returns: NULL without memory. */
+static struct node_run *node_run_new(struct node_objects *o, struct node_client client,
+                                     const struct wire_rpc *req, const struct node_run_params *p)
+{
+    struct node *n = o->n;
+    struct node_run *run = alloc_get(&o->alloc, sizeof *run + p->program.size + p->lookups.size);
+    if (run == NULL) {
+        return NULL;
+    }
+    *run = (struct node_run){.o = o,
+                             .client = client,
+                             .range = {.o = o,
+                                       .group = node_group_of(n, p->bucket),
+                                       .version = node_version_of_wire(p->version),
+                                       .offset = p->offset,
+                                       .length = p->length,
+                                       .deadline_us = node_request_deadline(n, req),
+                                       .done = node_run_found},
+                             .look = {.ctx = run, .fire = node_run_look_at},
+                             .quotes = (uint8_t)p->quotes,
+                             .apart = p->apart != 0,
+                             .finding = true,
+                             .waits = 1,
+                             .ticket = ++o->run_tickets,
+                             .tables = p->tables,
+                             .program_bytes = p->program.size,
+                             .lookups_bytes = p->lookups.size};
+    if (p->program.size > 0) {
+        memcpy(run->program, p->program.data, p->program.size);
+    }
+    if (p->lookups.size > 0) {
+        memcpy(run->program + p->program.size, p->lookups.data, p->lookups.size);
+    }
+    return run;
 }
 
 void node_run_object(struct node *n, struct node_client client, const struct wire_rpc *req)
 {
     struct node_objects *o = node_objects_get(n);
-    struct node_run_params p;
+    struct node_run_params p = {.tables = 0};
     struct node_run *run = NULL;
+    buf_init(&p.lookups, &o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
     int err = node_run_params_of(req, &p);
     if (err == 0) {
         err = o->runs_count < node_options_get(n)->limits.object_reads ? 0 : ERR_BUSY;
     }
     if (err == 0) {
-        run = alloc_get(&o->alloc, sizeof *run + p.program.size);
+        run = node_run_new(o, client, req, &p);
         err = run == NULL ? ERR_NO_MEMORY : 0;
     }
+    buf_release(&p.lookups);
     if (err != 0) {
         node_reply_error(n, client, err, NULL);
         return;
-    }
-    *run = (struct node_run){.o = o,
-                             .client = client,
-                             .range = {.o = o,
-                                       .group = node_group_of(n, p.bucket),
-                                       .version = node_version_of_wire(p.version),
-                                       .offset = p.offset,
-                                       .length = p.length,
-                                       .deadline_us = node_request_deadline(n, req),
-                                       .done = node_run_found},
-                             .look = {.ctx = run, .fire = node_run_look_at},
-                             .quotes = (uint8_t)p.quotes,
-                             .apart = p.apart != 0,
-                             .finding = true,
-                             .waits = 1,
-                             .ticket = ++o->run_tickets,
-                             .program_bytes = p.program.size};
-    if (p.program.size > 0) {
-        memcpy(run->program, p.program.data, p.program.size);
     }
     node_work_add(&o->runs, &run->link);
     o->runs_count++;

@@ -8,6 +8,8 @@
  * steps) and while it runs (memory, bytes of its state, time); beyond that it ends.
  *
  *   open -> slice (job) -> more left: again -> encode, free groups (job) -> done
+ *    |         |
+ *    +> tables-+  (it waits for those that it looks into: run_table.c)
  *
  * One that is stopped, or whose time is over, has ended for whoever waits for it; its groups may be
  * many, so a last job frees them, not the loop.
@@ -19,6 +21,7 @@
 #define NODE_RUN_SLICE_STEPS (UINT64_C(1) << 22)
 #define NODE_RUN_SLICE_MOST (256u << 10)
 #define NODE_RUN_TIME_MAX_US UINT64_C(60000000) /* for another node */
+#define NODE_RUN_COST_BYTES 16u                 /* of tables, before a state */
 
 struct node_run_task {
     struct node_task task;
@@ -31,6 +34,10 @@ struct node_run_task {
     void *ctx;
     node_run_fn *done; /* NULL: was called */
     uint64_t seed;
+    struct node_table_use use[WIRE_LOOKUPS_MAX];
+    unsigned waiting; /* for tables */
+    bool bound;       /* it has them */
+    uint8_t table;    /* the one that is missing; and 1 */
     /* the worker's, while a job is out */
     uint32_t taken;
     struct alloc heap; /* of workers */
@@ -44,7 +51,7 @@ struct node_run_task {
 
 static size_t node_run_task_bytes(const struct node_run_task *t)
 {
-    return sizeof *t + t->spec.program.size;
+    return sizeof *t + t->spec.program.size + t->spec.lookups.size;
 }
 
 /* Where groups are freed: on a worker, or when the node ends. */
@@ -63,6 +70,9 @@ static void node_run_task_free(struct node_run_task *t)
     node_work_remove(&t->link);
     o->run_tasks_count--;
     node_run_let_go(t);
+    for (unsigned i = 0; i < WIRE_LOOKUPS_MAX; i++) {
+        node_table_give(&t->use[i]);
+    }
     buf_release(&t->state);
     if (t->spec.data != NULL) {
         node_blob_release(o->n, t->spec.data);
@@ -90,8 +100,16 @@ static void node_run_retire(struct node_run_task *t)
 static void node_run_end(struct node_run_task *t, int code)
 {
     node_run_fn *done = t->done;
+    const uint8_t missing = (uint8_t)(t->table - 1);
+    const struct bytes said = bytes_of(&missing, t->table > 0);
     t->done = NULL;
-    done(t->o->n, t->ctx, code, code == 0 ? buf_view(&t->state) : bytes_of(NULL, 0));
+    for (unsigned i = 0; i < WIRE_LOOKUPS_MAX && t->waiting > 0; i++) {
+        if (t->use[i].waits) {
+            node_table_give(&t->use[i]);
+        }
+    }
+    t->waiting = 0;
+    done(t->o->n, t->ctx, code, code == 0 ? buf_view(&t->state) : said);
     node_run_retire(t);
 }
 
@@ -139,13 +157,19 @@ void node_run_stop(struct node_objects *o, uint32_t asker, uint64_t ticket)
 
 static int node_run_open(struct node_run_task *t, struct node_env *env)
 {
-    const struct compute_task_options options = {
-        .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
     t->heap = env->alloc;
     t->bounded = alloc_budget_init(&t->budget, t->heap, NODE_RUN_MEMORY_BYTES_MAX);
-    buf_init(&t->state, &t->bounded, NODE_RUN_STATE_BYTES_MAX);
+    buf_init(&t->state, &t->bounded, NODE_RUN_STATE_BYTES_MAX + NODE_RUN_COST_BYTES);
     TRY(compute_program_new(&t->plan, &t->heap, t->spec.program, NULL));
     compute_program_seed(t->plan, t->seed);
+    return 0;
+}
+
+/* With its tables, if it has any. */
+static int node_run_begin(struct node_run_task *t)
+{
+    const struct compute_task_options options = {
+        .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
     if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan)) {
         return ERR_TOO_LARGE;
     }
@@ -159,6 +183,19 @@ static uint32_t node_run_slice_bytes(const struct node_run_task *t)
     bytes = NUM_MAX(bytes, (uint64_t)1);
     bytes = NUM_MIN(bytes, (uint64_t)NODE_RUN_SLICE_MOST);
     return NUM_MIN((uint32_t)bytes, t->spec.bytes - t->taken);
+}
+
+/* What tables cost, before the state. */
+static void node_run_cost_put(struct node_run_task *t)
+{
+    uint64_t fetched = 0;
+    uint64_t moved = 0;
+    for (unsigned i = 0; i < WIRE_LOOKUPS_MAX; i++) {
+        fetched += t->use[i].fetched;
+        moved += t->use[i].moved;
+    }
+    (void)buf_put_u64(&t->state, fetched);
+    (void)buf_put_u64(&t->state, moved);
 }
 
 /* From the disk, in blocks whose checksums are right. */
@@ -189,7 +226,16 @@ static int node_run_slice(struct node_run_task *t, struct node_env *env)
         return 0;
     }
     compute_task_leave_open(t->compute, NODE_RUN_OPEN_BYTES_MAX);
+    if (t->spec.lookups.size > 0) {
+        node_run_cost_put(t);
+    }
     return compute_task_encode(t->compute, &t->state);
+}
+
+/* returns: whether there is anything about tables that is not done yet. */
+static bool node_run_wants(const struct node_run_task *t)
+{
+    return t->spec.lookups.size > 0 || compute_program_lookups(t->plan) > 0;
 }
 
 static void node_run_job(struct node_task *task, struct node_env *env)
@@ -198,6 +244,11 @@ static void node_run_job(struct node_task *task, struct node_env *env)
     int err = 0;
     if (!t->freeing) {
         err = t->plan == NULL ? node_run_open(t, env) : 0;
+        if (err == 0 && !t->bound && node_run_wants(t)) {
+            task->job.code = 0;
+            return;
+        }
+        err = err != 0 || t->compute != NULL ? err : node_run_begin(t);
         err = err != 0 ? err : node_run_slice(t, env);
     }
     bool spent = err == ERR_NO_MEMORY && t->plan != NULL && t->budget.refused > 0;
@@ -205,6 +256,69 @@ static void node_run_job(struct node_task *task, struct node_env *env)
         node_run_let_go(t);
     }
     task->job.code = spent ? ERR_TOO_LARGE : err;
+}
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+static void node_run_next(struct node *n, struct node_timer *timer);
+
+static void node_run_no_table(struct node_run_task *t, unsigned i, int code)
+{
+    t->table = (uint8_t)(i + 1);
+    node_run_end(t, code);
+}
+
+/* All are here. */
+static void node_run_bind(struct node_run_task *t)
+{
+    for (uint32_t i = 0; i < compute_program_lookups(t->plan); i++) {
+        compute_program_bind(t->plan, i, node_table_of(&t->use[i]));
+    }
+    t->bound = true;
+    node_run_next(t->o->n, &t->timer);
+}
+
+static void node_run_table_came(struct node_table_use *use, int code)
+{
+    struct node_run_task *t = use->ctx;
+    ASSERT(t->waiting > 0 && t->done != NULL);
+    t->waiting--;
+    if (code != 0) {
+        node_run_no_table(t, (unsigned)(use - t->use), code);
+    } else if (t->waiting == 0) {
+        node_timer_cancel(t->o->n, &t->timer);
+        node_run_bind(t);
+    }
+}
+
+/* Holds the tables that the program looks into, and waits for those that are not here yet. */
+static void node_run_tables(struct node_run_task *t)
+{
+    struct bytes_reader r = bytes_reader_of(t->spec.lookups);
+    const uint32_t count = compute_program_lookups(t->plan);
+    bool header = false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct node_lookup l;
+        node_lookup_take(&r, &l);
+        if (r.failed) {
+            break; /* they are fewer */
+        }
+        (void)compute_program_lookup(t->plan, i, &header);
+        t->use[i] = (struct node_table_use){.ctx = t, .done = node_run_table_came};
+        const int err = node_table_take(t->o, &l, header, &t->use[i]);
+        if (err != 0) {
+            node_run_no_table(t, i, err);
+            return;
+        }
+        t->waiting += t->use[i].waits;
+    }
+    if (!bytes_reader_ended(&r)) {
+        node_run_end(t, ERR_INVALID);
+    } else if (t->waiting == 0) {
+        node_run_bind(t);
+    } else {
+        node_timer_set(t->o->n, &t->timer, t->spec.deadline_us);
+    }
 }
 
 /* ---- slices --------------------------------------------------------------------------------- */
@@ -233,6 +347,8 @@ static void node_run_job_done(struct node *n, struct node_task *task)
     t->o->run_slices++;
     if (t->done == NULL) {
         node_run_retire(t);
+    } else if (task->job.code == 0 && !t->bound && t->plan != NULL && node_run_wants(t)) {
+        node_run_tables(t);
     } else if (task->job.code != 0 || t->taken == t->spec.bytes) {
         node_run_end(t, task->job.code);
     } else {
@@ -248,7 +364,7 @@ bool node_run_has_place(const struct node_objects *o)
 int node_run_start(struct node_objects *o, const struct node_run_spec *spec, void *ctx,
                    node_run_fn *done)
 {
-    const size_t bytes = sizeof(struct node_run_task) + spec->program.size;
+    const size_t bytes = sizeof(struct node_run_task) + spec->program.size + spec->lookups.size;
     ASSERT(spec->bytes > 0);
     if (!spec->placed && !node_run_has_place(o)) {
         return ERR_BUSY;
@@ -270,6 +386,10 @@ int node_run_start(struct node_objects *o, const struct node_run_spec *spec, voi
         memcpy(t->text, spec->program.data, spec->program.size);
     }
     t->spec.program = bytes_of(t->text, spec->program.size);
+    if (spec->lookups.size > 0) {
+        memcpy(t->text + spec->program.size, spec->lookups.data, spec->lookups.size);
+    }
+    t->spec.lookups = bytes_of(t->text + spec->program.size, spec->lookups.size);
     t->timer.ctx = t;
     t->timer.fire = node_run_next;
     if (t->spec.data != NULL) {
@@ -302,6 +422,16 @@ void node_run_put(struct buf *b, const struct node_run_spec *spec, uint64_t left
     (void)buf_put_u64(b, spec->ticket);
     (void)buf_put_u8(b, spec->quotes);
     (void)buf_put_bytes(b, spec->program);
+    (void)buf_append(b, spec->lookups.data, spec->lookups.size);
+}
+
+bool node_run_cost_take(struct bytes *state, uint64_t *fetched, uint64_t *moved)
+{
+    struct bytes_reader r = bytes_reader_of(*state);
+    *fetched = bytes_take_u64(&r);
+    *moved = bytes_take_u64(&r);
+    *state = bytes_of(r.at, r.failed ? 0 : r.left);
+    return !r.failed;
 }
 
 bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left_us)
@@ -316,6 +446,11 @@ bool node_run_take(struct bytes body, struct node_run_spec *spec, uint64_t *left
     spec->ticket = bytes_take_u64(&r);
     spec->quotes = bytes_take_u8(&r);
     spec->program = bytes_take_bytes(&r, WIRE_PROGRAM_BYTES_MAX);
+    spec->lookups = bytes_of(r.at, r.failed ? 0 : r.left);
+    for (unsigned i = 0; i < WIRE_LOOKUPS_MAX && r.left > 0; i++) {
+        struct node_lookup l;
+        node_lookup_take(&r, &l);
+    }
     return bytes_reader_ended(&r) && spec->bytes > 0 && spec->ticket != 0 &&
            spec->quotes <= COMPUTE_TASK_QUOTES_INSIDE &&
            num_fits(spec->at, spec->bytes, STORE_SEG_CELL_BYTES_MAX);

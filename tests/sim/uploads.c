@@ -5,12 +5,14 @@
  * back, byte for byte. When a put is acknowledged the disks of all nodes are looked at: without any
  * one node at least k shards of every stripe must be left. A put whose end is unknown may show up
  * later: the name then has several possible contents, and never another one. Some of the reads are
- * programs over a cell: their states are those of the content, to the byte.
+ * programs over a cell: their states are those of the content, to the byte. One content of four is
+ * a table: programs over it look its records up in itself.
  */
 #include "base/crc.h"
 #include "base/hash.h"
 #include "base/num.h"
 #include "compute/compute.h"
+#include "compute/table.h"
 #include "compute/task.h"
 #include "erasure/erasure.h"
 #include "merkle/merkle.h"
@@ -131,9 +133,36 @@ void sim_uploads_release(struct sim *s)
     s->uploads = NULL;
 }
 
+static bool sim_content_is_table(const struct sim_content *c)
+{
+    return c->seed % 4 == 1;
+}
+
+/* Records "KEY,GROUP", each key once, then empty lines. */
+static void sim_content_table(const struct sim_content *c, uint8_t *into)
+{
+    char line[32];
+    uint64_t at = 0;
+    for (uint64_t i = 0;; i++) {
+        const int size = snprintf(line, sizeof(line), "%llu,g%llu\n",
+                                  (unsigned long long)(i * 3 + c->seed % 1000),
+                                  (unsigned long long)(hash_mix(c->seed + i) % 8));
+        if (at + (uint64_t)size > c->bytes) {
+            break;
+        }
+        memcpy(into + at, line, (size_t)size);
+        at += (uint64_t)size;
+    }
+    memset(into + at, '\n', c->bytes - at);
+}
+
 static void sim_content_fill(const struct sim_content *c, uint8_t *into)
 {
     struct rng r;
+    if (sim_content_is_table(c)) {
+        sim_content_table(c, into);
+        return;
+    }
     rng_init(&r, c->seed);
     rng_fill(&r, into, c->bytes);
 }
@@ -182,20 +211,50 @@ static const char *sim_upload_program(const struct sim_uploader *u)
     static const char *const programs[] = {"lines | count, distinct $1", "u16,x1 | sum",
                                            "csv | where $1 > $2 | by $3 count",
                                            "f64 | quantile 0.5"};
-    return programs[sim_upload_turn(u) / 4 % 4];
+    static const char *const joins[] = {"csv | lookup \"t\" $1 as t | by $t.2 count",
+                                        "csv | lookup left \"t\" $1 + 3 as t | argmax $t.1, count"};
+    const uint64_t turn = sim_upload_turn(u) / 4;
+    return sim_content_is_table(&u->content) ? joins[turn % 2] : programs[turn % 4];
+}
+
+/* The object itself is the table. */
+static void sim_upload_pack_table(struct buf *out, const struct sim_uploader *u)
+{
+    (void)wire_pack_u64(out, COMPUTE_TASK_QUOTES_UNKNOWN);
+    (void)wire_pack_u64(out, 0);
+    (void)wire_pack_array(out, 1);
+    (void)wire_pack_map(out, 6);
+    (void)wire_pack_text(out, WIRE_FIELD_BUCKET);
+    (void)wire_pack_text(out, SIM_BUCKET);
+    (void)wire_pack_text(out, WIRE_FIELD_NAME);
+    (void)wire_pack_text(out, "t");
+    (void)wire_pack_text(out, WIRE_FIELD_VERSION);
+    (void)wire_pack_u64(out, u->version);
+    (void)wire_pack_text(out, WIRE_FIELD_ROOT);
+    (void)wire_pack_bin(out, bytes_of(u->content.root, sizeof(u->content.root)));
+    (void)wire_pack_text(out, WIRE_FIELD_SIZE);
+    (void)wire_pack_u64(out, u->content.bytes);
+    (void)wire_pack_text(out, WIRE_FIELD_CELL_BYTES);
+    (void)wire_pack_u64(out, u->cell_bytes);
 }
 
 static void sim_upload_pack_read(struct buf *out, struct sim_uploader *u)
 {
-    bool runs = u->state == SIM_UPLOAD_RUN;
+    const bool runs = u->state == SIM_UPLOAD_RUN;
+    const bool joins = runs && sim_content_is_table(&u->content);
     (void)wire_pack_request(out, u->msgid, runs ? WIRE_METHOD_OBJECT_RUN : WIRE_METHOD_OBJECT_READ,
-                            runs ? 7 : 6);
+                            joins  ? 10
+                            : runs ? 7
+                                   : 6);
     sim_upload_name(out, u);
     (void)wire_pack_u64(out, u->version);
     (void)wire_pack_u64(out, u->offset);
     (void)wire_pack_u64(out, sim_upload_bytes(u));
     if (runs) {
         (void)wire_pack_text(out, sim_upload_program(u));
+    }
+    if (joins) {
+        sim_upload_pack_table(out, u);
     }
 }
 
@@ -514,7 +573,9 @@ static void sim_upload_ran(struct sim *s, struct sim_uploader *u, struct wire_no
 {
     const struct compute_task_options options = {.from = u->offset};
     const uint64_t bytes = sim_upload_bytes(u);
+    const struct compute_table_options seeded = {.seed = u->content.seed};
     struct compute_program *p = NULL;
+    struct compute_table *table = NULL;
     struct compute_task *t = NULL;
     struct bytes state = {0};
     struct buf want;
@@ -523,6 +584,12 @@ static void sim_upload_ran(struct sim *s, struct sim_uploader *u, struct wire_no
     buf_init(&want, &s->heap_alloc, 4u << 20);
     ASSERT(compute_program_new(&p, &s->heap_alloc, bytes_of_text(sim_upload_program(u)), NULL) ==
            0);
+    if (compute_program_lookups(p) > 0) {
+        ASSERT(compute_table_new(&table, &s->heap_alloc,
+                                 bytes_of(s->uploads->scratch, u->content.bytes), &seeded,
+                                 NULL) == 0);
+        compute_program_bind(p, 0, table);
+    }
     ASSERT(compute_task_new(&t, &s->heap_alloc, p, &options, NULL) == 0);
     ASSERT(compute_task_update(t, bytes_of(s->uploads->scratch + u->offset, bytes)) == 0);
     compute_task_leave_open(t, NODE_RUN_OPEN_BYTES_MAX);
@@ -534,6 +601,7 @@ static void sim_upload_ran(struct sim *s, struct sim_uploader *u, struct wire_no
     buf_release(&want);
     compute_task_free(t);
     compute_program_free(p);
+    compute_table_free(table);
     sim_upload_looked(s, u, bytes);
 }
 
@@ -613,7 +681,8 @@ static void sim_upload_refused(struct sim *s, struct sim_uploader *u, int code)
     } else if (outcome == ERR_OUTCOME_DAMAGED) {
         sim_fail(s, "object-damaged", "object %u of %u: %s", u->name, u->id, err_name(code));
     } else if (outcome == ERR_OUTCOME_REFUSED && code != ERR_CANCELLED &&
-               code != ERR_VERSION_GONE && code != ERR_NOT_FOUND) {
+               code != ERR_VERSION_GONE && code != ERR_NOT_FOUND &&
+               !(u->state == SIM_UPLOAD_RUN && code == ERR_CONFLICT)) { /* a table that is gone */
         sim_fail(s, "reply", "a well-formed object request was refused with %s in state %d",
                  err_name(code), u->state);
     } else if (outcome == ERR_OUTCOME_RETRY && code == ERR_BUSY) {
