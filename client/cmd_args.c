@@ -61,8 +61,8 @@ static const struct args_option args_options[] = {
     {"--local", HF_OPT_LOCAL, NULL, "read standard input"},
     {"--memory", HF_OPT_MEMORY, "BYTES", "most that groups may take (268435456)"},
     {"--spill", HF_OPT_SPILL, "DIR", "keep groups there that are more than --memory"},
-    {"--lookup", HF_OPT_LOOKUP, "NAME=FILE",
-     "with --local, the file of a table that the program looks into; repeated"},
+    {"--lookup", HF_OPT_LOOKUP, "TABLE=WHERE",
+     "where a table of the program is: an object, or with --local a file; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
     {"--no-backups", HF_OPT_NO_BACKUPS, NULL, "wait for parts that are late, ask nobody else"},
 };

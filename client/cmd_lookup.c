@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Tables of programs from files: --lookup NAME=FILE for each NAME that the program looks into.
+ * Tables of programs: --lookup NAME=FILE with --local, for each NAME that the program looks into,
+ * or --lookup NAME=BUCKET/NAME over objects, for each that is not the object of its own name.
  */
 #include "client/cmd_lookup_internal.h"
 
@@ -12,7 +13,8 @@
 
 #define LOOKUP_PIECE_BYTES ((size_t)256 << 10)
 
-/* NAME=FILE: a name may have '=' too. returns: FILE; NULL: it is of another name. */
+/* NAME=FILE: a name may have '=' too. returns: FILE, or what else is there; NULL: it is of another
+ * name. */
 static const char *lookup_file_of(const char *given, struct bytes name)
 {
     const struct bytes text = bytes_of_text(given);
@@ -82,17 +84,91 @@ static bool lookup_is_used(const struct compute_program *p, const char *given)
     return false;
 }
 
-int hf_cmd_lookups(const struct hf_cmd *cmd, struct compute_program *p, uint64_t seed,
-                   struct hf_cmd_tables *out, struct err_info *why)
+/* returns: 0, or ERR_INVALID: a table is given that the program does not have. */
+static int lookup_all_used(const struct hf_cmd *cmd, const struct compute_program *p,
+                           struct err_info *why)
 {
-    const struct alloc heap = alloc_heap();
-    bool header = false;
     for (uint32_t i = 0; i < cmd->lookup_count; i++) {
         if (!lookup_is_used(p, cmd->lookup[i])) {
             return err_set(why, ERR_INVALID, "--lookup %s: the program has no such table",
                            cmd->lookup[i]);
         }
     }
+    return 0;
+}
+
+/* BUCKET/NAME. returns: false if it is no such name. */
+static bool lookup_object_of(struct bytes path, struct hf_table *t)
+{
+    const uint8_t *slash = path.size > 0 ? memchr(path.data, '/', path.size) : NULL;
+    const size_t at = slash != NULL ? (size_t)(slash - path.data) : 0;
+    if (at == 0 || at + 1 == path.size) {
+        return false;
+    }
+    t->bucket = (struct hf_bytes){.data = path.data, .size = at};
+    t->name = (struct hf_bytes){.data = slash + 1, .size = path.size - at - 1};
+    return true;
+}
+
+/* Whether tables before this one have its name. */
+static bool lookup_is_again(const struct compute_program *p, uint32_t i, struct bytes name)
+{
+    bool header = false;
+    bool again = false;
+    for (uint32_t k = 0; k < i; k++) {
+        again = again || bytes_equal(compute_program_lookup(p, k, &header), name);
+    }
+    return again;
+}
+
+static int lookup_object(const struct hf_cmd *cmd, struct bytes name, struct hf_cmd_objects *out,
+                         struct err_info *why)
+{
+    const char *path = NULL;
+    const unsigned times = lookup_files(cmd, name, &path);
+    struct hf_table *t = &out->table[out->count];
+    t->table = (struct hf_bytes){.data = name.data, .size = name.size};
+    if (times > 1) {
+        return err_set(why, ERR_INVALID, "table '%.*s' has more than one --lookup", (int)name.size,
+                       (const char *)name.data);
+    }
+    if (times == 1 && !lookup_object_of(bytes_of_text(path), t)) {
+        return err_set(why, ERR_INVALID,
+                       "--lookup %.*s=%.80s: over objects a table is an object, BUCKET/NAME; files "
+                       "are for --local",
+                       (int)name.size, (const char *)name.data, path);
+    }
+    if (times == 0 && !lookup_object_of(name, t)) {
+        return err_set(why, ERR_INVALID,
+                       "table '%.*s' is no object's name: it needs --lookup %.*s=BUCKET/NAME",
+                       (int)name.size, (const char *)name.data, (int)name.size,
+                       (const char *)name.data);
+    }
+    out->count++;
+    return 0;
+}
+
+int hf_cmd_lookup_objects(const struct hf_cmd *cmd, const struct compute_program *p,
+                          struct hf_cmd_objects *out, struct err_info *why)
+{
+    bool header = false;
+    out->count = 0;
+    TRY(lookup_all_used(cmd, p, why));
+    for (uint32_t i = 0; i < compute_program_lookups(p); i++) {
+        const struct bytes name = compute_program_lookup(p, i, &header);
+        if (!lookup_is_again(p, i, name)) {
+            TRY(lookup_object(cmd, name, out, why));
+        }
+    }
+    return 0;
+}
+
+int hf_cmd_lookups(const struct hf_cmd *cmd, struct compute_program *p, uint64_t seed,
+                   struct hf_cmd_tables *out, struct err_info *why)
+{
+    const struct alloc heap = alloc_heap();
+    bool header = false;
+    TRY(lookup_all_used(cmd, p, why));
     for (uint32_t i = 0; i < compute_program_lookups(p); i++) {
         const struct bytes name = compute_program_lookup(p, i, &header);
         const char *path = NULL;

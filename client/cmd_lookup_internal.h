@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Tables of programs from files.
+ * Tables of programs: files, or which objects they are.
  *
  * threads: one.
  */
@@ -29,5 +29,16 @@ struct hf_cmd_tables {
 int hf_cmd_lookups(const struct hf_cmd *cmd, struct compute_program *p, uint64_t seed,
                    struct hf_cmd_tables *out, struct err_info *why);
 void hf_cmd_lookups_release(struct hf_cmd_tables *t);
+
+struct hf_cmd_objects {
+    uint32_t count;
+    struct hf_table table[COMPUTE_PROGRAM_LOOKUPS_MAX];
+};
+
+/* Which objects the tables are that the program looks into, each once. Views into p and cmd.
+ * returns: 0, or ERR_INVALID: a table is no object, has more than one --lookup, or is not the
+ * program's; `why` names it. */
+int hf_cmd_lookup_objects(const struct hf_cmd *cmd, const struct compute_program *p,
+                          struct hf_cmd_objects *out, struct err_info *why);
 
 #endif

@@ -9,6 +9,7 @@
 #include "compute/task.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,8 +26,11 @@ const char hf_cmd_run_grammar[] =
     "  stages    where CONDITION    sample SHARE [VALUE]    select VALUE{,VALUE}    "
     "AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
-    "            with --local, lookup [left] \"TABLE\" [header] VALUE as NAME: the row of a CSV\n"
-    "            whose first field is the value; its fields are $NAME.1 $NAME.2 ...\n"
+    "            lookup [left] \"TABLE\" [header] VALUE as NAME: the row of a CSV whose first "
+    "field\n"
+    "            is the value; its fields are $NAME.1 $NAME.2 ... A TABLE is an object, "
+    "BUCKET/NAME\n"
+    "            or what --lookup says; with --local, a file that --lookup says\n"
     "            behind one sample, estimate AGGREGATE{,AGGREGATE} for count, sum, mean: of the\n"
     "            whole, each with the half-width of its 95 % confidence interval; by ... estimate\n"
     "  aggregates  count, and of a value: sum min max argmin argmax mean var varp distinct\n"
@@ -39,6 +43,7 @@ const char hf_cmd_run_grammar[] =
     "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
     "  holdfast run 'logs/2026-*' 'csv | by $5 count'    all objects whose names begin so\n"
     "  holdfast run logs/2026-11 'csv | sample 0.01 | estimate count, sum $7'\n"
+    "  holdfast run sales/2026 'csv | lookup \"dims/countries\" $2 as c | by $c.2 sum $3'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
     "  holdfast run --local 'csv | where $7 >= 500 | by $5 count | top 10' < log.csv\n"
     "  holdfast run --local 'words | by $0 count | top 10' < book.txt\n"
@@ -54,6 +59,8 @@ struct run_told {
     const char *kernel;
     struct hf_run_node nodes[HF_CMD_NODES_MAX];
     size_t nodes_count;
+    bool json;
+    struct buf tables; /* what is told of them: lines, or objects of JSON between commas */
 };
 
 static int run_tell_plan(struct run_told *told, const struct compute_program *p)
@@ -63,13 +70,37 @@ static int run_tell_plan(struct run_told *told, const struct compute_program *p)
     return compute_program_plan(p, &told->plan);
 }
 
-static int run_tell_text(struct run_told *told, const struct alloc *heap, const char *text)
+/* hf_run_tables_fn. */
+static void run_tell_tables(void *ctx, const struct hf_run_table *tables, size_t count)
 {
-    struct compute_program *p = NULL;
-    TRY(compute_program_new(&p, heap, bytes_of_text(text), NULL));
-    const int err = run_tell_plan(told, p);
-    compute_program_free(p);
-    return err;
+    struct run_told *told = ctx;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (size_t i = 0; i < count && out != NULL; i++) {
+        const struct hf_run_table *t = &tables[i];
+        if (told->json) {
+            (void)fputs(i > 0 ? ",{\"table\":" : "{\"table\":", out);
+            hf_json_string(out, t->table);
+            (void)fputs(",\"bucket\":", out);
+            hf_json_string(out, t->bucket);
+            (void)fputs(",\"name\":", out);
+            hf_json_string(out, t->name);
+            (void)fprintf(out, ",\"version\":%llu,\"bytes\":%llu,\"records\":%llu}",
+                          (unsigned long long)t->version, (unsigned long long)t->bytes,
+                          (unsigned long long)t->records);
+        } else {
+            (void)fprintf(out, "table: '%.*s' is %.*s/%.*s, %llu bytes, %llu records\n",
+                          (int)t->table.size, (const char *)t->table.data, (int)t->bucket.size,
+                          (const char *)t->bucket.data, (int)t->name.size,
+                          (const char *)t->name.data, (unsigned long long)t->bytes,
+                          (unsigned long long)t->records);
+        }
+    }
+    if (out != NULL && fclose(out) == 0) {
+        (void)buf_append(&told->tables, text, size);
+    }
+    free(text);
 }
 
 /* hf_run_nodes_fn. */
@@ -107,11 +138,19 @@ static void run_explain_json(FILE *out, const struct run_told *told, const struc
         (void)fputs(",\"nodes\":[", out);
         for (size_t i = 0; i < told->nodes_count; i++) {
             const struct hf_run_node *n = &told->nodes[i];
-            (void)fprintf(out, "%s{\"node\":%u,\"cells\":%llu,\"bytes\":%llu}", i > 0 ? "," : "",
+            (void)fprintf(out, "%s{\"node\":%u,\"cells\":%llu,\"bytes\":%llu", i > 0 ? "," : "",
                           n->node, (unsigned long long)n->cells, (unsigned long long)n->bytes);
+            if (told->tables.size > 0) {
+                (void)fprintf(out, ",\"tables_bytes\":%llu", (unsigned long long)n->tables_bytes);
+            }
+            (void)fputc('}', out);
         }
         (void)fprintf(out, "],\"bytes_local\":%llu,\"backups\":%llu",
                       (unsigned long long)cost->bytes_local, (unsigned long long)cost->backups);
+        if (told->tables.size > 0) {
+            (void)fprintf(out, ",\"tables\":[%.*s],\"tables_bytes\":%llu", (int)told->tables.size,
+                          (const char *)told->tables.data, (unsigned long long)cost->tables_bytes);
+        }
     }
     (void)fputc('}', out);
 }
@@ -131,9 +170,16 @@ static void run_explain_cost(const struct run_told *told, const struct hf_run_in
 {
     for (size_t i = 0; i < told->nodes_count; i++) {
         const struct hf_run_node *n = &told->nodes[i];
-        (void)fprintf(stderr, "placed: node %u holds %llu cells, %llu bytes\n", n->node,
-                      (unsigned long long)n->cells, (unsigned long long)n->bytes);
+        if (n->cells > 0) {
+            (void)fprintf(stderr, "placed: node %u holds %llu cells, %llu bytes\n", n->node,
+                          (unsigned long long)n->cells, (unsigned long long)n->bytes);
+        }
+        if (n->tables_bytes > 0) {
+            (void)fprintf(stderr, "fetched: node %u read %llu bytes of tables\n", n->node,
+                          (unsigned long long)n->tables_bytes);
+        }
     }
+    (void)fwrite(told->tables.data, 1, told->tables.size, stderr);
     (void)fprintf(stderr,
                   "read: %llu bytes, %llu of them by the nodes that hold them\n"
                   "moved: %llu bytes\n"
@@ -305,14 +351,17 @@ static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
 }
 
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
-                    struct run_out *out)
+                    const struct hf_cmd_objects *tables, struct run_out *out)
 {
     const struct hf_program program = {.text = hf_text(cmd->arg[1]),
                                        .memory_bytes = cmd->memory_bytes,
                                        .spill_dir = cmd->spill,
                                        .nodes_ctx = &out->told,
                                        .nodes = out->explains ? run_tell_nodes : NULL,
-                                       .no_backups = (cmd->given & HF_OPT_NO_BACKUPS) != 0};
+                                       .no_backups = (cmd->given & HF_OPT_NO_BACKUPS) != 0,
+                                       .tables = tables->table,
+                                       .tables_count = tables->count,
+                                       .tables_fn = out->explains ? run_tell_tables : NULL};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
     struct hf_answer a = {.ended = false};
     struct hf_bar bar;
@@ -344,39 +393,56 @@ static void run_names(struct hf_object *o)
     }
 }
 
+/* With a client, and a program that is one. returns: an exit code. */
+static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct compute_program *p,
+                    const struct hf_cmd_objects *tables)
+{
+    const struct alloc heap = alloc_heap();
+    struct run_out out = {.keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
+    struct hf_client *c = NULL;
+    int code = hf_cmd_client(cmd, &c);
+    if (code != 0) {
+        return code;
+    }
+    out.told.json = cmd->json;
+    buf_init(&out.kept, &heap, RUN_JSON_BYTES_MAX);
+    buf_init(&out.told.plan, &heap, RUN_PLAN_BYTES_MAX);
+    buf_init(&out.told.tables, &heap, RUN_PLAN_BYTES_MAX);
+    if (out.explains) {
+        code = hf_cmd_exit_of(run_tell_plan(&out.told, p));
+    }
+    if (out.explains && code == 0 && !cmd->json) {
+        run_explain_plan(&out.told);
+    }
+    code = code == 0 ? run_over(cmd, c, o, tables, &out) : code;
+    buf_release(&out.kept);
+    buf_release(&out.told.plan);
+    buf_release(&out.told.tables);
+    hf_client_free(c);
+    return code;
+}
+
 static int run_object(const struct hf_cmd *cmd)
 {
     const struct alloc heap = alloc_heap();
     struct hf_object o = {.timeout_ms = cmd->timeout_ms};
-    struct run_out out = {.keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
-    struct hf_client *c = NULL;
-    char why[HF_TEXT_BYTES];
+    struct hf_cmd_objects tables = {.count = 0};
+    struct compute_program *p = NULL;
+    struct err_info why = {.code = 0};
     int code = hf_cmd_object_of(cmd, &o);
     if (code != 0) {
         return code;
     }
     run_names(&o);
-    const int err = hf_program_check(hf_text(cmd->arg[1]), why, sizeof(why));
+    int err = compute_program_new(&p, &heap, bytes_of_text(cmd->arg[1]), &why);
+    err = err == 0 ? hf_cmd_lookup_objects(cmd, p, &tables, &why) : err;
     if (err != 0) {
-        (void)hf_cmd_fail(cmd, err, "%s", why);
-        return err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
+        (void)hf_cmd_fail(cmd, err, "%s", why.text);
+        code = err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
+    } else {
+        code = run_with(cmd, &o, p, &tables);
     }
-    code = hf_cmd_client(cmd, &c);
-    if (code != 0) {
-        return code;
-    }
-    buf_init(&out.kept, &heap, RUN_JSON_BYTES_MAX);
-    buf_init(&out.told.plan, &heap, RUN_PLAN_BYTES_MAX);
-    if (out.explains) {
-        code = hf_cmd_exit_of(run_tell_text(&out.told, &heap, cmd->arg[1]));
-    }
-    if (out.explains && code == 0 && !cmd->json) {
-        run_explain_plan(&out.told);
-    }
-    code = code == 0 ? run_over(cmd, c, &o, &out) : code;
-    buf_release(&out.kept);
-    buf_release(&out.told.plan);
-    hf_client_free(c);
+    compute_program_free(p);
     return code;
 }
 
@@ -385,9 +451,6 @@ static int run(const struct hf_cmd *cmd)
     const bool local = (cmd->given & HF_OPT_LOCAL) != 0;
     if (local && cmd->args == 1) {
         return run_local(cmd);
-    }
-    if (!local && (cmd->given & HF_OPT_LOOKUP) != 0) {
-        return hf_cmd_usage("--lookup is of --local");
     }
     if (local && (cmd->given & HF_OPT_NO_BACKUPS) != 0) {
         return hf_cmd_usage("--no-backups is of objects");
@@ -404,8 +467,8 @@ const struct hf_cmd_verb hf_cmd_run_verbs[] = {
      HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
          HF_OPT_NO_BACKUPS | HF_OPT_SPILL,
      1, 2,
-     "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup NAME=FILE] [--memory "
-     "BYTES] [--spill DIR] [--explain]",
+     "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup TABLE=BUCKET/NAME|FILE] "
+     "[--memory BYTES] [--spill DIR] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

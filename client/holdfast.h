@@ -147,9 +147,10 @@ struct hf_run_info {
     uint64_t bytes_read;
     uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
     uint64_t objects;
-    uint64_t size;        /* of all of them, in bytes */
-    uint64_t backups;     /* parts that were late, and asked for a second time elsewhere */
-    uint64_t bytes_local; /* of bytes_read: by the nodes that hold them */
+    uint64_t size;         /* of all of them, in bytes */
+    uint64_t backups;      /* parts that were late, and asked for a second time elsewhere */
+    uint64_t bytes_local;  /* of bytes_read: by the nodes that hold them */
+    uint64_t tables_bytes; /* of tables that were read, here and by nodes */
 };
 
 /* What a node holds of the objects that a program was run over. */
@@ -157,9 +158,22 @@ struct hf_run_node {
     uint32_t node;
     uint64_t cells;
     uint64_t bytes;
+    uint64_t tables_bytes; /* of tables that it read for the program */
 };
 /* nodes: by id; a view that lasts for the call. */
 typedef void hf_run_nodes_fn(void *ctx, const struct hf_run_node *nodes, size_t count);
+
+/* A table that a program looks into, as it was read. */
+struct hf_run_table {
+    struct hf_bytes table; /* as the program names it */
+    struct hf_bytes bucket;
+    struct hf_bytes name;
+    uint64_t version;
+    uint64_t bytes;
+    uint64_t records; /* with keys */
+};
+/* tables: one for each `lookup`; a view that lasts for the call. */
+typedef void hf_run_tables_fn(void *ctx, const struct hf_run_table *tables, size_t count);
 
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or
  * the answer. */
@@ -524,6 +538,13 @@ struct hf_sink {
 HF_EXPORT int hf_object_get(struct hf_client *c, const struct hf_object *o,
                             const struct hf_sink *sink, void *ctx, hf_done_fn *done);
 
+/* Which object a table of a program is. */
+struct hf_table {
+    struct hf_bytes table; /* as the program names it */
+    struct hf_bytes bucket;
+    struct hf_bytes name;
+};
+
 /* What is to be computed from an object's bytes. */
 struct hf_program {
     struct hf_bytes text;  /* docs/program.md */
@@ -532,21 +553,28 @@ struct hf_program {
      * a name; NULL: none, and that is TOO_LARGE. What waits for this disk is the client's thread.
      */
     const char *spill_dir;
-    void *nodes_ctx;
+    void *nodes_ctx;        /* of nodes and tables_fn */
     hf_run_nodes_fn *nodes; /* once, before done; or NULL */
     bool no_backups;        /* a part that is late is waited for, and asked of nobody else */
+    /* Tables of the program that are not the object of their own name, BUCKET/NAME. */
+    const struct hf_table *tables;
+    size_t tables_count;
+    hf_run_tables_fn *tables_fn; /* once, when all of them have been read; or NULL */
 };
-/* returns: 0; INVALID, TOO_LARGE: it is none, or one with `lookup`, which is for the command over
- * standard input only, and why (may be NULL) says where; NO_MEMORY. */
+/* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);
 /* Runs the program where the object's cells lie, and joins what comes of them: the sink gets what
  * the program prints, in order. -> objects (one), run. Without a name: over all objects of the
  * bucket whose names begin with prefix, one after the other in the order of their names, each as
  * it is when its turn comes. -> run; NOT_FOUND if there is none; INVALID for argmin, argmax, and
  * top of raw records, which say where in one object something is. Returns what hf_program_check
- * does as well. WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE, NOT_FOUND, RANGE of the program
- * itself name record and field, when what is before them has been printed; INVALID also if a node's
- * version does not know all of the program, and then names the node. */
+ * does as well, and INVALID, BAD_NAME where a table is no object, is given twice, or is not the
+ * program's. Tables are read when it begins, and stay as they were then: EXISTS, PROTOCOL,
+ * TOO_LARGE, NOT_FOUND and others of a table name it; CONFLICT: it was replaced or removed, and
+ * freed before all nodes had read it. WRONG_TYPE, INVALID, OVERFLOW, PROTOCOL, TOO_LARGE,
+ * NOT_FOUND, RANGE of the program itself name record and field, when what is before them has been
+ * printed; INVALID also if a node's version does not know all of the program, and then names the
+ * node. */
 HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
                             const struct hf_program *program, const struct hf_sink *sink, void *ctx,
                             hf_done_fn *done);

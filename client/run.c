@@ -5,6 +5,8 @@
  * states are joined here in the order of the object (docs/adr/0012). Several cells are asked for at
  * once. Where a node says that a part is too much for it, halves are asked for.
  *
+ * The tables that it looks into come first (run_table.c).
+ *
  *   stat -> (small: its bytes came with it) -> extents -> parts of cells -> finish
  *
  * Of all objects whose names begin alike, each is gone through so in its turn, in the order of
@@ -33,9 +35,6 @@ int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes)
     struct compute_program *p = NULL;
     struct err_info info = {.code = 0};
     int err = compute_program_new(&p, &heap, hf_in(text), &info);
-    if (err == 0 && compute_program_lookups(p) > 0) {
-        err = err_set(&info, ERR_INVALID, "'lookup' works on standard input only, with --local");
-    }
     compute_program_free(p);
     if (why != NULL && why_bytes > 0) {
         (void)snprintf(why, why_bytes, "%s", err != 0 ? info.text : "");
@@ -49,6 +48,7 @@ static void run_release(struct hf_run *r)
 {
     compute_task_free(r->task);
     free(r->spill_dir);
+    hf_run_tables_release(r);
     compute_program_free(r->program);
     hf_cells_release(&r->cells);
     buf_release(&r->bucket);
@@ -99,7 +99,7 @@ void hf_run_settle(struct hf_run *r, int err)
 
 /* ---- who holds what ------------------------------------------------------------------------- */
 
-static struct hf_run_node *run_node(struct hf_run *r, uint32_t id)
+struct hf_run_node *hf_run_node(struct hf_run *r, uint32_t id)
 {
     unsigned at = 0;
     while (at < r->nodes_count && r->nodes[at].node < id) {
@@ -125,7 +125,8 @@ static void run_count_cells(struct hf_run *r)
         return;
     }
     for (uint64_t at = 0; at < r->info.size; at += cell_bytes) {
-        struct hf_run_node *n = run_node(r, hf_cells_holder(&r->cells, &r->info, at / cell_bytes));
+        struct hf_run_node *n =
+            hf_run_node(r, hf_cells_holder(&r->cells, &r->info, at / cell_bytes));
         if (n != NULL) {
             n->cells++;
             n->bytes += NUM_MIN(cell_bytes, r->info.size - at);
@@ -169,7 +170,7 @@ static int run_begin(struct hf_run *r)
         .memory_bytes = r->memory_bytes, .spill = r->spill_dir != NULL ? &r->spill.spill : NULL};
     compute_task_free(r->task);
     r->task = NULL;
-    r->cost = (struct hf_run_info){.cells = 0};
+    r->cost = (struct hf_run_info){.bytes_moved = r->tables_bytes, .tables_bytes = r->tables_bytes};
     r->before = r->cost;
     r->nodes_count = 0;
     return compute_task_new(&r->task, &r->transfer.client->heap, r->program, &options, NULL);
@@ -186,6 +187,13 @@ static int run_objects(struct hf_run *r)
     }
     buf_clear(&r->name);
     return run_list(r);
+}
+
+int hf_run_first(struct hf_run *r)
+{
+    r->listing = false;
+    TRY(run_begin(r));
+    return run_objects(r);
 }
 
 /* The version was replaced and freed meanwhile. If nothing of it is joined, only this object is
@@ -465,15 +473,16 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->nodes_ctx = program->nodes_ctx;
     r->nodes_fn = program->nodes;
     r->no_backups = program->no_backups;
+    r->tables_fn = program->tables_fn;
     r->timeout_ms = o->timeout_ms;
     r->progress = o->progress;
     r->progress_ctx = o->progress_ctx;
     r->transfer.end = run_cancel;
     r->transfer.tick = hf_run_tick;
     TRY(compute_program_new(&r->program, &c->heap, hf_in(program->text), NULL));
-    TRY(compute_program_lookups(r->program) == 0 ? 0 : ERR_INVALID);
-    compute_program_seed(r->program, rng_next(&c->rng));
-    return run_begin(r);
+    r->seed = rng_next(&c->rng);
+    compute_program_seed(r->program, r->seed);
+    return hf_run_tables_init(r, program);
 }
 
 int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
@@ -491,7 +500,7 @@ int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct h
     hf_run_drop(r);
     int err = run_init(r, c, o, program);
     if (err == 0) {
-        err = run_objects(r);
+        err = r->tables_count > 0 ? hf_run_tables_begin(r) : hf_run_first(r);
     }
     if (err != 0) {
         hf_transfer_remove(&r->transfer);

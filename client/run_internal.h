@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What run.c, a program over objects one after the other, and run_part.c, the parts of one object's
- * cells, need of each other.
+ * What run.c, a program over objects one after the other, run_part.c, the parts of one object's
+ * cells, and run_table.c, the tables that it looks into, need of each other.
  *
  * threads: the loop's.
  */
@@ -11,6 +11,7 @@
 
 #include "client/object_internal.h"
 #include "client/spill_internal.h"
+#include "compute/table.h"
 #include "compute/task.h"
 
 #define RUN_WINDOW 8u
@@ -48,6 +49,19 @@ struct run_slot {
     struct compute_task *kept;
 };
 
+struct run_fetch;
+
+/* One `lookup` of the program. */
+struct run_table {
+    struct buf bucket; /* of the object */
+    struct buf name;
+    struct hf_object_info info;
+    uint32_t read;  /* the table that has the bytes of this one: itself or an earlier one */
+    uint32_t index; /* the same of the index */
+    struct buf data;
+    struct compute_table *table;
+};
+
 struct hf_run {
     struct hf_transfer transfer; /* first */
     struct buf bucket;
@@ -65,6 +79,13 @@ struct hf_run {
     struct hf_spill spill;
     uint64_t timeout_ms;
     struct compute_program *program;
+    uint64_t seed;
+    struct run_table tables[COMPUTE_PROGRAM_LOOKUPS_MAX];
+    uint32_t tables_count;
+    uint32_t tables_at;        /* those before it are here */
+    struct run_fetch *fetch;   /* of that one, or NULL */
+    uint64_t tables_bytes;     /* that were read, of all of them */
+    uint64_t small_bytes;      /* of those that go along with each question */
     struct compute_task *task; /* of all before the first slot's */
     struct hf_object_info info;
     struct hf_cells cells;
@@ -86,6 +107,7 @@ struct hf_run {
     void *nodes_ctx;
     hf_run_nodes_fn *nodes_fn;
     bool no_backups;
+    hf_run_tables_fn *tables_fn;
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
     unsigned nodes_count;
     void *progress_ctx;
@@ -105,6 +127,20 @@ int hf_run_print(struct hf_run *r);
 void hf_run_again(struct hf_run *r);
 /* All of an object is joined, or what is behind does not matter. */
 void hf_run_object_ended(struct hf_run *r);
+/* Begins with the first object: all tables are here. returns: 0, or why it cannot. */
+int hf_run_first(struct hf_run *r);
+/* What is counted of a node; NULL: there are too many. */
+struct hf_run_node *hf_run_node(struct hf_run *r, uint32_t id);
+
+/* ---- run_table.c ---------------------------------------------------------------------------- */
+
+/* Which objects the program's tables are. returns: 0; ERR_INVALID, ERR_BAD_NAME: a table is no
+ * object, is given twice, or is not the program's; ERR_NO_MEMORY. */
+int hf_run_tables_init(struct hf_run *r, const struct hf_program *program);
+/* Reads them, then goes on by hf_run_first. returns: 0, or why it cannot begin. */
+int hf_run_tables_begin(struct hf_run *r);
+void hf_run_tables_pack(const struct hf_run *r, struct buf *out);
+void hf_run_tables_release(struct hf_run *r);
 
 /* ---- run_part.c ----------------------------------------------------------------------------- */
 

@@ -106,7 +106,8 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     struct hf_run *r = slot->run;
     const struct hf_object o = {.bucket = hf_out(buf_view(&r->bucket)),
                                 .timeout_ms = r->timeout_ms};
-    struct hf_call_spec spec = hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, 8);
+    struct hf_call_spec spec =
+        hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, r->tables_count > 0 ? 9 : 8);
     spec.route = HF_ANY;
     spec.large = true;
     spec.patient = r->info.m > 0 && !ask->apart;
@@ -126,6 +127,9 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     (void)wire_pack_bin(head, buf_view(&r->text));
     (void)wire_pack_u64(head, slot->quotes);
     (void)wire_pack_u64(head, ask->apart);
+    if (r->tables_count > 0) { /* of no program that earlier nodes know */
+        hf_run_tables_pack(r, head);
+    }
     int err = hf_call_start(ask->call, ask, run_answered);
     if (err != 0) {
         ask->call = NULL;
@@ -330,6 +334,20 @@ static int run_keep(struct run_slot *slot, struct compute_task *part, size_t sta
     return err;
 }
 
+/* Tables that were read for the part. */
+static void run_count_fetched(struct hf_run *r, struct wire_node result)
+{
+    const uint64_t fetched = hf_field(result, WIRE_FIELD_FETCHED);
+    struct hf_run_node *node = NULL;
+    if (fetched > 0) {
+        node = hf_run_node(r, (uint32_t)hf_field(result, WIRE_FIELD_NODE));
+        r->cost.tables_bytes += fetched;
+    }
+    if (node != NULL) {
+        node->tables_bytes += fetched;
+    }
+}
+
 static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
 {
     struct run_slot *slot = ask->slot;
@@ -359,7 +377,8 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     slot->at += slot->bytes;
     r->cost.bytes_read += slot->bytes;
     r->cost.bytes_local += decoded ? 0 : slot->bytes;
-    r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED);
+    r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED) + r->small_bytes;
+    run_count_fetched(r, reply->result);
     run_grow(r, state_bytes);
     if (r->progress != NULL) {
         r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);

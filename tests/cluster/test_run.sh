@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Programs over objects of five real daemons print what they print over the same bytes on standard
-# input: all well, with a node killed, and with another one paused.
+# input: all well, with a node killed, and with another one paused. So do those that look into tables,
+# which are objects there.
 #   test_run.sh HOLDFAST HOLDFASTD PYTHON3
 # shellcheck source=tests/cluster/lib.bash
 . "$(dirname "$0")/lib.bash"
@@ -31,6 +32,12 @@ with open(work + "/i64", "wb") as f:
 open(work + "/empty", "wb").close()
 open(work + "/small", "w").write("one line\nand 2 more\n3\n" * 5)
 open(work + "/cell", "w").write("a line of a file that is smaller than a cell\n" * 800)
+with open(work + "/wordtable", "w", newline="") as f:  # several cells
+    for w in words:
+        for n in range(20):
+            f.write('%s%d,"%s, it is",%d,%s\r\n' % (w, n, w, n * 7 - 30, "x" * 900))
+open(work + "/states", "w").write('code,name\n200,fine\n404,"not ""there"" "\n500,wrong\n')
+open(work + "/twice", "w").write("a,1\nb,2\na,3\n")
 open(work + "/lines", "w").write("\n" * 700_000)
 PYTHON
 
@@ -78,6 +85,31 @@ all() {
     one small 'words | by $0 count'
     one cell 'lines | by $0 count'
 }
+# joined NAME PROGRAM: the same, with the tables t/words, t/states and "w", which is t/words
+joined() {
+    local name=$1 program=$2 given=() objects=()
+    checks=$((checks + 1))
+    case $program in *'"t/words"'*) given+=(--lookup "t/words=$work/wordtable") ;; esac
+    case $program in *'"t/states"'*) given+=(--lookup "t/states=$work/states") ;; esac
+    case $program in *'"w"'*) given+=(--lookup "w=$work/wordtable") objects+=(--lookup w=t/words) ;; esac
+    "$holdfast" run --local "$program" "${given[@]}" <"$work/$name" >"$work/want" 2>"$work/err" ||
+        failed "no result here: $program"
+    "$holdfast" run "b/$name" "$program" "${objects[@]}" --timeout 60 >"$work/got" 2>"$work/err" ||
+        failed "no result: $name: $program"
+    cmp -s "$work/want" "$work/got" || failed "another result: $name: $program"
+    [ -s "$work/got" ] || failed "no output: $name: $program"
+}
+# joined_all SEED
+joined_all() {
+    joined text 'words | lookup "t/words" $0 as w | by $w.2 count, sum $w.3'
+    joined text 'words | lookup left "w" $0 as w | lookup "t/words" $w.1 as v | sample 0.5 $v.1 | by $w.2 count, argmax $v.3'
+    joined csv 'csv header | lookup left "t/states" header $4 as s | by $s.2 count, argmin $1'
+    joined csv 'csv header | lookup "t/states" header $4 as s | where $1 % 1000 = 0 | select $2, $s.2, $s.0'
+    joined small 'lines | lookup left "t/words" $1 as w | count, distinct $w.2'
+    checks=$((checks + 1))
+    "$python3" "$(dirname "$0")/../unit/compute/lookup.py" "$holdfast" "$1" joins 12 >"$work/out" 2>&1 ||
+        failed "not as Python has it: seed $1"
+}
 # many PATTERN FILES PROGRAM: over several objects as over these files in a row
 many() {
     local pattern=$1 files=$2 program=$3
@@ -110,8 +142,30 @@ for i in $(seq 300); do
     "$holdfast" object put "pages/$i" "$work/record" >/dev/null || die "put pages/$i"
 done
 
+for bucket in t joins; do
+    "$holdfast" bucket create $bucket --ec 3+2 || die "bucket"
+done
+for pair in words=wordtable states=states twice=twice; do
+    "$holdfast" object put "t/${pair%=*}" "$work/${pair#*=}" >/dev/null || die "put $pair"
+done
+
 all
 many_all
+joined_all 1
+code 1 run b/csv 'csv | lookup "t/none" $1 as t | count'
+grep -q "'csv': table 't/none': object 'none': there is no such object" "$work/err" || failed "no sentence on an absent table"
+code 1 run b/csv 'csv | lookup "t/twice" $1 as t | count'
+grep -q "'csv': table 't/twice': record 3: key 'a' is in record 1 too" "$work/err" || failed "no sentence on a key that is there twice"
+code 2 run b/csv 'csv | lookup "t" $1 as t | count' --lookup t=states
+grep -q "a table is an object, BUCKET/NAME; files are for --local" "$work/err" || failed "no sentence on a file"
+code 2 run b/csv 'csv | lookup "t" $1 as t | count'
+code 2 run b/csv 'csv | count' --lookup t=t/states
+code 0 run b/text 'words | lookup "t/words" $0 as w | count' --explain
+size=$(stat -c %s "$work/wordtable")
+grep -qx "table: 't/words' is t/words, $size bytes, 180 records" "$work/err" || failed "no line on the table"
+"$holdfast" object put t/words "$work/small" >/dev/null || die "put t/words"
+code 1 run b/text 'words | lookup "t/words" $0 as w | count'
+"$holdfast" object put t/words "$work/wordtable" >/dev/null || die "put t/words"
 run run 'pages/*' 'lines | count' --json
 has '^\{"object":"pages/\*","result":"300\\n","size":2100,"cells":0,.*,"objects":300\}$'
 code 1 run 'm/z*' 'lines | count'
@@ -185,9 +239,11 @@ grep -q "cannot keep groups in '$work/absent': No such file or directory" "$work
 "$holdfast" local kill 2 --dir "$dir" || die "kill"
 all
 many_all
+joined_all 2
 paused=$("$holdfast" local status --json --dir "$dir" | sed -nE 's/^\{"node":4,.*"pid":([0-9]+),.*/\1/p')
 kill -STOP "$paused" || die "pause"
 all
+joined_all 3
 checks=$((checks + 1))
 decoded=0 # of several objects: of one, the two may hold no data
 for name in text csv f64 i64; do

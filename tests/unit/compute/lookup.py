@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The Holdfast authors
 # SPDX-License-Identifier: Apache-2.0
-"""Joins by `holdfast run --local` against Python's csv module and a dict.
+"""Joins by `holdfast run` against Python's csv module and a dict: over standard input, or over an
+object of some cells of a cluster, with another object as table.
 
-usage: lookup.py HOLDFAST [SEED]
+usage: lookup.py HOLDFAST [SEED [BUCKET CASES]]     BUCKET: of HOLDFAST_ENDPOINTS, for the objects
 """
 
 import csv
@@ -43,13 +44,41 @@ def joined(rows, table, left):
             yield row, (other + ["", "", ""])[:3]
 
 
-def case(rng, holdfast, work):
-    keys = KEYS + ["k%d" % i for i in range(rng.choice([0, 5, 300]))]
+def local(holdfast, program, data, table):
+    return subprocess.run(
+        [holdfast, "run", "--local", program, "--lookup", "t=" + table],
+        input=data,
+        capture_output=True,
+        check=False,
+    )
+
+
+def remote(holdfast, bucket, program, data, table):
+    """Over objects of the bucket."""
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(data)
+        f.flush()
+        for name, path in (("data", f.name), ("table", table)):
+            subprocess.run(
+                [holdfast, "object", "put", bucket + "/" + name, path, "--timeout", "60"],
+                capture_output=True,
+                check=True,
+            )
+    return subprocess.run(
+        [holdfast, "run", bucket + "/data", program, "--lookup", "t=%s/table" % bucket]
+        + ["--timeout", "60"],
+        capture_output=True,
+        check=False,
+    )
+
+
+def case(rng, work, rows_max, run):
+    keys = KEYS + ["k%d" % i for i in range(rng.choice([0, 5, 300, 3000]))]
     header = rng.random() < 0.3
     left = rng.random() < 0.5
     chosen = rng.sample(keys, rng.randrange(len(keys) + 1))
     table = [[k, "g%d" % rng.randrange(4), str(rng.randrange(-50, 50))] for k in chosen]
-    rows = [[rng.choice(keys), str(rng.randrange(-9, 9))] for _ in range(rng.randrange(200))]
+    rows = [[rng.choice(keys), str(rng.randrange(-9, 9))] for _ in range(rng.randrange(rows_max))]
     head = [["id", "group", "n"]] if header else []
     path = os.path.join(work, "table")
     with open(path, "w", newline="") as f:
@@ -71,24 +100,24 @@ def case(rng, holdfast, work):
             "%s,%d,%d,%s\n" % (k, n, a, 0 if b is None else b)
             for k, (n, a, b) in sorted(groups.items())
         )
-    done = subprocess.run(
-        [holdfast, "run", "--local", program, "--lookup", "t=" + path],
-        input=text_of(rng, rows).encode(),
-        capture_output=True,
-        check=False,
-    )
+    done = run(program, text_of(rng, rows).encode(), path)
     got = done.stdout.decode()
     if done.returncode != 0 or got != want:
-        sys.exit("%s\nwant %r\ngot  %r %r" % (program, want, got, done.stderr))
+        sys.exit("%s\nwant %r\ngot  %r %r" % (program, want[:2000], got[:2000], done.stderr))
 
 
 def main():
+    holdfast = sys.argv[1]
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     print("seed", seed)
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as work:
+        if len(sys.argv) > 4:
+            for _ in range(int(sys.argv[4])):
+                case(rng, work, 40000, lambda *w: remote(holdfast, sys.argv[3], *w))
+            return
         for _ in range(150):
-            case(rng, sys.argv[1], work)
+            case(rng, work, 200, lambda *w: local(holdfast, *w))
 
 
 main()
