@@ -13,6 +13,7 @@ int main(int argc, char **argv)
     struct hf_cmd cmd;
     int exit_code = HF_EXIT_USAGE;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on sizes of files is an error like a full disk */
     const struct hf_cmd_verb *verb = hf_cmd_parse(argc, argv, &cmd, &exit_code);
     if (verb == NULL) {
         (void)fflush(stdout);

@@ -3,6 +3,10 @@
  *
  * Runs of groups as files.
  */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* O_TMPFILE */
+#endif
+
 #include "client/spill_internal.h"
 
 #include <errno.h>
@@ -10,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct spill_run {
@@ -41,8 +46,8 @@ static int spill_fail(struct hf_spill *s, const char *what)
     return err_set(&s->why, code, "cannot %s groups in '%s': %s", what, s->dir, strerror(errno));
 }
 
-/* A new file in the directory, whose name is taken away again. returns: -1: errno says why. */
-static int spill_file(const char *dir)
+/* A new file that had a name for a moment. returns: -1: errno says why. */
+static int spill_file_named(const char *dir)
 {
     static const char name[] = "/holdfast.XXXXXX";
     const size_t bytes = strlen(dir) + sizeof(name);
@@ -60,6 +65,18 @@ static int spill_file(const char *dir)
     }
     free(path);
     return fd;
+}
+
+/* A new file in the directory without a name. returns: -1: errno says why. */
+static int spill_file(const char *dir)
+{
+#ifdef O_TMPFILE
+    const int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
+        return fd;
+    }
+#endif
+    return spill_file_named(dir); /* a file system that cannot do without */
 }
 
 static int spill_create(void *ctx, void **out)

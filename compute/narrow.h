@@ -4,8 +4,8 @@
  * Exact sums of a group: those limbs of a compute_exact alone that its values reach, as groups are
  * many and their values mostly alike. A window is from the lowest limb that a value reaches to one
  * above the highest. So it depends on the values and not on their order, nor on how they were
- * split, and so does the memory that it takes: a sum of doubles of about one size takes 40 bytes,
- * one of the least and the greatest double 552.
+ * split, and so does the memory that it takes: a sum of doubles of about one size takes 40
+ * or 48 bytes, one of the least and the greatest double 552.
  *
  * The limb above is enough for fewer than 2^63 values: each is below its weight, and it has 63 bits
  * and a sign.

@@ -306,12 +306,19 @@ int compute_tally_add(struct compute_tally *t, enum compute_op op, const struct 
     return 0;
 }
 
+/* No records give more than 2^63 - 1; states that say so are beyond it from then on. */
+static uint64_t counts_both(uint64_t a, uint64_t b)
+{
+    const uint64_t most = INT64_MAX;
+    return a > most || b > most - a ? most + 1 : a + b;
+}
+
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
                         const struct compute_tally *from, uint64_t before,
                         struct compute_store *store)
 {
     if (op == COMPUTE_OP_COUNT || from->count == 0) {
-        into->count += from->count;
+        into->count = counts_both(into->count, from->count);
         return 0;
     }
     switch (op) {
@@ -321,7 +328,7 @@ int compute_tally_merge(struct compute_tally *into, enum compute_op op,
             into->of.best = from->of.best;
             into->place = before + from->place;
         }
-        into->count += from->count;
+        into->count = counts_both(into->count, from->count);
         return 0;
     case COMPUTE_OP_SUM:
     case COMPUTE_OP_MEAN:
@@ -341,8 +348,8 @@ int compute_tally_merge(struct compute_tally *into, enum compute_op op,
         }
         break;
     }
-    into->count += from->count;
-    into->reals += from->reals;
+    into->count = counts_both(into->count, from->count);
+    into->reals = counts_both(into->reals, from->reals);
     return 0;
 }
 

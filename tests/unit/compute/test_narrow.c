@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "compute/narrow.h"
+#include "compute/program_internal.h"
 #include "tests/unit/compute/tasks.h"
 #include "tests/unit/compute/values.h"
 #include "tests/unit/unit.h"
@@ -368,12 +369,67 @@ static size_t make_csv(struct rng *rng, char *out, size_t size)
     values_make(rng, (enum values_kind)kind, x, count);
     for (size_t i = 0; i < count; i++) {
         const unsigned key = (unsigned)rng_below(rng, 5);
-        const int wrote = snprintf(out + used, size - used, "%u,%.17g,%u\n", key, x[i],
+        const char *bad = rng_chance(rng, 1, 100) ? "x" : ""; /* no number */
+        const int wrote = snprintf(out + used, size - used, "%u,%s%.17g,%u\n", key, bad, x[i],
                                    (unsigned)rng_below(rng, 1000));
         used += (size_t)wrote;
     }
     return used;
 }
+
+/* A state of one group with such a sum of doubles. */
+static struct compute_task *made_up(const struct compute_program *p, uint64_t from, uint64_t count,
+                                    int64_t last)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_task *read = NULL;
+    struct buf b;
+    buf_init(&b, &heap, 4096);
+    (void)buf_put_u8(&b, p->format);
+    (void)buf_put_u64(&b, p->digest);
+    (void)buf_put_u64(&b, from);
+    (void)buf_put_u64(&b, from + 1);
+    (void)buf_put_u8(&b, 0);
+    (void)buf_put_u32(&b, 0); /* head */
+    (void)buf_put_u64(&b, 0); /* records */
+    (void)buf_put_u32(&b, 0); /* tail */
+    (void)buf_put_u64(&b, 1); /* groups */
+    (void)buf_put_u32(&b, 0); /* key */
+    (void)buf_put_u64(&b, count);
+    (void)buf_put_u64(&b, count); /* doubles */
+    (void)buf_put_u64(&b, 0);
+    (void)buf_put_u64(&b, 0);
+    (void)buf_put_u8(&b, COMPUTE_EXACT_USUAL);
+    (void)buf_put_u8(&b, COMPUTE_EXACT_LIMBS - 4);
+    (void)buf_put_u8(&b, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)buf_put_u32(&b, 0);
+    }
+    (void)buf_put_u64(&b, (uint64_t)last);
+    ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&b)), 0);
+    buf_release(&b);
+    return read;
+}
+
+/* Each could be; all together have more than 2^63 values, which is nobody's object. */
+START_TEST(counts_that_wrap_around_are_found_out)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("lines | sum $1");
+    struct compute_task *a = made_up(p, 0, INT64_MAX, -INT64_MAX);
+    struct compute_task *b = made_up(p, 1, INT64_MAX, 0);
+    struct compute_task *c = made_up(p, 2, 3, -1);
+    struct buf out;
+    buf_init(&out, &heap, 4096);
+    ck_assert_int_eq(compute_task_merge(a, b), 0);
+    ck_assert_int_eq(compute_task_merge(a, c), 0);
+    ck_assert_int_eq(tasks_end(a, &out), ERR_CORRUPT);
+    compute_task_free(b);
+    compute_task_free(c);
+    buf_release(&out);
+    compute_program_free(p);
+}
+END_TEST
 
 /* The limit is on what the values take, so it is met or not, however they are cut and joined. */
 START_TEST(a_limit_of_memory_does_not_depend_on_cuts)
@@ -416,4 +472,4 @@ UNIT_MAIN("compute_narrow", it_is_the_sum_with_all_limbs_and_its_window_is_of_it
           memory_is_for_what_the_values_reach, what_leaves_a_window_is_kept,
           carries_are_brought_up_before_a_limb_is_full, bytes_that_no_values_give_are_refused,
           bytes_of_any_kind_do_no_harm, without_memory_a_sum_is_as_before,
-          a_limit_of_memory_does_not_depend_on_cuts)
+          counts_that_wrap_around_are_found_out, a_limit_of_memory_does_not_depend_on_cuts)

@@ -27,6 +27,7 @@ struct memory_spill {
     uint64_t calls;     /* that may fail */
     uint64_t fail_at;   /* this one does; 0: none */
     uint64_t damage_at; /* in this call of read one bit is another; 0: none */
+    unsigned damage_byte;
 };
 
 static bool fails(struct memory_spill *m)
@@ -67,7 +68,7 @@ static int run_read(void *ctx, void *run, uint64_t at, void *into, size_t bytes)
     ck_assert_uint_le(at + bytes, r->bytes.size);
     memcpy(into, r->bytes.data + at, bytes);
     if (m->calls == m->damage_at) {
-        *((uint8_t *)into + bytes / 2) ^= 4;
+        *((uint8_t *)into + m->damage_byte % bytes) ^= 4;
     }
     return 0;
 }
@@ -348,39 +349,51 @@ START_TEST(every_failure_of_the_spill_is_an_error)
 }
 END_TEST
 
-START_TEST(every_damage_of_a_run_is_an_error)
+/* One bit of one read. returns: the code; *over: there are fewer calls. */
+static int damaged(const struct compute_program *p, uint64_t at, unsigned byte, bool *over)
 {
     const struct alloc heap = alloc_heap();
+    struct memory_spill m;
+    struct buf got;
+    spill_init(&m);
+    m.damage_at = at;
+    m.damage_byte = byte;
+    struct compute_task *t = spilling(p, &m, &heap, 1);
+    int err = 0;
+    for (size_t i = 0; i + 1 < sizeof(words) && err == 0; i += 2) {
+        err = compute_task_update(t, bytes_of((const uint8_t *)words + i, 2));
+    }
+    buf_init(&got, &heap, TASKS_TEXT_BYTES);
+    err = end(t, err, &got);
+    buf_release(&got);
+    ck_assert_uint_eq(m.runs, 0);
+    *over = m.calls < at;
+    return err;
+}
+
+START_TEST(every_damage_of_a_run_is_an_error)
+{
     struct compute_program *p = tasks_program("words | by $0 count, distinct");
     unsigned damages = 0;
-    for (uint64_t at = 1;; at++) {
-        struct memory_spill m;
-        struct buf got;
-        spill_init(&m);
-        m.damage_at = at;
-        struct compute_task *t = spilling(p, &m, &heap, 1);
-        int err = 0;
-        for (size_t byte = 0; byte + 1 < sizeof(words) && err == 0; byte += 2) {
-            err = compute_task_update(t, bytes_of((const uint8_t *)words + byte, 2));
-        }
-        buf_init(&got, &heap, TASKS_TEXT_BYTES);
-        err = end(t, err, &got);
-        ck_assert(err == 0 || err == ERR_CORRUPT);
-        damages += err == ERR_CORRUPT;
-        buf_release(&got);
-        ck_assert_uint_eq(m.runs, 0);
-        if (m.calls < at) {
-            break;
+    bool over = false;
+    for (uint64_t at = 1; !over; at++) {
+        for (unsigned byte = 0; byte < 8 && !over; byte++) { /* each of a block's head */
+            const int err = damaged(p, at, byte, &over);
+            ck_assert(err == 0 || err == ERR_CORRUPT);
+            damages += err == ERR_CORRUPT;
+            if (err == 0) {
+                break; /* no call that reads */
+            }
         }
     }
-    ck_assert_uint_gt(damages, 100);
+    ck_assert_uint_gt(damages, 1000);
     compute_program_free(p);
 }
 END_TEST
 
 START_TEST(without_memory_nothing_is_left_behind)
 {
-    struct compute_program *p = tasks_program("csv | by $1 sum $2, distinct $3 | top 2");
+    struct compute_program *p = tasks_program("csv | by $1, $3 sum $2, distinct $3 | top 2");
     bool done = false;
     for (uint64_t at = 1; !done; at++) {
         struct alloc_budget budget;
@@ -425,6 +438,56 @@ START_TEST(what_does_not_spill_has_its_limit)
 }
 END_TEST
 
+START_TEST(words_that_come_in_one_piece_are_written_away)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("words | by $0 count");
+    struct memory_spill m;
+    struct alloc_budget budget;
+    const struct alloc counted = alloc_budget_init(&budget, heap, 4u << 20);
+    struct buf text;
+    spill_init(&m);
+    buf_init(&text, &heap, SIZE_MAX);
+    for (unsigned i = 0; i < 100000; i++) {
+        char word[24];
+        (void)snprintf(word, sizeof(word), "%020u ", i * 7919u % 100000u);
+        (void)buf_append(&text, word, strlen(word));
+    }
+    struct compute_task *t = spilling(p, &m, &counted, 100000);
+    ck_assert_int_eq(compute_task_update(t, buf_view(&text)), 0);
+    ck_assert_int_eq(compute_task_finish(t, NULL), 0);
+    ck_assert_uint_gt(m.made, 50);
+    compute_task_free(t);
+    ck_assert_uint_eq(budget.used_bytes, 0);
+    buf_release(&text);
+    compute_program_free(p);
+}
+END_TEST
+
+START_TEST(what_was_written_away_is_merged_into_nothing)
+{
+    struct compute_program *p = tasks_program("words | by $0 count");
+    const struct alloc heap = alloc_heap();
+    struct memory_spill m;
+    spill_init(&m);
+    struct compute_task *into = spilling(p, &m, &heap, 1);
+    struct compute_task *from = spilling(p, &m, &heap, 1);
+    ck_assert_int_eq(compute_task_update(from, bytes_of_text("a b c ")), 0);
+    ck_assert_int_eq(compute_task_merge(into, from), ERR_INVALID);
+    compute_task_free(from);
+    compute_task_free(into);
+    const struct compute_task_options options = {
+        .from = 1, .memory_bytes = 1, .spill = &m.spill}; /* not of the object's beginning */
+    struct compute_task *behind = NULL;
+    m.made = 0;
+    ck_assert_int_eq(compute_task_new(&behind, &heap, p, &options, NULL), 0);
+    ck_assert_int_eq(compute_task_update(behind, bytes_of_text("a b c ")), 0);
+    ck_assert_uint_eq(m.made, 0);
+    compute_task_free(behind);
+    compute_program_free(p);
+}
+END_TEST
+
 START_TEST(several_objects_count_to_one_result)
 {
     const struct alloc heap = alloc_heap();
@@ -452,4 +515,5 @@ UNIT_MAIN("compute_spill", the_result_is_that_with_memory_for_all, few_runs_are_
           a_result_beyond_memory_comes_in_parts, a_top_that_is_too_much_is_an_error,
           every_failure_of_the_spill_is_an_error, every_damage_of_a_run_is_an_error,
           without_memory_nothing_is_left_behind, what_does_not_spill_has_its_limit,
-          several_objects_count_to_one_result)
+          words_that_come_in_one_piece_are_written_away,
+          what_was_written_away_is_merged_into_nothing, several_objects_count_to_one_result)
