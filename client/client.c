@@ -224,6 +224,9 @@ void hf_transfer_remove(struct hf_transfer *t)
     }
     t->next = NULL;
     t->prev = NULL;
+    if (t->client->waits) {
+        uv_stop(t->client->loop); /* as at the end of a call: this may be a timer before the poll */
+    }
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */

@@ -190,16 +190,29 @@ static struct node_table *node_table_unused(const struct node_objects *o)
     return NULL;
 }
 
+/* returns: the bytes of all that nobody uses. */
+static uint64_t node_tables_unused_bytes(const struct node_objects *o)
+{
+    uint64_t bytes = 0;
+    for (struct node_work *w = o->tables.next; w != &o->tables; w = w->next) {
+        const struct node_table *t = node_table_at(w);
+        bytes += t->state == NODE_TABLE_READY && t->refs == 0 ? t->charged : 0;
+    }
+    return bytes;
+}
+
 /* Charges it with more bytes. returns: 0; WIRE_MORE: not yet, others are going; ERR_BUSY: what
- * others use leaves no room. */
+ * others use leaves no room, and nobody goes. */
 static int node_table_room(struct node_table *t, uint64_t more)
 {
     struct node_objects *o = t->o;
+    const uint64_t used = o->tables_bytes - o->tables_ending - node_tables_unused_bytes(o);
+    if (more > o->tables_max || used > o->tables_max - more) {
+        return ERR_BUSY;
+    }
     while (o->tables_bytes - o->tables_ending + more > o->tables_max) {
         struct node_table *other = node_table_unused(o);
-        if (other == NULL) {
-            return ERR_BUSY;
-        }
+        ASSERT(other != NULL);
         node_table_end(other);
     }
     if (o->tables_bytes + more > o->tables_max) {
@@ -456,6 +469,15 @@ static void node_table_job_done(struct node *n, struct node_task *task)
 
 /* ---- use ------------------------------------------------------------------------------------ */
 
+/* One that is on its way may fail by what it was described with, which is then no fault of who
+ * describes it otherwise. returns: whether both mean the same bytes from the same place. */
+static bool node_table_comes_so(const struct node_table *t, const struct node_lookup *l)
+{
+    return node_version_equal(t->version, l->version) && t->cell_bytes == l->cell_bytes &&
+           t->group == node_group_of(t->o->n, l->bucket) &&
+           bytes_equal(bytes_of(t->small, t->small_bytes), l->data);
+}
+
 static struct node_table *node_table_find(const struct node_objects *o, const struct node_lookup *l,
                                           bool header)
 {
@@ -463,7 +485,7 @@ static struct node_table *node_table_find(const struct node_objects *o, const st
         struct node_table *t = node_table_at(w);
         if (t->state != NODE_TABLE_END && t->failed == 0 && t->size == l->size &&
             t->header == header && memcmp(t->root, l->root, MERKLE_HASH_BYTES) == 0 &&
-            (t->state == NODE_TABLE_READY || node_version_equal(t->version, l->version))) {
+            (t->state == NODE_TABLE_READY || node_table_comes_so(t, l))) {
             return t;
         }
     }

@@ -6,6 +6,7 @@
 #include "fake.h"
 
 #include "base/err.h"
+#include "client/client_internal.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -309,8 +310,10 @@ void fake_close(struct fake *f)
 
 int fake_wait(struct fake *f, struct hf_answer *a)
 {
-    while (!a->ended) {
+    while (!a->ended) { /* as hf_wait does on a loop of its own */
+        f->client->waits = true;
         (void)uv_run(&f->loop, UV_RUN_ONCE);
+        f->client->waits = false;
     }
     return a->result.code;
 }

@@ -62,12 +62,15 @@ static void put_all(unsigned nodes, unsigned k, unsigned m)
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
+static uint32_t said_cell_bytes = CELL; /* what the asker says of its tables */
+static const char *said_bucket = "b";
+
 static void pack_table(struct buf *out, unsigned i)
 {
     const bool small = tables[i].size <= WIRE_INLINE_BYTES_MAX;
     (void)wire_pack_map(out, 6 + small);
     (void)wire_pack_text(out, WIRE_FIELD_BUCKET);
-    (void)wire_pack_text(out, "b");
+    (void)wire_pack_text(out, said_bucket);
     (void)wire_pack_text(out, WIRE_FIELD_NAME);
     (void)wire_pack_text(out, tables[i].name);
     (void)wire_pack_text(out, WIRE_FIELD_VERSION);
@@ -77,7 +80,7 @@ static void pack_table(struct buf *out, unsigned i)
     (void)wire_pack_text(out, WIRE_FIELD_SIZE);
     (void)wire_pack_u64(out, tables[i].size);
     (void)wire_pack_text(out, WIRE_FIELD_CELL_BYTES);
-    (void)wire_pack_u64(out, CELL);
+    (void)wire_pack_u64(out, said_cell_bytes);
     if (small) {
         (void)wire_pack_text(out, WIRE_FIELD_DATA);
         (void)wire_pack_bin(out, bytes_of(tables[i].data, tables[i].size));
@@ -559,6 +562,63 @@ START_TEST(memory_that_is_refused_ends_no_node)
 }
 END_TEST
 
+/* Two ask for a table at the same time, and what the first says of it is false. */
+START_TEST(who_describes_a_table_wrongly_fails_alone)
+{
+    for (unsigned small = 0; small < 2; small++) {
+        struct wire_node result;
+        struct span s = {.node = 1, .bytes = 4000};
+        const char *used = small == 0 ? "0" : "1";
+        const char *program = programs[small].text;
+        put_all(1, 1, 0);
+        s.version = version_of("a");
+        r->nodes[0].jobs_held = true;
+        said_cell_bytes = small == 0 ? CELL + 16384 : CELL;
+        said_bucket = small == 0 ? "b" : "another";
+        tables[1].data[3] ^= (uint8_t)small;
+        const uint32_t wrong = ask(&s, program, used);
+        rig_run(r, SECOND / 100);
+        said_cell_bytes = CELL;
+        said_bucket = "b";
+        tables[1].data[3] ^= (uint8_t)small;
+        const uint32_t right = ask(&s, program, used);
+        rig_run(r, SECOND / 10);
+        r->nodes[0].jobs_held = false;
+        ck_assert_int_eq(wait_for(wrong, &result), ERR_CONFLICT);
+        ck_assert_int_eq(wait_for(right, &result), 0);
+        tear_down();
+    }
+}
+END_TEST
+
+START_TEST(a_table_that_does_not_fit_displaces_nobody)
+{
+    struct wire_node result;
+    struct span s = {.node = 1, .bytes = CELL};
+    put_all(1, 1, 0);
+    s.version = version_of("a");
+    (void)run_whole(1, 2, CELL); /* t3 is kept */
+    (void)run_whole(1, 0, CELL); /* t0 is kept, and in use: */
+    objects_of(1)->tables_max = objects_of(1)->tables_bytes + 1000;
+    r->nodes[0].jobs_counted = true;
+    r->nodes[0].jobs_left = 1;
+    const uint32_t first = ask(&s, programs[0].text, "0");
+    rig_run(r, SECOND / 10);
+    const unsigned before = objects_of(1)->tables_count;
+    const size_t size = tables[3].size;
+    tables[3].size = 30u << 20; /* is too much, whoever goes */
+    tables[3].root[0] ^= 1;
+    r->nodes[0].jobs_left = 1;
+    const uint32_t other = ask(&s, programs[2].text, "3");
+    rig_run(r, SECOND / 10);
+    r->nodes[0].jobs_counted = false;
+    ck_assert_int_eq(wait_for(other, &result), ERR_BUSY);
+    ck_assert_uint_eq(objects_of(1)->tables_count, before);
+    ck_assert_int_eq(wait_for(first, &result), 0);
+    tables[3].size = size;
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("run_table");
@@ -580,6 +640,8 @@ int main(void)
     tcase_add_test(tc, tasks_whose_asker_has_gone_wait_for_no_table);
     tcase_add_test(tc, a_table_that_is_not_there_in_time_ends_its_tasks);
     tcase_add_test(tc, memory_that_is_refused_ends_no_node);
+    tcase_add_test(tc, who_describes_a_table_wrongly_fails_alone);
+    tcase_add_test(tc, a_table_that_does_not_fit_displaces_nobody);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
