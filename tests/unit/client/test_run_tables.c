@@ -293,6 +293,29 @@ START_TEST(a_table_may_be_another_object_than_its_name)
 }
 END_TEST
 
+/* The first record is a row of the one and no row of the other, which are read once. */
+START_TEST(a_table_with_a_header_and_without_are_two)
+{
+    static const char *const texts[] = {
+        "lines | lookup left \"dims/t0\" header $2 as a | lookup left \"dims/t0\" $2 as b | by "
+        "$a.2, "
+        "$b.2 count",
+        "lines | lookup left \"dims/t0\" $2 as a | lookup left \"dims/t0\" header $2 as b | by "
+        "$a.2, "
+        "$b.2 count",
+    };
+    start(SIZE);
+    for (unsigned i = 0; i < 2; i++) {
+        dims[0].stats = 0;
+        ck_assert_int_eq(run_tables(texts[i], NULL, 0), 0);
+        check_joined(texts[i], "00");
+        ck_assert_ptr_nonnull(strstr((const char *)ran.printed.data, i == 0 ? ",one," : "one,,"));
+        ck_assert_uint_eq(dims[0].stats, 1);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(what_is_wrong_with_a_table_names_it)
 {
     static const char *const text = "lines | lookup \"dims/t2\" $2 as a | count";
@@ -358,6 +381,7 @@ int main(void)
     tcase_add_test(tc, tables_are_read_once_and_told_to_nodes);
     tcase_add_test(tc, a_small_object_is_joined_here);
     tcase_add_test(tc, a_table_may_be_another_object_than_its_name);
+    tcase_add_test(tc, a_table_with_a_header_and_without_are_two);
     tcase_add_test(tc, what_is_wrong_with_a_table_names_it);
     tcase_add_test(tc, what_a_node_says_of_a_table_ends_the_run);
     tcase_add_test(tc, a_client_may_end_while_a_table_is_read);
