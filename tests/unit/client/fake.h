@@ -51,6 +51,8 @@ struct fake {
     unsigned closed_node;
     uint64_t closed_session;
     char endpoints[128];
+    bool late; /* turns of the client begin after a while, some when timers are due already */
+    unsigned turns;
     struct hf_client *client;
     void *test; /* of the test */
 };

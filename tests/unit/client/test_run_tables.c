@@ -336,6 +336,21 @@ START_TEST(what_is_wrong_with_a_table_names_it)
 }
 END_TEST
 
+/* The step that finds it is a timer's, before a poll that nothing else would end. */
+START_TEST(a_run_that_ends_in_a_timer_has_ended)
+{
+    static const char *const text = "lines | lookup \"dims/t2\" $2 as a | count";
+    start(SIZE);
+    fake.late = true;
+    for (unsigned i = 0; i < 60; i++) { /* nothing else may be there to end the poll */
+        set(2, i % 2 == 0 ? "a,1\nb,2\na,3\n" : "a,\"1\n");
+        ck_assert_int_eq(run_tables(text, NULL, 0), i % 2 == 0 ? ERR_EXISTS : ERR_PROTOCOL);
+    }
+    fake.late = false;
+    end();
+}
+END_TEST
+
 START_TEST(what_a_node_says_of_a_table_ends_the_run)
 {
     static const char *const text = "lines | lookup \"dims/t0\" $2 as a | count";
@@ -383,6 +398,7 @@ int main(void)
     tcase_add_test(tc, a_table_may_be_another_object_than_its_name);
     tcase_add_test(tc, a_table_with_a_header_and_without_are_two);
     tcase_add_test(tc, what_is_wrong_with_a_table_names_it);
+    tcase_add_test(tc, a_run_that_ends_in_a_timer_has_ended);
     tcase_add_test(tc, what_a_node_says_of_a_table_ends_the_run);
     tcase_add_test(tc, a_client_may_end_while_a_table_is_read);
     suite_add_tcase(suite, tc);
