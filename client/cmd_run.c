@@ -304,6 +304,7 @@ static int run_local(const struct hf_cmd *cmd)
 /* What the program prints: goes to stdout, or for JSON is kept until it is whole. */
 struct run_out {
     bool keeps;
+    bool full;   /* it would keep more than RUN_JSON_BYTES_MAX */
     bool failed; /* stdout */
     struct buf kept;
     bool explains;
@@ -314,7 +315,9 @@ static int run_out_write(void *ctx, const void *data, size_t bytes)
 {
     struct run_out *out = ctx;
     if (out->keeps) {
-        return buf_append(&out->kept, data, bytes);
+        const int err = buf_append(&out->kept, data, bytes);
+        out->full = err == ERR_TOO_LARGE;
+        return err;
     }
     out->failed = fwrite(data, 1, bytes, stdout) != bytes;
     return out->failed ? ERR_IO : 0;
@@ -350,6 +353,14 @@ static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
     (void)fputs("}\n", stdout);
 }
 
+static int run_say_full(const struct hf_cmd *cmd)
+{
+    const char *name = strchr(cmd->arg[0], '/');
+    return hf_cmd_fail(cmd, ERR_TOO_LARGE,
+                       "'%.150s': the result has more than the %zu bytes of a line of JSON",
+                       name != NULL ? name + 1 : cmd->arg[0], RUN_JSON_BYTES_MAX);
+}
+
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
                     const struct hf_cmd_objects *tables, struct run_out *out)
 {
@@ -373,6 +384,10 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
         (void)hf_wait(c, &a);
     }
     hf_bar_end(&bar);
+    if (out->full) {
+        hf_answer_release(&a);
+        return run_say_full(cmd);
+    }
     err = out->failed ? ERR_IO : hf_cmd_wait(cmd, c, err, &a); /* stdout's is said at its flush */
     if (err == 0 && out->keeps) {
         run_say_json(cmd, &a.result, out);

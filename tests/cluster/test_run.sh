@@ -215,6 +215,9 @@ grep -q "column 9: 'cuont'" "$work/err" || failed "no sentence on a program that
 [ $? = 2 ] || failed "a program without an object"
 "$holdfast" run b/text 'words | by $0 count' --memory 1000 2>"$work/err"
 grep -q "groups take more than the limit of 1000 bytes" "$work/err" || failed "no sentence on groups beyond the limit"
+code 1 run b/lines "lines | select \"$(printf 'x%.0s' $(seq 100))\"" --json --timeout 60
+grep -qxF '{"error":"TOO_LARGE","code":-2003,"message":"'"'lines': the result has more than the 67108864 bytes of a line of JSON"'"}' "$work/err" ||
+    failed "no sentence on a result that is no line of JSON: $(cat "$work/err")"
 
 # groups beyond the memory go to a directory, and nothing stays there
 mkdir "$work/spill"
