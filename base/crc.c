@@ -5,6 +5,8 @@
  */
 #include "base/crc.h"
 
+#include "base/num.h"
+
 #include <isa-l.h>
 #include <limits.h>
 
@@ -40,27 +42,37 @@ uint32_t crc_more_plain(uint32_t crc, const void *data, size_t bytes)
     return ~state;
 }
 
-/* Two bytes at a time. Dividing them by the polynomial 0x1021 (bits 12, 5 and 0) gives a quotient
- * that is itself with its upper bits folded into the lower ones, by 4 and by 11 places, until none
- * are left; the remainder has it at those three places. No table is needed. */
-static uint32_t crc16_pair(uint32_t state, uint32_t pair)
+/* Eight bytes at a time. The polynomial 0x1021 is x^16 + x^12 + x^5 + 1, so dividing X * x^16 by it
+ * is dividing X by 1 + a, where a = x^-4 + x^-11 + x^-16, and 1/(1 + a) = (1 + a)(1 + a^2)(1 + a^4)
+ * (1 + a^8)...: shifts to the right, and what falls below x^0 is no part of the quotient. Squares
+ * over GF(2) have the exponents doubled. The remainder is the low end of the quotient times the
+ * polynomial. No table is needed. */
+static uint64_t crc16_word(uint64_t state, uint64_t word)
 {
-    uint32_t x = state ^ pair;
-    uint32_t quotient = x ^ x >> 4 ^ x >> 8 ^ x >> 11 ^ x >> 12;
-    return (quotient << 12 ^ quotient << 5 ^ quotient) & 0xffffu;
+    uint64_t q = state << 48 ^ word;
+    q ^= q >> 4 ^ q >> 11 ^ q >> 16;
+    q ^= q >> 8 ^ q >> 22 ^ q >> 32;
+    q ^= q >> 16 ^ q >> 44;
+    q ^= q >> 32;
+    return (q << 12 ^ q << 5 ^ q) & 0xffffu;
 }
 
+/* The bytes beyond whole words come first: zeros before them change nothing, as it begins at 0. */
 uint16_t crc16_of(const void *data, size_t bytes)
 {
     const unsigned char *at = data;
-    uint32_t state = 0;
-    for (; bytes >= 2; bytes -= 2, at += 2) {
-        state = crc16_pair(state, (uint32_t)at[0] << 8 | at[1]);
+    size_t first = bytes % 8;
+    uint64_t word = 0;
+    if (bytes >= 8) {
+        word = first > 0 ? num_get_u64_be(at) >> (64 - 8 * first) : 0;
+    } else {
+        for (size_t i = 0; i < first; i++) {
+            word = word << 8 | at[i];
+        }
     }
-    if (bytes > 0) {
-        uint32_t byte = (state >> 8 & 0xffu) ^ at[0];
-        byte ^= byte >> 4;
-        state = state << 8 ^ byte << 12 ^ byte << 5 ^ byte;
+    uint64_t state = crc16_word(0, word);
+    for (size_t i = first; i < bytes; i += 8) {
+        state = crc16_word(state, num_get_u64_be(at + i));
     }
     return (uint16_t)state;
 }

@@ -52,6 +52,25 @@ START_TEST(crc16_gives_the_value_of_redis_cluster)
 }
 END_TEST
 
+START_TEST(crc16_equals_division_bit_by_bit)
+{
+    struct rng rng;
+    uint8_t block[600];
+    rng_init(&rng, unit_seed("crc16", 12));
+    for (unsigned round = 0; round < 4000; round++) {
+        size_t bytes = round < 600 ? round : rng_below(&rng, 40);
+        uint8_t *at = block + sizeof block - bytes; /* what reads beyond it is seen */
+        uint32_t plain = 0;
+        rng_fill(&rng, at, bytes);
+        for (size_t i = 0; i < 8 * bytes; i++) {
+            plain ^= (uint32_t)(at[i / 8] >> (7 - i % 8) & 1) << 15;
+            plain = plain << 1 ^ ((plain & 0x8000u) != 0 ? 0x11021u : 0);
+        }
+        ck_assert_uint_eq(crc16_of(at, bytes), plain);
+    }
+}
+END_TEST
+
 START_TEST(the_same_seed_gives_the_same_numbers_on_every_machine)
 {
     static const uint64_t from_0[] = {0x99ec5f36cb75f2b4u, 0xbf6e1f784956452au, 0x1a5f849d4933e6e0u,
@@ -151,7 +170,7 @@ END_TEST
 
 UNIT_MAIN("base_sums", crc32c_gives_the_published_values,
           crc32c_equals_its_plain_twin_at_any_length_and_split,
-          crc16_gives_the_value_of_redis_cluster,
+          crc16_gives_the_value_of_redis_cluster, crc16_equals_division_bit_by_bit,
           the_same_seed_gives_the_same_numbers_on_every_machine,
           choices_stay_in_their_bounds_and_reach_both_ends,
           the_state_digest_does_not_depend_on_order,
