@@ -4,6 +4,10 @@
  * Memtable: one hash table over all records, one skip list over the active and one over the frozen
  * ones, one list of the clean ones in order of their last use.
  *
+ * The hash table grows by linear hashing (Litwin, "Linear hashing: a new tool for file and table
+ * addressing", 1980), a bucket with each record that is added: it lies as close together as the
+ * records allow, and no put waits for a table to be made anew.
+ *
  * A node says in which epoch it was changed, so that freeze and thaw touch no node: freezing swaps
  * the skip lists and counts the epoch on; thawing hands the frozen list to the sweep, which moves
  * a few nodes to the clean list with each put and fill. A put over a frozen (or thawed, not yet
@@ -29,7 +33,7 @@
 #define MEM_SWEEP_STEPS 8u  /* thawed nodes swept by one put or fill */
 #define MEM_EVICT_STEPS 64u /* clean nodes looked at by one put or fill */
 #define MEM_LINE_BYTES 64u  /* of the processor's cache */
-#define MEM_BRING_LINES 4u  /* of a node: its head, a key and a small value */
+#define MEM_BRING_LINES 6u  /* of a node: its head, a key and a small value */
 
 enum mem_state { MEM_ACTIVE, MEM_FROZEN, MEM_THAWED, MEM_CLEAN };
 
@@ -56,7 +60,10 @@ struct store_mem {
     struct store_mem_options options;
     struct rng rng;
     struct mem_node **buckets;
-    uint64_t buckets_count; /* a power of two */
+    uint64_t buckets_max;   /* there is room for; a power of two */
+    uint64_t buckets_count; /* in use */
+    uint64_t buckets_mask;  /* the least 2^n - 1 that is no less than the last one's number */
+    uint64_t nodes_count;   /* in buckets */
     uint64_t epoch;         /* of active nodes; from 1 */
     uint64_t frozen_epoch;  /* 0: nothing is frozen */
     struct mem_node *active[MEM_HEIGHT_MAX];
@@ -181,9 +188,11 @@ static enum mem_state mem_state_of(const struct store_mem *m, const struct mem_n
 
 /* ---- hash table ---- */
 
+/* A bucket that is not there yet is still one with that of half its number of bits. */
 static struct mem_node **mem_bucket(const struct store_mem *m, uint64_t hash)
 {
-    return &m->buckets[hash & (m->buckets_count - 1)];
+    uint64_t at = hash & m->buckets_mask;
+    return &m->buckets[at < m->buckets_count ? at : hash & m->buckets_mask >> 1];
 }
 
 static struct mem_node *mem_find(struct store_mem *m, struct bytes key, uint64_t hash)
@@ -198,8 +207,31 @@ static struct mem_node *mem_find(struct store_mem *m, struct bytes key, uint64_t
     return NULL;
 }
 
+/* Adds a bucket, and moves there what it was one with. */
+static void mem_split(struct store_mem *m)
+{
+    uint64_t added = m->buckets_count++;
+    m->buckets_mask = added > m->buckets_mask ? 2 * m->buckets_mask + 1 : m->buckets_mask;
+    struct mem_node **from = &m->buckets[added & m->buckets_mask >> 1];
+    struct mem_node **to = &m->buckets[added];
+    while (*from != NULL) {
+        struct mem_node *n = *from;
+        if ((n->hash & m->buckets_mask) == added) {
+            *from = n->chain;
+            *to = n;
+            to = &n->chain;
+        } else {
+            from = &n->chain;
+        }
+    }
+    *to = NULL;
+}
+
 static void mem_chain(struct store_mem *m, struct mem_node *n)
 {
+    if (m->nodes_count++ >= m->buckets_count && m->buckets_count < m->buckets_max) {
+        mem_split(m);
+    }
     struct mem_node **bucket = mem_bucket(m, n->hash);
     n->chain = *bucket;
     *bucket = n;
@@ -213,6 +245,7 @@ static void mem_unchain(struct store_mem *m, struct mem_node *n)
         at = &(*at)->chain;
     }
     *at = n->chain;
+    m->nodes_count--;
 }
 
 /* ---- skip lists ---- */
@@ -339,15 +372,17 @@ int store_mem_new(struct store_mem **out, const struct store_mem_options *option
     }
     uint64_t wanted =
         options->dirty_bytes_max / MEM_BUCKET_BYTES + options->clean_bytes_max / MEM_BUCKET_BYTES;
-    m->buckets_count = MEM_BUCKETS_MIN;
-    while (m->buckets_count < wanted && m->buckets_count < MEM_BUCKETS_MAX) {
-        m->buckets_count *= 2;
+    m->buckets_max = MEM_BUCKETS_MIN;
+    while (m->buckets_max < wanted && m->buckets_max < MEM_BUCKETS_MAX) {
+        m->buckets_max *= 2;
     }
+    m->buckets_count = MEM_BUCKETS_MIN;
+    m->buckets_mask = MEM_BUCKETS_MIN - 1;
     m->alloc = *alloc;
     m->options = *options;
     m->epoch = 1;
     rng_init(&m->rng, options->hash_seed);
-    m->buckets = alloc_get_zeroed(alloc, m->buckets_count, sizeof(struct mem_node *));
+    m->buckets = alloc_get_zeroed(alloc, m->buckets_max, sizeof(struct mem_node *));
     if (m->buckets == NULL) {
         alloc_put(alloc, m, sizeof(*m));
         return ERR_NO_MEMORY;
@@ -370,7 +405,7 @@ void store_mem_free(struct store_mem *m)
         }
     }
     struct alloc alloc = m->alloc;
-    alloc_put(&alloc, m->buckets, m->buckets_count * sizeof(struct mem_node *));
+    alloc_put(&alloc, m->buckets, m->buckets_max * sizeof(struct mem_node *));
     alloc_put(&alloc, m, sizeof(*m));
 }
 

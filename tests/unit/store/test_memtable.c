@@ -130,6 +130,48 @@ START_TEST(keys_looked_up_together_are_found_as_alone)
 }
 END_TEST
 
+#define GROWS_KEYS 20000u
+
+static struct bytes grows_key(unsigned i, char *into, size_t into_bytes)
+{
+    return bytes_of(into, (size_t)snprintf(into, into_bytes, "%c/%u", 'a' + (int)(i % 2), i));
+}
+
+/* Every record is where it is looked for after each bucket that was added, as many as there is
+ * room for and more, and as few as there are again after a drop. */
+START_TEST(all_are_found_while_the_table_grows)
+{
+    struct store_mem *m = mem_open(1u << 20, 1u << 20);
+    char text[32];
+    uint64_t epoch = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < GROWS_KEYS; i++) {
+            struct bytes key = grows_key(i, text, sizeof text);
+            ck_assert_int_eq(store_mem_put(m, key, true, bytes_of(&i, sizeof i)), 0);
+            for (unsigned at = i % 97; at <= i; at += i / 4 + 97) {
+                struct bytes value = {0};
+                bool present = false;
+                key = grows_key(at, text, sizeof text);
+                ck_assert_int_eq(store_mem_get(m, key, &present, &value), 0);
+                ck_assert(present && bytes_equal(value, bytes_of(&at, sizeof at)));
+            }
+        }
+        store_mem_drop(m, bytes_of_text("a/"));
+        for (unsigned i = 0; i < GROWS_KEYS; i++) {
+            struct bytes value = {0};
+            bool present = false;
+            struct bytes key = grows_key(i, text, sizeof text);
+            ck_assert_int_eq(store_mem_get(m, key, &present, &value),
+                             i % 2 == 0 ? ERR_NOT_FOUND : 0);
+        }
+    }
+    ck_assert_int_eq(store_mem_freeze(m, &epoch), 0);
+    store_mem_thaw(m);
+    expect_unknown(m, "a/0");
+    mem_close(m);
+}
+END_TEST
+
 START_TEST(a_deleted_key_is_known_to_be_absent)
 {
     struct store_mem *m = mem_open(1 << 20, 1 << 20);
@@ -562,6 +604,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_put_record_is_read_back);
     tcase_add_test(tc, keys_looked_up_together_are_found_as_alone);
+    tcase_add_test(tc, all_are_found_while_the_table_grows);
     tcase_add_test(tc, a_deleted_key_is_known_to_be_absent);
     tcase_add_test(tc, active_hides_frozen_and_frozen_stays_as_it_was);
     tcase_add_test(tc, fill_never_hides_something_newer);
