@@ -12,6 +12,7 @@
 
 /* So few ranges are put in one by one; more are merged in one pass. */
 #define CRDT_CONTEXT_SMALL 16u
+#define CRDT_CONTEXT_FIRST 4u   /* ranges that there is room for once there is any */
 #define CRDT_ACTOR_BYTES_MIN 5u /* encoded, with one range */
 
 int crdt_actor_compare(struct crdt_actor a, struct crdt_actor b)
@@ -135,7 +136,9 @@ int crdt_context_reserve(struct crdt_context *c, size_t more)
         return 0;
     }
     size_t cap = NUM_MAX(c->count + more, c->cap * 2);
-    struct crdt_range *grown = alloc_get_zeroed(&c->alloc, cap, sizeof(*grown));
+    cap = NUM_MAX(cap, CRDT_CONTEXT_FIRST);
+    struct crdt_range *grown =
+        cap > SIZE_MAX / sizeof(*grown) ? NULL : alloc_get(&c->alloc, cap * sizeof(*grown));
     if (grown == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -173,33 +176,34 @@ static void crdt_context_settle(struct crdt_context *c)
 
 /* What mostly happens: the actor's ranges have it already, or one of them grows at its end. An
  * epoch that has ranges is not folded. at: the first range that ends at r.from - 1 or after it. */
-static bool crdt_context_grows(struct crdt_context *c, size_t at, struct crdt_range r)
+static bool crdt_context_grows(struct crdt_context *c, size_t at, const struct crdt_range *r)
 {
     struct crdt_range *own = &c->ranges[at];
-    if (at == c->count || r.actor.epoch == CRDT_FOLDED || own->from > r.from ||
-        crdt_actor_compare(own->actor, r.actor) != 0) {
+    if (at == c->count || r->actor.epoch == CRDT_FOLDED || own->from > r->from ||
+        crdt_actor_compare(own->actor, r->actor) != 0) {
         return false;
     }
-    if (own->to >= r.to) {
+    if (own->to >= r->to) {
         return true;
     }
-    bool alone = at + 1 == c->count || crdt_actor_compare(own[1].actor, r.actor) != 0;
-    if (!alone && (r.to == UINT64_MAX || own[1].from <= r.to + 1)) {
+    bool alone = at + 1 == c->count || crdt_actor_compare(own[1].actor, r->actor) != 0;
+    if (!alone && (r->to == UINT64_MAX || own[1].from <= r->to + 1)) {
         return false;
     }
-    own->to = r.to;
+    own->to = r->to;
     return true;
 }
 
-void crdt_context_put(struct crdt_context *c, struct crdt_range r)
+void crdt_context_put(struct crdt_context *c, const struct crdt_range *range)
 {
     ASSERT(c->count < c->cap);
-    ASSERT(r.from > 0 && r.from <= r.to);
-    struct crdt_dot before = {.actor = r.actor, .counter = r.from - 1};
+    ASSERT(range->from > 0 && range->from <= range->to);
+    struct crdt_dot before = {.actor = range->actor, .counter = range->from - 1};
     size_t at = crdt_context_at(c, before);
-    if (crdt_context_grows(c, at, r) || crdt_context_folds(c, r.actor)) {
+    if (crdt_context_grows(c, at, range) || crdt_context_folds(c, range->actor)) {
         return;
     }
+    struct crdt_range r = *range;
     size_t end = at;
     while (end < c->count && crdt_actor_compare(c->ranges[end].actor, r.actor) == 0 &&
            (r.to == UINT64_MAX || c->ranges[end].from <= r.to + 1)) {
@@ -215,11 +219,17 @@ void crdt_context_put(struct crdt_context *c, struct crdt_range r)
     }
 }
 
-int crdt_context_add(struct crdt_context *c, struct crdt_range range)
+int crdt_context_add(struct crdt_context *c, const struct crdt_range *range)
 {
     TRY(crdt_context_reserve(c, 1));
     crdt_context_put(c, range);
     return 0;
+}
+
+int crdt_context_add_dot(struct crdt_context *c, struct crdt_dot dot)
+{
+    const struct crdt_range one = crdt_range_of(dot);
+    return crdt_context_add(c, &one);
 }
 
 /* Appends a range that begins at or after the last one. */
@@ -264,7 +274,7 @@ int crdt_context_join(struct crdt_context *into, const struct crdt_context *from
     if (from->count <= CRDT_CONTEXT_SMALL) {
         TRY(crdt_context_reserve(into, from->count));
         for (size_t i = 0; i < from->count; i++) {
-            crdt_context_put(into, from->ranges[i]);
+            crdt_context_put(into, &from->ranges[i]);
         }
         return 0;
     }

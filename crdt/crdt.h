@@ -185,8 +185,10 @@ bool crdt_context_folded(const struct crdt_context *c);
  * of an actor is at least one more; counters left out (a lease given up) are sealed by adding them
  * without a record. */
 uint64_t crdt_context_last(const struct crdt_context *c, struct crdt_actor actor);
-/* Adds [range.from, range.to]; 0 < from <= to. */
-int crdt_context_add(struct crdt_context *c, struct crdt_range range);
+/* Adds [range->from, range->to]; 0 < from <= to; range: not in c. By pointer: copies of what was
+ * just put together cost more here than all the rest. */
+int crdt_context_add(struct crdt_context *c, const struct crdt_range *range);
+int crdt_context_add_dot(struct crdt_context *c, struct crdt_dot dot);
 int crdt_context_join(struct crdt_context *into, const struct crdt_context *from);
 /* returns: whether every dot of a is in b. */
 bool crdt_context_leq(const struct crdt_context *a, const struct crdt_context *b);

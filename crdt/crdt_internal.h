@@ -114,7 +114,7 @@ static inline bool crdt_in_range(const struct crdt_entry *e, struct crdt_range r
 /* ---- context.c */
 int crdt_context_reserve(struct crdt_context *c, size_t more);
 /* Cannot fail: room for one more range was reserved. */
-void crdt_context_put(struct crdt_context *c, struct crdt_range range);
+void crdt_context_put(struct crdt_context *c, const struct crdt_range *range);
 /* out, empty: the union. */
 int crdt_context_union(const struct crdt_context *a, const struct crdt_context *b,
                        struct crdt_context *out);

@@ -125,7 +125,7 @@ int crdt_join(struct crdt_state *into, const struct crdt_state *from)
         crdt_state_link(into, e, e->record);
     }
     for (size_t i = 0; few && i < from->seen.count; i++) {
-        crdt_context_put(&into->seen, from->seen.ranges[i]);
+        crdt_context_put(&into->seen, &from->seen.ranges[i]);
     }
     if (!few) {
         crdt_context_release(&into->seen);
@@ -170,14 +170,14 @@ static int crdt_difference_range(const struct crdt_context *b, struct crdt_range
             break;
         }
         if (seen.from > from) {
-            TRY(crdt_context_add(out, (struct crdt_range){range.actor, from, seen.from - 1}));
+            TRY(crdt_context_add(out, &(struct crdt_range){range.actor, from, seen.from - 1}));
         }
         if (seen.to >= range.to) {
             return 0;
         }
         from = seen.to + 1;
     }
-    return crdt_context_add(out, (struct crdt_range){range.actor, from, range.to});
+    return crdt_context_add(out, &(struct crdt_range){range.actor, from, range.to});
 }
 
 /* Everything of one range of a's context: what b has not seen, and what b still has and a not. Of
@@ -189,7 +189,7 @@ static int crdt_difference_part(const struct crdt_state *a, const struct crdt_st
     struct crdt_entry *e = crdt_in_range_first(b, range);
     for (; crdt_in_range(e, range); e = crdt_entry_next_dot(e)) {
         if (crdt_entry_find(a, e->dot) == NULL) {
-            TRY(crdt_context_add(&out->seen, crdt_range_of(e->dot)));
+            TRY(crdt_context_add_dot(&out->seen, e->dot));
         }
     }
     e = crdt_in_range_first(a, range);

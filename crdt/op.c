@@ -10,7 +10,7 @@
 
 int crdt_making_replace(struct crdt_making *m, const struct crdt_entry *e)
 {
-    return crdt_context_add(&m->out->seen, crdt_range_of(e->dot));
+    return crdt_context_add_dot(&m->out->seen, e->dot);
 }
 
 int crdt_making_replace_all(struct crdt_making *m, const struct crdt_record *r)
@@ -141,7 +141,7 @@ int crdt_delta_part(const struct crdt_state *s, const struct crdt_path *path,
         err = crdt_delta_room(s, out, op, limits);
     }
     if (err == 0 && (out->entries > 0 || out->seen.count > 0)) {
-        err = crdt_context_add(&out->seen, crdt_range_of(op->dot));
+        err = crdt_context_add_dot(&out->seen, op->dot);
     }
     buf_release(&m.key);
     if (err != 0) {

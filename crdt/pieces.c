@@ -42,7 +42,8 @@ int crdt_pieces_next(struct crdt_pieces *p, struct crdt_state *out)
     } else if (e != NULL) {
         TRY(crdt_state_put(out, crdt_record_key(e->record), dot, crdt_entry_payload(e)));
     }
-    crdt_context_put(&out->seen, crdt_range_of(dot));
+    const struct crdt_range one = crdt_range_of(dot);
+    crdt_context_put(&out->seen, &one);
     p->counter++;
     if (dot.counter == range.to) {
         p->range++;

@@ -269,11 +269,11 @@ static int node_ev_counting_read(struct node_ev_counting *c, struct node_ev_body
 static int node_ev_counted_seen(const struct node_ev_counting *c, struct node_ev_counted_region *r)
 {
     struct crdt_range range = {.actor = c->actor, .from = r->first, .to = r->last};
-    TRY(crdt_context_add(&r->seen, range));
+    TRY(crdt_context_add(&r->seen, &range));
     for (uint32_t i = r->head; i != 0; i = c->items[i - 1].next) {
         range.from = c->items[i - 1].tally.replaced;
         range.to = range.from;
-        TRY(range.from == 0 ? 0 : crdt_context_add(&r->seen, range));
+        TRY(range.from == 0 ? 0 : crdt_context_add(&r->seen, &range));
     }
     return 0;
 }
@@ -351,7 +351,7 @@ static int node_ev_counted_region_write(struct node_ev_counting *c,
         TRY(node_ev_counted_write(c, &c->items[i - 1], &now.digest));
     }
     TRY(crdt_context_join(&now.seen, &r->old->seen));
-    TRY(crdt_context_add(&now.seen, made));
+    TRY(crdt_context_add(&now.seen, &made));
     node_ev_region_name(r->region, name);
     buf_clear(&c->value);
     TRY(node_ev_region_encode(&now, &c->value));

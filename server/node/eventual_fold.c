@@ -92,7 +92,8 @@ static int node_ev_fold_row(const struct node_ev_store *store, uint32_t node,
     buf_init(&raw, store->alloc, STORE_KV_VALUE_BYTES_MAX);
     node_ev_region_name(row->region, name);
     int err = node_ev_context_set(&now.seen, &old->seen);
-    err = err != 0 ? err : crdt_context_add(&now.seen, node_ev_fold_range(node, row->below));
+    const struct crdt_range fold = node_ev_fold_range(node, row->below);
+    err = err != 0 ? err : crdt_context_add(&now.seen, &fold);
     err = err != 0 ? err : node_ev_region_encode(&now, &raw);
     err = err != 0 ? err : store->put(store->ctx, bytes_of(name, sizeof name), buf_view(&raw));
     if (err == 0) {
@@ -148,7 +149,8 @@ int node_ev_fold_context(const struct node *n, uint8_t region, struct crdt_conte
         while (err == 0 && r.left > 0) {
             err = node_ev_retired_take(&r, c->peers[i].id, &row);
             if (err == 0 && row.region == region && node_ev_foldable(seen, c->peers[i].id, &row)) {
-                err = crdt_context_add(seen, node_ev_fold_range(c->peers[i].id, row.below));
+                const struct crdt_range fold = node_ev_fold_range(c->peers[i].id, row.below);
+                err = crdt_context_add(seen, &fold);
             }
         }
     }

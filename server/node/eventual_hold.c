@@ -78,7 +78,7 @@ static int node_ev_beyond_row(const struct crdt_context *seen, uint32_t node,
         if (dots > 0) {
             out->dots += dots;
             out->proven = out->proven || !crdt_context_folds(&row->seen, r.actor);
-            TRY(crdt_context_add(&out->ranges, r));
+            TRY(crdt_context_add(&out->ranges, &r));
         }
     }
     return 0;

@@ -178,7 +178,7 @@ static int node_ev_mend_look(struct node *n, uint8_t region)
     struct crdt_context *left = &node_ev_of(n)->mend.left[region];
     for (size_t i = 0; i < seen->count; i++) {
         if (!node_ev_mend_own(n, &seen->ranges[i])) {
-            TRY(crdt_context_add(left, seen->ranges[i]));
+            TRY(crdt_context_add(left, &seen->ranges[i]));
         }
     }
     return 0;

@@ -177,7 +177,7 @@ static int node_ev_merge_between(const struct node_ev_fragment *first,
     for (size_t i = 0; i < last->before.count; i++) {
         const struct crdt_range *r = &last->before.ranges[i];
         if (crdt_actor_compare(r->actor, actor) != 0) {
-            TRY(crdt_context_add(before, *r));
+            TRY(crdt_context_add(before, r));
         }
     }
     return crdt_context_join(before, &first->before);

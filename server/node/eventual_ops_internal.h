@@ -31,6 +31,7 @@
 /* What all nodes may come to have in one record by writing apart, each its share: with removals and
  * contexts it must fit a fragment, or who was away could never be told of it. */
 #define NODE_EV_SHARES_BYTES_MAX (704u << 10)
+#define NODE_EV_SEEK_MAX 64u        /* records looked up together: they fit the first cache */
 #define NODE_EV_DOT_BYTES 20u       /* of a removal */
 #define NODE_EV_ENTRY_BYTES 24u     /* of an entry, beside its payload */
 #define NODE_EV_RECORD_BYTES_MIN 9u /* of an EV_RECORD: no entries, no removals */

@@ -69,7 +69,7 @@ static int node_ev_meet_folds(const struct crdt_context *a, const struct crdt_co
 {
     for (size_t i = 0; i < a->count; i++) {
         if (crdt_context_folds(b, a->ranges[i].actor)) {
-            TRY(crdt_context_add(out, a->ranges[i]));
+            TRY(crdt_context_add(out, &a->ranges[i]));
         }
     }
     return 0;
@@ -93,9 +93,9 @@ int node_ev_meet(const struct crdt_context *a, const struct crdt_context *b,
             j++;
             continue;
         }
-        TRY(crdt_context_add(out, (struct crdt_range){.actor = x->actor,
-                                                      .from = NUM_MAX(x->from, y->from),
-                                                      .to = NUM_MIN(x->to, y->to)}));
+        TRY(crdt_context_add(out, &(struct crdt_range){.actor = x->actor,
+                                                       .from = NUM_MAX(x->from, y->from),
+                                                       .to = NUM_MIN(x->to, y->to)}));
         if (x->to <= y->to) {
             i++;
         } else {
@@ -118,14 +118,15 @@ static int node_ev_range_minus(const struct crdt_range *x, const struct crdt_con
         const struct crdt_range *y = &b->ranges[k];
         if (y->from > from) {
             TRY(crdt_context_add(
-                out, (struct crdt_range){.actor = x->actor, .from = from, .to = y->from - 1}));
+                out, &(struct crdt_range){.actor = x->actor, .from = from, .to = y->from - 1}));
         }
         if (y->to >= x->to) {
             return 0;
         }
         from = y->to + 1;
     }
-    return crdt_context_add(out, (struct crdt_range){.actor = x->actor, .from = from, .to = x->to});
+    return crdt_context_add(out,
+                            &(struct crdt_range){.actor = x->actor, .from = from, .to = x->to});
 }
 
 int node_ev_minus(const struct crdt_context *a, const struct crdt_context *b,

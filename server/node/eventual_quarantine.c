@@ -174,7 +174,7 @@ static int node_ev_q_look(struct node_ev_quarantine *q)
 static int node_ev_q_dot(struct node_ev_quarantine *q, struct crdt_dot dot)
 {
     const struct crdt_range range = {.actor = dot.actor, .from = dot.counter, .to = dot.counter};
-    return crdt_context_add(&q->now.seen, range);
+    return crdt_context_add(&q->now.seen, &range);
 }
 
 static int node_ev_q_record(struct node_ev_quarantine *q, struct bytes name, struct bytes value)

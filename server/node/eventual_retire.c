@@ -68,7 +68,7 @@ static int node_ev_retired_less(struct node_ev_retired *row, uint32_t node, stru
     const struct crdt_range all = {
         .actor = {.node = node, .epoch = CRDT_FOLDED}, .from = 1, .to = row->below - 1};
     row->seen.count = 0;
-    TRY(crdt_context_add(&row->seen, all));
+    TRY(crdt_context_add(&row->seen, &all));
     return node_ev_retired_put(row, out);
 }
 
@@ -224,7 +224,7 @@ static int node_ev_retire_cut(const struct crdt_context *seen, uint32_t node,
         }
         r.to = folded ? NUM_MIN(r.to, row->below - 1) : r.to;
         *open = *open || !folded;
-        TRY(crdt_context_add(&row->seen, r));
+        TRY(crdt_context_add(&row->seen, &r));
     }
     return 0;
 }

@@ -46,7 +46,7 @@ int node_ev_causal_context(const struct node_ev_causal *c, uint8_t region, struc
         struct crdt_range range = {
             .actor = {.node = r->node, .epoch = r->epoch}, .from = r->from, .to = r->to};
         if (r->region == region) {
-            TRY(crdt_context_add(out, range));
+            TRY(crdt_context_add(out, &range));
         }
     }
     return 0;

@@ -10,8 +10,6 @@
 #include "server/node/eventual_peers_internal.h"
 #include "server/node/eventual_self_internal.h"
 
-#define NODE_EV_SEEK_MAX 64u /* records that are fetched together: they fit the first cache */
-
 /* ---- the state as a store ------------------------------------------------------------------- */
 
 static int node_ev_sm_get(void *ctx, struct bytes name, struct bytes *value)

@@ -456,7 +456,7 @@ static bool sim_crdt_take_clock(struct sim_crdt_read *r, struct wire_node clock)
             wire_node_u64(wire_node_at(n, 1), &range.actor.epoch) != 0 ||
             wire_node_u64(wire_node_at(n, 2), &range.from) != 0 ||
             wire_node_u64(wire_node_at(n, 3), &range.to) != 0 || range.from == 0 ||
-            range.to < range.from || crdt_context_add(&r->seen, range) != 0) {
+            range.to < range.from || crdt_context_add(&r->seen, &range) != 0) {
             return false;
         }
     }
@@ -472,7 +472,7 @@ static bool sim_crdt_take_told(const struct sim *s, struct sim_crdt_read *r,
         const struct wire_token_range *t = &answer->ranges[i];
         struct crdt_range range = {
             .actor = {.node = t->node, .epoch = t->epoch}, .from = t->from, .to = t->to};
-        if (t->region == region && crdt_context_add(&r->told, range) != 0) {
+        if (t->region == region && crdt_context_add(&r->told, &range) != 0) {
             return false;
         }
     }

@@ -61,7 +61,7 @@ struct sim_crdt_op *sim_crdt_op_new(struct sim *s, struct sim_crdt_client *c, ui
     for (uint32_t i = 0; c->with_token && i < c->token.ranges_count; i++) {
         const struct wire_token_range *r = &c->token.ranges[i];
         struct crdt_range range = {{r->node, r->epoch}, r->from, r->to};
-        ASSERT(r->region != e->region[key] || crdt_context_add(&op->dep, range) == 0);
+        ASSERT(r->region != e->region[key] || crdt_context_add(&op->dep, &range) == 0);
     }
     c->count++;
     return op;

@@ -185,7 +185,7 @@ static void sim_crdt_region_look(struct sim *s, const struct sim_node *n, unsign
     *loose = !forgot && (*loose || half || crdt_context_equal(had, &r->seen));
     for (size_t i = 0; i < had->count; i++) {
         bool folded = crdt_context_folds(&r->seen, had->ranges[i].actor);
-        ASSERT(!folded || crdt_context_add(&e->folded[at], had->ranges[i]) == 0);
+        ASSERT(!folded || crdt_context_add(&e->folded[at], &had->ranges[i]) == 0);
     }
     ASSERT(crdt_context_join(had, &r->seen) == 0);
     e->digest[n->id][at] = digest;
@@ -229,11 +229,11 @@ void sim_crdt_unfold(const struct sim_eventual *e, uint8_t region, struct crdt_c
     crdt_context_init(&single, &c->alloc);
     for (size_t i = 0; i < c->count; i++) {
         bool whole = c->ranges[i].actor.epoch == CRDT_FOLDED;
-        ASSERT(whole || crdt_context_add(&single, c->ranges[i]) == 0);
+        ASSERT(whole || crdt_context_add(&single, &c->ranges[i]) == 0);
     }
     for (size_t i = 0; i < folded->count; i++) {
         bool in = crdt_context_folds(c, folded->ranges[i].actor);
-        ASSERT(!in || crdt_context_add(&single, folded->ranges[i]) == 0);
+        ASSERT(!in || crdt_context_add(&single, &folded->ranges[i]) == 0);
     }
     crdt_context_release(c);
     *c = single;
@@ -284,7 +284,7 @@ void sim_crdt_unname(const struct sim *s, uint8_t region, struct crdt_context *c
         for (uint64_t n = r.from; n <= r.to; n++) {
             struct crdt_range one = {.actor = r.actor, .from = n, .to = n};
             bool lost = sim_crdt_lost_dot(s, at, (struct crdt_dot){r.actor, n});
-            ASSERT(lost || crdt_context_add(&left, one) == 0);
+            ASSERT(lost || crdt_context_add(&left, &one) == 0);
         }
     }
     crdt_context_release(c);

@@ -565,7 +565,7 @@ START_TEST(a_sealed_gap_leaves_no_trace_in_the_context)
     ck_assert_int_eq(act(0, &counter, op, NULL), 0);
     ck_assert_uint_eq(at[0].seen.count, 2);
     struct crdt_range gap = {.actor = actor(0), .from = 2, .to = 1000};
-    ck_assert_int_eq(crdt_context_add(&at[0].seen, gap), 0);
+    ck_assert_int_eq(crdt_context_add(&at[0].seen, &gap), 0);
     ck_assert_uint_eq(at[0].seen.count, 1);
     ck_assert_uint_eq(crdt_context_last(&at[0].seen, actor(0)), 1001);
     ck_assert_int_eq(crdt_counter(&at[0], &counter), 2);

@@ -185,7 +185,7 @@ START_TEST(the_shares_of_all_nodes_fit_one_page)
         for (uint32_t i = 0; i < 4096; i++) {
             const struct crdt_range range = {
                 {UINT32_MAX - i % 64, (UINT64_C(1) << 32) + i / 64}, 1, UINT64_C(1) << 40};
-            ck_assert_int_eq(crdt_context_add(&f.seen, range), 0);
+            ck_assert_int_eq(crdt_context_add(&f.seen, &range), 0);
         }
         ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text("n"), &key), 0);
         (void)buf_put_u8(&value, 1);

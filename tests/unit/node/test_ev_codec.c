@@ -201,8 +201,8 @@ START_TEST(a_region_comes_back_as_it_was)
     crdt_context_init(&got.seen, &heap);
     ck_assert_int_eq(node_ev_region_decode(bytes_of(NULL, 0), &got), 0);
     ck_assert_uint_eq(got.seen.count, 0);
-    ck_assert_int_eq(crdt_context_add(&r.seen, (struct crdt_range){{1, 1}, 1, 9}), 0);
-    ck_assert_int_eq(crdt_context_add(&r.seen, (struct crdt_range){{2, 1}, 3, 4}), 0);
+    ck_assert_int_eq(crdt_context_add(&r.seen, &(struct crdt_range){{1, 1}, 1, 9}), 0);
+    ck_assert_int_eq(crdt_context_add(&r.seen, &(struct crdt_range){{2, 1}, 3, 4}), 0);
     ck_assert_int_eq(node_ev_region_encode(&r, &raw), 0);
     ck_assert_int_eq(node_ev_region_decode(buf_view(&raw), &got), 0);
     ck_assert(got.time_us == 77 && got.digest.low == 1 && got.digest.high == 2);
@@ -229,12 +229,12 @@ START_TEST(the_hash_of_a_region_tells_contexts_and_entries_but_not_clocks)
 {
     struct node_ev_region r = {.time_us = 1, .digest = {5, 6}};
     crdt_context_init(&r.seen, &heap);
-    ck_assert_int_eq(crdt_context_add(&r.seen, (struct crdt_range){{1, 1}, 1, 9}), 0);
+    ck_assert_int_eq(crdt_context_add(&r.seen, &(struct crdt_range){{1, 1}, 1, 9}), 0);
     struct hash_digest first = node_ev_region_hash(&r);
     r.time_us = 2;
     struct hash_digest same = node_ev_region_hash(&r);
     ck_assert(first.low == same.low && first.high == same.high);
-    ck_assert_int_eq(crdt_context_add(&r.seen, (struct crdt_range){{1, 1}, 10, 10}), 0);
+    ck_assert_int_eq(crdt_context_add(&r.seen, &(struct crdt_range){{1, 1}, 10, 10}), 0);
     struct hash_digest more = node_ev_region_hash(&r);
     ck_assert(first.low != more.low && first.high != more.high);
     r.digest.low++;
@@ -263,9 +263,9 @@ static void put_fragment(struct buf *out, uint8_t flags)
     f.mark = (flags & NODE_EV_LAST) != 0 ? 77 : 0;
     f.records_count = 2;
     if (flags == 0) {
-        ck_assert_int_eq(crdt_context_add(&f.before, (struct crdt_range){{1, 1}, 1, 300}), 0);
+        ck_assert_int_eq(crdt_context_add(&f.before, &(struct crdt_range){{1, 1}, 1, 300}), 0);
     }
-    ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){{1, 1}, 301, 303}), 0);
+    ck_assert_int_eq(crdt_context_add(&f.seen, &(struct crdt_range){{1, 1}, 301, 303}), 0);
     ck_assert_int_eq(node_ev_fragment_head(&f, out), 0);
     struct crdt_dot gone = dot_of(1, 1, 302);
     put_record(&value, NULL, 0, &gone, 1);

@@ -79,7 +79,7 @@ static int page_of(uint32_t node, unsigned dots)
     f.flags = NODE_EV_PAGE;
     for (unsigned i = 0; i < dots; i++) {
         const struct crdt_range one = {{node, 1}, 2 * i + 1, 2 * i + 1};
-        ck_assert_int_eq(crdt_context_add(&f.seen, one), 0);
+        ck_assert_int_eq(crdt_context_add(&f.seen, &one), 0);
     }
     ck_assert_int_eq(node_ev_fragment_head(&f, &page), 0);
     const struct bytes raw = buf_view(&page);
@@ -554,7 +554,7 @@ static void fragment_with_value(const char *name, uint32_t node, size_t bytes, s
     node_ev_fragment_init(&f, &heap);
     f.region = region();
     f.records_count = 1;
-    ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){{node, 1}, 1, 1}), 0);
+    ck_assert_int_eq(crdt_context_add(&f.seen, &(struct crdt_range){{node, 1}, 1, 1}), 0);
     ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
     (void)buf_put_u8(&value, 1);
     (void)buf_put_u32(&value, 1);

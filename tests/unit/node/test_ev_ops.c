@@ -148,7 +148,7 @@ START_TEST(names_values_and_contexts_have_limits)
     ck_assert_int_eq(ev_update(a, &op, 1, NOW), 0);
     struct node_ev_region *r = &a->regions[region()];
     for (uint32_t i = 0; i < 4096; i++) {
-        ck_assert_int_eq(crdt_context_add(&r->seen, (struct crdt_range){{7, i + 1}, 1, 1}), 0);
+        ck_assert_int_eq(crdt_context_add(&r->seen, &(struct crdt_range){{7, i + 1}, 1, 1}), 0);
     }
     ev_epoch(a, 11); /* one actor more than fit */
     ck_assert_int_eq(add(a, CRDT_MV, "", 0), ERR_INVALID);

@@ -265,7 +265,7 @@ START_TEST(a_page_of_elements_leaves_room_for_what_was_seen)
     for (uint32_t i = 0; i < 4096; i++) {
         struct crdt_range range = {
             {i + 1, UINT64_C(1) << 40}, UINT64_C(1) << 50, UINT64_C(1) << 51};
-        ck_assert_int_eq(crdt_context_add(&region.seen, range), 0);
+        ck_assert_int_eq(crdt_context_add(&region.seen, &range), 0);
     }
     ck_assert_int_eq(node_ev_region_encode(&region, &clock_raw), 0);
     buf_init(&ahead, &heap, sizeof ahead_raw);

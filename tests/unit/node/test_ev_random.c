@@ -345,7 +345,7 @@ static void stable_of(struct history *h, struct crdt_context *stable)
                 all = all && context_has_range(&h->r[r]->regions[h->region].seen, dot);
             }
             if (all) {
-                ck_assert_int_eq(crdt_context_add(stable, dot), 0);
+                ck_assert_int_eq(crdt_context_add(stable, &dot), 0);
             }
         }
     }

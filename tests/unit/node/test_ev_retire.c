@@ -298,7 +298,7 @@ static int retire(struct rig *r, uint8_t region, uint64_t boot, uint64_t other, 
     for (uint64_t i = 0; i < count; i++) {
         const uint64_t counter = 1 + (i << 32);
         const struct crdt_range one = {{2, 1}, counter, counter};
-        ck_assert_int_eq(crdt_context_add(&row.seen, one), 0);
+        ck_assert_int_eq(crdt_context_add(&row.seen, &one), 0);
     }
     int code = retire_row(r, boot, other, &row);
     crdt_context_release(&row.seen);

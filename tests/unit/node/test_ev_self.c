@@ -301,7 +301,7 @@ START_TEST(nobody_waits_for_what_was_never_granted)
     (void)epoch_of(r, 1);
     crdt_context_init(&wanted, &r->heap);
     const struct crdt_range range = {.actor = {.node = 2, .epoch = 99}, .from = 1, .to = 3};
-    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    ck_assert_int_eq(crdt_context_add(&wanted, &range), 0);
     node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 60000000, &e, ended_done);
     ck_assert_uint_eq(e.count, 0);
     rig_run(r, 1000000);
@@ -325,7 +325,7 @@ START_TEST(who_waits_later_is_asked_for_later)
     unsigned i = leader == 1 ? 2 : 1;
     crdt_context_init(&wanted, &r->heap);
     const struct crdt_range range = {.actor = {.node = 2, .epoch = 99}, .from = 1, .to = 3};
-    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    ck_assert_int_eq(crdt_context_add(&wanted, &range), 0);
     rig_isolate(r, i, true);
     node_ev_wait(r->nodes[i - 1].node, 7, &wanted, r->now + 100000, &first, ended_done);
     node_ev_wait(r->nodes[i - 1].node, 7, &wanted, r->now + 60000000, &second, ended_done);
@@ -355,7 +355,7 @@ START_TEST(a_wait_ends_at_its_deadline)
     ck_assert_uint_eq(e.count, 1);
     ck_assert_int_eq(e.code, 0);
     const struct crdt_range range = {.actor = {.node = 2, .epoch = epoch}, .from = 1, .to = 3};
-    ck_assert_int_eq(crdt_context_add(&wanted, range), 0);
+    ck_assert_int_eq(crdt_context_add(&wanted, &range), 0);
     node_ev_wait(r->nodes[0].node, 7, &wanted, r->now + 2000000, &e, ended_done);
     rig_run(r, 1900000);
     ck_assert_uint_eq(e.count, 1);
@@ -600,7 +600,7 @@ static void forge(const char *name, struct crdt_actor actor, const char *text, s
     node_ev_fragment_init(&f, &heap);
     f.region = ev_region(name);
     f.records_count = 1;
-    ck_assert_int_eq(crdt_context_add(&f.seen, (struct crdt_range){actor, 1, 1}), 0);
+    ck_assert_int_eq(crdt_context_add(&f.seen, &(struct crdt_range){actor, 1, 1}), 0);
     ck_assert_int_eq(node_ev_key(bytes_of_text("s"), bytes_of_text(name), &key), 0);
     (void)buf_put_u8(&value, 1);
     (void)buf_put_u32(&value, 1);

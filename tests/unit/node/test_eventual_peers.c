@@ -13,7 +13,7 @@ static struct alloc heap;
 static void add(struct crdt_context *c, uint32_t node, uint64_t from, uint64_t to)
 {
     int err = crdt_context_add(
-        c, (struct crdt_range){.actor = {.node = node, .epoch = 1}, .from = from, .to = to});
+        c, &(struct crdt_range){.actor = {.node = node, .epoch = 1}, .from = from, .to = to});
     ck_assert_int_eq(err, 0);
 }
 
