@@ -148,8 +148,8 @@ static int node_ev_knowing_name(struct node_ev_knowing *k, uint8_t region, struc
     return 0;
 }
 
-/* Looks up all records. */
-static int node_ev_knowing_seek(struct node_ev_knowing *k, struct bytes body)
+/* Names all records, in the order the fragments tell of them. */
+static int node_ev_knowing_names(struct node_ev_knowing *k, struct bytes body)
 {
     struct bytes_reader all = bytes_reader_of(body);
     while (all.left > 0) {
@@ -160,8 +160,14 @@ static int node_ev_knowing_seek(struct node_ev_knowing *k, struct bytes body)
             TRY(node_ev_knowing_name(k, raw.data[1], &c.r));
         }
     }
-    k->store->seek_all(k->store->ctx, k->named, k->named_count, k->spots);
     return 0;
+}
+
+/* Looks up the next records, no more than are still in the first cache when they are joined. */
+static void node_ev_knowing_seek(struct node_ev_knowing *k)
+{
+    uint32_t count = NUM_MIN(NODE_EV_SEEK_MAX, k->named_count - k->named_at);
+    k->store->seek_all(k->store->ctx, k->named + k->named_at, count, k->spots + k->named_at);
 }
 
 /* Finds the next record among those of the command, or adds it. */
@@ -169,6 +175,9 @@ static int node_ev_knowing_item(struct node_ev_knowing *k, struct node_ev_known 
 {
     struct node_ev_known *t = &k->items[k->count];
     ASSERT(k->named_at < k->named_count);
+    if (k->named_at % NODE_EV_SEEK_MAX == 0) {
+        node_ev_knowing_seek(k);
+    }
     t->name = k->named[k->named_at];
     t->spot = k->spots[k->named_at++];
     if (!t->spot.known || !t->spot.present) {
@@ -414,7 +423,7 @@ bool node_ev_join_known(const struct node_ev_store *store, struct bytes body, in
     own.alloc = &alloc;
     node_ev_regions_seek(&own, regions, k.regions_spots);
     int err = node_ev_knowing_init(&k, fragments, records);
-    err = err == 0 ? node_ev_knowing_seek(&k, body) : err;
+    err = err == 0 ? node_ev_knowing_names(&k, body) : err;
     err = err == 0 ? node_ev_knowing_read(&k, body) : err;
     err = err == 0 ? node_ev_knowing_write(&k) : err;
     node_ev_scratch_release(&scratch); /* all that was made */
