@@ -97,11 +97,14 @@ crdt_name() {
 
 # A set of many elements: what one more costs.
 crdt_set() {
-    local elements=$1 adds=$2 before single
+    local elements=$1 adds=$2 rounds=$3 before single round
     crdt_one set_empty 50 crdt_load --op set --clients 50 --count "$adds" --first 10000000
     crdt_load --op set --clients 8 --batch 256 --count "$elements" >/dev/null
+    for round in $(seq "$rounds"); do
+        until_good crdt_same 3
+        crdt_one set_full 50 crdt_load --op set --clients 50 --count "$adds" --first $((20000000 + round * 1000000))
+    done
     until_good crdt_same 3
-    crdt_one set_full 50 crdt_load --op set --clients 50 --count "$adds" --first 20000000
     crdt_one set_batch 8 crdt_load --op set --clients 8 --batch 256 --count "$elements" --first 30000000
     until_good crdt_same 3
     before=$(counter_sum pushed_bytes)
@@ -119,6 +122,7 @@ crdt_set_report() {
         "$(awk -v v="$(crdt_of set_empty 50 7)" 'BEGIN {print v / 3}')" "$(crdt_of set_empty 50 8)"
     printf '| of %s elements, 50 clients, one a request | %.0f | %s | %s |\n' "$1" "$(crdt_of set_full 50 3)" "$each" "$(crdt_of set_full 50 8)"
     printf '| of %s elements, 8 clients, 256 a request | %.0f | %s | %s |\n\n' "$1" "$(crdt_of set_batch 8 3)" "$batch" "$(crdt_of set_batch 8 8)"
+    printf -- '- of the set that is not empty, the median of %s rounds\n' "$2"
     printf -- '- each addition is worked on once by each of the three nodes: the one that takes it, and two that join it; all of the CPU of their processes is counted, requests, log and network included\n'
     printf -- '- CPU of a node for one addition, %s us (under 20: %s); in requests of 256, %s us (under 20: %s)\n' \
         "$each" "$(is "$each < 20")" "$batch" "$(is "$batch < 20")"
@@ -161,7 +165,7 @@ crdt_merge_report() {
 }
 
 bench_crdt() {
-    local rounds=3 seconds=4 counts=(50 256 4x64) elements=100000 adds=10000 keys=100000 lag=10 round clients line delta bytes wire whole whole_wire part part_wire
+    local rounds=3 seconds=4 counts=(50 256 4x64) elements=100000 adds=20000 keys=100000 lag=10 round clients line delta bytes wire whole whole_wire part part_wire
     [ "$quick" = 0 ] || { rounds=1 seconds=1 counts=(50 4x64) elements=5000 adds=1000 keys=5000 lag=2; }
     cmake --build build/release --target bench_crdt_load >/dev/null
     head_of "Replicated data types next to strong puts" "bench/run crdt" >"$work/report"
@@ -172,7 +176,7 @@ bench_crdt() {
     for clients in "${counts[@]}"; do
         for round in $(seq "$rounds"); do crdt_rates "$clients"; done
     done
-    crdt_set "$elements" "$adds"
+    crdt_set "$elements" "$adds" "$rounds"
     down
     HOLDFAST_ENDPOINTS=$(holdfast local up --nodes 3 --dir "$cluster")
     until_good crdt_load --op counter --clients 3 --count 3 >"$work/said"
@@ -193,7 +197,7 @@ bench_crdt() {
         printf -- '- the load program shares the cores with the servers\n\n'
         crdt_rates_report
         printf '\n'
-        crdt_set_report "$elements"
+        crdt_set_report "$elements" "$rounds"
         printf '\n'
         crdt_merge_report "$keys"
         printf '\nFive nodes, %s s at 5,000 increments a second over all of them; every 5 ms one more at node 1, of which watches at the other four tell; increments of a client that are open at once share requests. From sending it to hearing of it:\n\n' "$lag"
