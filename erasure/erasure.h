@@ -18,9 +18,9 @@
  *
  *   erasure_layout_init(&layout, &options);              plain numbers, no memory
  *   erasure_code_new(&code, &heap, scheme);              once a scheme, shared by all
- *   erasure_encode(code, data, parity, coded_bytes);     a stripe
- *   erasure_plan_make(code, have, want, &plan);          once a loss pattern
- *   erasure_decode(&plan, cells, out, coded_bytes);      a stripe
+ *   erasure_encode(code, data, parity, coded_bytes, &check);    a stripe
+ *   erasure_plan_make(code, have, want, &plan);                 once a loss pattern
+ *   erasure_decode(&plan, cells, out, coded_bytes, &check);     a stripe
  *   erasure_code_free(code);
  *
  * Limits: k 1..32, m 0..31, k + m <= 32; ERASURE_NODES_MAX nodes.
@@ -130,16 +130,49 @@ struct erasure_code;
 /* returns: 0, ERR_SCHEME or ERR_NO_MEMORY. */
 int erasure_code_new(struct erasure_code **out, const struct alloc *alloc,
                      struct erasure_scheme scheme);
+
+struct compute_rs_job;
+
+/* What does the arithmetic in place of compute/'s kernel, such as a device, or a test that makes
+ * errors. run: codes job as compute_rs_encode does, on the thread that called; what it makes is
+ * checked. NULL: compute/'s kernel. */
+struct erasure_kernel {
+    void *ctx;
+    void (*run)(void *ctx, const struct compute_rs_job *job);
+};
+/* As erasure_code_new. kernel.ctx: lives as long as the code and its plans. */
+int erasure_code_new_with(struct erasure_code **out, const struct alloc *alloc,
+                          struct erasure_scheme scheme, struct erasure_kernel kernel);
 void erasure_code_free(struct erasure_code *code);
 struct erasure_scheme erasure_code_scheme(const struct erasure_code *code);
+
+/* The fingerprint of a cell (compute/finger.h): linear, so that those of parity follow from those
+ * of data. Padding with zeros does not change it; that of an empty cell is zero. */
+#define ERASURE_FINGER_BYTES 32u
+struct erasure_finger {
+    uint8_t bytes[ERASURE_FINGER_BYTES];
+};
+void erasure_finger_of(struct bytes cell, struct erasure_finger *out);
+
+/* What a job found. Results whose fingerprints do not follow from those of its sources are made and
+ * checked once more, by plain twins; so errors of a kernel are found that change any row of 32
+ * bytes of a result, and others but for one in 2^8 for each column that has some
+ * (compute/finger.h). Errors of the sources are none of a job's: these are compared with what is
+ * known of them. */
+struct erasure_check {
+    struct erasure_finger finger[ERASURE_SHARDS_MAX]; /* by shard: of sources and results */
+    uint32_t wrong; /* bitmap of shards that the kernel got wrong */
+};
 
 /* Computes the m parity cells of a stripe. Columns are independent, so a stripe may be coded in
  * parts: the same byte range of every cell.
  * data: k views of at most coded_bytes; what is missing counts as zero bytes.
  * parity: m buffers of coded_bytes, apart from the data. Buffers that start at odd multiples of 64
- * bytes code faster than page-aligned ones. */
-void erasure_encode(const struct erasure_code *code, const struct bytes *data,
-                    uint8_t *const *parity, size_t coded_bytes);
+ * bytes code faster than page-aligned ones. With m = 0 there are fingerprints alone.
+ * returns: 0, with check->wrong what had to be made again; ERR_CORRUPT if the plain twin's results
+ * do not fit either: nothing of parity is to be used. */
+int erasure_encode(const struct erasure_code *code, const struct bytes *data,
+                   uint8_t *const *parity, size_t coded_bytes, struct erasure_check *check);
 
 /* How to rebuild some cells from k others. About 9 KiB; depends on the code and the two sets only,
  * so it serves every stripe with the same loss. */
@@ -150,6 +183,8 @@ struct erasure_plan {
     uint8_t rows;
     uint8_t source[ERASURE_SHARDS_MAX];
     uint8_t target[ERASURE_SHARDS_MAX];
+    struct erasure_kernel kernel;
+    uint8_t coefficients[256];  /* rows of k */
     uint8_t tables[32u * 256u]; /* k * rows * 32 bytes at most: rows <= m, k + m <= 32 */
 };
 
@@ -162,9 +197,10 @@ int erasure_plan_make(const struct erasure_code *code, uint32_t have, uint32_t w
 /* Rebuilds the wanted cells of a stripe, or the same byte range of them.
  * cells: by shard; those of plan->sources are read; short ones count as padded with zero bytes.
  * out: by shard; those of plan->wanted are written, coded_bytes each (a short data cell's padding
- * comes out as zero bytes), apart from the sources. */
-void erasure_decode(const struct erasure_plan *plan, const struct bytes *cells, uint8_t *const *out,
-                    size_t coded_bytes);
+ * comes out as zero bytes), apart from the sources.
+ * returns: as erasure_encode. */
+int erasure_decode(const struct erasure_plan *plan, const struct bytes *cells, uint8_t *const *out,
+                   size_t coded_bytes, struct erasure_check *check);
 
 /* --- placement --- */
 

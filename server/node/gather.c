@@ -41,6 +41,7 @@ struct node_gather {
     uint8_t *cell[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX];
     struct erasure_plan plan;
+    struct erasure_check check; /* of the last decoding */
 };
 
 static uint32_t node_gather_data(const struct node_gather *g)
@@ -124,6 +125,7 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
     struct node_gather *g = (struct node_gather *)(void *)task;
     struct bytes cells[NODE_OBJECT_SHARDS_MAX] = {{0}};
     uint32_t data = node_gather_data(g);
+    g->check.wrong = 0;
     uint8_t spare[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
         if ((g->have & g->chosen) >> s & 1u) {
@@ -138,7 +140,7 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
         return;
     }
     if (g->wanted != 0) {
-        erasure_decode(&g->plan, cells, g->cell, g->coded);
+        task->job.code = erasure_decode(&g->plan, cells, g->cell, g->coded, &g->check);
     }
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
         if ((g->wanted & data) >> s & 1u) {
@@ -172,6 +174,8 @@ static void node_gather_done(struct node *n, struct node_task *task)
 {
     (void)n;
     struct node_gather *g = (struct node_gather *)(void *)task;
+    node_objects_coded(g->o, "decode", g->spec.info->version,
+                       node_info_cell(g->spec.info, g->spec.stripe), &g->check, task->job.code);
     if (task->job.code != 0) {
         node_gather_end(g, task->job.code);
     } else if (g->suspects != 0 || g->wrong) {

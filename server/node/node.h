@@ -34,6 +34,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "compute/compute.h"
+#include "erasure/erasure.h"
 #include "gossip/gossip.h"
 #include "store/kv.h"
 #include "store/segments.h"
@@ -77,6 +78,7 @@ struct node_options {
     uint64_t capacity_bytes;     /* of the disk; 0: not known */
     uint64_t disk_slow_us;       /* log syncs slower than this make the node unwell; default 1 s */
     struct node_gossip_options gossip;
+    struct erasure_kernel kernel; /* codes objects' cells, checked; zeros: the processor's own */
 };
 
 /* The stores a job works on. One per executor thread where compute is concerned. */

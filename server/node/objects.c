@@ -190,10 +190,25 @@ const struct erasure_code *node_objects_code(struct node_objects *o, struct eras
 {
     ASSERT(erasure_scheme_check(scheme) == 0);
     struct erasure_code **slot = &o->codes[scheme.k][scheme.m];
-    if (*slot == NULL && erasure_code_new(slot, &o->alloc, scheme) != 0) {
+    if (*slot == NULL &&
+        erasure_code_new_with(slot, &o->alloc, scheme, node_options_get(o->n)->kernel) != 0) {
         *slot = NULL;
     }
     return *slot;
+}
+
+void node_objects_coded(struct node_objects *o, const char *what, struct node_version version,
+                        uint32_t cell, const struct erasure_check *check, int code)
+{
+    if (check->wrong == 0) {
+        return;
+    }
+    o->counters.codings_wrong++;
+    o->counters.codings_lost += code != 0;
+    log_line(node_log(o->n), LOG_ERROR, "coding_wrong",
+             "job=%s version=%llu stripe=%u shards=%x again=%s", what,
+             (unsigned long long)node_version_wire(version), cell, check->wrong,
+             code == 0 ? "right" : err_name(code));
 }
 
 /* ---- extents known -------------------------------------------------------------------------- */
@@ -530,6 +545,8 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"bytes_scrubbed", c->bytes_scrubbed},
         {"digests_checked", c->digests_checked},
         {"digests_wrong", c->digests_wrong},
+        {"codings_wrong", c->codings_wrong},
+        {"codings_lost", c->codings_lost},
         {"orphans_deleted", c->orphans_deleted},
         {"versions_freed", c->versions_freed},
         {"uploads_expired", c->uploads_expired},

@@ -76,6 +76,8 @@ struct node_objects_counters {
     uint64_t shards_repaired, bytes_repaired, damage_reports;
     uint64_t repair_starts, shards_moved, surplus_deleted;
     uint64_t digests_checked, digests_wrong;
+    uint64_t codings_wrong; /* jobs done again because a kernel's results were wrong */
+    uint64_t codings_lost;  /* and wrong again */
     uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
 };
 
@@ -140,6 +142,10 @@ struct node_objects {
 
 /* returns: the code of a checked scheme; NULL without memory. Lives as long as o. */
 const struct erasure_code *node_objects_code(struct node_objects *o, struct erasure_scheme scheme);
+/* Counts and logs a job of coding whose kernel was wrong, if it was. what: "encode" or "decode";
+ * cell: number of the stripe; code: what the job returned. */
+void node_objects_coded(struct node_objects *o, const char *what, struct node_version version,
+                        uint32_t cell, const struct erasure_check *check, int code);
 /* returns: 0, or ERR_STARTING while there is no grant. */
 int node_objects_version_new(struct node_objects *o, struct node_version *out);
 /* Encodes and proposes. returns: 0, or ERR_NO_MEMORY and done will not be called. */

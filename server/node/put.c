@@ -105,9 +105,7 @@ static void node_stripe_run(struct node_task *task, struct node_env *env)
                            s->roots[i]);
         }
     }
-    if (scheme.m > 0) {
-        erasure_encode(s->p->erasure, data, s->data + scheme.k, s->coded);
-    }
+    task->job.code = erasure_encode(s->p->erasure, data, s->data + scheme.k, s->coded, &s->check);
 }
 
 /* A cell that is not full is sent from a blob of its own size. */
@@ -205,6 +203,12 @@ static void node_stripe_fire(struct node *n, struct node_timer *t)
     }
 }
 
+/* returns: the stripe's number over the whole object. */
+static uint32_t node_stripe_cell(const struct node_put_stripe *s)
+{
+    return (uint32_t)((uint64_t)s->x->number * s->p->extent_stripes + s->number);
+}
+
 /* ---- write ---------------------------------------------------------------------------------- */
 
 static void node_stripe_written(struct node *n, void *ctx, int code, struct bytes reply)
@@ -232,15 +236,15 @@ static void node_stripe_write(struct node_put_stripe *s, unsigned shard)
     struct erasure_scheme scheme = p->shape.scheme;
     size_t leaves = s->leaves_bytes / scheme.k;
     bool data = shard < scheme.k;
-    const struct node_cell_write w = {
-        .ref = {.version = p->version,
-                .group = p->group,
-                .cell = (uint32_t)((uint64_t)s->x->number * p->extent_stripes + s->number),
-                .shard = (uint8_t)shard},
-        .leaves_count = data ? (uint32_t)compute_leaves_of(s->bytes[shard]) : 0,
-        .leaves = data ? s->leaves + shard * leaves : NULL,
-        .data = s->cell[shard],
-        .deadline_us = s->deadline_us};
+    const struct node_cell_write w = {.ref = {.version = p->version,
+                                              .group = p->group,
+                                              .cell = node_stripe_cell(s),
+                                              .shard = (uint8_t)shard},
+                                      .leaves_count =
+                                          data ? (uint32_t)compute_leaves_of(s->bytes[shard]) : 0,
+                                      .leaves = data ? s->leaves + shard * leaves : NULL,
+                                      .data = s->cell[shard],
+                                      .deadline_us = s->deadline_us};
     s->writes[shard] = (struct node_put_write){.stripe = s, .shard = (uint8_t)shard};
     int err =
         node_shard_write(p->o, s->x->holder[shard], &w, &s->writes[shard], node_stripe_written);
@@ -257,6 +261,7 @@ static void node_stripe_encoded(struct node *n, struct node_task *task)
     struct node_put *p = s->p;
     struct node_put_extent *x = s->x;
     int code = task->job.code;
+    node_objects_coded(p->o, "encode", p->version, node_stripe_cell(s), &s->check, code);
     if (code != 0 || p->state == NODE_PUT_FAILED) {
         node_put_stripe_free(s); /* and the task with it */
         node_put_fail(p, code != 0 ? code : p->code);

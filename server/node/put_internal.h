@@ -139,6 +139,7 @@ struct node_put_stripe {
     size_t leaves_bytes;
     uint8_t *leaves; /* of data cells, each with room for a whole cell's */
     uint8_t roots[NODE_OBJECT_SHARDS_MAX][MERKLE_HASH_BYTES];
+    struct erasure_check check; /* of the encoding */
     unsigned writing;
     uint32_t again; /* shards to be written again: their holder was busy */
     uint64_t deadline_us;

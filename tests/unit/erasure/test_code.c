@@ -51,7 +51,9 @@ static void stripe_init(struct stripe *s, const struct erasure_code *code, size_
         }
         s->stored[i] = bytes_of(bytes > 0 ? s->cell[i] : NULL, bytes);
     }
-    erasure_encode(code, s->stored, s->cell + s->k, coded_bytes);
+    struct erasure_check check;
+    ck_assert_int_eq(erasure_encode(code, s->stored, s->cell + s->k, coded_bytes, &check), 0);
+    ck_assert_uint_eq(check.wrong, 0);
 }
 
 /* Loses the cells of `lost`, rebuilds them, compares. */
@@ -73,7 +75,9 @@ static void lose_and_rebuild(const struct erasure_code *code, const struct strip
     }
     ck_assert_int_eq(erasure_plan_make(code, all & ~lost, lost, &plan), 0);
     ck_assert_uint_eq(plan.sources & lost, 0);
-    erasure_decode(&plan, cells, out, s->coded_bytes);
+    struct erasure_check check;
+    ck_assert_int_eq(erasure_decode(&plan, cells, out, s->coded_bytes, &check), 0);
+    ck_assert_uint_eq(check.wrong, 0);
     for (unsigned i = 0; i < shards; i++) {
         if (out[i] != NULL) {
             ck_assert_mem_eq(out[i], s->cell[i], s->coded_bytes);
@@ -165,7 +169,8 @@ START_TEST(short_and_empty_cells_count_as_padded_with_zeros)
             parity[p] = malloc(coded);
             ck_assert_ptr_nonnull(parity[p]);
         }
-        erasure_encode(code, padded, parity, coded);
+        struct erasure_check check;
+        ck_assert_int_eq(erasure_encode(code, padded, parity, coded, &check), 0);
         for (unsigned p = 0; p < 3; p++) {
             ck_assert_mem_eq(parity[p], s.cell[4 + p], coded);
             free(parity[p]);
@@ -223,7 +228,8 @@ START_TEST(part_of_the_columns_is_rebuilt_from_the_same_part)
         cells[i] = bytes_of(s.cell[i] + 700, sizeof(part));
     }
     uint8_t *out[5] = {NULL, part, NULL, NULL, NULL};
-    erasure_decode(&plan, cells, out, sizeof(part));
+    struct erasure_check check;
+    ck_assert_int_eq(erasure_decode(&plan, cells, out, sizeof(part), &check), 0);
     ck_assert_mem_eq(part, s.cell[1] + 700, sizeof(part));
     stripe_release(&s);
     erasure_code_free(code);

@@ -315,6 +315,7 @@ static int rig_open(struct rig *r, struct rig_node *n, unsigned i, struct err_in
                              .log_keep_entries = r->log_keep,
                              .repair_delay_us = r->repair_delay_us,
                              .capacity_bytes = 1ull << 40,
+                             .kernel = r->kernel,
                              .gossip = {.first_key = {1, 2, 3}, .random = rig_random}};
     if (!r->mute) {
         o.gossip.cipher = sim_cipher();

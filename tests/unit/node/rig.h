@@ -74,8 +74,9 @@ struct rig {
     uint64_t once_ttl_us;
     uint64_t intent_ttl_us, free_delay_us, put_deadline_us, audit_interval_us; /* 0: default */
     uint64_t repair_delay_us;
-    bool mute;       /* nodes that start from now on do not gossip */
-    struct log *log; /* of nodes that start from now on, or NULL */
+    struct erasure_kernel kernel; /* of nodes started from then on */
+    bool mute;                    /* nodes that start from now on do not gossip */
+    struct log *log;              /* of nodes that start from now on, or NULL */
     /* Sees each message before it is delivered, and may change it. NULL: nobody. */
     void (*on_message)(void *ctx, struct rig_message *m);
     void *on_message_ctx;
