@@ -266,7 +266,7 @@ static void run_halve(struct run_slot *slot, const struct hf_reply *reply)
     run_stop_part(slot);
     if (slot->bytes == 1) {
         hf_run_end(r, reply->code,
-                   "what the program makes of one byte is more than a node may send");
+                   "what the program does with one byte is more than a node allows");
         return;
     }
     r->part_bytes = NUM_MIN(r->part_bytes, num_div_up(slot->bytes, 2));

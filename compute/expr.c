@@ -113,6 +113,7 @@ static void load_row(const struct compute_record *r, const struct compute_code *
     } else {
         out->text = code->field <= row->fields ? row->field[code->field - 1] : bytes_of(NULL, 0);
     }
+    *r->row_steps += out->text.size / COMPUTE_ROW_BYTES_A_STEP;
 }
 
 void compute_cell_read(struct compute_cell *c)

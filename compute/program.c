@@ -21,8 +21,7 @@ static const char *const stages[] = {
     "dot",   "argmin", "argmax", "histogram", "log",  "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
 #define LOOKUP_STEPS 64u
-#define ROW_BYTES_A_STEP 4u /* that are copied, compared or hashed */
-#define REST_STEPS 256u     /* of numbers of very different size, see compute/number.c */
+#define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
@@ -537,36 +536,35 @@ void compute_program_seed(struct compute_program *p, uint64_t seed)
     p->seed = seed;
 }
 
-/* A row may be far longer than the record that finds it: its bytes are counted on their own. No
- * overflow: eight tables and all codes together stay below 2^31. */
-static uint32_t row_steps(const struct compute_program *p, uint32_t lookup)
-{
-    const struct compute_table *t = p->lookup[lookup].table;
-    return t != NULL ? compute_table_longest(t) / ROW_BYTES_A_STEP : 0;
-}
-
-/* What it takes to find the fields of a row: without any, only the key is looked at, which is as
- * long as the record's. */
-static uint32_t cut_steps(const struct compute_program *p, uint32_t lookup)
-{
-    const struct compute_lookup *l = &p->lookup[lookup];
-    return l->fields > 1 && l->table != NULL ? compute_table_longest(l->table) : 0;
-}
-
 uint32_t compute_program_steps(const struct compute_program *p)
 {
     uint32_t steps = 1 + p->key_parts + p->aggregates;
     for (uint32_t i = 0; i < p->wheres; i++) {
         steps += p->sample[i].on ? FIELD_STEPS : 0;
-        steps += p->joins[i] > 0 ? LOOKUP_STEPS + cut_steps(p, p->joins[i] - 1) : 0;
+        steps += p->joins[i] > 0 ? LOOKUP_STEPS : 0;
     }
     for (uint32_t i = 0; i < p->codes; i++) {
         switch (p->code[i].op) {
         case COMPUTE_CODE_FIELD: steps += p->columns > 0 ? 1 : FIELD_STEPS; break;
-        case COMPUTE_CODE_ROW: steps += FIELD_STEPS + row_steps(p, p->code[i].lookup); break;
+        case COMPUTE_CODE_ROW: steps += FIELD_STEPS; break;
         case COMPUTE_CODE_REST: steps += REST_STEPS; break;
         default: steps++; break;
         }
+    }
+    return steps;
+}
+
+uint32_t compute_program_row_steps(const struct compute_program *p)
+{
+    uint32_t steps = 0; /* no overflow: eight tables and all codes together stay below 2^31 */
+    for (uint32_t i = 0; i < p->lookups; i++) {
+        const struct compute_lookup *l = &p->lookup[i];
+        steps += l->fields > 1 && l->table != NULL ? compute_table_longest(l->table) : 0;
+    }
+    for (uint32_t i = 0; i < p->codes; i++) {
+        const bool row = p->code[i].op == COMPUTE_CODE_ROW;
+        const struct compute_table *t = row ? p->lookup[p->code[i].lookup].table : NULL;
+        steps += t != NULL ? compute_table_longest(t) / COMPUTE_ROW_BYTES_A_STEP : 0;
     }
     return steps;
 }

@@ -59,9 +59,12 @@ struct bytes compute_program_lookup(const struct compute_program *p, uint32_t i,
 void compute_program_bind(struct compute_program *p, uint32_t i, const struct compute_table *t);
 
 /* returns: how many steps a record takes at most, 1 or more: numbers, fields, operators, keys and
- * aggregates; more of them where one takes long, and once tables are bound, for the bytes of their
- * rows. With the bytes of a span, a bound of its work. */
+ * aggregates; more of them where one takes long. With the bytes of a span, a bound of its work, but
+ * for rows of tables, which may be far longer than the records that find them: tasks count those
+ * that are found (compute_task_row_steps). */
 uint32_t compute_program_steps(const struct compute_program *p);
+/* returns: how many steps rows take at most for one record, once tables are bound. */
+uint32_t compute_program_row_steps(const struct compute_program *p);
 
 /* How it was understood and is carried out, for people. Appends the stages, a line each, in the
  * language itself, with all parentheses and defaults: joined by '|' they are the same program.

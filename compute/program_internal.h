@@ -77,6 +77,9 @@ struct compute_sample {
     double share;
 };
 
+#define COMPUTE_ROW_BYTES_A_STEP 4u /* that are copied, compared or hashed where a field is used \
+                                     */
+
 /* A table: a filter that lets pass what is in it. */
 struct compute_lookup {
     struct bytes name; /* of the table */

@@ -62,6 +62,7 @@ struct compute_record {
     struct bytes field[COMPUTE_PROGRAM_FIELDS_MAX]; /* text: $1 is field[0] */
     struct buf scratch;                             /* CSV: fields without their quotes */
     const struct compute_record *rows;              /* that lookups found */
+    uint64_t *row_steps;                            /* grow by what these cost; with rows */
 };
 
 /* How a field of a row is numbered in cells and faults. */

@@ -39,6 +39,7 @@ static int rows_init(struct compute_task *t, struct err_info *why)
         }
     }
     t->record.rows = t->rows;
+    t->record.row_steps = &t->row_steps;
     return 0;
 }
 
@@ -187,6 +188,11 @@ uint64_t compute_task_to(const struct compute_task *t)
     return t->to;
 }
 
+uint64_t compute_task_row_steps(const struct compute_task *t)
+{
+    return t->row_steps;
+}
+
 /* --- where records end --- */
 
 static bool is_space(uint8_t c)
@@ -257,10 +263,16 @@ static int keep_tail(struct compute_reading *r, struct bytes data)
     return 0;
 }
 
+/* returns: whether rows have cost what they may for now. */
+static bool pauses(const struct compute_task *t)
+{
+    return t->row_steps >= t->row_steps_pause;
+}
+
 static int whole_lines(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
-    for (;;) {
+    while (!pauses(t)) {
         const size_t end = find_byte(data, *at, '\n');
         if (end == data.size) {
             return 0;
@@ -268,6 +280,7 @@ static int whole_lines(struct compute_task *t, struct compute_reading *r, struct
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
         *at = end + 1;
     }
+    return 0;
 }
 
 static int whole_words(struct compute_task *t, struct compute_reading *r, struct bytes data,
@@ -276,7 +289,7 @@ static int whole_words(struct compute_task *t, struct compute_reading *r, struct
     if (t->p->counts_words) {
         TRY(compute_task_count_words(r, data, at));
     }
-    for (;;) {
+    while (!pauses(t)) {
         size_t end = *at;
         while (end < data.size && is_space(data.data[end])) {
             end++;
@@ -291,13 +304,14 @@ static int whole_words(struct compute_task *t, struct compute_reading *r, struct
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
         *at = end + 1;
     }
+    return 0;
 }
 
 static int whole_csv(struct compute_task *t, struct compute_reading *r, struct bytes data,
                      size_t *at)
 {
     size_t quote = find_byte(data, *at, '"');
-    for (;;) {
+    while (!pauses(t)) {
         const size_t end = compute_csv_end(data, *at, &r->quoted, &quote);
         if (end == data.size) {
             return 0;
@@ -305,13 +319,14 @@ static int whole_csv(struct compute_task *t, struct compute_reading *r, struct b
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
         *at = end + 1;
     }
+    return 0;
 }
 
 static int whole_array(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
     const size_t bytes = t->p->record_bytes;
-    for (; data.size - *at >= bytes; *at += bytes) {
+    for (; data.size - *at >= bytes && !pauses(t); *at += bytes) {
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, bytes)));
     }
     return 0;
@@ -330,10 +345,19 @@ static int whole_records(struct compute_task *t, struct compute_reading *r, stru
     return whole_array(t, r, data, at);
 }
 
-static int reading_update(struct compute_task *t, struct compute_reading *r, struct bytes data)
+/* returns: whether what follows is of no account. */
+static bool needs_nothing(const struct compute_reading *r)
+{
+    return r->left_out || r->fault.kind != COMPUTE_FAULT_NONE;
+}
+
+/* *taken: all, unless it pauses. */
+static int reading_update(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                          size_t *taken)
 {
     size_t at = 0;
-    if (r->left_out || r->fault.kind != COMPUTE_FAULT_NONE || data.size == 0) {
+    *taken = data.size;
+    if (needs_nothing(r) || data.size == 0) {
         return 0;
     }
     if (r->open || r->tail.size > 0) {
@@ -355,22 +379,57 @@ static int reading_update(struct compute_task *t, struct compute_reading *r, str
         at = end + skip;
     }
     TRY(whole_records(t, r, data, &at));
+    if (pauses(t)) {
+        *taken = at;
+        return 0;
+    }
     return keep_tail(r, bytes_of(data.data + at, data.size - at));
+}
+
+/* Each reading goes on from where it has come to; the task has taken in what all have. */
+static int readings_update(struct compute_task *t, struct bytes data, size_t *taken)
+{
+    *taken = data.size;
+    for (unsigned i = 0; i < t->readings; i++) {
+        struct compute_reading *r = &t->reading[i];
+        ASSERT(r->ahead <= data.size);
+        if (!pauses(t) || needs_nothing(r)) {
+            size_t more = 0;
+            TRY(reading_update(t, r, bytes_of(data.data + r->ahead, data.size - r->ahead), &more));
+            r->ahead += more;
+        }
+        *taken = NUM_MIN(*taken, r->ahead);
+    }
+    for (unsigned i = 0; i < t->readings; i++) {
+        t->reading[i].ahead -= *taken;
+    }
+    return 0;
+}
+
+int compute_task_update_some(struct compute_task *t, struct bytes data, uint64_t steps,
+                             size_t *taken)
+{
+    ASSERT(!t->ended && steps > 0);
+    if (data.size > (uint64_t)INT64_MAX - t->to) {
+        return ERR_RANGE;
+    }
+    t->row_steps_pause = t->row_steps + NUM_MIN(steps, UINT64_MAX - t->row_steps);
+    if (t->reduce != NULL) {
+        TRY(compute_reduce_update(t->reduce, data));
+        *taken = data.size;
+    } else {
+        TRY(readings_update(t, data, taken));
+    }
+    t->row_steps_pause = UINT64_MAX;
+    t->to += *taken;
+    return 0;
 }
 
 int compute_task_update(struct compute_task *t, struct bytes data)
 {
-    ASSERT(!t->ended);
-    if (data.size > (uint64_t)INT64_MAX - t->to) {
-        return ERR_RANGE;
-    }
-    if (t->reduce != NULL) {
-        TRY(compute_reduce_update(t->reduce, data));
-    }
-    for (unsigned i = 0; i < t->readings && t->reduce == NULL; i++) {
-        TRY(reading_update(t, &t->reading[i], data));
-    }
-    t->to += data.size;
+    size_t taken = 0;
+    TRY(compute_task_update_some(t, data, UINT64_MAX, &taken));
+    ASSERT(taken == data.size);
     return 0;
 }
 

@@ -66,6 +66,14 @@ void compute_task_free(struct compute_task *t);
  * returns: 0; ERR_RANGE (beyond 2^63); ERR_NO_MEMORY, ERR_CORRUPT or what the spill returns, and
  * the state is of no more use. */
 int compute_task_update(struct compute_task *t, struct bytes data);
+/* The same, but no more records once rows of tables have cost so many steps: `steps`, from 1, and
+ * what those of one record cost more. *taken: bytes that were taken in; the others are to be given
+ * again, before anything else is done with the task. */
+int compute_task_update_some(struct compute_task *t, struct bytes data, uint64_t steps,
+                             size_t *taken);
+/* returns: what rows of tables have cost so far, in steps as those of compute_program_steps: bytes
+ * in which fields were found, and a quarter of those that were used. */
+uint64_t compute_task_row_steps(const struct compute_task *t);
 /* returns: whether nothing that follows can change the result, as after an error. */
 bool compute_task_is_settled(const struct compute_task *t);
 /* returns: where the span begins, or ends, in the object. */

@@ -33,6 +33,7 @@ struct compute_reading {
     struct compute_groups groups;
     struct compute_group *only; /* of a program without keys */
     struct buf output;          /* of a program without aggregates */
+    size_t ahead;               /* bytes behind the task's `to` that it has taken */
 };
 
 struct compute_task {
@@ -51,6 +52,8 @@ struct compute_task {
     struct compute_runs *runs;        /* groups beyond the limit; NULL without a spill */
     struct compute_runs_text *result; /* what there is more of it */
     uint64_t chosen;                  /* the hash by which the record is in the last sample */
+    uint64_t row_steps;               /* what rows have cost */
+    uint64_t row_steps_pause;         /* a record that brings it there is the last for now */
 };
 
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */

@@ -5,7 +5,8 @@
  * it. The part is worked through in slices, each a job of the lane behind all others, so that a
  * long program holds no worker for long; bytes of a cell are read and their checksums checked
  * before the program sees them. What a program may cost is bounded before it begins (bytes times
- * steps) and while it runs (memory, bytes of its state, time); beyond that it ends.
+ * steps) and while it runs (what rows of tables cost, of those that are found; memory, bytes of its
+ * state, time); beyond that it ends. A slice ends early where the rows that it found cost much.
  *
  *   open -> slice (job) -> more left: again -> encode, free groups (job) -> done
  *    |         |
@@ -170,7 +171,8 @@ static int node_run_begin(struct node_run_task *t)
 {
     const struct compute_task_options options = {
         .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
-    if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan)) {
+    if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan) ||
+        compute_program_row_steps(t->plan) > NODE_RUN_STEPS_MAX) {
         return ERR_TOO_LARGE;
     }
     return compute_task_new(&t->compute, &t->bounded, t->plan, &options, NULL);
@@ -198,6 +200,16 @@ static void node_run_cost_put(struct node_run_task *t)
     (void)buf_put_u64(&t->state, moved);
 }
 
+/* Of these bytes as many as rows of tables leave work for; the next slice begins behind them. */
+static int node_run_update(struct node_run_task *t, const uint8_t *data, uint32_t bytes)
+{
+    size_t taken = 0;
+    TRY(compute_task_update_some(t->compute, bytes_of(data, bytes), NODE_RUN_SLICE_STEPS, &taken));
+    t->taken += (uint32_t)taken;
+    const bool divisible = t->spec.bytes > 1; /* or one record at most has cost all that */
+    return divisible && compute_task_row_steps(t->compute) > NODE_RUN_STEPS_MAX ? ERR_TOO_LARGE : 0;
+}
+
 /* From the disk, in blocks whose checksums are right. */
 static int node_run_read(struct node_run_task *t, struct node_env *env, uint32_t bytes)
 {
@@ -207,7 +219,7 @@ static int node_run_read(struct node_run_task *t, struct node_env *env, uint32_t
         return ERR_NO_MEMORY;
     }
     int err = store_segments_get(env->segments, &id, t->spec.at + t->taken, bytes, slice, NULL);
-    err = err != 0 ? err : compute_task_update(t->compute, bytes_of(slice, bytes));
+    err = err != 0 ? err : node_run_update(t, slice, bytes);
     alloc_put(&t->heap, slice, bytes);
     return err;
 }
@@ -217,11 +229,10 @@ static int node_run_slice(struct node_run_task *t, struct node_env *env)
     const uint32_t bytes = node_run_slice_bytes(t);
     if (t->spec.data != NULL) {
         const uint8_t *data = node_blob_data(t->spec.data);
-        TRY(compute_task_update(t->compute, bytes_of(data + t->taken, bytes)));
+        TRY(node_run_update(t, data + t->taken, bytes));
     } else {
         TRY(node_run_read(t, env, bytes));
     }
-    t->taken += bytes;
     if (t->taken < t->spec.bytes) {
         return 0;
     }

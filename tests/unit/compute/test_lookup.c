@@ -258,38 +258,153 @@ END_TEST
 
 /* ---- programs ------------------------------------------------------------------------------- */
 
-/* returns: steps of the program over a table whose row of a has so many bytes. */
-static uint32_t steps_of(const char *text, unsigned row_bytes)
+/* What rows cost. most: for one record. */
+struct cost {
+    uint64_t steps;
+    uint32_t most;
+};
+
+/* Of the program over `data`, with a table whose row of a has so many bytes behind the key. */
+static struct cost cost_of(const char *text, const char *data, unsigned row_bytes)
 {
     struct compute_table *t = NULL;
     struct compute_program *p = tasks_program(text);
-    struct buf data;
+    struct buf table;
     heap = alloc_heap();
-    buf_init(&data, &heap, SIZE_MAX);
-    ck_assert_int_eq(buf_append(&data, "b,1\na,", 6), 0);
-    while (data.size < 4 + row_bytes) {
-        ck_assert_int_eq(buf_put_u8(&data, 'x'), 0);
+    buf_init(&table, &heap, SIZE_MAX);
+    ck_assert_int_eq(buf_append(&table, "b,1\na,", 6), 0);
+    while (table.size < 6 + row_bytes) {
+        ck_assert_int_eq(buf_put_u8(&table, 'x'), 0);
     }
-    ck_assert_int_eq(table_of(&t, buf_view(&data), false, 0, NULL), 0);
+    ck_assert_int_eq(table_of(&t, buf_view(&table), false, 0, NULL), 0);
     const uint32_t before = compute_program_steps(p);
+    ck_assert_uint_eq(compute_program_row_steps(p), 0);
     compute_program_bind(p, 0, t);
-    const uint32_t steps = compute_program_steps(p);
-    ck_assert_uint_ge(steps, before);
+    ck_assert_uint_eq(compute_program_steps(p), before);
+    struct compute_task *task = tasks_new(p, 0, 0);
+    ck_assert_int_eq(compute_task_update(task, bytes_of_text(data)), 0);
+    const struct cost c = {compute_task_row_steps(task), compute_program_row_steps(p)};
+    compute_task_free(task);
     compute_program_free(p);
     compute_table_free(t);
-    buf_release(&data);
-    return steps;
+    buf_release(&table);
+    return c;
 }
 
-START_TEST(rows_that_are_used_count_as_work)
+START_TEST(rows_count_as_work_where_they_are_found)
 {
     const char *used = "csv | lookup \"t\" $1 as c | by $c.2 count";
     const char *idle = "csv | lookup \"t\" $1 as c | count";
-    ck_assert_uint_ge(steps_of(used, 100000), 100000);
-    ck_assert_uint_le(steps_of(used, 100000), 200000);
-    ck_assert_uint_lt(steps_of(used, 100), 400);
-    ck_assert_uint_eq(steps_of(idle, 100000), steps_of(idle, 100)); /* only keys are looked at */
-    ck_assert_uint_ge(steps_of("csv | lookup \"t\" $1 as c | by $c.0 count", 100000), 20000);
+    const char *whole = "csv | lookup left \"t\" $1 as c | distinct $c.0";
+    const char *maybe = "csv | lookup \"t\" $1 as c | where $2 = 7 and $c.2 = \"y\" | count";
+    ck_assert_uint_eq(cost_of(used, "b\nz\nb\n", 100000).steps, 2 * (2 + 2));
+    ck_assert_uint_eq(cost_of(used, "b\na\nz\na\n", 100000).steps, 4 + 2 * (100003 + 25000));
+    ck_assert_uint_eq(cost_of(used, "", 100000).most, 100002 + 25000);
+    ck_assert_uint_eq(cost_of(idle, "a\na\n", 100000).steps, 0); /* only keys are looked at */
+    ck_assert_uint_eq(cost_of(idle, "", 100000).most, 0);
+    ck_assert_uint_eq(cost_of(whole, "a\nz\nb\n", 100000).steps, 25000);
+    ck_assert_uint_eq(cost_of(maybe, "a,1\na,2\n", 100000).steps, 2 * 100003);
+    ck_assert_uint_eq(cost_of(maybe, "a,7\na,2\n", 100000).steps, 2 * 100003 + 25000);
+}
+END_TEST
+
+#define ROWS 12u
+
+/* Rows "N,..." of up to 6,000 bytes, some of them with quotes. */
+static void long_rows(struct rng *rng, struct buf *table)
+{
+    for (unsigned i = 0; i < ROWS; i++) {
+        char key[16];
+        const bool quotes = rng_chance(rng, 1, 3);
+        const uint64_t bytes = rng_chance(rng, 1, 4) ? rng_below(rng, 6000) : rng_below(rng, 9);
+        (void)buf_append(table, key,
+                         (size_t)snprintf(key, sizeof(key), quotes ? "%u,\"" : "%u,", i));
+        for (uint64_t at = 0; at < bytes; at++) {
+            (void)buf_put_u8(table, rng_chance(rng, 1, 40) ? ',' : 'x');
+        }
+        ck_assert_int_eq(buf_append(table, quotes ? "\"\n" : "\n", quotes ? 2 : 1), 0);
+    }
+}
+
+/* Records that find them or nothing, some of them with quotes and line ends within. */
+static void keys_for_rows(struct rng *rng, struct buf *data)
+{
+    static const char *const ends[] = {"\n", ",7\n", ",\"a\nb\"\n", " c\n", ",\"\"\"\"\n", "\n\n"};
+    for (unsigned i = 0; i < 200; i++) {
+        char key[32];
+        const int size = snprintf(key, sizeof(key), "%u%s", (unsigned)rng_below(rng, 2 * ROWS),
+                                  ends[rng_below(rng, sizeof(ends) / sizeof(ends[0]))]);
+        ck_assert_int_eq(buf_append(data, key, (size_t)size), 0);
+    }
+}
+
+/* The state of [from, end) taken in by some, each time with another budget. */
+static struct compute_task *by_some(struct rng *rng, const struct compute_program *p,
+                                    struct bytes data, size_t from)
+{
+    const uint64_t most = compute_program_row_steps(p) + COMPUTE_PROGRAM_LOOKUPS_MAX;
+    const uint64_t readings = from > 0 ? 2 : 1;
+    struct compute_task *t = tasks_new(p, from, 0);
+    const size_t piece = (size_t)rng_between(rng, 1, data.size);
+    while (from < data.size) {
+        const uint64_t before = compute_task_row_steps(t);
+        const uint64_t budget = rng_between(rng, 1, rng_chance(rng, 1, 2) ? 40 : 20000);
+        const size_t given = NUM_MIN(piece, data.size - from);
+        size_t taken = SIZE_MAX;
+        ck_assert_int_eq(
+            compute_task_update_some(t, bytes_of(data.data + from, given), budget, &taken), 0);
+        const uint64_t cost = compute_task_row_steps(t) - before;
+        ck_assert_uint_le(taken, given);
+        ck_assert_uint_lt(cost, budget + most);
+        ck_assert(taken == given || cost >= budget);
+        ck_assert(taken > 0 || readings == 2); /* the other reading goes on */
+        from += taken;
+        ck_assert_uint_eq(compute_task_to(t), from);
+    }
+    return t;
+}
+
+START_TEST(a_budget_of_steps_changes_no_state)
+{
+    static const char *const programs[] = {
+        "csv | lookup \"t\" $1 as c | by $c.2 count",
+        "csv | lookup left \"t\" $1 as c | select $1, $c.0, $c.3",
+        "lines | lookup \"t\" $1 as c | distinct $c.2, count",
+        "words | lookup left \"t\" $0 as c | by $0 max $c.1, argmin $c.1",
+        "u8 | lookup \"t\" $1 % 16 as c | by $c.2 sum $1",
+        "x3,u8 | lookup \"t\" $1 % 16 as c | by $c.2 sum $1",
+    };
+    struct rng rng;
+    rng_init(&rng, unit_seed("a_budget_of_steps_changes_no_state", 1));
+    for (unsigned round = 0; round < 120; round++) {
+        struct compute_table *t = NULL;
+        struct compute_program *p = tasks_program(programs[round % 6]);
+        struct buf parts[4];
+        for (unsigned i = 0; i < 4; i++) {
+            heap = alloc_heap();
+            buf_init(&parts[i], &heap, TASKS_TEXT_BYTES);
+        }
+        long_rows(&rng, &parts[0]);
+        keys_for_rows(&rng, &parts[1]);
+        ck_assert_int_eq(table_of(&t, buf_view(&parts[0]), false, 0, NULL), 0);
+        compute_program_bind(p, 0, t);
+        const struct bytes data = buf_view(&parts[1]);
+        const size_t from = rng_chance(&rng, 1, 2) ? 0 : (size_t)rng_below(&rng, data.size / 2);
+        struct compute_task *some = by_some(&rng, p, data, from);
+        struct compute_task *all = tasks_new(p, from, 0);
+        ck_assert_int_eq(compute_task_update(all, bytes_of(data.data + from, data.size - from)), 0);
+        ck_assert_int_eq(compute_task_encode(some, &parts[2]), 0);
+        ck_assert_int_eq(compute_task_encode(all, &parts[3]), 0);
+        ck_assert(bytes_equal(buf_view(&parts[2]), buf_view(&parts[3])));
+        ck_assert_uint_eq(compute_task_row_steps(some), compute_task_row_steps(all));
+        compute_task_free(some);
+        compute_task_free(all);
+        compute_program_free(p);
+        compute_table_free(t);
+        for (unsigned i = 0; i < 4; i++) {
+            buf_release(&parts[i]);
+        }
+    }
 }
 END_TEST
 
@@ -554,7 +669,8 @@ int main(void)
     tcase_add_test(tc, every_allocation_of_a_table_may_fail);
     tcase_add_test(tc, a_table_is_the_same_in_steps_of_any_size);
     tcase_add_test(tc, no_step_goes_far_beyond_what_it_was_asked_for);
-    tcase_add_test(tc, rows_that_are_used_count_as_work);
+    tcase_add_test(tc, rows_count_as_work_where_they_are_found);
+    tcase_add_test(tc, a_budget_of_steps_changes_no_state);
     tcase_add_test(tc, what_is_in_the_table_passes_with_its_row);
     tcase_add_test(tc, a_key_that_is_computed_is_found_as_it_is_printed);
     tcase_add_test(tc, what_is_no_number_is_named_by_its_row);

@@ -12,7 +12,7 @@
 
 static struct {
     char name[8];
-    uint8_t data[200000];
+    uint8_t data[600000];
     size_t size;
     uint64_t version;
     uint8_t root[MERKLE_HASH_BYTES];
@@ -286,6 +286,93 @@ START_TEST(a_node_that_comes_back_reads_its_tables_anew)
         rig_run(r, 4 * SECOND);
         ck_assert_uint_eq(objects_of(i)->tables_bytes, 0);
         (void)run_whole(i, 0, CELL);
+    }
+}
+END_TEST
+
+/* ---- work ----------------------------------------------------------------------------------- */
+
+#define LONG_ROW 150000u
+#define LONGEST_ROW 560000u
+
+/* An object of lines "KEY\n", and table 0 with a row of so many bytes, whose key is "long". */
+static void put_long_row(const char *key, unsigned bytes)
+{
+    static char head[LONGEST_ROW + 16];
+    const size_t size = strlen(key);
+    cluster(1, 1, 0);
+    memset(head, 'x', sizeof head);
+    memcpy(head, "long,", 5);
+    (void)snprintf(head + bytes, 16, "\n");
+    put_table(0, 300, head);
+    for (size_t at = 0; at < SIZE; at += size) {
+        memcpy(content + at, key, size);
+    }
+    ck_assert_int_eq(put(1, "a", SIZE), 0);
+}
+
+/* returns: slices that the span took; *code: how it ended. */
+static uint64_t slices_of(struct span s, const char *program, int *code)
+{
+    struct wire_node result;
+    const uint64_t before = objects_of(1)->run_slices;
+    s.version = version_of("a");
+    *code = wait_for(ask(&s, program, "0"), &result);
+    return objects_of(1)->run_slices - before;
+}
+
+static const char *const by_row = "lines | lookup left \"t0\" $1 as t | by $t.2 count";
+
+START_TEST(a_long_row_that_is_not_found_makes_no_work)
+{
+    const struct span s = {.node = 1, .bytes = CELL};
+    int code = 0;
+    put_long_row("5\n", LONG_ROW);
+    (void)slices_of(s, by_row, &code); /* reads the table */
+    ck_assert_int_eq(code, 0);
+    /* what the program has to do for each byte, as with any other table; and the first job opens */
+    const uint64_t slices = slices_of(s, by_row, &code);
+    ck_assert_int_eq(code, 0);
+    ck_assert_uint_le(slices, CELL * 200u / (1u << 22) + 2);
+}
+END_TEST
+
+START_TEST(slices_end_where_long_rows_were_found)
+{
+    const uint64_t record_steps = LONG_ROW + LONG_ROW / 4; /* cut, and used once */
+    const uint64_t slice_steps = 1u << 22;
+    struct span s = {.node = 1, .bytes = 5 * 200};
+    int code = 0;
+    put_long_row("long\n", LONG_ROW);
+    (void)slices_of(s, by_row, &code); /* reads the table */
+    ck_assert_int_eq(code, 0);
+    const uint64_t slices = slices_of(s, by_row, &code);
+    ck_assert_int_eq(code, 0);
+    ck_assert_uint_ge(slices, 200 * record_steps / (slice_steps + record_steps));
+    ck_assert_uint_le(slices, 200 * record_steps / slice_steps + 3);
+    s.bytes = NODE_RUN_STEPS_MAX / record_steps * 5 + 10; /* two records more than are allowed */
+    ck_assert_uint_le(slices_of(s, by_row, &code), NODE_RUN_STEPS_MAX / slice_steps + 3);
+    ck_assert_int_eq(code, ERR_TOO_LARGE);
+    s.bytes -= 20; /* two less, the first of them in the range before */
+    (void)slices_of(s, by_row, &code);
+    ck_assert_int_eq(code, 0);
+}
+END_TEST
+
+START_TEST(a_program_that_may_use_a_long_row_too_often_for_a_record_is_refused)
+{
+    static char program[PROGRAM_MAX];
+    const struct span s = {.node = 1, .bytes = 1};
+    int code = 0;
+    put_long_row("5\n", LONGEST_ROW);
+    for (unsigned uses = 400; uses <= 500; uses += 100) {
+        const bool fits = (uint64_t)uses * LONGEST_ROW / 4 < NODE_RUN_STEPS_MAX;
+        program_of(program, "lines | lookup left \"t0\" $1 as t | where 1 = 1", " and $t.0 = $t.0",
+                   uses / 2);
+        program_of(program + strlen(program), " | count", "", 0);
+        (void)slices_of(s, program, &code);
+        ck_assert_int_eq(code, fits ? 0 : ERR_TOO_LARGE);
+        ck_assert(fits == (uses == 400));
     }
 }
 END_TEST
@@ -628,6 +715,9 @@ int main(void)
     tcase_add_test(tc, programs_with_tables_give_what_they_give_in_one_place);
     tcase_add_test(tc, two_lost_nodes_do_not_change_a_bit);
     tcase_add_test(tc, a_node_that_comes_back_reads_its_tables_anew);
+    tcase_add_test(tc, a_long_row_that_is_not_found_makes_no_work);
+    tcase_add_test(tc, slices_end_where_long_rows_were_found);
+    tcase_add_test(tc, a_program_that_may_use_a_long_row_too_often_for_a_record_is_refused);
     tcase_add_test(tc, tables_that_nobody_uses_make_room);
     tcase_add_test(tc, tables_in_use_are_not_displaced);
     tcase_add_test(tc, many_small_tables_displace_each_other);
