@@ -120,9 +120,9 @@ crdt_set_report() {
     printf '| additions to a set | per second | CPU us of each node an addition | load average |\n|---|---|---|---|\n'
     printf '| an empty one, 50 clients, one a request | %.0f | %.1f | %s |\n' "$(crdt_of set_empty 50 3)" \
         "$(awk -v v="$(crdt_of set_empty 50 7)" 'BEGIN {print v / 3}')" "$(crdt_of set_empty 50 8)"
-    printf '| of %s elements, 50 clients, one a request | %.0f | %s | %s |\n' "$1" "$(crdt_of set_full 50 3)" "$each" "$(crdt_of set_full 50 8)"
-    printf '| of %s elements, 8 clients, 256 a request | %.0f | %s | %s |\n\n' "$1" "$(crdt_of set_batch 8 3)" "$batch" "$(crdt_of set_batch 8 8)"
-    printf -- '- of the set that is not empty, the median of %s rounds\n' "$2"
+    printf '| of %s elements or more, 50 clients, one a request | %.0f | %s | %s |\n' "$1" "$(crdt_of set_full 50 3)" "$each" "$(crdt_of set_full 50 8)"
+    printf '| of %s elements or more, 8 clients, 256 a request | %.0f | %s | %s |\n\n' "$1" "$(crdt_of set_batch 8 3)" "$batch" "$(crdt_of set_batch 8 8)"
+    printf -- '- of one a request to the set that is not empty, the median of %s rounds\n' "$2"
     printf -- '- each addition is worked on once by each of the three nodes: the one that takes it, and two that join it; all of the CPU of their processes is counted, requests, log and network included\n'
     printf -- '- CPU of a node for one addition, %s us (under 20: %s); in requests of 256, %s us (under 20: %s)\n' \
         "$each" "$(is "$each < 20")" "$batch" "$(is "$batch < 20")"
