@@ -77,8 +77,8 @@ struct compute_sample {
     double share;
 };
 
-#define COMPUTE_ROW_BYTES_A_STEP 4u /* that are copied, compared or hashed where a field is used \
-                                     */
+/* That are copied, compared or hashed where a field is used. */
+#define COMPUTE_ROW_BYTES_A_STEP 4u
 
 /* A table: a filter that lets pass what is in it. */
 struct compute_lookup {
