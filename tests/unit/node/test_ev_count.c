@@ -384,6 +384,39 @@ START_TEST(a_record_that_is_not_in_memory_goes_the_long_way)
 }
 END_TEST
 
+/* Commands of as many records as are looked up together, one fewer, one more and several times as
+ * many; each command tells of every record twice. */
+START_TEST(records_that_are_there_are_joined_the_short_way_however_many)
+{
+    static const unsigned counts[] = {NODE_EV_SEEK_MAX - 1,     NODE_EV_SEEK_MAX / 2,
+                                      NODE_EV_SEEK_MAX / 2 + 1, NODE_EV_SEEK_MAX,
+                                      NODE_EV_SEEK_MAX + 1,     3 * NODE_EV_SEEK_MAX + 7};
+    struct node_ev_op ops[3 * NODE_EV_SEEK_MAX + 7];
+    char text[3 * NODE_EV_SEEK_MAX + 7][8];
+    const unsigned all = sizeof ops / sizeof ops[0];
+    for (unsigned i = 0; i < all; i++) {
+        (void)snprintf(text[i], sizeof text[i], "{a}%u", i);
+        ops[i] = op_of(CRDT_PN_COUNTER, CRDT_ADD);
+        ops[i].name = bytes_of_text(text[i]);
+        ops[i].op.amount = 1;
+    }
+    ck_assert_int_eq(ev_update(a, ops, all, NOW), 0);
+    struct bytes told[2] = {ev_last(a)};
+    ck_assert_int_eq(ev_join(b, told, 1), 0);
+    ck_assert_uint_eq(b->puts_at, 0);
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        const unsigned before = b->puts_at;
+        ck_assert_int_eq(ev_update(a, ops, counts[i], NOW), 0);
+        told[0] = ev_last(a);
+        ck_assert_int_eq(ev_update(a, ops, counts[i], NOW), 0);
+        told[1] = ev_last(a);
+        ck_assert_int_eq(ev_join(b, told, 2), 0);
+        ck_assert_uint_eq(b->puts_at - before, counts[i] + 1); /* the region's too */
+        ck_assert(ev_same(a, b, true));
+    }
+}
+END_TEST
+
 START_TEST(a_body_with_bytes_after_its_operations_is_refused)
 {
     struct node_ev_op op = op_of(CRDT_PN_COUNTER, CRDT_ADD);
@@ -401,6 +434,7 @@ int main(void)
         increments_of_counters_that_are_there_go_the_short_way,
         several_increments_of_one_counter_in_a_command_are_written_once,
         a_record_that_is_not_in_memory_goes_the_long_way,
+        records_that_are_there_are_joined_the_short_way_however_many,
         a_body_with_bytes_after_its_operations_is_refused,
         NULL,
     };
