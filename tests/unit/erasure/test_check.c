@@ -30,6 +30,7 @@ enum harm {
 struct faulty {
     struct rng r;
     unsigned left; /* calls until the error */
+    bool always;   /* each call has one */
     enum harm harm;
     unsigned done; /* errors made: those that changed something */
     unsigned calls;
@@ -83,7 +84,7 @@ static void faulty_run(void *ctx, const struct compute_rs_job *job)
     }
     compute_rs_encode(job);
     f->calls++;
-    if (f->left > 0 && --f->left == 0) {
+    if (f->always || (f->left > 0 && --f->left == 0)) {
         harm_job(f, job, before);
     }
     free(before);
@@ -218,6 +219,71 @@ START_TEST(ten_thousand_flipped_bits_of_decoding_are_found_and_as_many_other_err
 }
 END_TEST
 
+/* What is made again is not made by the kernel. */
+START_TEST(a_kernel_that_errs_in_each_call_changes_no_result)
+{
+    struct rng r;
+    struct faulty f = {.harm = HARM_BIT, .always = true};
+    rng_init(&r, 286);
+    rng_init(&f.r, 287);
+    for (unsigned round = 0; round < 400; round++) {
+        const unsigned calls = f.calls;
+        ck_assert_uint_ne(job_with_error(&f, &r, round % 2 == 0), 0);
+        ck_assert_uint_le(f.calls, calls + 2);
+    }
+}
+END_TEST
+
+#define LONG_BYTES 70000u /* several columns of any code */
+
+static void flipping_run(void *ctx, const struct compute_rs_job *job)
+{
+    struct faulty *f = ctx;
+    compute_rs_encode(job);
+    f->calls++;
+    if (f->left > 0 && --f->left == 0) {
+        harm_bytes(f, job->coded[rng_below(&f->r, job->rows)], job->bytes);
+    }
+}
+
+/* Cells of several columns, the last one short or empty: a bit in any call for any of them. */
+START_TEST(a_flipped_bit_in_any_column_of_long_cells_is_found)
+{
+    struct rng r;
+    struct faulty f = {.harm = HARM_BIT};
+    const struct alloc heap = alloc_heap();
+    const struct erasure_kernel kernel = {.ctx = &f, .run = flipping_run};
+    uint8_t *data = malloc((size_t)6 * LONG_BYTES);
+    ck_assert_ptr_nonnull(data);
+    rng_init(&r, 288);
+    rng_init(&f.r, 289);
+    rng_fill(&r, data, (size_t)3 * LONG_BYTES);
+    for (unsigned round = 0; round < 300; round++) {
+        struct erasure_code *code = NULL;
+        struct erasure_check check;
+        struct bytes cells[3];
+        uint8_t *parity[3];
+        const size_t bytes = rng_between(&r, LONG_BYTES / 2, LONG_BYTES);
+        for (unsigned i = 0; i < 3; i++) {
+            const size_t most = i < 2 ? bytes : rng_below(&r, bytes + 1);
+            cells[i] = bytes_of(data + (size_t)i * LONG_BYTES, round % 3 == 0 && i == 2 ? 0 : most);
+            parity[i] = data + (size_t)(3 + i) * LONG_BYTES;
+        }
+        ck_assert_int_eq(erasure_code_new_with(&code, &heap, (struct erasure_scheme){3, 3}, kernel),
+                         0);
+        const unsigned calls = f.calls;
+        ck_assert_int_eq(erasure_encode(code, cells, parity, bytes, &check), 0);
+        ck_assert_uint_eq(check.wrong, 0);
+        ck_assert_uint_gt(f.calls, calls + 1);
+        f.left = (unsigned)rng_between(&r, 1, f.calls - calls);
+        ck_assert_int_eq(erasure_encode(code, cells, parity, bytes, &check), 0);
+        ck_assert_uint_ne(check.wrong, 0);
+        erasure_code_free(code);
+    }
+    free(data);
+}
+END_TEST
+
 START_TEST(a_kernel_without_errors_is_asked_once)
 {
     struct rng r;
@@ -297,6 +363,8 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, ten_thousand_flipped_bits_of_encoding_are_found_and_as_many_other_errors);
     tcase_add_test(tests, ten_thousand_flipped_bits_of_decoding_are_found_and_as_many_other_errors);
+    tcase_add_test(tests, a_kernel_that_errs_in_each_call_changes_no_result);
+    tcase_add_test(tests, a_flipped_bit_in_any_column_of_long_cells_is_found);
     tcase_add_test(tests, a_kernel_without_errors_is_asked_once);
     tcase_add_test(tests, what_is_wrong_after_the_plain_twin_is_refused);
     tcase_add_test(tests, without_parity_there_are_fingerprints_alone);
