@@ -310,8 +310,13 @@ void sim_check_finish(struct sim *s)
 {
     for (unsigned id = 1; id <= s->options.nodes && !s->failed; id++) {
         struct sim_node *n = &s->nodes[id];
-        if (node_objects_get(n->node)->counters.digests_wrong > 0) { /* tables do not rot here */
+        const struct node_objects_counters *c = &node_objects_get(n->node)->counters;
+        if (c->digests_wrong > 0) { /* tables do not rot here */
             sim_fail(s, "digest", "node %u found its state to differ from its digest", id);
+        }
+        if (c->codings_wrong > 0) { /* nor do kernels err: what is mended is not to hide it */
+            sim_fail(s, "coding", "node %u had to code %llu times again", id,
+                     (unsigned long long)c->codings_wrong);
         }
         for (unsigned i = 0; i < node_groups(n->node); i++) {
             struct node_group_view v;
