@@ -155,10 +155,10 @@ struct erasure_finger {
 void erasure_finger_of(struct bytes cell, struct erasure_finger *out);
 
 /* What a job found. Results whose fingerprints do not follow from those of its sources are made and
- * checked once more, by plain twins; so errors of a kernel are found that change any row of 32
- * bytes of a result, and others but for one in 2^8 for each column that has some
- * (compute/finger.h). Errors of the sources are none of a job's: these are compared with what is
- * known of them. */
+ * checked once more, by plain twins; so errors of a kernel are found that change any one row of 32
+ * bytes of a result, and random ones of more rows but for one in 2^8 for each column that has some
+ * (compute/finger.h; not those that are the same in each of n * 255 rows). Errors of the sources
+ * are none of a job's: these are compared with what is known of them. */
 struct erasure_check {
     struct erasure_finger finger[ERASURE_SHARDS_MAX]; /* by shard: of sources and results */
     uint32_t wrong; /* bitmap of shards that the kernel got wrong */
