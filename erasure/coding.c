@@ -74,7 +74,9 @@ static void columns_code(const struct erasure_coding *c, const struct columns *r
                                        .data = run->data,
                                        .coded = run->coded,
                                        .bytes = run->bytes};
-    if (plain) {
+    if (plain && c->kernel.again != NULL) {
+        c->kernel.again(c->kernel.ctx, &job);
+    } else if (plain) {
         compute_rs_encode_plain(&job, c->coefficients);
     } else if (c->kernel.run != NULL) {
         c->kernel.run(c->kernel.ctx, &job);
@@ -85,7 +87,7 @@ static void columns_code(const struct erasure_coding *c, const struct columns *r
 
 /* Fingerprints under way: sources, then results. */
 struct fingers {
-    struct compute_finger of[2 * ERASURE_SHARDS_MAX];
+    struct compute_finger of[ERASURE_SHARDS_MAX]; /* no job has more than k + m */
 };
 
 static void fingers_init(struct fingers *f, unsigned count, bool plain)

@@ -135,10 +135,12 @@ struct compute_rs_job;
 
 /* What does the arithmetic in place of compute/'s kernel, such as a device, or a test that makes
  * errors. run: codes job as compute_rs_encode does, on the thread that called; what it makes is
- * checked. NULL: compute/'s kernel. */
+ * checked. NULL: compute/'s kernel. again: the same for a job that was wrong; NULL: the plain twin,
+ * and nothing else outside tests. */
 struct erasure_kernel {
     void *ctx;
     void (*run)(void *ctx, const struct compute_rs_job *job);
+    void (*again)(void *ctx, const struct compute_rs_job *job);
 };
 /* As erasure_code_new. kernel.ctx: lives as long as the code and its plans. */
 int erasure_code_new_with(struct erasure_code **out, const struct alloc *alloc,

@@ -284,6 +284,36 @@ START_TEST(a_flipped_bit_in_any_column_of_long_cells_is_found)
 }
 END_TEST
 
+static void wrong_always(void *ctx, const struct compute_rs_job *job)
+{
+    (void)ctx;
+    compute_rs_encode(job);
+    job->coded[0][0] ^= 1;
+}
+
+START_TEST(a_job_that_is_wrong_twice_is_an_error)
+{
+    static uint8_t cell[3][4096];
+    const struct alloc heap = alloc_heap();
+    const struct erasure_kernel kernel = {.run = wrong_always, .again = wrong_always};
+    struct erasure_code *code = NULL;
+    struct erasure_plan plan;
+    struct erasure_check check;
+    struct bytes cells[3];
+    uint8_t *out[3] = {cell[0], cell[1], cell[2]};
+    for (unsigned i = 0; i < 3; i++) {
+        cells[i] = bytes_of(cell[i], sizeof cell[i]);
+    }
+    ck_assert_int_eq(erasure_code_new_with(&code, &heap, (struct erasure_scheme){2, 1}, kernel), 0);
+    ck_assert_int_eq(erasure_encode(code, cells, out + 2, sizeof cell[2], &check), ERR_CORRUPT);
+    ck_assert_uint_eq(check.wrong, 1u << 2);
+    ck_assert_int_eq(erasure_plan_make(code, 6, 1, &plan), 0);
+    ck_assert_int_eq(erasure_decode(&plan, cells, out, sizeof cell[0], &check), ERR_CORRUPT);
+    ck_assert_uint_eq(check.wrong, 1u);
+    erasure_code_free(code);
+}
+END_TEST
+
 START_TEST(a_kernel_without_errors_is_asked_once)
 {
     struct rng r;
@@ -366,6 +396,7 @@ int main(void)
     tcase_add_test(tests, a_kernel_that_errs_in_each_call_changes_no_result);
     tcase_add_test(tests, a_flipped_bit_in_any_column_of_long_cells_is_found);
     tcase_add_test(tests, a_kernel_without_errors_is_asked_once);
+    tcase_add_test(tests, a_job_that_is_wrong_twice_is_an_error);
     tcase_add_test(tests, what_is_wrong_after_the_plain_twin_is_refused);
     tcase_add_test(tests, without_parity_there_are_fingerprints_alone);
     suite_add_tcase(suite, tests);

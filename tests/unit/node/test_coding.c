@@ -92,6 +92,52 @@ START_TEST(puts_degraded_reads_and_repair_are_right_with_a_kernel_that_errs)
 }
 END_TEST
 
+static void wrong_always(void *ctx, const struct compute_rs_job *job)
+{
+    const struct faulty *f = ctx;
+    compute_rs_encode(job);
+    job->coded[0][0] ^= (uint8_t)(f->every != 0);
+}
+
+static uint64_t lost(void)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        count += r->nodes[i].up ? node_objects_get(r->nodes[i].node)->counters.codings_lost : 0;
+    }
+    return count;
+}
+
+/* Not even the twin is right: nothing is stored of the put, and nothing of the read returned. */
+START_TEST(a_job_that_is_wrong_twice_ends_its_put_or_read)
+{
+    cluster_of_errors(0);
+    r->kernel = (struct erasure_kernel){.ctx = &faulty, .run = wrong_always, .again = wrong_always};
+    for (unsigned i = 1; i <= 5; i++) {
+        rig_stop(r, i);
+        rig_start(r, i);
+    }
+    ck_assert_uint_ne(rig_leader(r, 1), 0);
+    rig_run(r, SECOND);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    faulty.every = 1;
+    ck_assert_int_eq(put(1, "b", 300000), ERR_CORRUPT);
+    ck_assert_uint_gt(lost(), 0);
+    faulty.every = 0;
+    ck_assert_int_eq(get(2, "b", 300000), ERR_NOT_FOUND);
+    rig_stop(r, 4);
+    rig_stop(r, 5);
+    rig_run(r, 4 * SECOND);
+    ck_assert_int_eq(get(1, "a", 300000), 0);
+    faulty.every = 1;
+    const uint64_t before = lost();
+    ck_assert_int_ne(get(1, "a", 300000), 0);
+    ck_assert_uint_gt(lost(), before);
+    faulty.every = 0;
+    ck_assert_int_eq(get(1, "a", 300000), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("node_coding");
@@ -99,6 +145,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, puts_degraded_reads_and_repair_are_right_with_a_kernel_that_errs);
+    tcase_add_test(tests, a_job_that_is_wrong_twice_ends_its_put_or_read);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
