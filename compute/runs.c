@@ -5,70 +5,20 @@
  */
 #include "compute/runs_internal.h"
 
-#include "base/crc.h"
 #include "base/num.h"
 
 #include <stdlib.h>
 
-#define BLOCK_BYTES (64u << 10) /* a block ends with the group that passes this */
-#define BLOCK_HEAD 8u
-
 /* --- writing --- */
 
-struct writer {
-    const struct compute_spill *spill;
-    struct compute_run run;
-    struct buf block; /* with room for its head */
-};
-
-static int writer_start(struct writer *w, const struct compute_spill *spill,
-                        const struct alloc *alloc, unsigned level)
-{
-    *w = (struct writer){.spill = spill, .run = {.level = level}};
-    buf_init(&w->block, alloc, SIZE_MAX);
-    return spill->create(spill->ctx, &w->run.run);
-}
-
-static int writer_flush(struct writer *w)
-{
-    const size_t bytes = w->block.size;
-    if (bytes <= BLOCK_HEAD) {
-        return 0;
-    }
-    if (bytes - BLOCK_HEAD > UINT32_MAX) {
-        return ERR_TOO_LARGE;
-    }
-    num_put_u32(w->block.data, (uint32_t)(bytes - BLOCK_HEAD));
-    num_put_u32(w->block.data + 4, crc_of(w->block.data + BLOCK_HEAD, bytes - BLOCK_HEAD));
-    TRY(w->spill->append(w->spill->ctx, w->run.run, buf_view(&w->block)));
-    w->run.bytes += bytes;
-    buf_clear(&w->block);
-    return 0;
-}
-
-static int writer_put(struct writer *w, const struct compute_program *p,
+static int writer_put(struct compute_run_writer *w, const struct compute_program *p,
                       struct compute_group *group)
 {
-    if (w->block.size == 0) {
-        (void)buf_put_u64(&w->block, 0); /* the head */
-    }
-    TRY(compute_group_encode(p, group, &w->block));
-    return w->block.size >= BLOCK_BYTES ? writer_flush(w) : 0;
+    TRY(compute_group_encode(p, group, compute_run_writer_block(w)));
+    return compute_run_writer_keep(w);
 }
 
-/* Ends the run. It is removed after an error, and then this returns it. */
-static int writer_end(struct writer *w, int err, struct compute_run *out)
-{
-    err = err == 0 ? writer_flush(w) : err;
-    buf_release(&w->block);
-    if (err != 0 && w->run.run != NULL) {
-        w->spill->remove(w->spill->ctx, w->run.run);
-    }
-    *out = w->run;
-    return err;
-}
-
-static int write_groups(struct compute_groups *g, struct writer *w)
+static int write_groups(struct compute_groups *g, struct compute_run_writer *w)
 {
     struct compute_group **list = NULL;
     TRY(compute_groups_sorted(g, &list));
@@ -80,7 +30,8 @@ static int write_groups(struct compute_groups *g, struct writer *w)
     return err;
 }
 
-static int write_stream(const struct compute_program *p, struct compute_stream *s, struct writer *w)
+static int write_stream(const struct compute_program *p, struct compute_stream *s,
+                        struct compute_run_writer *w)
 {
     for (;;) {
         struct compute_group *group = NULL;
@@ -100,24 +51,17 @@ static int merge_last(struct compute_runs *r, const struct compute_program *p,
     struct compute_runs last = {.spill = r->spill, .count = COMPUTE_RUNS_MERGED};
     struct compute_stream *s = NULL;
     struct compute_run merged;
-    struct writer w;
+    struct compute_run_writer w;
     memcpy(last.run, r->run + first, sizeof(last.run[0]) * COMPUTE_RUNS_MERGED);
-    TRY(writer_start(&w, r->spill, alloc, last.run[0].level + 1));
+    TRY(compute_run_writer_start(&w, r->spill, alloc, last.run[0].level + 1));
     int err = compute_stream_new(&s, p, alloc, &last);
     err = err == 0 ? write_stream(p, s, &w) : err;
     compute_stream_free(s);
-    TRY(writer_end(&w, err, &merged));
+    TRY(compute_run_writer_end(&w, err, &merged));
     r->count = first;
     compute_runs_release(&last);
     r->run[r->count++] = merged;
     return 0;
-}
-
-/* returns: whether so many runs at the end are of one level. */
-static bool is_full(const struct compute_runs *r)
-{
-    return r->count >= COMPUTE_RUNS_MERGED &&
-           r->run[r->count - COMPUTE_RUNS_MERGED].level == r->run[r->count - 1].level;
 }
 
 int compute_runs_put(struct compute_runs *r, struct compute_groups *g)
@@ -126,40 +70,27 @@ int compute_runs_put(struct compute_runs *r, struct compute_groups *g)
     const struct alloc alloc = g->store.alloc;
     const uint64_t limit_bytes = g->limit_bytes;
     struct compute_run run;
-    struct writer w;
+    struct compute_run_writer w;
     if (r->count == COMPUTE_RUNS_MAX) {
         return ERR_TOO_LARGE; /* 16^8 runs */
     }
-    TRY(writer_start(&w, r->spill, &alloc, 0));
-    TRY(writer_end(&w, write_groups(g, &w), &run));
+    TRY(compute_run_writer_start(&w, r->spill, &alloc, 0));
+    TRY(compute_run_writer_end(&w, write_groups(g, &w), &run));
     r->run[r->count++] = run;
     compute_groups_release(g);
     compute_groups_init(g, p, &alloc, limit_bytes);
     g->runs = r;
-    while (is_full(r)) {
+    while (compute_runs_is_full(r)) {
         TRY(merge_last(r, p, &alloc));
     }
     return 0;
 }
 
-void compute_runs_release(struct compute_runs *r)
-{
-    for (unsigned i = 0; i < r->count; i++) {
-        r->spill->remove(r->spill->ctx, r->run[i].run);
-    }
-    r->count = 0;
-}
-
 /* --- reading --- */
 
 struct reader {
-    const struct compute_spill *spill;
-    const struct compute_run *run;
-    uint64_t at; /* behind the block */
-    struct buf block;
-    struct bytes_reader rest; /* of the block, behind the key */
-    struct bytes key;         /* of the group that is next */
-    bool ended;
+    struct compute_run_reader run; /* rest: behind the key */
+    struct bytes key;              /* of the group that is next */
 };
 
 struct compute_stream {
@@ -171,40 +102,13 @@ struct compute_stream {
     struct reader reader[];
 };
 
-static int reader_block(struct reader *r)
-{
-    uint8_t head[BLOCK_HEAD];
-    const uint64_t left = r->run->bytes - r->at;
-    r->ended = left == 0;
-    buf_clear(&r->block);
-    if (r->ended) {
-        return 0;
-    }
-    if (left < BLOCK_HEAD) {
-        return ERR_CORRUPT;
-    }
-    TRY(r->spill->read(r->spill->ctx, r->run->run, r->at, head, sizeof(head)));
-    const size_t bytes = num_get_u32(head);
-    if (bytes == 0 || bytes > left - BLOCK_HEAD) {
-        return ERR_CORRUPT;
-    }
-    TRY(buf_reserve(&r->block, bytes));
-    TRY(r->spill->read(r->spill->ctx, r->run->run, r->at + BLOCK_HEAD, r->block.data, bytes));
-    r->block.size = bytes;
-    r->at += BLOCK_HEAD + bytes;
-    r->rest = bytes_reader_of(buf_view(&r->block));
-    return crc_of(r->block.data, bytes) == num_get_u32(head + 4) ? 0 : ERR_CORRUPT;
-}
-
 static int reader_next(struct reader *r)
 {
-    if (r->rest.left == 0) {
-        TRY(reader_block(r));
+    TRY(compute_run_reader_next(&r->run));
+    if (!r->run.ended) {
+        r->key = bytes_take_bytes(&r->run.rest, r->run.rest.left);
     }
-    if (!r->ended) {
-        r->key = bytes_take_bytes(&r->rest, r->rest.left);
-    }
-    return r->rest.failed ? ERR_CORRUPT : 0;
+    return r->run.rest.failed ? ERR_CORRUPT : 0;
 }
 
 int compute_stream_new(struct compute_stream **out, const struct compute_program *p,
@@ -221,8 +125,7 @@ int compute_stream_new(struct compute_stream **out, const struct compute_program
     buf_init(&s->group[0], alloc, SIZE_MAX);
     buf_init(&s->group[1], alloc, SIZE_MAX);
     for (unsigned i = 0; i < s->count; i++) {
-        s->reader[i] = (struct reader){.spill = r->spill, .run = &r->run[i]};
-        buf_init(&s->reader[i].block, alloc, SIZE_MAX);
+        compute_run_reader_init(&s->reader[i].run, r->spill, &r->run[i], alloc);
     }
     int err = 0;
     for (unsigned i = 0; i < s->count && err == 0; i++) {
@@ -258,7 +161,7 @@ void compute_stream_free(struct compute_stream *s)
     buf_release(&s->group[0]);
     buf_release(&s->group[1]);
     for (unsigned i = 0; i < s->count; i++) {
-        buf_release(&s->reader[i].block);
+        compute_run_reader_release(&s->reader[i].run);
     }
     alloc_put(&alloc, s, sizeof(*s) + s->count * sizeof(s->reader[0]));
 }
@@ -281,8 +184,9 @@ static int group_take(struct compute_stream *s, unsigned which, struct reader *r
     group->key_at = (uint32_t)key_at;
     s->has[which] = true;
     for (uint32_t a = 0; a < p->aggregates; a++) {
-        const int err = compute_tally_decode(compute_group_tally(group, p->aggregate[a].at),
-                                             p->aggregate[a].op, &r->rest, UINT64_MAX, &s->store);
+        const int err =
+            compute_tally_decode(compute_group_tally(group, p->aggregate[a].at), p->aggregate[a].op,
+                                 &r->run.rest, UINT64_MAX, &s->store);
         if (err != 0) {
             return err == ERR_PROTOCOL ? ERR_CORRUPT : err;
         }
@@ -294,7 +198,7 @@ static int group_take(struct compute_stream *s, unsigned which, struct reader *r
 static struct reader *reader_at(struct compute_stream *s, unsigned from, struct bytes key)
 {
     for (unsigned i = from; i < s->count; i++) {
-        if (!s->reader[i].ended && bytes_equal(s->reader[i].key, key)) {
+        if (!s->reader[i].run.ended && bytes_equal(s->reader[i].key, key)) {
             return &s->reader[i];
         }
     }
@@ -306,7 +210,7 @@ static struct reader *reader_least(struct compute_stream *s)
     struct reader *least = NULL;
     for (unsigned i = 0; i < s->count; i++) {
         struct reader *r = &s->reader[i];
-        if (!r->ended && (least == NULL || bytes_compare(r->key, least->key) < 0)) {
+        if (!r->run.ended && (least == NULL || bytes_compare(r->key, least->key) < 0)) {
             least = r;
         }
     }

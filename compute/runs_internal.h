@@ -35,11 +35,46 @@ struct compute_runs {
     struct compute_run run[COMPUTE_RUNS_MAX];
 };
 
+/* returns: whether so many runs at the end are of one level that they are to become one. */
+bool compute_runs_is_full(const struct compute_runs *r);
+void compute_runs_release(struct compute_runs *r);
+
+/* A run that is being written. */
+struct compute_run_writer {
+    const struct compute_spill *spill;
+    struct compute_run run;
+    struct buf block; /* with room for its head */
+};
+int compute_run_writer_start(struct compute_run_writer *w, const struct compute_spill *spill,
+                             const struct alloc *alloc, unsigned level);
+/* returns: where to append what follows, whole. A failure stays there. */
+struct buf *compute_run_writer_block(struct compute_run_writer *w);
+/* It is appended. returns: 0, or what the spill returns. */
+int compute_run_writer_keep(struct compute_run_writer *w);
+/* Ends the run. It is removed after an error (err, or one of its own), and then this returns it. */
+int compute_run_writer_end(struct compute_run_writer *w, int err, struct compute_run *out);
+
+/* A run that is being read. */
+struct compute_run_reader {
+    const struct compute_spill *spill;
+    const struct compute_run *run;
+    uint64_t at; /* behind the block */
+    struct buf block;
+    struct bytes_reader rest; /* of the block */
+    bool ended;
+};
+/* run: borrowed. */
+void compute_run_reader_init(struct compute_run_reader *r, const struct compute_spill *spill,
+                             const struct compute_run *run, const struct alloc *alloc);
+void compute_run_reader_release(struct compute_run_reader *r);
+/* Where nothing is left of the block, goes on to the next, if there is one.
+ * returns: 0, ERR_NO_MEMORY, ERR_CORRUPT, or what the spill returns. */
+int compute_run_reader_next(struct compute_run_reader *r);
+
 /* Writes all groups away; g is empty then.
  * returns: 0, ERR_NO_MEMORY, ERR_OVERFLOW (no records give such groups), or what the spill
  * returns. */
 int compute_runs_put(struct compute_runs *r, struct compute_groups *g);
-void compute_runs_release(struct compute_runs *r);
 
 struct compute_stream;
 /* All groups of the runs. r: borrowed, and not added to meanwhile. */

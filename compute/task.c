@@ -574,79 +574,6 @@ void compute_task_output_clear(struct compute_task *t)
     }
 }
 
-static int fault_code(enum compute_fault_kind kind)
-{
-    switch (kind) {
-    case COMPUTE_FAULT_NONE: return 0;
-    case COMPUTE_FAULT_NO_NUMBER:
-    case COMPUTE_FAULT_ROW:
-    case COMPUTE_FAULT_HEADER: return ERR_WRONG_TYPE;
-    case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
-    case COMPUTE_FAULT_OVERFLOW: return ERR_OVERFLOW;
-    case COMPUTE_FAULT_QUOTE_INSIDE:
-    case COMPUTE_FAULT_QUOTE_AFTER:
-    case COMPUTE_FAULT_QUOTE_OPEN: return ERR_PROTOCOL;
-    case COMPUTE_FAULT_PARTIAL: return ERR_RANGE;
-    default: return ERR_TOO_LARGE;
-    }
-}
-
-/* The name that was declared for a field. */
-static struct bytes fault_name(const struct compute_task *t, const struct compute_fault *f)
-{
-    const bool known = f->field > 0 && f->field <= t->p->names;
-    return known ? t->p->name[f->field - 1] : bytes_of(NULL, 0);
-}
-
-static int fault_set(const struct compute_task *t, const struct compute_fault *f,
-                     struct err_info *why)
-{
-    const int code = fault_code(f->kind);
-    const unsigned long long record = f->record + 1;
-    const unsigned field = f->field;
-    char text[COMPUTE_FAULT_SHOWN + 1];
-    compute_fault_text(bytes_of(f->show, f->shown), text);
-    switch (f->kind) {
-    case COMPUTE_FAULT_NONE: return 0;
-    case COMPUTE_FAULT_NO_NUMBER:
-        return err_set(why, code, "record %llu: $%u is no number: '%s'", record, field, text);
-    case COMPUTE_FAULT_ROW: {
-        const struct compute_lookup *l = &t->p->lookup[(field >> 16) - 1];
-        return err_set(why, code, "record %llu: $%.*s.%u is no number: '%s'", record,
-                       (int)NUM_MIN(l->as.size, (size_t)COMPUTE_FAULT_SHOWN),
-                       (const char *)l->as.data, field & UINT16_MAX, text);
-    }
-    case COMPUTE_FAULT_DIVISION:
-        return err_set(why, code, "record %llu: division by zero by '%s'", record, text);
-    case COMPUTE_FAULT_OVERFLOW:
-        return err_set(why, code, "record %llu: '%s' leaves the whole numbers of 64 bits", record,
-                       text);
-    case COMPUTE_FAULT_QUOTE_INSIDE:
-        return err_set(why, code, "record %llu: $%u has a quote but does not begin with one: '%s'",
-                       record, field, text);
-    case COMPUTE_FAULT_QUOTE_AFTER:
-        return err_set(why, code, "record %llu: $%u goes on behind its closing quote: '%s'", record,
-                       field, text);
-    case COMPUTE_FAULT_QUOTE_OPEN:
-        return err_set(why, code, "record %llu: a quote is not closed", record);
-    case COMPUTE_FAULT_LONG:
-        return err_set(why, code, "record %llu is longer than %u bytes", record,
-                       COMPUTE_RECORD_BYTES_MAX);
-    case COMPUTE_FAULT_PARTIAL:
-        return err_set(why, code, "record %llu is cut: it has %u of %u bytes", record, field,
-                       t->p->record_bytes);
-    case COMPUTE_FAULT_HEADER: {
-        const struct bytes name = fault_name(t, f);
-        return err_set(why, code, "record %llu: $%u is '%s', and '%.*s' was declared", record,
-                       field, text, (int)NUM_MIN(name.size, (size_t)COMPUTE_FAULT_SHOWN),
-                       name.size > 0 ? (const char *)name.data : "");
-    }
-    case COMPUTE_FAULT_LIMIT: break;
-    }
-    return err_set(why, code, "groups take more than the limit of %llu bytes",
-                   (unsigned long long)t->limit_bytes);
-}
-
 /* What is left behind the last end of a record is a record. */
 static int end_object(struct compute_task *t, struct compute_reading *r)
 {
@@ -660,24 +587,6 @@ static int end_object(struct compute_task *t, struct compute_reading *r)
         return 0;
     }
     return end_tail(t, r);
-}
-
-/* Of a result that one aggregate does not have. */
-static int result_set(const struct compute_task *t, uint32_t failed, int err, struct err_info *why)
-{
-    const char *name = compute_op_name(t->p->aggregate[failed].op);
-    switch (err) {
-    case 0: return 0;
-    case ERR_NOT_FOUND:
-        if (t->p->estimates) {
-            return err_set(why, err, "the sample has too few different values for bounds of %s",
-                           name);
-        }
-        return err_set(why, err, "%s of too few numbers", name);
-    case ERR_OVERFLOW: return err_set(why, err, "%s is beyond 128 bits", name);
-    case ERR_RANGE: return err_set(why, err, "the last record is cut");
-    default: return err_set(why, err, "%s: %s", name, err_text(err));
-    }
 }
 
 /* returns: 0, or the first fault of the object. */
@@ -694,14 +603,7 @@ static int end_records(struct compute_task *t, struct compute_reading *r, struct
     if (err != 0) {
         return err_set(why, err, "no memory for the last record");
     }
-    return r->fault.kind != COMPUTE_FAULT_NONE ? fault_set(t, &r->fault, why) : 0;
-}
-
-/* of: which says where in one object a record is. returns: ERR_INVALID. */
-static int place_set(const struct compute_task *t, uint32_t of, struct err_info *why)
-{
-    return err_set(why, ERR_INVALID, "%s says where in one object a record is",
-                   compute_op_name(t->p->aggregate[of].op));
+    return r->fault.kind != COMPUTE_FAULT_NONE ? compute_task_why_fault(t, &r->fault, why) : 0;
 }
 
 int compute_task_next(struct compute_task *t, struct err_info *why)
@@ -711,32 +613,19 @@ int compute_task_next(struct compute_task *t, struct err_info *why)
     TRY(end_records(t, r, why));
     const int err = t->reduce != NULL ? compute_reduce_next(t->reduce) : 0;
     if (err == ERR_INVALID) {
-        return place_set(t, 0, why);
+        return compute_task_why_place(t, 0, why);
     }
     for (uint32_t i = 0; i < t->p->aggregates && t->reduce == NULL; i++) {
         if (compute_tally_is_of_place(t->p->aggregate[i].op)) {
-            return place_set(t, i, why);
+            return compute_task_why_place(t, i, why);
         }
     }
-    TRY(result_set(t, 0, err, why));
+    TRY(compute_task_why_result(t, 0, err, why));
     buf_clear(&r->tail);
     r->records = 0;
     t->to = 0;
     t->ended = false;
     return 0;
-}
-
-static int runs_set(const struct compute_task *t, int err, struct err_info *why)
-{
-    if (err == ERR_TOO_LARGE) {
-        return err_set(why, err, "the top %llu take more than the limit of %llu bytes",
-                       (unsigned long long)t->p->top, (unsigned long long)t->limit_bytes);
-    }
-    if (err == ERR_CORRUPT) {
-        return err_set(why, err, "groups that were written away are damaged");
-    }
-    return err == ERR_OVERFLOW ? result_set(t, 0, err, why)
-                               : err_set(why, err, "groups beyond memory: %s", err_text(err));
 }
 
 bool compute_task_has_more(const struct compute_task *t)
@@ -752,7 +641,7 @@ int compute_task_more(struct compute_task *t, struct err_info *why)
         compute_runs_text_free(t->result);
         t->result = NULL;
     }
-    return err != 0 ? runs_set(t, err, why) : 0;
+    return err != 0 ? compute_task_why_runs(t, err, why) : 0;
 }
 
 int compute_task_finish(struct compute_task *t, struct err_info *why)
@@ -762,14 +651,15 @@ int compute_task_finish(struct compute_task *t, struct err_info *why)
     ASSERT(!t->ended);
     TRY(end_records(t, r, why));
     if (t->reduce != NULL) {
-        return result_set(t, 0, compute_reduce_text(t->reduce, &r->output), why);
+        return compute_task_why_result(t, 0, compute_reduce_text(t->reduce, &r->output), why);
     }
     if (t->p->aggregates == 0) {
         return 0;
     }
     if (t->runs != NULL && t->runs->count > 0) {
         const int err = compute_runs_text_new(&t->result, t->runs, &r->groups);
-        return err == 0 ? compute_task_more(t, why) : runs_set(t, err, why);
+        return err == 0 ? compute_task_more(t, why) : compute_task_why_runs(t, err, why);
     }
-    return result_set(t, failed, compute_groups_text(&r->groups, &r->output, &failed), why);
+    return compute_task_why_result(t, failed, compute_groups_text(&r->groups, &r->output, &failed),
+                                   why);
 }

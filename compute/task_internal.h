@@ -62,4 +62,17 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
  * bytes are left. *at: behind what was taken. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at);
 
+/* --- task_why.c: all return the error, which `why` says in a sentence --- */
+
+/* Of a record; 0 if there is no fault. */
+int compute_task_why_fault(const struct compute_task *t, const struct compute_fault *f,
+                           struct err_info *why);
+/* Of a result that one aggregate (failed) does not have; 0 if err is 0. */
+int compute_task_why_result(const struct compute_task *t, uint32_t failed, int err,
+                            struct err_info *why);
+/* of: the aggregate that says where in one object a record is. */
+int compute_task_why_place(const struct compute_task *t, uint32_t of, struct err_info *why);
+/* Of what was written away. */
+int compute_task_why_runs(const struct compute_task *t, int err, struct err_info *why);
+
 #endif
