@@ -26,6 +26,7 @@ const char hf_cmd_run_grammar[] =
     "  stages    where CONDITION    sample SHARE [VALUE]    select VALUE{,VALUE}    "
     "AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
+    "            sort VALUE [down]{,VALUE [down]} [ | select VALUE{,VALUE} ]\n"
     "            lookup [left] \"TABLE\" [header] VALUE as NAME: the row of a CSV whose first "
     "field\n"
     "            is the value; its fields are $NAME.1 $NAME.2 ... A TABLE is an object, "
@@ -42,6 +43,7 @@ const char hf_cmd_run_grammar[] =
     "\nExamples:\n"
     "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
     "  holdfast run 'logs/2026-*' 'csv | by $5 count'    all objects whose names begin so\n"
+    "  holdfast run logs/2026-11 'csv | sort $7 down | select $1, $7' --spill /var/tmp\n"
     "  holdfast run logs/2026-11 'csv | sample 0.01 | estimate count, sum $7'\n"
     "  holdfast run sales/2026 'csv | lookup \"dims/countries\" $2 as c | by $c.2 sum $3'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
@@ -484,6 +486,6 @@ const struct hf_cmd_verb hf_cmd_run_verbs[] = {
      1, 2,
      "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup TABLE=BUCKET/NAME|FILE] "
      "[--memory BYTES] [--spill DIR] [--explain]",
-     "computes where objects lie, or over stdin: counts, sums, groups, filters", run},
+     "computes where objects lie, or over stdin: counts, sums, groups, filters, sorts", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -43,7 +43,8 @@ static int spill_code(int error)
 static int spill_fail(struct hf_spill *s, const char *what)
 {
     const int code = spill_code(errno);
-    return err_set(&s->why, code, "cannot %s groups in '%s': %s", what, s->dir, strerror(errno));
+    return err_set(&s->why, code, "cannot %s what is beyond memory in '%s': %s", what, s->dir,
+                   strerror(errno));
 }
 
 /* A new file that had a name for a moment. returns: -1: errno says why. */

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Where groups of a program go that memory has no room for: files without a name in a directory,
- * which are gone when they are closed, also by the end of the process. (On a file system that has
- * no such files they have a name between two system calls.)
+ * Where groups of a program, and what it sorts, go that memory has no room for: files without a
+ * name in a directory, which are gone when they are closed, also by the end of the process. (On a
+ * file system that has no such files they have a name between two system calls.)
  *
  * threads: one owner at a time. Calls wait for the disk.
  */

@@ -300,6 +300,12 @@ int compute_program_plan(const struct compute_program *p, struct buf *out)
         write_list(p, p->key, p->keys, out);
         put(out, " ");
     }
+    for (uint32_t i = 0; i < p->sorts; i++) {
+        put(out, i > 0 ? ", " : "sort ");
+        write_expr(p, p->sort[i].value, out);
+        put(out, p->sort[i].down ? " down" : "");
+    }
+    put(out, p->sorts > 0 ? "\n" : "");
     if (p->selects > 0) {
         put(out, "select");
         write_list(p, p->select, p->selects, out);
@@ -334,6 +340,10 @@ const char *compute_program_pass(const struct compute_program *p)
     if (p->aggregates > 0) {
         return p->wheres > 0 ? "each record through conditions and aggregates in one go"
                              : "each record through all aggregates in one go";
+    }
+    if (p->sorts > 0) {
+        return p->wheres > 0 ? "each record through conditions, then kept with its key; then sorted"
+                             : "each record kept with its key; then sorted";
     }
     return p->wheres > 0 ? "each record through conditions, then printed in one go"
                          : "each record printed";

@@ -16,16 +16,16 @@
 static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
                                       "u64", "f32", "f64", "lines", "words", "csv"};
 static const char *const stages[] = {
-    "where", "sample", "lookup", "select",    "by",   "top",      "estimate",
-    "count", "sum",    "min",    "max",       "mean", "var",      "varp",
-    "dot",   "argmin", "argmax", "histogram", "log",  "quantile", "distinct"};
+    "where",  "sample", "lookup",    "select", "by",       "top",     "estimate", "sort",
+    "count",  "sum",    "min",       "max",    "mean",     "var",     "varp",     "dot",
+    "argmin", "argmax", "histogram", "log",    "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
 #define LOOKUP_STEPS 64u
 #define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
-#define AGGREGATES_FROM 7u /* in stages */
+#define AGGREGATES_FROM 8u /* in stages */
 #define QUANTILE_PARTS COMPUTE_PARTS_MAX
 
 /* --- sources --- */
@@ -330,6 +330,26 @@ static int parse_sample(struct compute_parser *s)
     return 0;
 }
 
+static int parse_sorts(struct compute_parser *s)
+{
+    struct compute_program *p = s->p;
+    for (;;) {
+        struct compute_sort *sort = &p->sort[p->sorts];
+        if (p->sorts == COMPUTE_PROGRAM_LIST_MAX) {
+            return err_set(s->why, ERR_TOO_LARGE, "column %u: more than %u values to sort by",
+                           s->token.column, COMPUTE_PROGRAM_LIST_MAX);
+        }
+        TRY(parse_value(s, true, &sort->value));
+        p->sorts++;
+        sort->down = word_equals(s, "down");
+        TRY(sort->down ? compute_parser_next(s) : 0);
+        if (!compute_parser_is(s, ",")) {
+            return 0;
+        }
+        TRY(compute_parser_next(s));
+    }
+}
+
 static int parse_estimate(struct compute_parser *s)
 {
     s->p->estimates = true;
@@ -338,18 +358,33 @@ static int parse_estimate(struct compute_parser *s)
     return parse_aggregates(s);
 }
 
+/* Of a stage behind the last one. */
+static int wrong_stage(struct compute_parser *s)
+{
+    const struct compute_program *p = s->p;
+    if (p->keys > 0 && p->top == 0) {
+        return compute_parser_wrong(s, "cannot follow 'by': only 'top N' can");
+    }
+    return compute_parser_wrong(s, p->sorts > 0 && p->selects == 0
+                                       ? "cannot follow 'sort': only 'select' can"
+                                       : "follows the last stage");
+}
+
 static int parse_stage(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
-    const bool last = p->aggregates > 0 || p->selects > 0;
+    const bool last = p->aggregates > 0 || p->selects > 0 || p->sorts > 0;
+    const bool selects = word_equals(s, "select") && p->aggregates == 0 && p->selects == 0;
     if (p->keys > 0 && p->top == 0 && word_equals(s, "top")) {
         TRY(compute_parser_next(s));
         return parse_whole(s, 1, UINT64_MAX, &p->top);
     }
+    if (selects) {
+        TRY(compute_parser_next(s));
+        return parse_values(s, p->select, &p->selects);
+    }
     if (last) {
-        return compute_parser_wrong(s, p->keys > 0 && p->top == 0
-                                           ? "cannot follow 'by': only 'top N' can"
-                                           : "follows the last stage");
+        return wrong_stage(s);
     }
     if (word_equals(s, "where")) {
         TRY(compute_parser_next(s));
@@ -366,9 +401,9 @@ static int parse_stage(struct compute_parser *s)
         p->joins[p->wheres++] = p->lookups;
         return 0;
     }
-    if (word_equals(s, "select")) {
+    if (word_equals(s, "sort")) {
         TRY(compute_parser_next(s));
-        return parse_values(s, p->select, &p->selects);
+        return parse_sorts(s);
     }
     if (word_equals(s, "by")) {
         TRY(compute_parser_next(s));
@@ -471,11 +506,24 @@ static int plan_estimates(struct compute_parser *s)
     return 0;
 }
 
+/* returns: whether a record's key follows from its bytes, which are what is printed. */
+static bool plan_sorts_records(const struct compute_program *p)
+{
+    bool rows = false;
+    for (uint32_t i = 0; i < p->sorts; i++) {
+        for (uint32_t at = p->sort[i].value.from; at < p->sort[i].value.to; at++) {
+            rows = rows || p->code[at].op == COMPUTE_CODE_ROW;
+        }
+    }
+    return p->sorts > 0 && p->selects == 0 && !rows;
+}
+
 static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
     TRY(p->estimates ? plan_estimates(s) : 0);
-    p->format = p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
+    p->format = p->sorts > 0 ? 5 : p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
+    p->sorts_records = plan_sorts_records(p);
     p->key_parts = p->keys + p->estimates;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
@@ -538,7 +586,7 @@ void compute_program_seed(struct compute_program *p, uint64_t seed)
 
 uint32_t compute_program_steps(const struct compute_program *p)
 {
-    uint32_t steps = 1 + p->key_parts + p->aggregates;
+    uint32_t steps = 1 + p->key_parts + p->aggregates + p->sorts;
     for (uint32_t i = 0; i < p->wheres; i++) {
         steps += p->sample[i].on ? FIELD_STEPS : 0;
         steps += p->joins[i] > 0 ? LOOKUP_STEPS : 0;

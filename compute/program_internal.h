@@ -69,6 +69,12 @@ struct compute_aggregate {
     uint32_t at; /* of its tally in a group */
 };
 
+/* One value by which records are sorted. */
+struct compute_sort {
+    struct compute_expr value;
+    bool down; /* the greatest first */
+};
+
 /* A share of all records, by a hash of a value: a filter like `where`. */
 struct compute_sample {
     bool on;
@@ -111,7 +117,9 @@ struct compute_program {
     uint32_t key_parts;  /* of groups: the keys, and where it estimates the sample's hash */
     uint32_t aggregates; /* 0: records are printed */
     uint32_t selects;
-    uint64_t top; /* 0: all groups */
+    uint32_t sorts;     /* records are printed in an order, by select if there is one */
+    bool sorts_records; /* whose keys follow from what is printed of them alone */
+    uint64_t top;       /* 0: all groups */
     uint32_t tally_bytes;
     uint32_t codes;
     bool estimates; /* aggregates are of the whole, with bounds */
@@ -130,6 +138,7 @@ struct compute_program {
     struct compute_lookup lookup[COMPUTE_PROGRAM_LOOKUPS_MAX];
     struct compute_expr key[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_expr select[COMPUTE_PROGRAM_LIST_MAX];
+    struct compute_sort sort[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_aggregate aggregate[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_code code[COMPUTE_PROGRAM_CODES_MAX];
 };

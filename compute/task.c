@@ -61,6 +61,7 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     buf_init(&r->tail, &t->alloc, SIZE_MAX);
     buf_init(&r->output, &t->alloc, SIZE_MAX);
     compute_groups_init(&r->groups, p, &t->alloc, t->limit_bytes);
+    compute_sorter_init(&r->sorter, &t->alloc, t->limit_bytes);
     if (p->key_parts > 0 || p->aggregates == 0) {
         return 0;
     }
@@ -73,11 +74,11 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     return err;
 }
 
-/* Groups are found by key, and each of its own. */
+/* Groups are found by key, and each of its own; or there are none, and lines are sorted. */
 static bool spills(const struct compute_program *p, const struct compute_task_options *options)
 {
-    return options->spill != NULL && options->from == 0 && p->keys > 0 && !p->estimates &&
-           !p->reduces;
+    return options->spill != NULL && options->from == 0 &&
+           (p->sorts > 0 || (p->keys > 0 && !p->estimates && !p->reduces));
 }
 
 static int runs_init(struct compute_task *t, const struct compute_task_options *options)
@@ -91,12 +92,14 @@ static int runs_init(struct compute_task *t, const struct compute_task_options *
     }
     t->runs->spill = options->spill;
     t->reading[0].groups.runs = t->runs;
+    t->reading[0].sorter.runs = t->runs;
     return 0;
 }
 
 static void runs_release(struct compute_task *t)
 {
     compute_runs_text_free(t->result);
+    compute_sorted_free(t->sorted);
     if (t->runs != NULL) {
         compute_runs_release(t->runs);
         alloc_put(&t->alloc, t->runs, sizeof(*t->runs));
@@ -107,6 +110,7 @@ static void reading_release(struct compute_reading *r)
 {
     if (r->groups.p != NULL) {
         compute_groups_release(&r->groups);
+        compute_sorter_release(&r->sorter);
         buf_release(&r->head);
         buf_release(&r->tail);
         buf_release(&r->output);
@@ -472,7 +476,9 @@ static int take_body(struct compute_reading *into, const struct compute_reading 
     if (into->fault.kind != COMPUTE_FAULT_NONE) {
         return 0;
     }
-    const int err = compute_groups_merge(&into->groups, &from->groups, into->records);
+    const int err = into->groups.p->sorts > 0
+                        ? compute_sorter_merge(&into->sorter, &from->sorter)
+                        : compute_groups_merge(&into->groups, &from->groups, into->records);
     if (err == ERR_TOO_LARGE) {
         into->fault.kind = COMPUTE_FAULT_LIMIT;
         return 0;
@@ -630,16 +636,20 @@ int compute_task_next(struct compute_task *t, struct err_info *why)
 
 bool compute_task_has_more(const struct compute_task *t)
 {
-    return t->result != NULL;
+    return t->result != NULL || t->sorted != NULL;
 }
 
 int compute_task_more(struct compute_task *t, struct err_info *why)
 {
     bool more = false;
-    const int err = compute_runs_text_next(t->result, &t->reading[0].output, &more);
+    struct buf *out = &t->reading[0].output;
+    const int err = t->sorted != NULL ? compute_sorted_next(t->sorted, out, &more)
+                                      : compute_runs_text_next(t->result, out, &more);
     if (err != 0 || !more) {
         compute_runs_text_free(t->result);
+        compute_sorted_free(t->sorted);
         t->result = NULL;
+        t->sorted = NULL;
     }
     return err != 0 ? compute_task_why_runs(t, err, why) : 0;
 }
@@ -652,6 +662,10 @@ int compute_task_finish(struct compute_task *t, struct err_info *why)
     TRY(end_records(t, r, why));
     if (t->reduce != NULL) {
         return compute_task_why_result(t, 0, compute_reduce_text(t->reduce, &r->output), why);
+    }
+    if (t->p->sorts > 0) {
+        const int err = compute_sorted_new(&t->sorted, &r->sorter);
+        return err == 0 ? compute_task_more(t, why) : compute_task_why_runs(t, err, why);
     }
     if (t->p->aggregates == 0) {
         return 0;

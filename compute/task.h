@@ -33,7 +33,7 @@
 #include <stdbool.h>
 
 #define COMPUTE_TASK_RECORD_MAX (UINT32_C(1) << 20)
-#define COMPUTE_TASK_FORMAT 4u /* the latest; a program has the first that knows all it has */
+#define COMPUTE_TASK_FORMAT 5u /* the latest; a program has the first that knows all it has */
 #define COMPUTE_TASK_MEMORY_USUAL (UINT64_C(256) << 20)
 
 /* Whether CSV is in quotes at some place. */
@@ -47,9 +47,11 @@ struct compute_task_options {
     uint64_t from;         /* offset of the span in the object */
     uint32_t quotes;       /* enum compute_task_quotes, at from; of no account at 0, nor but of CSV.
                               UNKNOWN: the span is read both ways */
-    uint64_t memory_bytes; /* limit of groups; 0: COMPUTE_TASK_MEMORY_USUAL */
-    /* Where groups of `by` go beyond the limit, but for those of `estimate`; NULL: nowhere, and
-     * that is TOO_LARGE. Of a span from 0, which is to be finished and not encoded. Borrowed. */
+    uint64_t memory_bytes; /* limit of groups, and of what is to be sorted; 0:
+                              COMPUTE_TASK_MEMORY_USUAL */
+    /* Where groups of `by` go beyond the limit, but for those of `estimate`, and what is to be
+     * sorted; NULL: nowhere, and that is TOO_LARGE. Of a span from 0, which is to be finished and
+     * not encoded. Borrowed. */
     const struct compute_spill *spill;
 };
 
@@ -123,7 +125,8 @@ int compute_task_next(struct compute_task *t, struct err_info *why);
  * ERR_NO_MEMORY; ERR_CORRUPT or what the spill returns. Of records, `why` names record, from 1, and
  * field. */
 int compute_task_finish(struct compute_task *t, struct err_info *why);
-/* returns: whether there is more of the result than was added, as there may be with a spill. */
+/* returns: whether there is more of the result than was added, as there may be with a spill, and
+ * of what is sorted. */
 bool compute_task_has_more(const struct compute_task *t);
 /* Adds the next part of it to the output. returns: as compute_task_finish. */
 int compute_task_more(struct compute_task *t, struct err_info *why);

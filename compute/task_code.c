@@ -78,6 +78,73 @@ static int decode_groups(struct compute_reading *r, struct bytes_reader *from)
     return 0;
 }
 
+/* --- what is to be sorted, in the order of the records --- */
+
+static int encode_sorter(const struct compute_program *p, const struct compute_sorter *s,
+                         struct buf *into)
+{
+    const size_t end = p->source == COMPUTE_SOURCE_ARRAY ? 0 : 1; /* of a line */
+    struct compute_sort_cursor c = compute_sorter_begin(s);
+    struct compute_sort_entry e;
+    (void)buf_put_u64(into, s->count);
+    while (compute_sorter_next(&c, &e) && into->err == 0) {
+        if (!p->sorts_records) {
+            (void)buf_put_bytes(into, e.key);
+            (void)buf_put_bytes(into, e.line);
+        } else if (p->source == COMPUTE_SOURCE_ARRAY) {
+            (void)buf_append(into, e.line.data, e.line.size);
+        } else {
+            (void)buf_put_bytes(into, bytes_of(e.line.data, e.line.size - end));
+        }
+    }
+    return into->err;
+}
+
+/* A record, whose key is made once more. */
+static int decode_record(struct compute_task *t, struct compute_reading *r,
+                         struct bytes_reader *from)
+{
+    const struct compute_program *p = t->p;
+    struct compute_fault fault = {.kind = COMPUTE_FAULT_NONE};
+    const struct bytes record = p->source == COMPUTE_SOURCE_ARRAY
+                                    ? bytes_take(from, p->record_bytes)
+                                    : bytes_take_bytes(from, COMPUTE_RECORD_BYTES_MAX);
+    if (from->failed) {
+        return ERR_PROTOCOL;
+    }
+    TRY(compute_record_set(&t->record, p, record, &fault));
+    if (fault.kind == COMPUTE_FAULT_NONE) {
+        TRY(compute_task_sort(t, r, &fault));
+    }
+    if (fault.kind == COMPUTE_FAULT_LIMIT) {
+        return ERR_TOO_LARGE;
+    }
+    return fault.kind == COMPUTE_FAULT_NONE ? 0 : ERR_PROTOCOL;
+}
+
+static int decode_sorter(struct compute_task *t, struct compute_reading *r,
+                         struct bytes_reader *from)
+{
+    const uint64_t count = bytes_take_u64(from);
+    const uint64_t records = r->fault.kind != COMPUTE_FAULT_NONE ? r->fault.record : r->records;
+    if (from->failed || count > records) {
+        return ERR_PROTOCOL;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (t->p->sorts_records) {
+            TRY(decode_record(t, r, from));
+            continue;
+        }
+        const struct bytes key = bytes_take_bytes(from, from->left);
+        const struct bytes line = bytes_take_bytes(from, from->left);
+        if (from->failed) {
+            return ERR_PROTOCOL;
+        }
+        TRY(compute_sorter_add(&r->sorter, key, line));
+    }
+    return 0;
+}
+
 /* --- readings --- */
 
 static bool keeps_body(const struct compute_reading *r)
@@ -109,6 +176,9 @@ static int encode_reading(const struct compute_reading *r, struct buf *into)
     }
     if (r->groups.p->aggregates > 0) {
         return encode_groups(&r->groups, into);
+    }
+    if (r->groups.p->sorts > 0) {
+        return encode_sorter(r->groups.p, &r->sorter, into);
     }
     (void)buf_put_u64(into, r->output.size);
     return buf_append(into, r->output.data, r->output.size);
@@ -209,7 +279,7 @@ static int decode_output(struct compute_reading *r, struct bytes_reader *from)
     return buf_append(&r->output, output.data, output.size);
 }
 
-static int decode_reading(const struct compute_task *t, struct compute_reading *r,
+static int decode_reading(struct compute_task *t, struct compute_reading *r,
                           struct bytes_reader *from)
 {
     const uint8_t flags = bytes_take_u8(from);
@@ -237,6 +307,9 @@ static int decode_reading(const struct compute_task *t, struct compute_reading *
     }
     if (!keeps_body(r)) {
         return 0;
+    }
+    if (t->p->sorts > 0) {
+        return decode_sorter(t, r, from);
     }
     return t->p->aggregates > 0 ? decode_groups(r, from) : decode_output(r, from);
 }

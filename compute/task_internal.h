@@ -18,6 +18,7 @@
 #include "compute/group_internal.h"
 #include "compute/reduce_internal.h"
 #include "compute/runs_internal.h"
+#include "compute/sort_internal.h"
 #include "compute/task.h"
 
 _Static_assert(COMPUTE_TASK_RECORD_MAX == COMPUTE_RECORD_BYTES_MAX, "one limit");
@@ -31,9 +32,10 @@ struct compute_reading {
     uint64_t records; /* between the two */
     struct compute_fault fault; /* the first: nothing behind it counts */
     struct compute_groups groups;
-    struct compute_group *only; /* of a program without keys */
-    struct buf output;          /* of a program without aggregates */
-    size_t ahead;               /* bytes behind the task's `to` that it has taken */
+    struct compute_group *only;   /* of a program without keys */
+    struct buf output;            /* of a program without aggregates */
+    struct compute_sorter sorter; /* of one that sorts; output is scratch then */
+    size_t ahead;                 /* bytes behind the task's `to` that it has taken */
 };
 
 struct compute_task {
@@ -51,6 +53,7 @@ struct compute_task {
     struct buf key;
     struct compute_runs *runs;        /* groups beyond the limit; NULL without a spill */
     struct compute_runs_text *result; /* what there is more of it */
+    struct compute_sorted *sorted;    /* likewise, of what is sorted */
     uint64_t chosen;                  /* the hash by which the record is in the last sample */
     uint64_t row_steps;               /* what rows have cost */
     uint64_t row_steps_pause;         /* a record that brings it there is the last for now */
@@ -58,6 +61,10 @@ struct compute_task {
 
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record);
+/* Of a plan that sorts: keeps the task's record with its key.
+ * returns: 0, what is wrong being in fault; or as compute_sorter_add, but for the limit. */
+int compute_task_sort(struct compute_task *t, struct compute_reading *r,
+                      struct compute_fault *fault);
 /* Of a plan that counts words: whole words from *at on, which is between words; those of the last
  * bytes are left. *at: behind what was taken. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at);

@@ -42,6 +42,45 @@ static int print_record(struct compute_task *t, struct compute_reading *r)
     return r->output.err;
 }
 
+/* The record's key, in t->key. returns: false for a fault. */
+static bool sort_key_of(struct compute_task *t, struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    struct compute_cell cell;
+    buf_clear(&t->key);
+    for (uint32_t i = 0; i < p->sorts; i++) {
+        if (!compute_expr_eval(p, p->sort[i].value, &t->record, &cell, fault)) {
+            return false;
+        }
+        if (cell.kind == COMPUTE_CELL_NONE) {
+            compute_fault_no_number(fault, &cell);
+            return false;
+        }
+        compute_sort_key_put(&t->key, &cell, p->sort[i].down);
+    }
+    return true;
+}
+
+int compute_task_sort(struct compute_task *t, struct compute_reading *r,
+                      struct compute_fault *fault)
+{
+    if (!sort_key_of(t, fault)) {
+        return 0;
+    }
+    TRY(t->key.err);
+    TRY(t->p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r));
+    if (fault->kind != COMPUTE_FAULT_NONE) {
+        return 0;
+    }
+    const int err = compute_sorter_add(&r->sorter, buf_view(&t->key), buf_view(&r->output));
+    buf_clear(&r->output);
+    if (err == ERR_TOO_LARGE) {
+        fault->kind = COMPUTE_FAULT_LIMIT;
+        return 0;
+    }
+    return err;
+}
+
 /* A number for an aggregate. returns: false if there is none; with or without a fault. */
 static bool number_of(struct compute_task *t, struct compute_expr e, struct compute_cell *out,
                       struct compute_fault *fault)
@@ -289,6 +328,9 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
     }
     if (p->aggregates > 0) {
         return tally_record(t, r, fault);
+    }
+    if (p->sorts > 0) {
+        return compute_task_sort(t, r, fault);
     }
     return p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r);
 }

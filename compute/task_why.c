@@ -75,7 +75,8 @@ int compute_task_why_fault(const struct compute_task *t, const struct compute_fa
     }
     case COMPUTE_FAULT_LIMIT: break;
     }
-    return err_set(why, code, "groups take more than the limit of %llu bytes",
+    return err_set(why, code, "%s more than the limit of %llu bytes",
+                   t->p->sorts > 0 ? "what is to be sorted takes" : "groups take",
                    (unsigned long long)t->limit_bytes);
 }
 
@@ -105,6 +106,9 @@ int compute_task_why_place(const struct compute_task *t, uint32_t of, struct err
 
 int compute_task_why_runs(const struct compute_task *t, int err, struct err_info *why)
 {
+    if (t->p->sorts > 0) {
+        return err_set(why, err, "cannot sort: %s", err_text(err));
+    }
     if (err == ERR_TOO_LARGE) {
         return err_set(why, err, "the top %llu take more than the limit of %llu bytes",
                        (unsigned long long)t->p->top, (unsigned long long)t->limit_bytes);

@@ -84,6 +84,10 @@ all() {
     one empty 'f64 | min'
     one small 'words | by $0 count'
     one cell 'lines | by $0 count'
+    one csv 'csv header id, name, value | where $4 != 404 | sort $value down, $4 | select $id, $value, $4'
+    one csv 'csv header | sort $1 / $3'
+    one text 'words | sort $0 down'
+    one i64 'i64 | sort $1'
 }
 # joined NAME PROGRAM: the same, with the tables t/words, t/states and "w", which is t/words
 joined() {
@@ -236,7 +240,7 @@ spilled csv 'csv header | by $2, $4 count, sum $3, mean $3 | top 7' 20000
 spilled csv 'csv header | by $1 var $3, distinct $2' 3000000
 "$holdfast" run b/text 'words | by $0 count' --memory 1000 --spill "$work/absent" 2>"$work/err"
 [ $? = 1 ] || failed "--spill without a directory"
-grep -q "cannot keep groups in '$work/absent': No such file or directory" "$work/err" ||
+grep -q "cannot keep what is beyond memory in '$work/absent': No such file or directory" "$work/err" ||
     failed "no sentence on --spill without a directory: $(cat "$work/err")"
 
 "$holdfast" local kill 2 --dir "$dir" || die "kill"

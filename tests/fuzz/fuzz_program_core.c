@@ -27,6 +27,9 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "i16,x1,u8 | sample 0.7 $2 | by $2 % 5 estimate sum $1, mean $1 / 3 | top 2",
     "csv | lookup \"t\" $1 as t | by $t.2 count, max $2 + $t.3",
     "words | lookup left \"t\" header $0 as t | lookup \"u\" $t.1 as u | select $0, $u.0, $t.9",
+    "csv | sort $2 down, $1",
+    "i16,x1,u8 | where $2 > 3 | sort $1 % 7 down, -$2",
+    "words | lookup left \"t\" $0 as t | sort $t.2, $0 down | select $0, $t.0",
 };
 static const char table[] = "a,1\n\"b \"\"q\"\"\",22,x\r\n\"c\nd\",4\n,0\nx";
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
@@ -81,7 +84,10 @@ static struct compute_task *span(const struct compute_program *p, struct bytes o
 static void end(struct compute_task *t, struct buf *out)
 {
     struct err_info why = {.code = 0};
-    const int err = compute_task_finish(t, &why);
+    int err = compute_task_finish(t, &why);
+    while (err == 0 && compute_task_has_more(t)) {
+        err = compute_task_more(t, &why);
+    }
     const struct bytes printed = compute_task_output(t);
     ASSERT(err != ERR_NO_MEMORY);
     (void)buf_append(out, printed.data, printed.size);

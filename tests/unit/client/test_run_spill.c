@@ -107,7 +107,8 @@ START_TEST(a_directory_that_is_none_is_named)
     dir_begin();
     ck_assert_int_eq(run_spilling("/nowhere/at/all", &a), 0);
     ck_assert_int_eq(fake_wait(&fake, &a), ERR_INVALID);
-    ck_assert_ptr_nonnull(strstr(a.result.text, "cannot keep groups in '/nowhere/at/all'"));
+    ck_assert_ptr_nonnull(
+        strstr(a.result.text, "cannot keep what is beyond memory in '/nowhere/at/all'"));
     hf_answer_release(&a);
     dir_end();
 }

@@ -79,7 +79,7 @@ START_TEST(a_file_that_is_shorter_than_what_was_written_is_an_error)
     ck_assert_int_eq(s.spill.create(s.spill.ctx, &run), 0);
     ck_assert_int_eq(s.spill.append(s.spill.ctx, run, bytes_of_text("abc")), 0);
     ck_assert_int_eq(s.spill.read(s.spill.ctx, run, 0, got, 4), ERR_IO);
-    ck_assert_ptr_nonnull(strstr(s.why.text, "cannot read groups in '"));
+    ck_assert_ptr_nonnull(strstr(s.why.text, "cannot read what is beyond memory in '"));
     ck_assert_ptr_nonnull(strstr(s.why.text, dir));
     s.spill.remove(s.spill.ctx, run);
     ck_assert_int_eq(rmdir(dir), 0);
@@ -108,7 +108,7 @@ START_TEST(a_full_disk_is_said)
     ck_assert_int_eq(err, ERR_DISK_FULL);
     ck_assert_uint_eq(writes, 257);
     ck_assert_int_eq(s.why.code, ERR_DISK_FULL);
-    ck_assert_ptr_nonnull(strstr(s.why.text, "cannot keep groups in '"));
+    ck_assert_ptr_nonnull(strstr(s.why.text, "cannot keep what is beyond memory in '"));
     s.spill.remove(s.spill.ctx, run);
     ck_assert_int_eq(rmdir(dir), 0);
 }

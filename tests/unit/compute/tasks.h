@@ -43,7 +43,10 @@ static inline struct compute_task *tasks_new(const struct compute_program *p, ui
 static inline int tasks_end(struct compute_task *t, struct buf *out)
 {
     struct err_info why = {.code = 0};
-    const int err = compute_task_finish(t, &why);
+    int err = compute_task_finish(t, &why);
+    while (err == 0 && compute_task_has_more(t)) {
+        err = compute_task_more(t, &why);
+    }
     const struct bytes printed = compute_task_output(t);
     (void)buf_append(out, printed.data, printed.size);
     if (err != 0) {

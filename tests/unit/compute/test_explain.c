@@ -61,6 +61,9 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
                "csv|sample 0.5 $1|by $1 estimate mean $2 * 2|top 3");
     check_plan("f64,f64|dot $1,$2", "f64,f64|dot $1, $2");
     check_plan("csv|select -$1*-(2+$2),\"x\",1e300", "csv|select -$1 * -(2 + $2), \"x\", 1e+300");
+    check_plan("csv|where $1>2|sort $1-1 down,$2,\"x\" down",
+               "csv|where $1 > 2|sort $1 - 1 down, $2, \"x\" down");
+    check_plan("csv|sort -$2|select $1", "csv|sort -$2|select $1");
     check_plan("csv|by $1,$2%4 distinct,var $3,dot $1,$2",
                "csv|by $1, $2 % 4 distinct $0, var $3, dot $1, $2");
 }

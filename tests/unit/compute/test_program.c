@@ -131,6 +131,37 @@ START_TEST(names_of_fields_are_declared_by_the_header)
 }
 END_TEST
 
+START_TEST(sort_is_the_last_stage_or_before_select)
+{
+    char many[1024] = "csv | sort $1";
+    ck_assert_int_eq(parse("csv | where $1 > 2 | sort $1 down, $2 | select $2"), 0);
+    ck_assert_int_eq(parse("csv header down | sort $down down"), 0);
+    ck_assert_str_eq(wrong("csv | sort"),
+                     "column 11: the end stands where a field, a number or a text should");
+    ck_assert_str_eq(wrong("csv | sort $1 up"),
+                     "column 15: 'up' stands where '|' or the end should");
+    ck_assert_str_eq(wrong("csv | sort $1 down down"),
+                     "column 20: 'down' stands where '|' or the end should");
+    ck_assert_str_eq(wrong("csv | sort $1 > 2"),
+                     "column 12: '$1' begins a condition, where a value should be");
+    ck_assert_str_eq(wrong("csv | sort $1 | count"),
+                     "column 17: 'count' cannot follow 'sort': only 'select' can");
+    ck_assert_str_eq(wrong("csv | select $1 | sort $1"),
+                     "column 19: 'sort' follows the last stage");
+    ck_assert_str_eq(wrong("csv | by $1 count | sort $1"),
+                     "column 21: 'sort' cannot follow 'by': only 'top N' can");
+    ck_assert_str_eq(wrong("i64 | sort $0"),
+                     "column 12: '$0' is the whole record, which is no number here: use $1");
+    size_t at = strlen(many);
+    for (unsigned i = 1; i < 64; i++) {
+        at += (size_t)snprintf(many + at, sizeof(many) - at, ",$1");
+    }
+    ck_assert_int_eq(parse(many), 0);
+    (void)snprintf(many + at, sizeof(many) - at, ",$1");
+    ck_assert_int_eq(parse(many), ERR_TOO_LARGE);
+}
+END_TEST
+
 START_TEST(stages_have_an_order)
 {
     ck_assert_str_eq(wrong("lines | count | count"), "column 17: 'count' follows the last stage");
@@ -210,11 +241,11 @@ END_TEST
 START_TEST(any_bytes_are_a_program_or_an_error_with_a_column)
 {
     static const char *const parts[] = {
-        "lines", "words",  "csv", "header", "f64",   "i8",   ",",   "x3",      "|",
-        "where", "select", "by",  "top",    "count", "sum",  "dot", "min",     "$0",
-        "$1",    "$2",     "1",   "2.5",    "\"a\"", "(",    ")",   "+",       "-",
-        "*",     "/",      "%",   "=",      "!=",    "<",    "<=",  "and",     "or",
-        "not",   "|",      "$1",  "\"\\",   "$",     "\x80", "1e",  "distinct"};
+        "lines",  "words", "csv",   "header",   "f64",  "i8",  ",",   "x3", "|",  "where",
+        "select", "by",    "top",   "count",    "sum",  "dot", "min", "$0", "$1", "$2",
+        "1",      "2.5",   "\"a\"", "(",        ")",    "+",   "-",   "*",  "/",  "%",
+        "=",      "!=",    "<",     "<=",       "and",  "or",  "not", "|",  "$1", "\"\\",
+        "$",      "\x80",  "1e",    "distinct", "sort", "down"};
     struct rng rng;
     unsigned good = 0;
     rng_init(&rng, unit_seed("any_bytes_are_a_program_or_an_error_with_a_column", 1));
@@ -240,5 +271,6 @@ END_TEST
 UNIT_MAIN("compute_program", programs_of_every_kind_are_understood,
           wrong_words_are_named_with_column_and_the_nearest_one,
           expressions_of_the_wrong_kind_are_refused, wrong_marks_texts_and_numbers_are_named,
-          names_of_fields_are_declared_by_the_header, stages_have_an_order, programs_have_limits,
+          names_of_fields_are_declared_by_the_header, sort_is_the_last_stage_or_before_select,
+          stages_have_an_order, programs_have_limits,
           any_bytes_are_a_program_or_an_error_with_a_column)

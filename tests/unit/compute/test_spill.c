@@ -167,6 +167,10 @@ static const char *const programs[] = {
     "words | by $0 count",
     "words | by $0 count | top 4",
     "csv | by $2 sum $1 / 0",
+    "csv | sort $3, $1 down",
+    "csv | sort $2 down | select $1, $2",
+    "words | sort $0",
+    "csv | sort $1 | select $1 / ($1 - 7)",
 };
 
 static size_t make_csv(struct rng *rng, uint8_t *data, size_t room)
@@ -317,9 +321,10 @@ static const char words[] = "a b c d e f g h i j k l m n o p q r s t u v w x y z
 START_TEST(every_failure_of_the_spill_is_an_error)
 {
     static const char *const some[] = {"words | by $0 count", "words | by $0 count | top 3",
-                                       "words | where $0 != \"q\" | by $0 count, distinct"};
+                                       "words | where $0 != \"q\" | by $0 count, distinct",
+                                       "words | sort $0 down"};
     const struct alloc heap = alloc_heap();
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         struct compute_program *p = tasks_program(some[i]);
         uint64_t failures = 0;
         for (uint64_t at = 1;; at++) {
@@ -371,9 +376,10 @@ static int damaged(const struct compute_program *p, uint64_t at, unsigned byte, 
     return err;
 }
 
-START_TEST(every_damage_of_a_run_is_an_error)
+/* returns: how many there were. */
+static unsigned damages_of(const char *program)
 {
-    struct compute_program *p = tasks_program("words | by $0 count, distinct");
+    struct compute_program *p = tasks_program(program);
     unsigned damages = 0;
     bool over = false;
     for (uint64_t at = 1; !over; at++) {
@@ -386,14 +392,21 @@ START_TEST(every_damage_of_a_run_is_an_error)
             }
         }
     }
-    ck_assert_uint_gt(damages, 1000);
     compute_program_free(p);
+    return damages;
+}
+
+START_TEST(every_damage_of_a_run_is_an_error)
+{
+    ck_assert_uint_gt(damages_of("words | by $0 count, distinct"), 1000);
+    ck_assert_uint_gt(damages_of("words | sort $0"), 1000);
 }
 END_TEST
 
-START_TEST(without_memory_nothing_is_left_behind)
+/* Every allocation fails once. */
+static void check_without_memory(const char *program)
 {
-    struct compute_program *p = tasks_program("csv | by $1, $3 sum $2, distinct $3 | top 2");
+    struct compute_program *p = tasks_program(program);
     bool done = false;
     for (uint64_t at = 1; !done; at++) {
         struct alloc_budget budget;
@@ -401,7 +414,7 @@ START_TEST(without_memory_nothing_is_left_behind)
         struct memory_spill m;
         spill_init(&m);
         budget.fail_at = at;
-        struct compute_task *t = spilling(p, &m, &failing, 400);
+        struct compute_task *t = spilling(p, &m, &failing, 200);
         int err = t == NULL ? ERR_NO_MEMORY : 0;
         const char *text = "1,1.5,a\n2,1e9,b\n3,2.5,c\n1,2.5,d\n2,8,e\n4,-3.5,f\n5,1e-9,b\n";
         err = err == 0 ? compute_task_update(t, bytes_of_text(text)) : err;
@@ -413,6 +426,46 @@ START_TEST(without_memory_nothing_is_left_behind)
         ck_assert_uint_eq(budget.used_bytes, 0);
         ck_assert_uint_eq(m.runs, 0);
     }
+    compute_program_free(p);
+}
+
+START_TEST(without_memory_nothing_is_left_behind)
+{
+    check_without_memory("csv | by $1, $3 sum $2, distinct $3 | top 2");
+    check_without_memory("csv | sort $2 down, $3");
+}
+END_TEST
+
+START_TEST(what_is_sorted_takes_no_more_than_its_memory)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("i64 | sort $1");
+    struct memory_spill m;
+    struct alloc_budget budget;
+    const struct alloc counted = alloc_budget_init(&budget, heap, 5u << 20);
+    uint64_t records = 0;
+    spill_init(&m);
+    struct compute_task *t = spilling(p, &m, &counted, 1u << 20);
+    for (uint64_t i = 0; i < 300000; i++) {
+        uint8_t record[8];
+        num_put_u64(record, i * 7919u % 300000u);
+        ck_assert_int_eq(compute_task_update(t, bytes_of(record, sizeof(record))), 0);
+    }
+    ck_assert_int_eq(compute_task_finish(t, NULL), 0);
+    for (bool more = true; more;) {
+        const struct bytes out = compute_task_output(t);
+        ck_assert_uint_le(out.size, COMPUTE_RUNS_TEXT_BYTES + 8);
+        for (size_t at = 0; at < out.size; at += 8, records++) {
+            ck_assert_uint_eq(num_get_u64(out.data + at), records);
+        }
+        compute_task_output_clear(t);
+        more = compute_task_has_more(t);
+        ck_assert_int_eq(more ? compute_task_more(t, NULL) : 0, 0);
+    }
+    ck_assert_uint_eq(records, 300000);
+    ck_assert_uint_gt(m.made, 16);
+    compute_task_free(t);
+    ck_assert_uint_eq(budget.used_bytes, 0);
     compute_program_free(p);
 }
 END_TEST
@@ -514,6 +567,6 @@ END_TEST
 UNIT_MAIN("compute_spill", the_result_is_that_with_memory_for_all, few_runs_are_there_at_once,
           a_result_beyond_memory_comes_in_parts, a_top_that_is_too_much_is_an_error,
           every_failure_of_the_spill_is_an_error, every_damage_of_a_run_is_an_error,
-          without_memory_nothing_is_left_behind, what_does_not_spill_has_its_limit,
-          words_that_come_in_one_piece_are_written_away,
+          without_memory_nothing_is_left_behind, what_is_sorted_takes_no_more_than_its_memory,
+          what_does_not_spill_has_its_limit, words_that_come_in_one_piece_are_written_away,
           what_was_written_away_is_merged_into_nothing, several_objects_count_to_one_result)

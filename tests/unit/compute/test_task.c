@@ -47,6 +47,10 @@ static const char *const programs[] = {
     "csv | by $1 count, sum $2, distinct $3 | top 4",
     "csv header | by $1, $2 count, dot $2, $2",
     "csv | select $2, $1",
+    "csv | sort $2, $1 down",
+    "lines | where $1 != 3 | sort $2 + $1 down | select $1, $1 / $2",
+    "words | sort $0 down",
+    "i16,x1,u8 | sort $2 % 7, $1 down",
     "csv | sample 0.5 $1 | by $1 count",
     "lines | sample .5 | where $1 > 1 | sample 0.9 $2 + 1",
     "i16,x1,u8 | sample 0.25 | count, sum $2",
@@ -623,6 +627,8 @@ START_TEST(groups_have_a_limit)
 {
     ck_assert_str_eq(run_bytes("words | by $0 count", bytes_of_text("a b c d e f"), 300),
                      "error: groups take more than the limit of 300 bytesTOO_LARGE");
+    ck_assert_str_eq(run_bytes("words | sort $0", bytes_of_text("a b c d e f"), 200),
+                     "error: what is to be sorted takes more than the limit of 200 bytesTOO_LARGE");
     ck_assert_str_eq(run_bytes("words | by $0 count", bytes_of_text("a b a b b a"), 300),
                      "a,3\nb,3\n");
 }
