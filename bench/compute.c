@@ -14,6 +14,7 @@
 #include "compute/exact.h"
 #include "compute/range.h"
 #include "compute/reduce.h"
+#include "compute/scan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ struct bench {
     uint8_t *reals;
     uint8_t *wholes;
     uint8_t *copy;
+    uint8_t *scanned; /* in place, again and again */
     size_t bytes;
     struct row rows[ROWS_MAX];
     unsigned rows_count;
@@ -84,6 +86,40 @@ static void run_range(const struct row *row, const uint8_t *data, size_t bytes)
     const struct compute_range range = compute_range_by(
         row->lanes, data, bytes / 8, row->of_doubles ? COMPUTE_REAL : COMPUTE_SIGNED);
     bench.sink += (double)(range.most - range.least);
+}
+
+static void scan(const struct row *row, const uint8_t *data, uint8_t *to, size_t bytes)
+{
+    const struct compute_scan_sums how = {.is_signed = true};
+    const struct compute_scan_span span = {.from = data, .to = to, .count = bytes / 8};
+    uint64_t carry = 0;
+    bench.sink += (double)compute_scan_sums_by(row->lanes, &how, &span, &carry);
+}
+
+/* From one array to another, as memcpy. */
+static void run_scan(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    scan(row, data, bench.copy, bytes);
+}
+
+static void run_scan_in_place(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    (void)data;
+    scan(row, bench.scanned, bench.scanned, bytes);
+}
+
+/* Sums of doubles, each rounded once. */
+static void run_running(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    struct compute_running running;
+    (void)row;
+    compute_running_init(&running);
+    for (size_t at = 0; at < bytes; at += sizeof(double)) {
+        double value;
+        memcpy(&value, data + at, sizeof(value));
+        value = compute_running_add(&running, value);
+        memcpy(bench.copy + at, &value, sizeof(value));
+    }
 }
 
 /* A whole operator: span, choice of kernel, encoded state. */
@@ -145,6 +181,13 @@ static void add_rows(void)
     for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
         add("min and max of i64", v, false, run_range);
     }
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("scan of i64", v, false, run_scan);
+    }
+    for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+        add("scan of i64 in place", v, false, run_scan_in_place);
+    }
+    add("exact scan of f64", COMPUTE_LANES_PLAIN, true, run_running);
     add_reduce("operator sum of f64", COMPUTE_OP_SUM, true);
     add_reduce("operator sum of i64", COMPUTE_OP_SUM, false);
     add_reduce("operator min of f64", COMPUTE_OP_MIN, true);
@@ -212,6 +255,7 @@ static void fill(void)
     struct rng r;
     rng_init(&r, 1);
     rng_fill(&r, bench.wholes, bench.bytes);
+    rng_fill(&r, bench.scanned, bench.bytes);
     for (size_t at = 0; at < bench.bytes; at += sizeof(double)) {
         const double value = (double)(int64_t)rng_next(&r) / (double)(1u << rng_below(&r, 21));
         memcpy(bench.reals + at, &value, sizeof(value));
@@ -232,8 +276,10 @@ int main(int argc, char **argv)
     bench.reals = aligned_alloc(4096, bench.bytes);
     bench.wholes = aligned_alloc(4096, bench.bytes);
     bench.copy = aligned_alloc(4096, bench.bytes);
+    bench.scanned = aligned_alloc(4096, bench.bytes);
     bench.rates = calloc((size_t)bench.rounds * ROWS_MAX, sizeof(*bench.rates));
-    if (bench.reals == NULL || bench.wholes == NULL || bench.copy == NULL || bench.rates == NULL) {
+    if (bench.reals == NULL || bench.wholes == NULL || bench.copy == NULL ||
+        bench.scanned == NULL || bench.rates == NULL) {
         (void)fprintf(stderr, "out of memory\n");
         return 1;
     }
@@ -244,6 +290,7 @@ int main(int argc, char **argv)
     free(bench.reals);
     free(bench.wholes);
     free(bench.copy);
+    free(bench.scanned);
     free(bench.rates);
     return bench.sink == 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The kernels under exact sums and ranges with AVX-512, eight doubles at a time. Their twins are in
- * exact_sum.c and range.c.
+ * The kernels under exact sums, ranges and scans with AVX-512, eight doubles at a time. Their twins
+ * are in exact_sum.c, range.c and scan.c.
  */
 #include "compute/exact_internal.h"
 
@@ -20,6 +20,9 @@
 #define PIECES compute_pieces_avx512
 #define HALVES compute_halves_avx512
 #define RANGE compute_range_avx512
+#define UP(v, by) ((naturals)_mm512_alignr_epi64((__m512i)(v), _mm512_setzero_si512(), 8 - (by)))
+#define LAST(v) ((naturals)_mm512_permutexvar_epi64(_mm512_set1_epi64(7), (__m512i)(v)))
+#define SCAN compute_scan_avx512
 #include "compute/lanes_internal.h"
 
 #else

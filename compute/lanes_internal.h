@@ -1,11 +1,12 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The vector kernels under exact sums and ranges, of any width. The file that includes this defines
+ * The vector kernels under sums, ranges and scans, of any width. The file that includes this has
  *   LANES FEATURES            doubles of a vector; the processor's features
  *   OR_XOR(a, b, c)           a | (b ^ c), of whole numbers
  *   LEAST(a, b) MOST(a, b)    lane by lane, of signed whole numbers
- *   PIECES HALVES RANGE       names of the functions
+ *   UP(v, n) LAST(v)          lanes n places up, zeros from below; the last one in all lanes
+ *   PIECES HALVES RANGE SCAN  names of the functions
  *
  * Why cutting is exact: s = value + M, M = 1.5 * 2^52 * unit, is rounded to a multiple of unit as
  * long as s stays between 2^52 and 2^53 units, which its exponent field tells. Then s - M is exact,
@@ -17,6 +18,7 @@
  */
 #include "compute/exact_internal.h"
 #include "compute/range_internal.h"
+#include "compute/scan_internal.h"
 
 #ifdef LANES /* alone, this file defines nothing */
 
@@ -166,6 +168,73 @@ void RANGE(const uint8_t *at, size_t count, enum compute_class of, struct comput
             out->most = high > out->most ? high : out->most;
         }
     }
+}
+
+/* returns: of each lane the sum of it and those before (Hillis and Steele, 1986). */
+ATTR_TARGET(FEATURES) static inline naturals prefix_sums(naturals v)
+{
+    v += UP(v, 1);
+    v += UP(v, 2);
+#if LANES > 4
+    v += UP(v, 4);
+#endif
+    return v;
+}
+
+/* sum: of each number and all before it. *out: its greatest bit is set in a lane whose sum leaves
+ * the range. returns: the results. */
+ATTR_TARGET(FEATURES)
+static inline naturals scan_vector(const struct compute_scan_sums *how, naturals value,
+                                   naturals sum, naturals *out)
+{
+    const naturals before = sum - value;
+    *out |= how->is_signed ? COMPUTE_SCAN_LEAVES_SIGNED(before, value, sum)
+                           : COMPUTE_SCAN_LEAVES_UNSIGNED(before, value, sum);
+    return how->exclusive ? before : sum;
+}
+
+/* how: constants, so that there is a loop of its own for each. One addition alone waits for the
+ * vectors before. */
+ATTR_TARGET(FEATURES)
+static inline bool scan_all(const struct compute_scan_sums how,
+                            const struct compute_scan_span *span, uint64_t *carry)
+{
+    const uint8_t *from = span->from;
+    uint8_t *to = span->to;
+    const size_t whole = span->count - span->count % (2 * LANES);
+    naturals all = (naturals){0} + *carry;
+    naturals out = (naturals){0};
+    for (size_t i = 0; i < whole; i += 2 * LANES) {
+        naturals a;
+        naturals b;
+        memcpy(&a, from + i * sizeof(uint64_t), sizeof(a));
+        memcpy(&b, from + (i + LANES) * sizeof(uint64_t), sizeof(b));
+        const naturals sum_a = prefix_sums(a);
+        const naturals sum_b = prefix_sums(b) + LAST(sum_a);
+        const naturals result_a = scan_vector(&how, a, all + sum_a, &out);
+        const naturals result_b = scan_vector(&how, b, all + sum_b, &out);
+        memcpy(to + i * sizeof(uint64_t), &result_a, sizeof(result_a));
+        memcpy(to + (i + LANES) * sizeof(uint64_t), &result_b, sizeof(result_b));
+        all += LAST(sum_b);
+    }
+    const struct compute_scan_span rest = {.from = from + whole * sizeof(uint64_t),
+                                           .to = to + whole * sizeof(uint64_t),
+                                           .count = span->count - whole};
+    *carry = all[0];
+    const bool rest_out = compute_scan_plain(&how, &rest, carry);
+    return or_of_lanes((wholes)out) >> 63 != 0 || rest_out;
+}
+
+ATTR_TARGET(FEATURES)
+bool SCAN(const struct compute_scan_sums *how, const struct compute_scan_span *span,
+          uint64_t *carry)
+{
+    static const struct compute_scan_sums kinds[] = {
+        {false, false}, {false, true}, {true, false}, {true, true}};
+    if (how->is_signed) {
+        return how->exclusive ? scan_all(kinds[3], span, carry) : scan_all(kinds[2], span, carry);
+    }
+    return how->exclusive ? scan_all(kinds[1], span, carry) : scan_all(kinds[0], span, carry);
 }
 
 #endif

@@ -1,0 +1,57 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Prefix scans: of each number of a sequence, the sum of it and all before (inclusive), or of all
+ * before alone (exclusive). Whole numbers are summed by kernels, and the first sum that leaves
+ * their range is told. Of doubles each sum is the exact one, rounded once, so that it depends on
+ * the numbers alone and not on how they were cut.
+ *
+ *   uint64_t carry = 0;
+ *   done = compute_scan_sums(&how, &span, &carry);       the next span goes on from the carry
+ *
+ *   compute_running_init(&r);
+ *   double sum = compute_running_add(&r, value);         of all values so far
+ *
+ * threads: pure functions; a running sum has one owner at a time.
+ */
+#ifndef HOLDFAST_COMPUTE_SCAN_H
+#define HOLDFAST_COMPUTE_SCAN_H
+
+#include "compute/exact.h"
+
+struct compute_scan_sums {
+    bool is_signed; /* int64_t, else uint64_t */
+    bool exclusive;
+};
+
+/* Numbers of 64 bits that lie without gaps, at any alignment, in the processor's byte order. */
+struct compute_scan_span {
+    const void *from;
+    void *to; /* where the sums go: `from` itself, or apart from it */
+    size_t count;
+};
+
+/* Scans a span. carry: the sum of all before, then of these too.
+ * returns: how many numbers can be added before the sum of all so far leaves its range; count: all.
+ * Sums behind such a one, and the carry, are modulo 2^64: an exclusive scan has one more result
+ * that is right, what was the sum before it. */
+size_t compute_scan_sums(const struct compute_scan_sums *how, const struct compute_scan_span *span,
+                         uint64_t *carry);
+/* The same by one kernel, which must run here. */
+size_t compute_scan_sums_by(enum compute_lanes lanes, const struct compute_scan_sums *how,
+                            const struct compute_scan_span *span, uint64_t *carry);
+
+/* An exact sum of doubles that is rounded often. While two doubles hold it, it is kept in them. */
+struct compute_running {
+    double high; /* the sum, rounded, while it is not wide */
+    double low;  /* the rest of it */
+    bool wide;   /* it is in exact */
+    struct compute_exact exact;
+};
+
+/* The sum of nothing, which is +0. */
+void compute_running_init(struct compute_running *r);
+/* Adds a value. returns: the sum of all of them as compute_exact_round has it. */
+double compute_running_add(struct compute_running *r, double value);
+
+#endif
