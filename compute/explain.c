@@ -289,6 +289,22 @@ static void write_filter(const struct compute_program *p, uint32_t i, struct buf
     put(out, "\n");
 }
 
+static void write_scan(const struct compute_program *p, struct buf *out)
+{
+    const struct compute_scan_plan *scan = &p->scan;
+    put(out, scan->exclusive ? "scan exclusive " : "scan ");
+    put(out, compute_op_name(scan->op));
+    if (scan->op != COMPUTE_OP_COUNT) {
+        put(out, " ");
+        write_expr(p, scan->value, out);
+    }
+    if (scan->segments) {
+        put(out, " from ");
+        write_expr(p, scan->from, out);
+    }
+    put(out, "\n");
+}
+
 int compute_program_plan(const struct compute_program *p, struct buf *out)
 {
     write_source(p, out);
@@ -309,7 +325,10 @@ int compute_program_plan(const struct compute_program *p, struct buf *out)
     if (p->selects > 0) {
         put(out, "select");
         write_list(p, p->select, p->selects, out);
-        put(out, "\n");
+        put(out, p->scan.on ? " " : "\n");
+    }
+    if (p->scan.on) {
+        write_scan(p, out);
     }
     put(out, p->estimates ? "estimate " : "");
     for (uint32_t i = 0; i < p->aggregates; i++) {
@@ -345,6 +364,13 @@ const char *compute_program_pass(const struct compute_program *p)
         return p->wheres > 0 ? "each record through conditions, then kept with its key; then sorted"
                              : "each record kept with its key; then sorted";
     }
+    if (p->scan.dense) {
+        return "the field's numbers, a block at a time; results in the order of the object";
+    }
+    if (p->scan.on) {
+        return p->wheres > 0 ? "each record through conditions; results in the order of the object"
+                             : "each record; results in the order of the object";
+    }
     return p->wheres > 0 ? "each record through conditions, then printed in one go"
                          : "each record printed";
 }
@@ -355,6 +381,8 @@ const char *compute_program_kernel(const struct compute_program *p)
     const bool sums = op == COMPUTE_OP_SUM || op == COMPUTE_OP_MEAN;
     const bool compares = op == COMPUTE_OP_MIN || op == COMPUTE_OP_MAX || op == COMPUTE_OP_ARGMIN ||
                           op == COMPUTE_OP_ARGMAX;
-    const bool vector = p->reduces && (sums || compares);
+    const struct compute_scan_plan *scan = &p->scan;
+    const bool scans = scan->dense && scan->op == COMPUTE_OP_SUM && scan->type != COMPUTE_F64;
+    const bool vector = (p->reduces && (sums || compares)) || scans;
     return compute_lanes_name(vector ? compute_lanes_pick() : COMPUTE_LANES_PLAIN);
 }

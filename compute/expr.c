@@ -71,7 +71,7 @@ static double real_at(const uint8_t *at, enum compute_type type)
     return real;
 }
 
-static struct compute_number number_at(const uint8_t *record, const struct compute_column *c)
+struct compute_number compute_column_number(const uint8_t *record, const struct compute_column *c)
 {
     const uint8_t *at = record + c->at;
     switch (c->type) {
@@ -90,7 +90,7 @@ static void load_field(const struct compute_program *p, const struct compute_rec
 {
     if (p->source == COMPUTE_SOURCE_ARRAY) {
         out->kind = COMPUTE_CELL_NUMBER;
-        out->number = number_at(r->whole.data, &p->column[field - 1]);
+        out->number = compute_column_number(r->whole.data, &p->column[field - 1]);
         return;
     }
     out->kind = COMPUTE_CELL_FIELD;

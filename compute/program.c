@@ -16,9 +16,9 @@
 static const char *const sources[] = {"i8",  "u8",  "i16", "u16",   "i32",   "u32", "i64",
                                       "u64", "f32", "f64", "lines", "words", "csv"};
 static const char *const stages[] = {
-    "where",  "sample", "lookup",    "select", "by",       "top",     "estimate", "sort",
-    "count",  "sum",    "min",       "max",    "mean",     "var",     "varp",     "dot",
-    "argmin", "argmax", "histogram", "log",    "quantile", "distinct"};
+    "where", "sample", "lookup", "select",    "by",  "top",      "estimate", "sort",
+    "scan",  "count",  "sum",    "min",       "max", "mean",     "var",      "varp",
+    "dot",   "argmin", "argmax", "histogram", "log", "quantile", "distinct"};
 #define FIELD_STEPS 16u /* what it takes to read a number from a field of text */
 #define LOOKUP_STEPS 64u
 #define REST_STEPS 256u /* of numbers of very different size, see compute/number.c */
@@ -373,15 +373,17 @@ static int wrong_stage(struct compute_parser *s)
 static int parse_stage(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
-    const bool last = p->aggregates > 0 || p->selects > 0 || p->sorts > 0;
-    const bool selects = word_equals(s, "select") && p->aggregates == 0 && p->selects == 0;
+    const bool last = p->aggregates > 0 || p->selects > 0 || p->sorts > 0 || p->scan.on;
+    const bool selects =
+        word_equals(s, "select") && p->aggregates == 0 && p->selects == 0 && !p->scan.on;
     if (p->keys > 0 && p->top == 0 && word_equals(s, "top")) {
         TRY(compute_parser_next(s));
         return parse_whole(s, 1, UINT64_MAX, &p->top);
     }
     if (selects) {
         TRY(compute_parser_next(s));
-        return parse_values(s, p->select, &p->selects);
+        TRY(parse_values(s, p->select, &p->selects));
+        return p->sorts == 0 && word_equals(s, "scan") ? compute_parser_scan(s) : 0;
     }
     if (last) {
         return wrong_stage(s);
@@ -404,6 +406,9 @@ static int parse_stage(struct compute_parser *s)
     if (word_equals(s, "sort")) {
         TRY(compute_parser_next(s));
         return parse_sorts(s);
+    }
+    if (word_equals(s, "scan")) {
+        return compute_parser_scan(s);
     }
     if (word_equals(s, "by")) {
         TRY(compute_parser_next(s));
@@ -522,11 +527,12 @@ static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
     TRY(p->estimates ? plan_estimates(s) : 0);
-    p->format = p->sorts > 0 ? 5 : p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
+    p->format = p->sorts > 0 || p->scan.on ? 5 : p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
     p->sorts_records = plan_sorts_records(p);
     p->key_parts = p->keys + p->estimates;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
+    compute_plan_scan(p);
     for (uint32_t i = 0; i < p->aggregates; i++) {
         struct compute_aggregate *a = &p->aggregate[i];
         if (!p->reduces && !compute_tally_has(a->op)) {
@@ -586,7 +592,7 @@ void compute_program_seed(struct compute_program *p, uint64_t seed)
 
 uint32_t compute_program_steps(const struct compute_program *p)
 {
-    uint32_t steps = 1 + p->key_parts + p->aggregates + p->sorts;
+    uint32_t steps = 1 + p->key_parts + p->aggregates + p->sorts + p->scan.on;
     for (uint32_t i = 0; i < p->wheres; i++) {
         steps += p->sample[i].on ? FIELD_STEPS : 0;
         steps += p->joins[i] > 0 ? LOOKUP_STEPS : 0;

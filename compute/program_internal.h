@@ -101,6 +101,20 @@ struct compute_column {
     uint32_t at;
 };
 
+/* Prefixes: of each record what an aggregate is of it and those before, in its segment. */
+struct compute_scan_plan {
+    bool on;
+    bool exclusive; /* of those before alone */
+    bool segments;  /* one begins where `from` holds */
+    bool raw;       /* results are numbers of 64 bits */
+    bool dense;     /* of all numbers of one field of raw records, and raw */
+    enum compute_op op;
+    enum compute_type type;       /* raw: of results: i64, u64 or f64 */
+    struct compute_column column; /* dense: the field */
+    struct compute_expr value;
+    struct compute_expr from;
+};
+
 struct compute_program {
     struct alloc alloc;
     uint64_t digest; /* of the text as it was given, and of the tables; never changes then */
@@ -136,6 +150,7 @@ struct compute_program {
     uint32_t joins[COMPUTE_PROGRAM_LIST_MAX]; /* where[i] is the key of this lookup, and 1 */
     uint32_t lookups;
     struct compute_lookup lookup[COMPUTE_PROGRAM_LOOKUPS_MAX];
+    struct compute_scan_plan scan;
     struct compute_expr key[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_expr select[COMPUTE_PROGRAM_LIST_MAX];
     struct compute_sort sort[COMPUTE_PROGRAM_LIST_MAX];
@@ -181,6 +196,11 @@ int compute_parser_wrong(struct compute_parser *s, const char *what);
 /* The same for a word that is none of `known`, with the nearest of these. */
 int compute_parser_unknown(struct compute_parser *s, const char *what, const char *const *known,
                            size_t count);
+
+/* What is behind the word `scan`. */
+int compute_parser_scan(struct compute_parser *s);
+/* Of which type its results are, and how they are found. */
+void compute_plan_scan(struct compute_program *p);
 
 /* What is behind the word `lookup`. key: of where it is looked for. */
 int compute_parser_lookup(struct compute_parser *s, struct compute_expr *key);

@@ -27,6 +27,7 @@ enum compute_fault_kind {
     COMPUTE_FAULT_LIMIT,   /* groups take more than the limit */
     COMPUTE_FAULT_HEADER,  /* the header has another name than was declared */
     COMPUTE_FAULT_ROW,     /* NO_NUMBER in a row of a table; field: compute_row_field */
+    COMPUTE_FAULT_SCAN,    /* a result of a scan is no number of its type; in no state */
 };
 
 #define COMPUTE_FAULT_SHOWN 32u
@@ -97,6 +98,8 @@ size_t compute_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote
 bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
                        const struct compute_record *r, struct compute_cell *out,
                        struct compute_fault *fault);
+/* returns: a number of a raw record. */
+struct compute_number compute_column_number(const uint8_t *record, const struct compute_column *c);
 /* Looks whether a field is a number. */
 void compute_cell_read(struct compute_cell *c);
 /* The text of a value: of a field its own. digits: where that of a number is written. */

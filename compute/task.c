@@ -60,6 +60,7 @@ static int reading_init(struct compute_task *t, struct compute_reading *r, bool 
     buf_init(&r->head, &t->alloc, SIZE_MAX);
     buf_init(&r->tail, &t->alloc, SIZE_MAX);
     buf_init(&r->output, &t->alloc, SIZE_MAX);
+    buf_init(&r->values, &t->alloc, SIZE_MAX);
     compute_groups_init(&r->groups, p, &t->alloc, t->limit_bytes);
     compute_sorter_init(&r->sorter, &t->alloc, t->limit_bytes);
     if (p->key_parts > 0 || p->aggregates == 0) {
@@ -114,6 +115,7 @@ static void reading_release(struct compute_reading *r)
         buf_release(&r->head);
         buf_release(&r->tail);
         buf_release(&r->output);
+        buf_release(&r->values);
     }
 }
 
@@ -151,6 +153,7 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
         t->reading[i].left_out = !begins_so(t, options->quotes, inside);
     }
     err = err == 0 ? runs_init(t, options) : err;
+    err = err == 0 ? compute_scan_new(t) : err;
     if (err == 0 && p->reduces) {
         err = compute_reduce_new(&t->reduce, alloc, &p->spec, t->from, why);
     }
@@ -168,6 +171,7 @@ void compute_task_free(struct compute_task *t)
         return;
     }
     runs_release(t);
+    compute_scan_free(t);
     reading_release(&t->reading[0]);
     reading_release(&t->reading[1]);
     compute_reduce_free(t->reduce);
@@ -330,6 +334,13 @@ static int whole_array(struct compute_task *t, struct compute_reading *r, struct
                        size_t *at)
 {
     const size_t bytes = t->p->record_bytes;
+    if (t->p->scan.dense) {
+        const size_t whole = (data.size - *at) / bytes * bytes;
+        TRY(compute_scan_array(t->p, r, bytes_of(data.data + *at, whole)));
+        r->records += whole / bytes;
+        *at += whole;
+        return 0;
+    }
     for (; data.size - *at >= bytes && !pauses(t); *at += bytes) {
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, bytes)));
     }
@@ -485,6 +496,7 @@ static int take_body(struct compute_reading *into, const struct compute_reading 
     }
     TRY(err);
     TRY(buf_append(&into->output, from->output.data, from->output.size));
+    TRY(into->groups.p->scan.on ? compute_scan_merge(into->groups.p, into, from) : 0);
     if (from->fault.kind != COMPUTE_FAULT_NONE) {
         into->fault = from->fault;
         into->fault.record += into->records;
@@ -568,8 +580,9 @@ int compute_task_merge(struct compute_task *into, const struct compute_task *nex
 
 /* --- the result --- */
 
-struct bytes compute_task_output(const struct compute_task *t)
+struct bytes compute_task_output(struct compute_task *t)
 {
+    (void)compute_scan_results(t); /* its error stays */
     return t->from == 0 ? buf_view(&t->reading[0].output) : bytes_of(NULL, 0);
 }
 
@@ -605,7 +618,8 @@ static int end_records(struct compute_task *t, struct compute_reading *r, struct
     if (t->reduce != NULL) {
         return 0;
     }
-    const int err = end_object(t, r);
+    int err = end_object(t, r);
+    err = err == 0 ? compute_scan_results(t) : err;
     if (err != 0) {
         return err_set(why, err, "no memory for the last record");
     }
@@ -629,6 +643,7 @@ int compute_task_next(struct compute_task *t, struct err_info *why)
     TRY(compute_task_why_result(t, 0, err, why));
     buf_clear(&r->tail);
     r->records = 0;
+    compute_scan_next(t);
     t->to = 0;
     t->ended = false;
     return 0;

@@ -110,7 +110,7 @@ int compute_task_decode(struct compute_task **out, const struct alloc *alloc,
 
 /* What records or the result give to print. Empty if the span does not begin at 0.
  * returns: a view that any call but this one ends. */
-struct bytes compute_task_output(const struct compute_task *t);
+struct bytes compute_task_output(struct compute_task *t);
 void compute_task_output_clear(struct compute_task *t);
 
 /* Ends the object, its last record too: what is updated or merged next is of another object, from

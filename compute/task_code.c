@@ -180,14 +180,15 @@ static int encode_reading(const struct compute_reading *r, struct buf *into)
     if (r->groups.p->sorts > 0) {
         return encode_sorter(r->groups.p, &r->sorter, into);
     }
-    (void)buf_put_u64(into, r->output.size);
-    return buf_append(into, r->output.data, r->output.size);
+    const struct buf *kept = r->groups.p->scan.on ? &r->values : &r->output;
+    (void)buf_put_u64(into, kept->size);
+    return buf_append(into, kept->data, kept->size);
 }
 
 int compute_task_encode(const struct compute_task *t, struct buf *into)
 {
     ASSERT(!t->ended);
-    if (t->runs != NULL) {
+    if (t->runs != NULL || (t->scan != NULL && t->scan->record > 0)) {
         return ERR_INVALID;
     }
     (void)buf_put_u8(into, t->p->format);
@@ -276,7 +277,11 @@ static int decode_output(struct compute_reading *r, struct bytes_reader *from)
         return ERR_PROTOCOL;
     }
     const struct bytes output = bytes_take(from, (size_t)size);
-    return buf_append(&r->output, output.data, output.size);
+    if (!r->groups.p->scan.on) {
+        return buf_append(&r->output, output.data, output.size);
+    }
+    TRY(buf_append(&r->values, output.data, output.size));
+    return compute_scan_is_sound(r->groups.p, r) ? 0 : ERR_PROTOCOL;
 }
 
 static int decode_reading(struct compute_task *t, struct compute_reading *r,

@@ -18,6 +18,7 @@
 #include "compute/group_internal.h"
 #include "compute/reduce_internal.h"
 #include "compute/runs_internal.h"
+#include "compute/scan.h"
 #include "compute/sort_internal.h"
 #include "compute/task.h"
 
@@ -35,7 +36,19 @@ struct compute_reading {
     struct compute_group *only;   /* of a program without keys */
     struct buf output;            /* of a program without aggregates */
     struct compute_sorter sorter; /* of one that sorts; output is scratch then */
+    struct buf values;            /* of a scan: what has no result yet (task_scan.c) */
+    uint64_t values_to;           /* the record behind the last of them, unless all have one */
     size_t ahead;                 /* bytes behind the task's `to` that it has taken */
+};
+
+/* Where a scan has come to: what is known of the segment so far. */
+struct compute_scan {
+    uint64_t record; /* those before it have their results */
+    struct compute_store store;
+    struct compute_tally tally;     /* but of sums that are doubles */
+    struct compute_running running; /* of those */
+    double sum;                     /* likewise, the last result */
+    int err;                        /* of memory: the scan is of no more use */
 };
 
 struct compute_task {
@@ -54,6 +67,7 @@ struct compute_task {
     struct compute_runs *runs;        /* groups beyond the limit; NULL without a spill */
     struct compute_runs_text *result; /* what there is more of it */
     struct compute_sorted *sorted;    /* likewise, of what is sorted */
+    struct compute_scan *scan;        /* of a span from 0 by a program that scans */
     uint64_t chosen;                  /* the hash by which the record is in the last sample */
     uint64_t row_steps;               /* what rows have cost */
     uint64_t row_steps_pause;         /* a record that brings it there is the last for now */
@@ -65,6 +79,51 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
  * returns: 0, what is wrong being in fault; or as compute_sorter_add, but for the limit. */
 int compute_task_sort(struct compute_task *t, struct compute_reading *r,
                       struct compute_fault *fault);
+/* A number for an aggregate. returns: false if there is none; with or without a fault. */
+bool compute_task_number(struct compute_task *t, struct compute_expr e, struct compute_cell *out,
+                         struct compute_fault *fault);
+/* Appends what is selected of the task's record, without an end. returns: false, and nothing was
+ * appended, for a fault. */
+bool compute_task_select(struct compute_task *t, struct buf *into, struct compute_fault *fault);
+
+/* --- of a plan that scans --- */
+
+/* Room for results, of a span from 0. returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_new(struct compute_task *t);
+void compute_scan_free(struct compute_task *t);
+/* Keeps the value of the task's record, which passes. returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_record(struct compute_task *t, struct compute_reading *r,
+                        struct compute_fault *fault);
+/* Of a dense plan: keeps the values of whole records. returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_array(const struct compute_program *p, struct compute_reading *r,
+                       struct bytes records);
+/* The values of a span that follows. returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_merge(const struct compute_program *p, struct compute_reading *into,
+                       const struct compute_reading *from);
+/* Gives all values their results, which go to the output. A result that is no number of its type is
+ * a fault. returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_results(struct compute_task *t);
+/* Goes on in another object, from its first record. */
+void compute_scan_next(struct compute_task *t);
+
+/* One value as it is kept: task_scan_code.c. */
+struct compute_scan_value {
+    uint64_t skipped; /* records behind the value before that have none */
+    bool begins;      /* a segment */
+    bool has_number;
+    struct compute_number number;
+    struct bytes text; /* what is selected, with `selects` */
+};
+/* returns: 0 or ERR_NO_MEMORY. */
+int compute_scan_put(const struct compute_program *p, const struct compute_scan_value *v,
+                     struct buf *into);
+/* Takes one. from: failed if it is none. out: views into it. */
+void compute_scan_take(const struct compute_program *p, struct bytes_reader *from,
+                       struct compute_scan_value *out);
+/* returns: whether values that came from outside are of the reading's records; finds where they
+ * end. */
+bool compute_scan_is_sound(const struct compute_program *p, struct compute_reading *r);
+
 /* Of a plan that counts words: whole words from *at on, which is between words; those of the last
  * bytes are left. *at: behind what was taken. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at);

@@ -8,29 +8,33 @@
 #include "compute/table_internal.h"
 #include "compute/task_internal.h"
 
-static int print_selected(struct compute_task *t, struct compute_reading *r,
-                          struct compute_fault *fault)
+bool compute_task_select(struct compute_task *t, struct buf *into, struct compute_fault *fault)
 {
     const struct compute_program *p = t->p;
     char digits[COMPUTE_VALUE_TEXT];
     struct compute_cell cell;
-    const size_t before = r->output.size;
+    const size_t before = into->size;
     for (uint32_t i = 0; i < p->selects; i++) {
-        if (!compute_expr_eval(p, p->select[i], &t->record, &cell, fault)) {
-            r->output.size = before;
-            return 0;
-        }
-        if (cell.kind == COMPUTE_CELL_NONE) {
+        if (compute_expr_eval(p, p->select[i], &t->record, &cell, fault) &&
+            cell.kind == COMPUTE_CELL_NONE) {
             compute_fault_no_number(fault, &cell);
-            r->output.size = before;
-            return 0;
+        }
+        if (fault->kind != COMPUTE_FAULT_NONE) {
+            into->size = before;
+            return false;
         }
         if (i > 0) {
-            (void)buf_put_u8(&r->output, ',');
+            (void)buf_put_u8(into, ',');
         }
-        compute_csv_put(&r->output, compute_cell_text(&cell, digits));
+        compute_csv_put(into, compute_cell_text(&cell, digits));
     }
-    return buf_put_u8(&r->output, '\n');
+    return true;
+}
+
+static int print_selected(struct compute_task *t, struct compute_reading *r,
+                          struct compute_fault *fault)
+{
+    return compute_task_select(t, &r->output, fault) ? buf_put_u8(&r->output, '\n') : 0;
 }
 
 static int print_record(struct compute_task *t, struct compute_reading *r)
@@ -81,9 +85,8 @@ int compute_task_sort(struct compute_task *t, struct compute_reading *r,
     return err;
 }
 
-/* A number for an aggregate. returns: false if there is none; with or without a fault. */
-static bool number_of(struct compute_task *t, struct compute_expr e, struct compute_cell *out,
-                      struct compute_fault *fault)
+bool compute_task_number(struct compute_task *t, struct compute_expr e, struct compute_cell *out,
+                         struct compute_fault *fault)
 {
     if (!compute_expr_eval(t->p, e, &t->record, out, fault)) {
         return false;
@@ -100,11 +103,11 @@ static int tally_dot(struct compute_task *t, struct compute_reading *r, struct c
 {
     struct compute_cell x;
     struct compute_cell y;
-    const bool left = number_of(t, a->value, &x, fault);
+    const bool left = compute_task_number(t, a->value, &x, fault);
     if (fault->kind != COMPUTE_FAULT_NONE) {
         return 0;
     }
-    const bool right = number_of(t, a->other, &y, fault);
+    const bool right = compute_task_number(t, a->other, &y, fault);
     return left && right ? compute_tally_add_product(tally, &x.number, &y.number, &r->groups.store)
                          : 0;
 }
@@ -132,12 +135,12 @@ static int tally_one(struct compute_task *t, struct compute_reading *r, struct c
         return compute_tally_add(tally, a->op, &cell, &r->groups.store);
     case COMPUTE_OP_ARGMIN:
     case COMPUTE_OP_ARGMAX:
-        if (number_of(t, a->value, &cell, fault)) {
+        if (compute_task_number(t, a->value, &cell, fault)) {
             compute_tally_add_place(tally, a->op, &cell.number, fault->record);
         }
         return 0;
     default:
-        return number_of(t, a->value, &cell, fault)
+        return compute_task_number(t, a->value, &cell, fault)
                    ? compute_tally_add(tally, a->op, &cell, &r->groups.store)
                    : 0;
     }
@@ -331,6 +334,9 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
     }
     if (p->sorts > 0) {
         return compute_task_sort(t, r, fault);
+    }
+    if (p->scan.on) {
+        return compute_scan_record(t, r, fault);
     }
     return p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r);
 }

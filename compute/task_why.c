@@ -14,6 +14,7 @@ static int fault_code(enum compute_fault_kind kind)
     case COMPUTE_FAULT_ROW:
     case COMPUTE_FAULT_HEADER: return ERR_WRONG_TYPE;
     case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
+    case COMPUTE_FAULT_SCAN:
     case COMPUTE_FAULT_OVERFLOW: return ERR_OVERFLOW;
     case COMPUTE_FAULT_QUOTE_INSIDE:
     case COMPUTE_FAULT_QUOTE_AFTER:
@@ -73,6 +74,9 @@ int compute_task_why_fault(const struct compute_task *t, const struct compute_fa
                        field, text, (int)NUM_MIN(name.size, (size_t)COMPUTE_FAULT_SHOWN),
                        name.size > 0 ? (const char *)name.data : "");
     }
+    case COMPUTE_FAULT_SCAN:
+        return err_set(why, code, "record %llu: %s is %s, which is no %s", record,
+                       compute_op_name(t->p->scan.op), text, compute_type_name(t->p->scan.type));
     case COMPUTE_FAULT_LIMIT: break;
     }
     return err_set(why, code, "%s more than the limit of %llu bytes",

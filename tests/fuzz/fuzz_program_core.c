@@ -30,6 +30,10 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "csv | sort $2 down, $1",
     "i16,x1,u8 | where $2 > 3 | sort $1 % 7 down, -$2",
     "words | lookup left \"t\" $0 as t | sort $t.2, $0 down | select $0, $t.0",
+    "csv | where $1 != \"x\" | select $2, $1 scan exclusive sum $2 from $1 = \"a\"",
+    "i16,x1,u8 | scan min $2",
+    "u8 | scan exclusive sum",
+    "i16,x1,u8 | where $1 > 0 | scan sum $1 / 3 from $2 = 44",
 };
 static const char table[] = "a,1\n\"b \"\"q\"\"\",22,x\r\n\"c\nd\",4\n,0\nx";
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";

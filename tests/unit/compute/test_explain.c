@@ -59,6 +59,9 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
     check_plan("csv|sample .5|estimate count,sum $2", "csv|sample 0.5|estimate count, sum $2");
     check_plan("csv|sample .5 $1|by $1 estimate mean $2*2|top 3",
                "csv|sample 0.5 $1|by $1 estimate mean $2 * 2|top 3");
+    check_plan("u8|where $1>2|scan  exclusive sum", "u8|where $1 > 2|scan exclusive sum $1");
+    check_plan("csv|select $1,$2 scan count from not $1=2",
+               "csv|select $1, $2 scan count from not ($1 = 2)");
     check_plan("f64,f64|dot $1,$2", "f64,f64|dot $1, $2");
     check_plan("csv|select -$1*-(2+$2),\"x\",1e300", "csv|select -$1 * -(2 + $2), \"x\", 1e+300");
     check_plan("csv|where $1>2|sort $1-1 down,$2,\"x\" down",

@@ -45,6 +45,9 @@ START_TEST(programs_of_every_kind_are_understood)
     ck_assert_int_eq(parse("u16 | argmin"), 0);
     ck_assert_int_eq(parse("csv | where $1 > 2 | by $2 argmin $1 + 1, argmax $1 | top 3"), 0);
     ck_assert_int_eq(parse("i64,i64 | dot $1, $2"), 0);
+    ck_assert_int_eq(parse("f64 | scan sum"), 0);
+    ck_assert_int_eq(parse("csv | select $1 scan exclusive min -$2 * 3 from not $1 = $2"), 0);
+    ck_assert_int_eq(parse("words | where $0 > 3 | scan count from $0 = \"x\""), 0);
     ck_assert_int_eq(parse("lines | where not (not $1 = \"\\\"\\n\") | where $2 < 1 | select $0"),
                      0);
 }
@@ -62,6 +65,32 @@ START_TEST(wrong_words_are_named_with_column_and_the_nearest_one)
     ck_assert_str_eq(wrong("lines | count count"),
                      "column 15: 'count' stands where '|' or the end should");
     ck_assert_str_eq(wrong("lines | by $1"), "column 14: the end is no aggregate");
+}
+END_TEST
+
+START_TEST(wrong_scans_are_named)
+{
+    ck_assert_str_eq(wrong("i64 | scan"), "column 11: the end is nothing that 'scan' does");
+    ck_assert_str_eq(wrong("i64 | scan sun $1"),
+                     "column 12: 'sun' is nothing that 'scan' does; is 'sum' meant?");
+    ck_assert_str_eq(wrong("i64 | scan mean $1"),
+                     "column 12: 'mean' is nothing that 'scan' does; is 'min' meant?");
+    ck_assert_str_eq(wrong("csv | scan sum \"x\""),
+                     "column 16: '\"x\"' is a text, where a number should be");
+    ck_assert_str_eq(wrong("csv | scan sum $1 = 2"),
+                     "column 16: '$1' begins a condition, where a value should be");
+    ck_assert_str_eq(wrong("csv | scan sum $1 from $2"),
+                     "column 24: '$2' begins a value, where a condition should be: $1 > 0");
+    ck_assert_str_eq(wrong("csv | scan count from"),
+                     "column 22: the end stands where a field, a number or a text should");
+    ck_assert_str_eq(wrong("csv | scan count | count"),
+                     "column 20: 'count' follows the last stage");
+    ck_assert_str_eq(wrong("csv | scan count | select $1"),
+                     "column 20: 'select' follows the last stage");
+    ck_assert_str_eq(wrong("csv | sort $1 | select $1 scan count"),
+                     "column 27: 'scan' stands where '|' or the end should");
+    ck_assert_str_eq(wrong("csv | select $1 | scan count"),
+                     "column 19: 'scan' follows the last stage");
 }
 END_TEST
 
@@ -269,7 +298,7 @@ START_TEST(any_bytes_are_a_program_or_an_error_with_a_column)
 END_TEST
 
 UNIT_MAIN("compute_program", programs_of_every_kind_are_understood,
-          wrong_words_are_named_with_column_and_the_nearest_one,
+          wrong_words_are_named_with_column_and_the_nearest_one, wrong_scans_are_named,
           expressions_of_the_wrong_kind_are_refused, wrong_marks_texts_and_numbers_are_named,
           names_of_fields_are_declared_by_the_header, sort_is_the_last_stage_or_before_select,
           stages_have_an_order, programs_have_limits,

@@ -1,0 +1,334 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Scans. A span keeps the values of its records; only one that begins with the object has their
+ * results, which it finds in the order of the records, and then drops the values. So a result
+ * depends on the values alone and not on where the object was cut (docs/adr/0032).
+ */
+#include "base/num.h"
+#include "compute/scan.h"
+#include "compute/sketch_internal.h"
+#include "compute/task_internal.h"
+
+#include <math.h>
+
+#define BLOCK 4096u /* numbers that a kernel takes at once */
+#define WORD sizeof(uint64_t)
+#define NAN_BITS (UINT64_C(0x7ff8) << 48) /* one for all, as processors differ */
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HOST_IS_LITTLE true
+#else
+#define HOST_IS_LITTLE false
+#endif
+
+/* --- life --- */
+
+/* returns: whether results are sums of doubles. */
+static bool runs(const struct compute_scan_plan *plan)
+{
+    return plan->raw && plan->op == COMPUTE_OP_SUM && plan->type == COMPUTE_F64;
+}
+
+/* A segment begins. */
+static void begin(struct compute_scan *s, const struct compute_scan_plan *plan)
+{
+    compute_tally_release(&s->tally, plan->op, &s->store);
+    s->tally = (struct compute_tally){.count = 0};
+    compute_running_init(&s->running);
+    s->sum = 0;
+}
+
+int compute_scan_new(struct compute_task *t)
+{
+    if (!t->p->scan.on || t->from != 0) {
+        return 0;
+    }
+    t->scan = alloc_get_zeroed(&t->alloc, 1, sizeof(*t->scan));
+    if (t->scan == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    t->scan->store = (struct compute_store){.alloc = t->alloc};
+    begin(t->scan, &t->p->scan);
+    return 0;
+}
+
+void compute_scan_free(struct compute_task *t)
+{
+    if (t->scan != NULL) {
+        compute_tally_release(&t->scan->tally, t->p->scan.op, &t->scan->store);
+        alloc_put(&t->alloc, t->scan, sizeof(*t->scan));
+    }
+}
+
+void compute_scan_next(struct compute_task *t)
+{
+    if (t->scan != NULL) {
+        t->scan->record = 0;
+        t->reading[0].values_to = 0;
+    }
+}
+
+/* --- values --- */
+
+/* Keeps a value of the record `at`. */
+static int keep(const struct compute_program *p, struct compute_reading *r, uint64_t at,
+                struct compute_scan_value *v)
+{
+    ASSERT(at >= r->values_to);
+    v->skipped = at - r->values_to;
+    r->values_to = at + 1;
+    return compute_scan_put(p, v, &r->values);
+}
+
+int compute_scan_record(struct compute_task *t, struct compute_reading *r,
+                        struct compute_fault *fault)
+{
+    const struct compute_program *p = t->p;
+    const struct compute_scan_plan *plan = &p->scan;
+    struct compute_scan_value v = {.begins = false};
+    struct compute_cell cell;
+    if (plan->dense) {
+        return compute_scan_array(p, r, t->record.whole);
+    }
+    buf_clear(&t->key);
+    if (p->selects > 0 && !compute_task_select(t, &t->key, fault)) {
+        return 0;
+    }
+    TRY(t->key.err);
+    v.text = buf_view(&t->key);
+    if (plan->op != COMPUTE_OP_COUNT) {
+        v.has_number = compute_task_number(t, plan->value, &cell, fault);
+        v.number = v.has_number ? cell.number : compute_number_of_u64(0);
+    }
+    if (fault->kind == COMPUTE_FAULT_NONE && plan->segments) {
+        v.begins = compute_expr_eval(p, plan->from, &t->record, &cell, fault) && cell.truth;
+    }
+    return fault->kind == COMPUTE_FAULT_NONE ? keep(p, r, fault->record, &v) : 0;
+}
+
+int compute_scan_array(const struct compute_program *p, struct compute_reading *r,
+                       struct bytes records)
+{
+    const struct compute_column *c = &p->scan.column;
+    const uint32_t bytes = compute_type_bytes(c->type);
+    const size_t count = records.size / p->record_bytes;
+    if (bytes == p->record_bytes) {
+        return buf_append(&r->values, records.data, records.size);
+    }
+    uint8_t *to = buf_extend(&r->values, count * bytes);
+    for (size_t i = 0; i < count && to != NULL; i++) {
+        memcpy(to + i * bytes, records.data + i * p->record_bytes + c->at, bytes);
+    }
+    return r->values.err;
+}
+
+int compute_scan_merge(const struct compute_program *p, struct compute_reading *into,
+                       const struct compute_reading *from)
+{
+    struct bytes_reader reader = bytes_reader_of(buf_view(&from->values));
+    struct compute_scan_value v;
+    if (from->values.size == 0) {
+        return 0;
+    }
+    if (!p->scan.dense) { /* the first one follows another one now */
+        compute_scan_take(p, &reader, &v);
+        ASSERT(!reader.failed);
+        TRY(keep(p, into, into->records + v.skipped, &v));
+        into->values_to = into->records + from->values_to;
+    }
+    return buf_append(&into->values, reader.at, reader.left);
+}
+
+/* --- results --- */
+
+static bool fits(const struct compute_i128 *v, enum compute_type type)
+{
+    return type == COMPUTE_U64 ? v->high == 0 : v->high == (v->low >> 63 != 0 ? -1 : 0);
+}
+
+static void put_real(struct buf *into, double real)
+{
+    uint64_t bits = NAN_BITS;
+    if (real == real) {
+        memcpy(&bits, &real, sizeof(bits));
+    }
+    (void)buf_put_u64(into, bits);
+}
+
+/* What the least or the greatest of nothing is: what changes no other. */
+static struct compute_value nothing(const struct compute_scan_plan *plan)
+{
+    const bool least = plan->op == COMPUTE_OP_MIN;
+    switch (plan->type) {
+    case COMPUTE_F64: return compute_value_of_f64(least ? INFINITY : -INFINITY);
+    case COMPUTE_U64: return compute_value_of_u64(least ? UINT64_MAX : 0);
+    default: return compute_value_of_i64(least ? INT64_MAX : INT64_MIN);
+    }
+}
+
+/* The result now, as a number. */
+static void put_raw(struct compute_scan *s, const struct compute_scan_plan *plan,
+                    struct compute_reading *r)
+{
+    struct compute_value v = compute_value_of_u64(s->tally.count);
+    char text[COMPUTE_VALUE_TEXT];
+    if (runs(plan)) {
+        put_real(&r->output, s->sum);
+        return;
+    }
+    if (plan->op != COMPUTE_OP_COUNT && compute_tally_finish(&s->tally, plan->op, &v) != 0) {
+        v = nothing(plan);
+    }
+    if (v.is_real) {
+        put_real(&r->output, v.real);
+    } else if (fits(&v.whole, plan->type)) {
+        (void)buf_put_u64(&r->output, v.whole.low);
+    } else {
+        const size_t size = compute_value_text(&v, text);
+        r->fault.record = s->record;
+        compute_fault_at(&r->fault, COMPUTE_FAULT_SCAN, 0, bytes_of(text, size));
+    }
+}
+
+/* The result now, as a line; of too few numbers it is empty. */
+static void put_line(struct compute_scan *s, const struct compute_scan_plan *plan,
+                     const struct compute_scan_value *of, struct compute_reading *r)
+{
+    struct compute_value v = compute_value_of_u64(s->tally.count);
+    (void)buf_append(&r->output, of->text.data, of->text.size);
+    if (r->groups.p->selects > 0) {
+        (void)buf_put_u8(&r->output, ',');
+    }
+    if (plan->op == COMPUTE_OP_COUNT || compute_tally_finish(&s->tally, plan->op, &v) == 0) {
+        compute_put_value(&r->output, &v);
+    }
+    (void)buf_put_u8(&r->output, '\n');
+}
+
+static void put_result(struct compute_scan *s, const struct compute_scan_plan *plan,
+                       const struct compute_scan_value *of, struct compute_reading *r)
+{
+    if (plan->raw) {
+        put_raw(s, plan, r);
+    } else {
+        put_line(s, plan, of, r);
+    }
+}
+
+static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
+               const struct compute_scan_value *v)
+{
+    struct compute_cell cell = {.kind = COMPUTE_CELL_NUMBER, .number = v->number};
+    if (plan->op == COMPUTE_OP_COUNT) {
+        s->tally.count++;
+        return 0;
+    }
+    if (!v->has_number) {
+        return 0;
+    }
+    if (plan->raw && plan->type == COMPUTE_F64 && !v->number.is_real) {
+        cell.number = compute_number_of_real(compute_number_real(&v->number));
+    }
+    if (runs(plan)) {
+        s->sum = compute_running_add(&s->running, cell.number.real);
+        return 0;
+    }
+    return compute_tally_add(&s->tally, plan->op, &cell, &s->store);
+}
+
+/* returns: 0, or ERR_NO_MEMORY; a result that is none is a fault. */
+static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
+               const struct compute_scan_value *v, struct compute_reading *r)
+{
+    s->record += v->skipped;
+    if (v->begins) {
+        begin(s, plan);
+    }
+    if (plan->exclusive) {
+        put_result(s, plan, v, r);
+    }
+    TRY(add(s, plan, v));
+    if (!plan->exclusive) {
+        put_result(s, plan, v, r);
+    }
+    s->record++;
+    return r->output.err;
+}
+
+/* Sums of whole numbers by a kernel. returns: whether all have a result; if not, nothing is
+ * changed. */
+static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan *plan,
+                          struct bytes block, struct compute_reading *r)
+{
+    const struct compute_scan_sums how = {.is_signed = plan->type == COMPUTE_I64,
+                                          .exclusive = plan->exclusive};
+    const uint32_t bytes = compute_type_bytes(plan->column.type);
+    const size_t count = block.size / bytes;
+    struct compute_i128 *sum = &s->tally.of.sum.whole;
+    struct compute_column at_start = {.type = plan->column.type};
+    uint64_t carry = sum->low;
+    uint8_t *to = fits(sum, plan->type) ? buf_extend(&r->output, count * WORD) : NULL;
+    struct compute_scan_span span = {.from = block.data, .to = to, .count = count};
+    if (to == NULL) {
+        return false;
+    }
+    if (bytes < WORD) {
+        span.from = to;
+        for (size_t i = 0; i < count; i++) {
+            const struct compute_number n =
+                compute_column_number(block.data + i * bytes, &at_start);
+            num_put_u64(to + i * WORD, n.minus ? 0 - n.size : n.size);
+        }
+    }
+    if (compute_scan_sums(&how, &span, &carry) < count) {
+        r->output.size -= count * WORD;
+        return false;
+    }
+    sum->low = carry;
+    sum->high = how.is_signed && carry >> 63 != 0 ? -1 : 0;
+    s->tally.count += count;
+    s->record += count;
+    return true;
+}
+
+static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
+                 struct compute_reading *r)
+{
+    const uint32_t bytes = compute_type_bytes(plan->column.type);
+    const bool kernel = HOST_IS_LITTLE && plan->op == COMPUTE_OP_SUM && plan->type != COMPUTE_F64;
+    const struct compute_column at_start = {.type = plan->column.type};
+    size_t at = 0;
+    while (at < r->values.size && r->fault.kind != COMPUTE_FAULT_SCAN) {
+        const size_t part = NUM_MIN(r->values.size - at, BLOCK * (size_t)bytes);
+        const struct bytes block = bytes_of(r->values.data + at, part);
+        const bool all = kernel && block_of_sums(s, plan, block, r);
+        for (size_t i = 0; i < part && !all && r->fault.kind != COMPUTE_FAULT_SCAN; i += bytes) {
+            const struct compute_scan_value v = {
+                .has_number = true, .number = compute_column_number(block.data + i, &at_start)};
+            TRY(one(s, plan, &v, r));
+        }
+        at += part;
+    }
+    return 0;
+}
+
+int compute_scan_results(struct compute_task *t)
+{
+    struct compute_reading *r = &t->reading[0];
+    struct compute_scan *s = t->scan;
+    struct compute_scan_value v;
+    if (s == NULL || r->values.size == 0 || s->err != 0) {
+        return s != NULL ? s->err : 0;
+    }
+    struct bytes_reader from = bytes_reader_of(buf_view(&r->values));
+    const bool is_dense = t->p->scan.dense;
+    s->err = is_dense ? dense(s, &t->p->scan, r) : 0;
+    while (!is_dense && s->err == 0 && from.left > 0 && r->fault.kind != COMPUTE_FAULT_SCAN) {
+        compute_scan_take(t->p, &from, &v);
+        ASSERT(!from.failed);
+        s->err = one(s, &t->p->scan, &v, r);
+    }
+    buf_clear(&r->values);
+    return s->err;
+}
