@@ -25,6 +25,10 @@
 #include <string.h>
 
 #define VECTOR_BYTES (LANES * 8u)
+#define CACHE_LINE_BYTES 64u
+/* How far ahead a scan asks for its input: the processor's own guess ends with the page. It may be
+ * behind the end, as a prefetch of what is not there does nothing. */
+#define AHEAD_BYTES 4096u
 
 typedef double reals ATTR_VECTOR(VECTOR_BYTES);
 typedef int64_t wholes ATTR_VECTOR(VECTOR_BYTES);
@@ -207,6 +211,10 @@ static inline bool scan_all(const struct compute_scan_sums how,
     for (size_t i = 0; i < whole; i += 2 * LANES) {
         naturals a;
         naturals b;
+        for (size_t line = 0; line < 2 * VECTOR_BYTES; line += CACHE_LINE_BYTES) {
+            const uintptr_t at = (uintptr_t)from + i * sizeof(uint64_t) + line;
+            ATTR_PREFETCH((const void *)(at + AHEAD_BYTES));
+        }
         memcpy(&a, from + i * sizeof(uint64_t), sizeof(a));
         memcpy(&b, from + (i + LANES) * sizeof(uint64_t), sizeof(b));
         const naturals sum_a = prefix_sums(a);
