@@ -6,6 +6,7 @@
 #include "base/crc.h"
 
 #include "base/num.h"
+#include "base/simd.h"
 
 #include <isa-l.h>
 #include <limits.h>
@@ -21,6 +22,7 @@ uint32_t crc_more(uint32_t crc, const void *data, size_t bytes)
         at += part;
         bytes -= (size_t)part;
     }
+    simd_leave();
     return ~state;
 }
 

@@ -7,6 +7,7 @@
  * Reed-Solomon codes", 2006, section 3); the Vandermonde generator does not always have that.
  */
 #include "base/num.h"
+#include "base/simd.h"
 #include "compute/compute_internal.h"
 
 #include <isa-l.h>
@@ -88,6 +89,7 @@ void compute_rs_encode(const struct compute_rs_job *job)
         ec_encode_data((int)part, (int)job->k, (int)job->rows,
                        (unsigned char *)(uintptr_t)job->tables, data, coded);
     }
+    simd_leave();
 }
 
 /* coded ^= coefficient * data, by the products of one coefficient with every byte. */

@@ -6,6 +6,7 @@
 #include "base/crc.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "tests/unit/simd.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -42,6 +43,17 @@ START_TEST(crc32c_equals_its_plain_twin_at_any_length_and_split)
         ck_assert_uint_eq(whole,
                           crc_more(crc_of(block + start, cut), block + start + cut, bytes - cut));
     }
+}
+END_TEST
+
+START_TEST(crc32c_leaves_no_wide_registers_in_use)
+{
+    static uint8_t block[65536];
+    simd_leave();
+    bool before = simd_upper_in_use();
+    uint32_t crc = crc_of(block, sizeof block);
+    ck_assert_int_eq(simd_upper_in_use(), before);
+    ck_assert_uint_eq(crc, crc_more_plain(0, block, sizeof block));
 }
 END_TEST
 
@@ -170,8 +182,8 @@ END_TEST
 
 UNIT_MAIN("base_sums", crc32c_gives_the_published_values,
           crc32c_equals_its_plain_twin_at_any_length_and_split,
-          crc16_gives_the_value_of_redis_cluster, crc16_equals_division_bit_by_bit,
-          the_same_seed_gives_the_same_numbers_on_every_machine,
+          crc32c_leaves_no_wide_registers_in_use, crc16_gives_the_value_of_redis_cluster,
+          crc16_equals_division_bit_by_bit, the_same_seed_gives_the_same_numbers_on_every_machine,
           choices_stay_in_their_bounds_and_reach_both_ends,
           the_state_digest_does_not_depend_on_order,
           the_state_digest_tells_key_from_value_and_never_changes,

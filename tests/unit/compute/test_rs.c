@@ -7,6 +7,7 @@
 #include "base/crc.h"
 #include "base/rng.h"
 #include "compute/compute.h"
+#include "tests/unit/simd.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -118,7 +119,10 @@ static void compare(struct cells *c, struct rng *r, unsigned k, unsigned rows, s
     }
     struct compute_rs_job job = {
         .k = k, .rows = rows, .tables = tables, .data = c->data, .coded = c->fast, .bytes = bytes};
+    simd_leave();
+    bool wide = simd_upper_in_use();
     compute_rs_encode(&job);
+    ck_assert_int_eq(simd_upper_in_use(), wide);
     job.coded = c->plain;
     compute_rs_encode_plain(&job, coefficients);
     for (unsigned i = 0; i < rows; i++) {
