@@ -107,7 +107,7 @@ int node_ev_merge(const struct bytes *fragments, unsigned count, const struct al
 #define NODE_EV_ANSWER_US 1500000u /* of peers: what got lost is sent again, and does no harm */
 #define NODE_EV_RETRY_US 100000u
 #define NODE_EV_PUT_OFF_US 10000000u /* until what is not known here is looked at again */
-#define NODE_EV_PACE_US 40000u       /* between pushes that nobody waits for */
+#define NODE_EV_PACE_US 40000u       /* pushes that nobody waits for leave at multiples of it */
 #define NODE_EV_PULLS_MAX 4u
 #define NODE_EV_PAGE_ROWS 1024u
 #define NODE_EV_PAGE_BYTES (256u << 10)

@@ -7,7 +7,10 @@
  * harm.
  *
  * While no write waits for copies, pushes keep a distance: what gathers meanwhile goes as one
- * fragment a region, and is joined as one. The first after a quiet time leaves at once.
+ * fragment a region, and is joined as one. The first after a quiet time leaves at once, the others
+ * at times that are the same for all peers. Otherwise, what one peer has been told goes into what
+ * it tells a second one, which was not told yet and cannot join it; and if two nodes do so, each
+ * holds back its answer, and so the next push, until the other's comes.
  *
  * EV_PUSH: fragments (length u32 each), one a region. Answer: for each region in it: region u8,
  * behind u8, context (length u32). Behind: it lacked what these had seen, and fetches records.
@@ -172,10 +175,16 @@ static void node_ev_push_done(struct node *n, void *ctx, int code, struct bytes 
     }
 }
 
+/* When the next push may leave that nobody waits for. */
+static uint64_t node_ev_push_paced(const struct node_ev_peer *p)
+{
+    return (p->pushed_us / NODE_EV_PACE_US + 1) * NODE_EV_PACE_US;
+}
+
 void node_ev_push_soon(struct node *n, struct node_ev_peer *p)
 {
     bool waits = p->full || !node_link_empty(&node_ev_of(n)->writes);
-    uint64_t at = NUM_MAX(node_now(n), waits ? 0 : p->pushed_us + NODE_EV_PACE_US);
+    uint64_t at = NUM_MAX(node_now(n), waits ? 0 : node_ev_push_paced(p));
     if (!p->pushing && !p->resting && (p->push.at_us == 0 || p->push.at_us > at)) {
         node_timer_set(n, &p->push, at);
     }

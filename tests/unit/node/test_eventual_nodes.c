@@ -99,6 +99,29 @@ START_TEST(what_nobody_waits_for_travels_together_and_what_is_waited_for_at_once
 }
 END_TEST
 
+/* What one peer is told of this node's dots, and the other is not yet, that one cannot join when
+ * the first one tells of its own. */
+START_TEST(peers_get_pushes_at_the_same_time_also_after_one_was_late)
+{
+    struct rig *r = begin(3);
+    static struct ev_done done;
+    const struct crdt_op op = {.verb = CRDT_ADD, .amount = 1};
+    rig_run(r, 3000000);
+    const struct node_eventual *ev = ev_node(r, 1)->eventual;
+    ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 1, &done);
+    rig_run(r, NODE_EV_PACE_US / 2);
+    ev->peers[1].pushed_us += NODE_EV_PACE_US / 3; /* it left as late as that */
+    unsigned together = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        ev_begin(r, 1, "n", CRDT_PN_COUNTER, &op, 1, &done);
+        rig_run(r, NODE_EV_PACE_US / 10);
+        together += ev->peers[0].pushed_us == ev->peers[1].pushed_us;
+    }
+    ck_assert_uint_ge(together, 80);
+    rig_free(r);
+}
+END_TEST
+
 /* ---- partitions ----------------------------------------------------------------------------- */
 
 static void random_links(struct rig *r, struct rng *rng, unsigned nodes)
@@ -753,6 +776,7 @@ END_TEST
 UNIT_MAIN("eventual_nodes", a_write_comes_to_be_on_every_owner,
           a_write_alone_says_that_it_is_on_one_node, many_increments_travel_as_few_records,
           what_nobody_waits_for_travels_together_and_what_is_waited_for_at_once,
+          peers_get_pushes_at_the_same_time_also_after_one_was_late,
           counters_are_exact_after_partitions, what_was_lost_on_its_way_is_sent_again,
           nothing_acknowledged_is_lost_through_stops_and_partitions,
           a_node_that_was_down_for_long_catches_up, a_node_does_not_serve_before_it_has_compared,
