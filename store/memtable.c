@@ -436,6 +436,16 @@ void store_mem_bring(const struct store_mem *m, const struct store_mem_spot *spo
     }
 }
 
+/* A value in a block of its own lies elsewhere again. */
+static void mem_bring_block(const struct mem_node *n)
+{
+    size_t bytes = n->block_bytes > 0 ? n->value_bytes : 0;
+    for (size_t at = 0; at < NUM_MIN(bytes, MEM_BRING_LINES * MEM_LINE_BYTES);
+         at += MEM_LINE_BYTES) {
+        ATTR_PREFETCH(n->value + at);
+    }
+}
+
 int store_mem_find(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
                    bool *present, struct bytes *value)
 {
@@ -446,6 +456,7 @@ int store_mem_find(struct store_mem *m, struct bytes key, struct store_mem_spot 
     if (n == NULL) {
         return ERR_NOT_FOUND;
     }
+    mem_bring_block(n);
     n->used = true;
     *present = n->present;
     *value = mem_node_value(n);

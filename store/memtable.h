@@ -52,8 +52,9 @@ int store_mem_seek(struct store_mem *m, struct bytes key, struct store_mem_spot 
                    bool *present, struct bytes *value);
 int store_mem_put_at(struct store_mem *m, const struct store_mem_spot *spot, struct bytes key,
                      bool present, struct bytes value);
-/* Keys lie far apart, and a look at one waits for memory twice. For several keys these waits pass
- * together: expect each, then bring each, then find each, as seek does. */
+/* Keys lie far apart, and a look at one waits for memory twice, and once more for a value that has
+ * grown. For several keys these waits pass together: expect each, then bring each, then find each,
+ * as seek does, then read the values. */
 void store_mem_expect(const struct store_mem *m, struct bytes key, struct store_mem_spot *spot);
 void store_mem_bring(const struct store_mem *m, const struct store_mem_spot *spot);
 int store_mem_find(struct store_mem *m, struct bytes key, struct store_mem_spot *spot,
