@@ -5,15 +5,27 @@
 
 crdt_load() { build/release/bench/bench_crdt_load --endpoints "$HOLDFAST_ENDPOINTS" "$@"; }
 
-# crdt_one WHAT CLIENTS COMMAND...: one run; adds a line to $work/rows:
-# what clients per_second p50 p99 failed servers_us load
+# crdt_settle: servers do what the last load left: sending, joining, flushing
+crdt_settle() { sleep "$settle"; }
+# crdt_idle: sets $idle to the processor time of servers that have nothing to do, while they settle
+crdt_idle() {
+    local before pids
+    mapfile -t pids < <(node_pids)
+    crdt_settle
+    before=$(ticks "${pids[@]}")
+    crdt_settle
+    idle=$(($(ticks "${pids[@]}") - before))
+}
+# crdt_one WHAT CLIENTS COMMAND...: one run, to which belongs what it leaves to do; adds a line to
+# $work/rows: what clients per_second p50 p99 failed servers_us load
 crdt_one() {
     local what=$1 clients=$2 before after line pids
     shift 2
     mapfile -t pids < <(node_pids)
     before=$(ticks "${pids[@]}")
     line=$("$@")
-    after=$(ticks "${pids[@]}")
+    crdt_settle
+    after=$(($(ticks "${pids[@]}") - idle))
     awk -v row="$what $clients $(field per_second "$line") $(field p50_us "$line") $(field p99_us "$line") $(field failed "$line")" \
         -v n="$(field done "$line")" -v us=$((after - before)) -v load="$(load)" \
         'BEGIN {printf "%s %.2f %s\n", row, (n > 0 ? us / n : 0), load}' >>"$work/rows"
@@ -165,14 +177,15 @@ crdt_merge_report() {
 }
 
 bench_crdt() {
-    local rounds=3 seconds=4 counts=(50 256 4x64) elements=100000 adds=20000 keys=100000 lag=10 round clients line delta bytes wire whole whole_wire part part_wire
-    [ "$quick" = 0 ] || { rounds=1 seconds=1 counts=(50 4x64) elements=5000 adds=1000 keys=5000 lag=2; }
+    local rounds=3 seconds=4 settle=5 idle=0 counts=(50 256 4x64) elements=100000 adds=20000 keys=100000 lag=10 round clients line delta bytes wire whole whole_wire part part_wire
+    [ "$quick" = 0 ] || { rounds=1 seconds=1 settle=1 counts=(50 4x64) elements=5000 adds=1000 keys=5000 lag=2; }
     cmake --build build/release --target bench_crdt_load >/dev/null
     head_of "Replicated data types next to strong puts" "bench/run crdt" >"$work/report"
     HOLDFAST_ENDPOINTS=$(holdfast local up --nodes 3 --dir "$cluster")
     export HOLDFAST_ENDPOINTS
     : >"$work/rows"
     until_good crdt_load --op counter --clients 3 --count 3 >"$work/said"
+    crdt_idle
     for clients in "${counts[@]}"; do
         for round in $(seq "$rounds"); do crdt_rates "$clients"; done
     done
@@ -194,6 +207,7 @@ bench_crdt() {
         printf -- '- 3 nodes on loopback and one disk, synced; %s rounds of %s s, puts and increments in turn, medians\n' "$rounds" "$seconds"
         printf -- '- one call open a client: each is a request of its own. Several: increments that a client has open at once share requests, as the library does by itself; puts never do, and at most 64 of a client are on their way\n'
         printf -- '- puts and increments in sessions (a retry counts once); puts go to the leader, increments to all nodes; an increment with 2 copies is acknowledged when two nodes have synced it\n'
+        printf -- '- CPU of the servers until %s s after the load, less what they take in that time when idle (%s us)\n' "$settle" "$idle"
         printf -- '- the load program shares the cores with the servers\n\n'
         crdt_rates_report
         printf '\n'
