@@ -6,6 +6,7 @@
  * results are compared with what the coefficients make of those of the sources. A result that does
  * not fit is not passed on: the job is done once more by the plain twins of the code and of the
  * fingerprint, which have no instruction of theirs in common with the kernels, and compared again.
+ * A kernel for whole jobs, as a device has, comes first; its results are then only fingerprinted.
  */
 #include "base/num.h"
 #include "compute/compute.h"
@@ -135,17 +136,42 @@ static uint32_t fingers_compare(const struct erasure_coding *c, const struct fin
     return wrong;
 }
 
-/* returns: as fingers_compare. plain: by the twins. */
-static uint32_t coding_once(const struct erasure_coding *c, size_t coded_bytes, bool plain,
-                            struct erasure_check *check)
+/* Offers the columns that every source has to the kernel for whole jobs.
+ * returns: how many columns are coded, from the first on. */
+static size_t coding_whole(const struct erasure_coding *c, size_t coded_bytes)
+{
+    struct columns run = {.bytes = coded_bytes};
+    for (unsigned i = 0; i < c->k; i++) {
+        run.data[i] = c->source[i].data;
+        run.bytes = NUM_MIN(run.bytes, c->source[i].size);
+    }
+    if (c->kernel.whole == NULL || c->rows == 0 || run.bytes == 0) {
+        return 0;
+    }
+    const struct compute_rs_job job = {.k = c->k,
+                                       .rows = c->rows,
+                                       .tables = c->tables,
+                                       .data = run.data,
+                                       .coded = c->target,
+                                       .bytes = run.bytes};
+    return c->kernel.whole(c->kernel.ctx, &job, c->coefficients) ? run.bytes : 0;
+}
+
+/* The first `coded` columns are coded already. plain: all else by the twins.
+ * returns: as fingers_compare. */
+static uint32_t coding_once(const struct erasure_coding *c, size_t coded, size_t coded_bytes,
+                            bool plain, struct erasure_check *check)
 {
     struct fingers f;
     struct columns run = {0};
     const size_t most = columns_most(c);
     fingers_init(&f, c->k + c->rows, plain);
     for (size_t from = 0; from < coded_bytes; from += run.bytes) {
-        columns_at(c, from, NUM_MIN(most, coded_bytes - from), &run);
-        columns_code(c, &run, plain);
+        const size_t end = from < coded ? coded : coded_bytes;
+        columns_at(c, from, NUM_MIN(most, end - from), &run);
+        if (from >= coded) {
+            columns_code(c, &run, plain);
+        }
         fingers_add(c, &run, &f);
     }
     return fingers_compare(c, &f, check);
@@ -155,8 +181,12 @@ int erasure_coding_run(const struct erasure_coding *c, size_t coded_bytes,
                        struct erasure_check *check)
 {
     *check = (struct erasure_check){0};
-    const uint32_t wrong = coding_once(c, coded_bytes, false, check);
-    if (wrong != 0 && coding_once(c, coded_bytes, true, check) != 0) {
+    const size_t coded = coding_whole(c, coded_bytes);
+    const uint32_t wrong = coding_once(c, coded, coded_bytes, false, check);
+    if (wrong != 0 && coded > 0 && c->kernel.wrong != NULL) {
+        c->kernel.wrong(c->kernel.ctx);
+    }
+    if (wrong != 0 && coding_once(c, 0, coded_bytes, true, check) != 0) {
         check->wrong = wrong;
         return ERR_CORRUPT;
     }

@@ -134,11 +134,18 @@ int erasure_code_new(struct erasure_code **out, const struct alloc *alloc,
 struct compute_rs_job;
 
 /* What does the arithmetic in place of compute/'s kernel, such as a device, or a test that makes
- * errors. run: codes job as compute_rs_encode does, on the thread that called; what it makes is
- * checked. NULL: compute/'s kernel. again: the same for a job that was wrong; NULL: the plain twin,
- * and nothing else outside tests. */
+ * errors. What it makes is checked. All run on the thread that called; each may be NULL.
+ * whole: is offered the columns that all sources have, at once, before compute/'s kernel goes
+ *   through them; coefficients: rows of k. Gives the bits of compute_rs_encode.
+ *   returns: whether it made them; if not, the processor does.
+ * wrong: something that whole made did not pass the check, and has been made again.
+ * run: codes as compute_rs_encode does. NULL: compute/'s kernel.
+ * again: the same for a job that was wrong; NULL: the plain twin, and nothing else outside tests.
+ */
 struct erasure_kernel {
     void *ctx;
+    bool (*whole)(void *ctx, const struct compute_rs_job *job, const uint8_t *coefficients);
+    void (*wrong)(void *ctx);
     void (*run)(void *ctx, const struct compute_rs_job *job);
     void (*again)(void *ctx, const struct compute_rs_job *job);
 };
