@@ -7,7 +7,7 @@
  *   WAITING ----------------------> TRIAL ------------------------> HEALTHY
  *      ^                              |                               |
  *      +------------------------------+-------------------------------+
- *                           fails, late
+ *                           fails, late, wrong
  */
 #include "gpu/pick.h"
 
@@ -28,6 +28,19 @@ static void move(struct gpu_pick *pick, enum gpu_pick_state to)
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+size_t gpu_pick_least(const struct gpu_pick_measure *measures, unsigned count)
+{
+    size_t least = SIZE_MAX;
+    for (unsigned i = count; i-- > 0;) {
+        ASSERT(measures[i].bytes < least);
+        if (measures[i].device_time >= measures[i].processor_time) {
+            break;
+        }
+        least = measures[i].bytes;
+    }
+    return least;
 }
 
 void gpu_pick_init(struct gpu_pick *pick, const struct gpu_pick_settings *settings)
@@ -89,6 +102,13 @@ void gpu_pick_late(struct gpu_pick *pick, uint64_t now_us, struct gpu_pick_ticke
     ASSERT(!ticket->is_late);
     ticket->is_late = true;
     if (is_current(pick, ticket)) {
+        fail(pick, now_us, ERR_UNAVAILABLE);
+    }
+}
+
+void gpu_pick_wrong(struct gpu_pick *pick, uint64_t now_us)
+{
+    if (pick->state == GPU_PICK_HEALTHY) {
         fail(pick, now_us, ERR_UNAVAILABLE);
     }
 }

@@ -26,7 +26,7 @@
  *   WAITING   a job, wait over, none under way           TRIAL: that job opens the device
  *   TRIAL     that job is well                           HEALTHY
  *   TRIAL     that job fails or is late                  WAITING, for longer
- *   HEALTHY   a job fails or is late                     WAITING, for longer
+ *   HEALTHY   a job fails, is late or gave wrong bits    WAITING, for longer
  *
  * A job of an earlier opening says nothing of the device as it is: jobs that were queued behind the
  * one that failed do not lengthen the wait. Neither does ERR_INVALID of a device that is healthy:
@@ -78,6 +78,18 @@ struct gpu_pick_ticket {
 enum gpu_pick_where { GPU_PICK_PROCESSOR, GPU_PICK_OPEN, GPU_PICK_DEVICE };
 enum gpu_pick_answer { GPU_PICK_ANSWERED, GPU_PICK_RERUN, GPU_PICK_DROPPED };
 
+/* What jobs of one size took, in any unit of time. */
+struct gpu_pick_measure {
+    size_t bytes; /* of the sources */
+    uint64_t device_time;
+    uint64_t processor_time;
+};
+
+/* measures: by ascending size.
+ * returns: the least size from which on the device was faster at all sizes, for bytes_min; SIZE_MAX
+ * if it was not at the largest, or nothing was measured. */
+size_t gpu_pick_least(const struct gpu_pick_measure *measures, unsigned count);
+
 /* The device counts as closed, and the first job may open it. */
 void gpu_pick_init(struct gpu_pick *pick, const struct gpu_pick_settings *settings);
 
@@ -89,6 +101,10 @@ enum gpu_pick_where gpu_pick_take(struct gpu_pick *pick, uint64_t now_us, size_t
  * memory that the device does not have. The ticket is still to be done, once the device lets go of
  * it, and no other job goes there before. */
 void gpu_pick_late(struct gpu_pick *pick, uint64_t now_us, struct gpu_pick_ticket *ticket);
+
+/* The device answered a job, and its results were found to be wrong. If it is healthy now it is to
+ * be left alone as after an error: an opening that replaced that of the job has the same device. */
+void gpu_pick_wrong(struct gpu_pick *pick, uint64_t now_us);
 
 /* err: 0, or what the job's call or the opening before it returned. */
 enum gpu_pick_answer gpu_pick_done(struct gpu_pick *pick, uint64_t now_us,

@@ -202,6 +202,42 @@ START_TEST(a_job_that_is_given_up_is_not_answered_twice_and_holds_the_device)
 }
 END_TEST
 
+START_TEST(wrong_bits_of_a_healthy_device_are_an_error_that_no_job_tells)
+{
+    struct gpu_pick p;
+    struct gpu_pick_ticket t;
+    struct gpu_pick_ticket next;
+    gpu_pick_init(&p, &usual);
+    gpu_pick_wrong(&p, 0);
+    ck_assert_int_eq(take(&p, 0, &t), GPU_PICK_OPEN);
+    gpu_pick_wrong(&p, 1);
+    ck_assert_int_eq(p.state, GPU_PICK_TRIAL);
+    ck_assert_int_eq(gpu_pick_done(&p, 2, &t, 0), GPU_PICK_ANSWERED);
+    ck_assert_int_eq(take(&p, 3, &t), GPU_PICK_DEVICE);
+    gpu_pick_wrong(&p, 10);
+    gpu_pick_wrong(&p, 11); /* jobs of the same opening count once */
+    ck_assert_uint_eq(p.errors, 1);
+    ck_assert_uint_eq(p.until_us, 110);
+    ck_assert_int_eq(take(&p, 200, &next), GPU_PICK_PROCESSOR); /* one is under way */
+    ck_assert_int_eq(gpu_pick_done(&p, 201, &t, 0), GPU_PICK_ANSWERED);
+    ck_assert_int_eq(p.state, GPU_PICK_WAITING);
+    ck_assert_int_eq(take(&p, 202, &next), GPU_PICK_OPEN);
+}
+END_TEST
+
+START_TEST(a_device_is_worth_the_way_from_where_on_it_was_always_faster)
+{
+    const struct gpu_pick_measure m[] = {
+        {100, 5, 9}, {200, 20, 20}, {400, 30, 31}, {800, 40, 90}, {900, 50, 49}};
+    ck_assert_uint_eq(gpu_pick_least(m, 0), SIZE_MAX);
+    ck_assert_uint_eq(gpu_pick_least(m, 1), 100);
+    ck_assert_uint_eq(gpu_pick_least(m, 2), SIZE_MAX);
+    ck_assert_uint_eq(gpu_pick_least(m, 3), 400);
+    ck_assert_uint_eq(gpu_pick_least(m, 4), 400);
+    ck_assert_uint_eq(gpu_pick_least(m, 5), SIZE_MAX);
+}
+END_TEST
+
 START_TEST(the_end_of_time_is_no_overflow)
 {
     struct gpu_pick p;
@@ -387,5 +423,7 @@ UNIT_MAIN("gpu_pick", the_first_job_opens_the_device_and_others_wait_for_its_ans
           a_device_that_is_not_there_is_looked_for_after_the_longest_wait,
           too_little_memory_is_waited_out, a_job_beyond_the_limits_says_nothing_of_a_healthy_device,
           a_job_that_is_given_up_is_not_answered_twice_and_holds_the_device,
+          wrong_bits_of_a_healthy_device_are_an_error_that_no_job_tells,
+          a_device_is_worth_the_way_from_where_on_it_was_always_faster,
           the_end_of_time_is_no_overflow, any_order_of_events_keeps_waits_and_tickets,
           jobs_of_a_device_that_fails_give_the_bits_of_the_plain_twin)
