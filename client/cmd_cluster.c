@@ -215,6 +215,24 @@ static void status_repair(struct wire_node repair)
     }
 }
 
+/* Only of a node that uses a device, or would if it worked. */
+static void status_device(struct wire_node gpu)
+{
+    struct bytes state = hf_field_bytes(gpu, WIRE_FIELD_STATE);
+    struct bytes name = hf_field_bytes(gpu, "device");
+    struct bytes cause = hf_field_bytes(gpu, "cause");
+    char least[32];
+    if (bytes_equal(state, bytes_of_text("healthy"))) {
+        (void)hf_cmd_bytes(least, sizeof(least), (double)hf_field(gpu, "least_bytes"));
+        (void)printf("           gpu: %.*s codes jobs from %s on\n", (int)name.size,
+                     (const char *)name.data, least);
+    } else if (bytes_equal(state, bytes_of_text("suspect")) ||
+               bytes_equal(state, bytes_of_text("trial"))) {
+        (void)printf("           gpu: %.*s is left alone for a while: %.*s\n", (int)name.size,
+                     (const char *)name.data, (int)cause.size, (const char *)cause.data);
+    }
+}
+
 /* What a node says of itself, decoded. returns: NULL if it said nothing that can be read. */
 static struct wire_decoder *status_decode(const struct hf_answer *a, struct wire_node *root)
 {
@@ -264,6 +282,7 @@ static void status_node_detail(const struct cluster_status *s, uint32_t node)
     status_groups(s, &s->map.nodes[node], wire_node_find(root, WIRE_FIELD_GROUPS));
     status_disk(wire_node_find(root, WIRE_FIELD_DISK));
     status_repair(wire_node_find(root, "repair"));
+    status_device(wire_node_find(root, WIRE_FIELD_GPU));
     wire_decoder_free(decoder);
 }
 

@@ -298,6 +298,7 @@ enum wire_crdt_verb {
 #define WIRE_FIELD_DECODED "decoded"
 #define WIRE_FIELD_DELETED "deleted"
 #define WIRE_FIELD_DISK "disk"
+#define WIRE_FIELD_GPU "gpu"
 #define WIRE_FIELD_ENDPOINT "endpoint"
 #define WIRE_FIELD_EXTENT "extent"
 #define WIRE_FIELD_EXTENTS "extents"

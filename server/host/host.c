@@ -260,6 +260,28 @@ static int host_new_cipher(struct host *h, struct node_gossip_options *out, stru
     return 0;
 }
 
+#define HOST_DEVICE_WAIT_MIN_US 1000000u
+#define HOST_DEVICE_WAIT_MAX_US 600000000u
+#define HOST_DEVICE_PATIENCE_US 5000000u /* a job takes milliseconds */
+
+static int host_new_device(struct host *h, struct err_info *why)
+{
+    const char *use = h->settings->gpu_use;
+    const struct host_device_options options = {
+        .use = strcmp(use, "off") == 0      ? HOST_DEVICE_OFF
+               : strcmp(use, "always") == 0 ? HOST_DEVICE_ALWAYS
+                                            : HOST_DEVICE_AUTO,
+        .path = h->settings->gpu_plugin,
+        .log = h->log,
+        .heap = h->heap,
+        .now_us = host_now_us,
+        .wait_min_us = HOST_DEVICE_WAIT_MIN_US,
+        .wait_max_us = HOST_DEVICE_WAIT_MAX_US,
+        .patience_us = HOST_DEVICE_PATIENCE_US * h->settings->time_scale,
+    };
+    return host_device_new(&h->device, &options, why);
+}
+
 static int host_new_node(struct host *h, uint64_t seed, struct err_info *why)
 {
     const struct host_settings *s = h->settings;
@@ -284,6 +306,8 @@ static int host_new_node(struct host *h, uint64_t seed, struct err_info *why)
         .repair_delay_us = s->repair_delay_us,
         .disk_slow_us = s->disk_slow_us,
         .capacity_bytes = host_capacity(h),
+        .kernel = host_device_kernel(h->device),
+        .device = {.ctx = h->device, .get = host_device_report},
     };
     TRY(host_new_cipher(h, &options.gossip, why));
     return node_new(&h->node, &options, &h->env, &h->heap, host_now_us(), why);
@@ -326,8 +350,10 @@ static int host_open_parts(struct host *h, const struct host_options *options, s
     TRY(host_peers_open(h, h->peer_host, h->peer_port, why));
     TRY(host_gossip_open(h, h->peer_host, h->peer_port, why));
     TRY(host_open_stores(h, why));
+    TRY(host_new_device(h, why));
     TRY(host_new_node(h, random[3], why));
-    return host_threads_start(&h->threads, h, &h->env, why);
+    TRY(host_threads_start(&h->threads, h, &h->env, why));
+    return host_device_start(h->device, why);
 }
 
 int host_open(struct host **out, const struct host_options *options, struct err_info *why)
@@ -394,6 +420,7 @@ void host_close(struct host *h)
     if (h->node != NULL) {
         node_free(h->node);
     }
+    host_device_free(h->device);
     host_gossip_release(h);
     host_close_stores(h);
     host_data_dir_close(&h->dir);

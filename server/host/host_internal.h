@@ -9,6 +9,7 @@
  *   peer_conn.c    other nodes: dialling, greeting, frames
  *   gossip_udp.c   gossip's datagrams
  *   threads.c      WAL thread and job pools
+ *   device.c, device_thread.c   a GPU for coding
  */
 #ifndef HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
 #define HOLDFAST_SERVER_HOST_HOST_INTERNAL_H
@@ -16,6 +17,7 @@
 #include "base/rng.h"
 #include "server/host/cipher.h"
 #include "server/host/data_dir.h"
+#include "server/host/device.h"
 #include "server/host/host.h"
 #include "server/node/node.h"
 #include "wire/frame.h"
@@ -231,6 +233,7 @@ struct host {
     struct store_kv index;
     struct node *node;
     struct host_threads *threads;
+    struct host_device *device;
 
     uv_loop_t loop;
     uv_async_t wake;

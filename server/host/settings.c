@@ -27,6 +27,10 @@
     {                                                                    \
         section, #name, CONFIG_TEXT, AT(name), 0, 0, max, fallback, help \
     }
+#define TEXT_AT(section, name, field, max, fallback, help)               \
+    {                                                                    \
+        section, name, CONFIG_TEXT, AT(field), 0, 0, max, fallback, help \
+    }
 #define NUMBER(section, name, type, field, fallback, min, max, help)   \
     {                                                                  \
         section, name, type, AT(field), fallback, min, max, NULL, help \
@@ -78,6 +82,11 @@ static const struct config_setting host_settings_rows[] = {
 
     NUMBER("member", "disk_slow", CONFIG_DURATION, disk_slow_us, SECOND, MS, 60 * SECOND,
            "syncs of the log slower than this make the node unwell"),
+
+    TEXT_AT("gpu", "use", gpu_use, 6, "auto",
+            "auto: a GPU codes what it is measured to be faster at; always: all it can; off"),
+    TEXT_AT("gpu", "plugin", gpu_plugin, 4000, "",
+            "path of holdfast-gpu.so; empty: beside the program, or ../lib/holdfast from there"),
 };
 
 static const char *const host_levels[] = {"debug", "info", "warn", "error"};
@@ -216,6 +225,22 @@ static int settings_check_listen(const struct host_settings *s, const char *name
     return 0;
 }
 
+static int settings_check_gpu(const struct host_settings *s, struct err_info *why)
+{
+    char line[32];
+    if (strcmp(s->gpu_use, "auto") != 0 && strcmp(s->gpu_use, "always") != 0 &&
+        strcmp(s->gpu_use, "off") != 0) {
+        return err_set(why, ERR_BAD_CONFIG,
+                       "%s'use' of the GPU must be auto, always or off, not '%s'",
+                       settings_where(s, "gpu", "use", line), s->gpu_use);
+    }
+    if (s->gpu_plugin[0] != '\0' && strchr(s->gpu_plugin, '/') == NULL) {
+        return err_set(why, ERR_BAD_CONFIG, "%s'plugin' must be a path with a '/', not '%s'",
+                       settings_where(s, "gpu", "plugin", line), s->gpu_plugin);
+    }
+    return 0;
+}
+
 int host_settings_check(const struct host_settings *s, struct err_info *why)
 {
     bool known = false;
@@ -233,6 +258,7 @@ int host_settings_check(const struct host_settings *s, struct err_info *why)
         return err_set(why, ERR_BAD_CONFIG, "%s'data_dir' is empty",
                        settings_where(s, "node", "data_dir", line));
     }
+    TRY(settings_check_gpu(s, why));
     TRY(settings_check_listen(s, "client_listen", s->client_listen, why));
     TRY(settings_check_listen(s, "peer_listen", s->peer_listen, why));
     if (s->client_listen[0] != '\0' && strcmp(s->client_listen, s->peer_listen) == 0) {

@@ -60,6 +60,10 @@ struct host_settings {
 
     /* [member] */
     uint64_t disk_slow_us; /* log syncs slower than this make the node unwell */
+
+    /* [gpu] */
+    const char *gpu_use;    /* auto, always or off */
+    const char *gpu_plugin; /* its path; empty: where it is installed */
 };
 
 /* s: stays where it is until release. returns: 0 or ERR_NO_MEMORY. */

@@ -55,6 +55,24 @@ struct node_gossip_options {
     int (*random)(void *ctx, void *into, size_t bytes);
 };
 
+/* What `status` says of a device that codes, if the host has a place for one. */
+struct node_device {
+    const char *state;    /* static */
+    char name[96];        /* of the device; "": none */
+    char cause[240];      /* why it is used, or is not */
+    uint64_t least_bytes; /* sources of a job that goes there */
+    uint64_t jobs;        /* coded there */
+    uint64_t bytes;       /* of their sources */
+    uint64_t failed;      /* jobs whose error sent them to the processor */
+    uint64_t late;        /* jobs that were given up */
+    uint64_t wrong;       /* jobs whose results were found to be wrong */
+    uint64_t errors;      /* that made it suspect */
+};
+struct node_device_source {
+    void *ctx;
+    void (*get)(void *ctx, struct node_device *out); /* any thread; NULL: status has none */
+};
+
 struct node_options {
     const struct wire_identity *identity; /* copied: cluster, own id, incarnation, roster, groups */
     uint64_t boot;                        /* boot number, synced before the first packet */
@@ -79,6 +97,7 @@ struct node_options {
     uint64_t disk_slow_us;       /* log syncs slower than this make the node unwell; default 1 s */
     struct node_gossip_options gossip;
     struct erasure_kernel kernel; /* codes objects' cells, checked; zeros: the processor's own */
+    struct node_device_source device;
 };
 
 /* The stores a job works on. One per executor thread where compute is concerned. */

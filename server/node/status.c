@@ -197,6 +197,8 @@ struct node_status {
     struct store_wal_stats wal;
     struct buf buckets;
     int buckets_code;
+    struct node_device_source source;
+    struct node_device device;
 };
 
 static void node_pack_disk(const struct node *n, const struct node_status *s, struct buf *out)
@@ -214,11 +216,27 @@ static void node_pack_disk(const struct node *n, const struct node_status *s, st
     node_pack_u64(out, "corrupt_reads", s->segments.corrupt_reads);
 }
 
+static void node_pack_device(const struct node_device *d, struct buf *out)
+{
+    (void)wire_pack_text(out, WIRE_FIELD_GPU);
+    (void)wire_pack_map(out, 10);
+    node_pack_text(out, WIRE_FIELD_STATE, d->state);
+    node_pack_text(out, "device", d->name);
+    node_pack_text(out, "cause", d->cause);
+    node_pack_u64(out, "least_bytes", d->least_bytes);
+    node_pack_u64(out, "jobs", d->jobs);
+    node_pack_u64(out, "bytes", d->bytes);
+    node_pack_u64(out, "failed", d->failed);
+    node_pack_u64(out, "late", d->late);
+    node_pack_u64(out, "wrong", d->wrong);
+    node_pack_u64(out, "errors", d->errors);
+}
+
 static void node_status_reply(struct node *n, struct node_status *s)
 {
     struct buf out;
     buf_init(&out, &n->alloc, NODE_STATUS_BYTES_MAX);
-    (void)wire_pack_map(&out, 12);
+    (void)wire_pack_map(&out, s->source.get != NULL ? 13 : 12);
     node_pack_u64(&out, WIRE_FIELD_NODE, n->self);
     node_pack_cluster(n, &out);
     node_pack_text(&out, WIRE_FIELD_VERSION, NODE_VERSION);
@@ -242,6 +260,9 @@ static void node_status_reply(struct node *n, struct node_status *s)
     (void)node_member_status(n, &out);
     (void)wire_pack_text(&out, "eventual");
     (void)node_ev_status(n, &out);
+    if (s->source.get != NULL) {
+        node_pack_device(&s->device, &out);
+    }
     node_pack_counters(n, &out);
     if (out.err != 0) {
         node_reply_error(n, s->client, ERR_NO_MEMORY, NULL);
@@ -262,6 +283,9 @@ static void node_status_run(struct node_task *task, struct node_env *env)
     struct node_status *s = (struct node_status *)(void *)task;
     env->kv->usage(env->kv->ctx, &s->used_bytes, &s->limit_bytes);
     store_wal_stats_get(env->wal, &s->wal);
+    if (s->source.get != NULL) {
+        s->source.get(s->source.ctx, &s->device);
+    }
     if (env->segments != NULL) {
         store_segments_stats_get(env->segments, &s->segments);
     }
@@ -295,6 +319,7 @@ static void node_status_serve(struct node *n, struct node_client client, const s
         return;
     }
     s->client = client;
+    s->source = n->options.device;
     s->task.run = node_status_run;
     s->task.done = node_status_done;
     buf_init(&s->buckets, &n->alloc, NODE_STATUS_BYTES_MAX);

@@ -2,10 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A plug-in over the emulated machine, with a device that is too old and one that works: what
- * programs do with a plug-in and its devices, on machines without any.
+ * programs do with a plug-in and its devices, on machines without any. With EMULATED_FAIL_AT=N in
+ * the environment its N-th call fails.
  */
 #include "base/attr.h"
 #include "tests/unit/gpu/emulated.h"
+
+#include <stdlib.h>
 
 /* Sets the machine up, at the first call of a process. */
 static const struct gpu_driver *machine(void)
@@ -14,6 +17,9 @@ static const struct gpu_driver *machine(void)
         emulated_reset();
         emulated.devices = 2;
         emulated.capability[0] = 7;
+        const char *fail_at = getenv("EMULATED_FAIL_AT");
+        emulated.fail_at = fail_at != NULL ? (unsigned)strtoul(fail_at, NULL, 10) : 0;
+        emulated.error = 719;
     }
     return &emulated_driver;
 }

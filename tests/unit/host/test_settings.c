@@ -75,6 +75,8 @@ START_TEST(a_bad_line_is_named)
     refused("[raft]\nheartbeat = 100ms\nelection = 200ms\n", "line 3");
     refused("[node]\ndata_dir = a\ndata_dir = b\n", "line 3");
     refused("[limits]\nworkers = 0\n", "line 2");
+    refused("[gpu]\nuse = maybe\n", "line 2: 'use' of the GPU must be auto, always or off");
+    refused("[gpu]\nuse = off\nplugin = holdfast-gpu.so\n", "line 3: 'plugin' must be a path");
 }
 END_TEST
 

@@ -1,0 +1,349 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The jobs' side of a device: what workers do while its thread (device_thread.c) computes.
+ */
+#include "server/host/device_internal.h"
+
+#include "base/num.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define DEVICE_COLUMN_BYTES 64u
+
+static uint64_t device_now(const struct host_device *d)
+{
+    return d->options.now_us();
+}
+
+/* There may be something to do for the device's thread. Under the lock. */
+static void device_kick(struct host_device *d)
+{
+    d->busy = true;
+    (void)pthread_cond_signal(&d->wake);
+}
+
+void host_device_note(struct host_device *d, const struct gpu_pick *before)
+{
+    if (d->stop) {
+        return; /* the log may be gone */
+    }
+    if (d->pick.errors > before->errors) {
+        log_line(d->options.log, LOG_WARN, "gpu_suspect", "cause=\"%s\" errors=%llu wait_ms=%llu",
+                 d->failure, (unsigned long long)d->pick.errors,
+                 (unsigned long long)(d->pick.wait_us / 1000));
+    } else if (before->state != GPU_PICK_HEALTHY && d->pick.state == GPU_PICK_HEALTHY &&
+               d->pick.errors > 0) {
+        log_line(d->options.log, LOG_INFO, "gpu_healthy", "device=\"%s\"", d->report.name);
+    }
+}
+
+struct gpu_rs_job host_device_job(const struct host_device_slot *slot,
+                                  const uint8_t *data[GPU_RS_MAX], uint8_t *coded[GPU_RS_MAX])
+{
+    for (unsigned i = 0; i < slot->k; i++) {
+        data[i] = slot->memory + i * slot->stride;
+    }
+    for (unsigned i = 0; i < slot->rows; i++) {
+        coded[i] = slot->memory + (slot->k + i) * slot->stride;
+    }
+    return (struct gpu_rs_job){.k = slot->k,
+                               .rows = slot->rows,
+                               .coefficients = slot->coefficients,
+                               .data = data,
+                               .coded = coded,
+                               .bytes = slot->bytes};
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+/* A piece of a job, on its way to the device. */
+struct device_piece {
+    const struct compute_rs_job *job;
+    const uint8_t *coefficients;
+    size_t from;
+    size_t bytes;
+};
+
+/* Asks for a place. returns: NULL: the processor is to do it. Under the lock. */
+static struct host_device_slot *device_take(struct host_device *d, size_t job_bytes)
+{
+    struct gpu_pick_ticket ticket;
+    if (d->phase != HOST_DEVICE_READY || d->stop) {
+        return NULL;
+    }
+    const enum gpu_pick_where where = gpu_pick_take(&d->pick, device_now(d), job_bytes, &ticket);
+    if (where == GPU_PICK_OPEN) {
+        d->trial = ticket;
+        d->trial_due = true;
+        device_kick(d);
+    }
+    if (where != GPU_PICK_DEVICE) {
+        return NULL;
+    }
+    struct host_device_slot *slot = d->slot;
+    while (slot->state != HOST_DEVICE_FREE) {
+        slot++; /* there is a slot for each ticket */
+        ASSERT(slot < d->slot + HOST_DEVICE_JOBS);
+    }
+    slot->state = HOST_DEVICE_FILLING;
+    slot->ticket = ticket;
+    return slot;
+}
+
+static void device_fill(struct host_device_slot *slot, const struct device_piece *p)
+{
+    slot->k = p->job->k;
+    slot->rows = p->job->rows;
+    slot->bytes = p->bytes;
+    slot->stride = (size_t)num_round_up(p->bytes, DEVICE_COLUMN_BYTES);
+    ASSERT((slot->k + slot->rows) * slot->stride <= HOST_DEVICE_JOB_BYTES);
+    memcpy(slot->coefficients, p->coefficients, (size_t)slot->k * slot->rows);
+    for (unsigned i = 0; i < slot->k; i++) {
+        memcpy(slot->memory + i * slot->stride, p->job->data[i] + p->from, p->bytes);
+    }
+}
+
+static struct timespec device_until(uint64_t patience_us)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(patience_us / 1000000);
+    until.tv_nsec += (long)(patience_us % 1000000) * 1000;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    return until;
+}
+
+/* Queues the job of a slot and waits for it. returns: whether it was given up. Under the lock. */
+static bool device_wait(struct host_device *d, struct host_device_slot *slot)
+{
+    const struct timespec until = device_until(d->options.patience_us);
+    int err = 0;
+    slot->state = HOST_DEVICE_QUEUED;
+    slot->order = d->orders++;
+    device_kick(d);
+    while (slot->state != HOST_DEVICE_DONE && err != ETIMEDOUT) {
+        err = pthread_cond_timedwait(&d->changed, &d->lock, &until);
+    }
+    return slot->state != HOST_DEVICE_DONE;
+}
+
+/* Nobody waits for the slot any more: the device's thread gives it back. Under the lock. */
+static void device_give_up(struct host_device *d, struct host_device_slot *slot)
+{
+    const struct gpu_pick before = d->pick;
+    d->report.late++;
+    (void)snprintf(d->failure, sizeof(d->failure), "no answer within %llu ms",
+                   (unsigned long long)(d->options.patience_us / 1000));
+    gpu_pick_late(&d->pick, device_now(d), &slot->ticket);
+    host_device_note(d, &before);
+}
+
+/* Takes the results of a slot that is done, and gives it back. returns: whether there are some.
+ * Under the lock, but for the copying. */
+static bool device_finish(struct host_device *d, struct host_device_slot *slot,
+                          const struct device_piece *p)
+{
+    if (slot->err == 0) {
+        (void)pthread_mutex_unlock(&d->lock);
+        for (unsigned i = 0; i < slot->rows; i++) {
+            memcpy(p->job->coded[i] + p->from, slot->memory + (slot->k + i) * slot->stride,
+                   p->bytes);
+        }
+        (void)pthread_mutex_lock(&d->lock);
+    }
+    const struct gpu_pick before = d->pick;
+    const bool answered =
+        gpu_pick_done(&d->pick, device_now(d), &slot->ticket, slot->err) == GPU_PICK_ANSWERED;
+    slot->state = HOST_DEVICE_FREE;
+    host_device_note(d, &before);
+    d->report.bytes += answered ? (uint64_t)slot->k * p->bytes : 0;
+    d->report.failed += !answered;
+    device_kick(d); /* it may be to close */
+    return answered;
+}
+
+static bool device_code_piece(struct host_device *d, const struct device_piece *p)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    struct host_device_slot *slot = device_take(d, p->job->k * p->job->bytes);
+    bool made = false;
+    if (slot != NULL) {
+        (void)pthread_mutex_unlock(&d->lock);
+        device_fill(slot, p);
+        (void)pthread_mutex_lock(&d->lock);
+        if (device_wait(d, slot)) {
+            device_give_up(d, slot);
+        } else {
+            made = device_finish(d, slot, p);
+        }
+    }
+    d->report.jobs += made && p->from + p->bytes == p->job->bytes;
+    (void)pthread_mutex_unlock(&d->lock);
+    return made;
+}
+
+static bool device_code(void *ctx, const struct compute_rs_job *job, const uint8_t *coefficients)
+{
+    struct host_device *d = ctx;
+    if (job->k > GPU_RS_MAX || job->rows > GPU_RS_MAX || job->bytes == 0) {
+        return false;
+    }
+    const size_t most =
+        HOST_DEVICE_JOB_BYTES / (job->k + job->rows) & ~(size_t)(DEVICE_COLUMN_BYTES - 1);
+    struct device_piece p = {.job = job, .coefficients = coefficients};
+    for (; p.from < job->bytes; p.from += p.bytes) {
+        p.bytes = NUM_MIN(most, job->bytes - p.from);
+        if (!device_code_piece(d, &p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void device_wrong(void *ctx)
+{
+    struct host_device *d = ctx;
+    (void)pthread_mutex_lock(&d->lock);
+    const struct gpu_pick before = d->pick;
+    d->report.wrong++;
+    (void)snprintf(d->failure, sizeof(d->failure), "wrong bits");
+    gpu_pick_wrong(&d->pick, device_now(d));
+    host_device_note(d, &before);
+    device_kick(d);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+struct erasure_kernel host_device_kernel(struct host_device *d)
+{
+    return (struct erasure_kernel){.ctx = d, .whole = device_code, .wrong = device_wrong};
+}
+
+/* ---- what it says --------------------------------------------------------------------------- */
+
+static const char *device_state(const struct host_device *d)
+{
+    static const char *const ready[] = {
+        [GPU_PICK_WAITING] = "suspect", [GPU_PICK_TRIAL] = "trial", [GPU_PICK_HEALTHY] = "healthy"};
+    switch (d->phase) {
+    case HOST_DEVICE_STARTING: return "starting";
+    case HOST_DEVICE_NONE: return d->options.use == HOST_DEVICE_OFF ? "off" : "none";
+    case HOST_DEVICE_SLOWER: return "slower";
+    case HOST_DEVICE_READY: break;
+    }
+    return ready[d->pick.state];
+}
+
+void host_device_report(void *ctx, struct node_device *out)
+{
+    struct host_device *d = ctx;
+    (void)pthread_mutex_lock(&d->lock);
+    *out = d->report;
+    out->state = device_state(d);
+    out->errors = d->pick.errors;
+    if (d->phase == HOST_DEVICE_READY && d->pick.state != GPU_PICK_HEALTHY) {
+        (void)snprintf(out->cause, sizeof(out->cause), "%s", d->failure);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+void host_device_settle(struct host_device *d)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    while (d->busy) {
+        (void)pthread_cond_wait(&d->changed, &d->lock);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- begin and end -------------------------------------------------------------------------- */
+
+int host_device_new(struct host_device **out, const struct host_device_options *options,
+                    struct err_info *why)
+{
+    pthread_condattr_t attr;
+    struct host_device *d = alloc_get_zeroed(&options->heap, 1, sizeof(*d));
+    if (d == NULL) {
+        return err_set(why, ERR_NO_MEMORY, "no memory for the device");
+    }
+    const struct gpu_pick_settings pick = {.wait_min_us = options->wait_min_us,
+                                           .wait_max_us = options->wait_max_us,
+                                           .jobs_max = HOST_DEVICE_JOBS};
+    d->options = *options;
+    (void)snprintf(d->path, sizeof(d->path), "%s", options->path);
+    d->options.path = d->path;
+    gpu_pick_init(&d->pick, &pick);
+    (void)pthread_mutex_init(&d->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&d->wake, &attr);
+    (void)pthread_cond_init(&d->changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    *out = d;
+    return 0;
+}
+
+int host_device_start(struct host_device *d, struct err_info *why)
+{
+    ASSERT(!d->started);
+    d->busy = true;
+    const int err = pthread_create(&d->thread, NULL, host_device_main, d);
+    if (err != 0) {
+        return err_set(why, ERR_NO_MEMORY, "cannot start a thread: %s", strerror(err));
+    }
+    d->started = true;
+    return 0;
+}
+
+void host_device_release(struct host_device *d)
+{
+    struct alloc heap = d->options.heap;
+    for (unsigned i = 0; i < HOST_DEVICE_JOBS; i++) {
+        alloc_put(&heap, d->slot[i].memory, HOST_DEVICE_JOB_BYTES);
+    }
+    (void)pthread_cond_destroy(&d->wake);
+    (void)pthread_cond_destroy(&d->changed);
+    (void)pthread_mutex_destroy(&d->lock);
+    alloc_put(&heap, d, sizeof(*d));
+}
+
+/* Tells the thread to end. returns: whether it has. */
+static bool device_stop(struct host_device *d)
+{
+    const struct timespec until = device_until(d->options.patience_us);
+    int err = 0;
+    (void)pthread_mutex_lock(&d->lock);
+    d->stop = true;
+    device_kick(d);
+    while (!d->ended && err != ETIMEDOUT) {
+        err = pthread_cond_timedwait(&d->changed, &d->lock, &until);
+    }
+    const bool ended = d->ended;
+    d->left_behind = !ended;
+    if (!ended) {
+        log_line(d->options.log, LOG_WARN, "gpu_hangs", "cause=\"its thread does not end\"");
+        (void)pthread_detach(d->thread);
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    return ended;
+}
+
+void host_device_free(struct host_device *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    if (d->started) {
+        if (!device_stop(d)) {
+            return;
+        }
+        (void)pthread_join(d->thread, NULL);
+    }
+    host_device_release(d);
+}
