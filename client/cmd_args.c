@@ -21,7 +21,7 @@ static const struct hf_cmd_verb *const args_tables[] = {
 
 struct args_option {
     const char *name;
-    uint32_t bit;
+    uint64_t bit;
     const char *value; /* NULL: a flag */
     const char *help;
 };
@@ -62,6 +62,7 @@ static const struct args_option args_options[] = {
     {"--memory", HF_OPT_MEMORY, "BYTES",
      "most that groups, or what is sorted, may take (268435456)"},
     {"--spill", HF_OPT_SPILL, "DIR", "keep there what is more than --memory"},
+    {"--into", HF_OPT_INTO, "BUCKET/NAME", "what the program prints becomes this object"},
     {"--lookup", HF_OPT_LOOKUP, "TABLE=WHERE",
      "where a table of the program is: an object, or with --local a file; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
@@ -161,7 +162,7 @@ static bool args_keep(const char **list, uint32_t *count, const char *value)
 }
 
 /* returns: whether the value is one of the option's. */
-static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
+static bool args_take(struct hf_cmd *cmd, uint64_t bit, const char *value)
 {
     switch (bit) {
     case HF_OPT_ENDPOINTS: cmd->endpoints = value; return value[0] != '\0';
@@ -193,6 +194,7 @@ static bool args_take(struct hf_cmd *cmd, uint32_t bit, const char *value)
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;
+    case HF_OPT_INTO: cmd->into = value; return value[0] != '\0';
     case HF_OPT_SPILL: cmd->spill = value; return value[0] != '\0';
     case HF_OPT_LOOKUP:
         return strchr(value, '=') != NULL && args_keep(cmd->lookup, &cmd->lookup_count, value);
@@ -216,7 +218,7 @@ static const char args_exits[] =
 
 static void help_verb(const struct hf_cmd_verb *v)
 {
-    char line[160];
+    char line[240];
     (void)snprintf(line, sizeof(line), "holdfast %s%s%s%s%s", v->noun, v->verb != NULL ? " " : "",
                    v->verb != NULL ? v->verb : "", v->usage[0] != '\0' ? " " : "", v->usage);
     (void)printf("  %s\n        %s\n", line, v->help);
@@ -224,7 +226,7 @@ static void help_verb(const struct hf_cmd_verb *v)
 
 int hf_cmd_help(const char *noun)
 {
-    uint32_t options = 0;
+    uint64_t options = 0;
     if (noun == NULL) {
         (void)fputs(args_intro, stdout);
     }

@@ -30,7 +30,8 @@ int hf_cmd_exit_of(int code);
 #define HF_CMD_ARGS_MAX 64u
 #define HF_CMD_NODES_MAX 64u
 
-/* Options, as a set. */
+/* Options, as a set: of 64 bits, of which an enumeration can name 31. */
+#define HF_OPT_INTO (UINT64_C(1) << 31)
 enum {
     HF_OPT_ENDPOINTS = 1 << 0,
     HF_OPT_TIMEOUT = 1 << 1,
@@ -69,7 +70,7 @@ enum {
 struct hf_cmd {
     const char *noun;
     const char *verb;
-    uint32_t given; /* options that were given */
+    uint64_t given; /* options that were given */
     const char *endpoints;
     uint64_t timeout_ms;
     bool json;
@@ -98,6 +99,7 @@ struct hf_cmd {
     uint64_t budget_ms;
     uint64_t memory_bytes;
     const char *spill;
+    const char *into;
     const char *lookup[HF_CMD_NODES_MAX]; /* NAME=FILE */
     uint32_t lookup_count;
     const char *arg[HF_CMD_ARGS_MAX];
@@ -108,7 +110,7 @@ typedef int hf_cmd_fn(const struct hf_cmd *cmd);
 struct hf_cmd_verb {
     const char *noun;
     const char *verb; /* NULL: the noun has none */
-    uint32_t options;
+    uint64_t options;
     uint32_t args_min;
     uint32_t args_max;
     const char *usage; /* what follows the verb */
@@ -156,6 +158,9 @@ int hf_cmd_causal_end(const struct hf_cmd *cmd, struct hf_causal *s, int code);
 /* The object BUCKET/NAME of the first argument; the name may hold further slashes. returns: 0, or a
  * usage code (said). */
 int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o);
+
+/* The same of any path. */
+int hf_cmd_object_path(const char *path, struct hf_object *o);
 
 /* The verb of its own file. */
 int hf_cmd_crdt_watch(const struct hf_cmd *cmd);

@@ -105,9 +105,8 @@ static int bucket_list(const struct hf_cmd *cmd)
 
 /* ---- objects: names and lines --------------------------------------------------------------- */
 
-int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o)
+int hf_cmd_object_path(const char *path, struct hf_object *o)
 {
-    const char *path = cmd->arg[0];
     const char *slash = strchr(path, '/');
     if (slash == NULL || slash == path || slash[1] == '\0') {
         return hf_cmd_usage("an object is BUCKET/NAME, not '%s'", path);
@@ -115,6 +114,11 @@ int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o)
     o->bucket = (struct hf_bytes){.data = path, .size = (size_t)(slash - path)};
     o->name = hf_text(slash + 1);
     return 0;
+}
+
+int hf_cmd_object_of(const struct hf_cmd *cmd, struct hf_object *o)
+{
+    return hf_cmd_object_path(cmd->arg[0], o);
 }
 
 static void object_print_json(const struct hf_object_info *i, const char *path)

@@ -3,6 +3,7 @@
  *
  * holdfast run: a program over an object, where it lies, or over the bytes of standard input.
  */
+#include "client/cmd_into_internal.h"
 #include "client/cmd_lookup_internal.h"
 
 #include "client/spill_internal.h"
@@ -46,7 +47,7 @@ const char hf_cmd_run_grammar[] =
     "\nExamples:\n"
     "  holdfast run logs/2026-11 'csv | where $7 >= 500 | by $5 count | top 10'\n"
     "  holdfast run 'logs/2026-*' 'csv | by $5 count'    all objects whose names begin so\n"
-    "  holdfast run logs/2026-11 'csv | sort $7 down | select $1, $7' --spill /var/tmp\n"
+    "  holdfast run logs/2026-11 'csv | sort $7 down | select $1, $7' --into logs/slow\n"
     "  holdfast run logs/2026-11 'csv | sample 0.01 | estimate count, sum $7'\n"
     "  holdfast run sales/2026 'csv | lookup \"dims/countries\" $2 as c | by $c.2 sum $3'\n"
     "  holdfast run --local 'f64 | sum' < file\n"
@@ -306,8 +307,10 @@ static int run_local(const struct hf_cmd *cmd)
 
 /* ---- over an object ------------------------------------------------------------------------- */
 
-/* What the program prints: goes to stdout, or for JSON is kept until it is whole. */
+/* What the program prints: goes to stdout, or to a new object, or for JSON is kept until it is
+ * whole. */
 struct run_out {
+    struct hf_cmd_into *into; /* or NULL */
     bool keeps;
     bool full;   /* it would keep more than RUN_JSON_BYTES_MAX */
     bool failed; /* stdout */
@@ -319,6 +322,9 @@ struct run_out {
 static int run_out_write(void *ctx, const void *data, size_t bytes)
 {
     struct run_out *out = ctx;
+    if (out->into != NULL) {
+        return hf_cmd_into_write(out->into, data, bytes);
+    }
     if (out->keeps) {
         const int err = buf_append(&out->kept, data, bytes);
         out->full = err == ERR_TOO_LARGE;
@@ -331,6 +337,10 @@ static int run_out_write(void *ctx, const void *data, size_t bytes)
 static int run_out_rewind(void *ctx)
 {
     struct run_out *out = ctx;
+    if (out->into != NULL) {
+        hf_cmd_into_clear(out->into);
+        return 0;
+    }
     if (!out->keeps) {
         return ERR_VERSION_GONE; /* what was printed stays */
     }
@@ -338,14 +348,20 @@ static int run_out_rewind(void *ctx)
     return 0;
 }
 
+/* made: what the result became, or NULL. */
 static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
-                         const struct run_out *out)
+                         const struct run_out *out, const struct hf_object_info *made)
 {
     const struct buf *printed = &out->kept;
     (void)fputs("{\"object\":", stdout);
     hf_json_text(stdout, cmd->arg[0]);
-    (void)fputs(",\"result\":", stdout);
-    hf_json_string(stdout, (struct hf_bytes){.data = printed->data, .size = printed->size});
+    if (made != NULL) {
+        (void)fputs(",\"into\":", stdout);
+        hf_cmd_into_say(cmd, made);
+    } else {
+        (void)fputs(",\"result\":", stdout);
+        hf_json_string(stdout, (struct hf_bytes){.data = printed->data, .size = printed->size});
+    }
     (void)printf(",\"size\":%llu,\"cells\":%llu,\"cells_decoded\":%llu,\"bytes_read\":%llu,"
                  "\"bytes_moved\":%llu,\"objects\":%llu",
                  (unsigned long long)r->run.size, (unsigned long long)r->run.cells,
@@ -364,6 +380,26 @@ static int run_say_full(const struct hf_cmd *cmd)
     return hf_cmd_fail(cmd, ERR_TOO_LARGE,
                        "'%.150s': the result has more than the %zu bytes of a line of JSON",
                        name != NULL ? name + 1 : cmd->arg[0], RUN_JSON_BYTES_MAX);
+}
+
+/* After a run, with its answer: what is to be said of it. returns: 0, or a code (said). */
+static int run_say(const struct hf_cmd *cmd, struct hf_client *c, const struct hf_result *ran,
+                   struct run_out *out)
+{
+    struct hf_answer put = {.ended = false};
+    const int err = out->into != NULL ? hf_cmd_into_put(cmd, c, out->into, &put) : 0;
+    const struct hf_object_info *made =
+        out->into != NULL && put.result.count == 1 ? put.result.objects : NULL;
+    if (err == 0 && cmd->json) {
+        run_say_json(cmd, ran, out, made);
+    } else if (err == 0 && made != NULL) {
+        hf_cmd_into_say(cmd, made);
+    }
+    if (err == 0 && out->explains && !cmd->json) {
+        run_explain_cost(&out->told, &ran->run);
+    }
+    hf_answer_release(&put);
+    return err;
 }
 
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
@@ -389,16 +425,12 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
         (void)hf_wait(c, &a);
     }
     hf_bar_end(&bar);
-    if (out->full) {
+    if (out->full || (out->into != NULL && out->into->code != 0)) {
         hf_answer_release(&a);
-        return run_say_full(cmd);
+        return out->full ? run_say_full(cmd) : hf_cmd_into_fail(cmd, out->into);
     }
     err = out->failed ? ERR_IO : hf_cmd_wait(cmd, c, err, &a); /* stdout's is said at its flush */
-    if (err == 0 && out->keeps) {
-        run_say_json(cmd, &a.result, out);
-    } else if (err == 0 && out->explains) {
-        run_explain_cost(&out->told, &a.result.run);
-    }
+    err = err == 0 ? run_say(cmd, c, &a.result, out) : err;
     hf_answer_release(&a);
     return hf_cmd_exit_of(err);
 }
@@ -415,10 +447,11 @@ static void run_names(struct hf_object *o)
 
 /* With a client, and a program that is one. returns: an exit code. */
 static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct compute_program *p,
-                    const struct hf_cmd_objects *tables)
+                    const struct hf_cmd_objects *tables, struct hf_cmd_into *into)
 {
     const struct alloc heap = alloc_heap();
-    struct run_out out = {.keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
+    struct run_out out = {
+        .into = into, .keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
     struct hf_client *c = NULL;
     int code = hf_cmd_client(cmd, &c);
     if (code != 0) {
@@ -434,6 +467,9 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
     if (out.explains && code == 0 && !cmd->json) {
         run_explain_plan(&out.told);
     }
+    if (into != NULL && code == 0) {
+        code = hf_cmd_exit_of(hf_cmd_into_check(cmd, c, into));
+    }
     code = code == 0 ? run_over(cmd, c, o, tables, &out) : code;
     buf_release(&out.kept);
     buf_release(&out.told.plan);
@@ -448,8 +484,10 @@ static int run_object(const struct hf_cmd *cmd)
     struct hf_object o = {.timeout_ms = cmd->timeout_ms};
     struct hf_cmd_objects tables = {.count = 0};
     struct compute_program *p = NULL;
+    struct hf_cmd_into into;
     struct err_info why = {.code = 0};
     int code = hf_cmd_object_of(cmd, &o);
+    code = code == 0 && cmd->into != NULL ? hf_cmd_into_init(&into, cmd) : code;
     if (code != 0) {
         return code;
     }
@@ -460,7 +498,10 @@ static int run_object(const struct hf_cmd *cmd)
         (void)hf_cmd_fail(cmd, err, "%s", why.text);
         code = err == ERR_NO_MEMORY ? hf_cmd_exit_of(err) : HF_EXIT_USAGE;
     } else {
-        code = run_with(cmd, &o, p, &tables);
+        code = run_with(cmd, &o, p, &tables, cmd->into != NULL ? &into : NULL);
+    }
+    if (cmd->into != NULL) {
+        hf_cmd_into_release(&into);
     }
     compute_program_free(p);
     return code;
@@ -469,6 +510,10 @@ static int run_object(const struct hf_cmd *cmd)
 static int run(const struct hf_cmd *cmd)
 {
     const bool local = (cmd->given & HF_OPT_LOCAL) != 0;
+    if (local && cmd->into != NULL) {
+        return hf_cmd_usage("--into is of programs over objects; with --local the result goes to "
+                            "standard output");
+    }
     if (local && cmd->args == 1) {
         return run_local(cmd);
     }
@@ -485,9 +530,10 @@ static int run(const struct hf_cmd *cmd)
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
     {"run", NULL,
      HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
-         HF_OPT_NO_BACKUPS | HF_OPT_SPILL,
+         HF_OPT_NO_BACKUPS | HF_OPT_SPILL | HF_OPT_INTO,
      1, 2,
-     "BUCKET/NAME[*] PROGRAM [--no-backups] | --local PROGRAM [--lookup TABLE=BUCKET/NAME|FILE] "
+     "BUCKET/NAME[*] PROGRAM [--into BUCKET/NAME] [--no-backups] | --local PROGRAM [--lookup "
+     "TABLE=BUCKET/NAME|FILE] "
      "[--memory BYTES] [--spill DIR] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters, sorts", run},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},

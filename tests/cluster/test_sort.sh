@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `sort` over objects of one, three and six real daemons prints what Python's sorted() has: all well,
-# with a node killed, and with as many as the code bears.
+# with a node killed, and with as many as the code bears. With --into it becomes an object, or nothing
+# does.
 #   test_sort.sh HOLDFAST HOLDFASTD PYTHON3
 # shellcheck source=tests/cluster/lib.bash
 . "$(dirname "$0")/lib.bash"
@@ -30,6 +31,65 @@ large() {
     cmp -s "$work/want" "$work/got" || failed "another order with --spill: $1"
 }
 
+# is NAME FILE WHAT: the object has these bytes
+is() {
+    checks=$((checks + 1))
+    "$holdfast" object get "b/$1" "$work/got" --timeout 60 >/dev/null 2>"$work/err" || failed "$3: get b/$1"
+    cmp -s "$2" "$work/got" || failed "$3: b/$1 is something else"
+}
+# into WHAT: results as objects, of memory and of more than it keeps; names that are there already
+into() {
+    local program='csv | where $3 > 0.1 | sort $2 down, $3' wide='csv | select $1, $4, $4, $4, $4' name
+    code 0 run b/large "$program" --into b/sorted --timeout 60
+    has "^b/sorted: $(stat -c %s "$work/want") bytes, root [0-9a-f]{64}$"
+    is sorted "$work/want" "$1"
+    "$holdfast" run --local "$wide" <"$work/large" >"$work/wide" || die "wide"
+    code 0 run b/large "$wide" --into b/wide --json --spill "$work/spill" --timeout 60
+    has "^\{\"object\":\"b/large\",\"into\":\{\"object\":\"b/wide\",\"size\":$(stat -c %s "$work/wide"),\"version\":[0-9]+,\"root\":\"[0-9a-f]{64}\"\},\"size\":"
+    is wide "$work/wide" "$1"
+    for name in one two; do # the object that it is made of
+        code 0 run b/wide 'csv | where $1 > 10 | sort $1 down' --into b/wide --timeout 60
+        "$holdfast" run --local 'csv | where $1 > 10 | sort $1 down' <"$work/wide" >"$work/wide.$name" || die "wide"
+        is wide "$work/wide.$name" "$1, $name"
+    done
+    code 0 run b/large 'csv | where $1 < 0' --into b/nothing
+    is nothing /dev/null "$1"
+}
+# refused: what fails leaves nothing under the name, and says why
+refused() {
+    code 1 run b/large 'csv | select 1 / ($1 - 150000)' --into b/absent --timeout 60
+    grep -q "'large': record 150001: division by zero" "$work/err" || failed "no sentence on the record"
+    code 1 run b/large 'csv | sort $1' --into b/absent --memory 1000
+    grep -q "'large': what is to be sorted takes more than the limit of 1000 bytes" "$work/err" || failed "no sentence on the limit"
+    code 1 run b/large 'csv | select $1, $4, $4, $4, $4' --into b/absent --spill "$work/none"
+    grep -q "cannot keep what is beyond memory in '$work/none': No such file" "$work/err" || failed "no sentence on the directory"
+    code 1 run b/large 'csv | count' --into none/absent
+    grep -qF -- "--into: there is no bucket 'none'" "$work/err" || failed "no sentence on the bucket"
+    code 2 run b/large 'csv | count' --into absent
+    grep -q "an object is BUCKET/NAME, not 'absent'" "$work/err" || failed "no sentence on the name"
+    code 2 run --local 'csv | count' --into b/absent
+    grep -q -- "--into is of programs over objects" "$work/err" || failed "no sentence on --local"
+    code 1 object stat b/absent
+}
+# killed: a command that is ended at any time has made all of the object or nothing
+killed() {
+    local i pid
+    for i in 1 2 3 4 5 6 7 8; do
+        "$holdfast" run b/large 'csv | where $3 > 0.1 | sort $2 down, $3' --into "b/killed$i" --timeout 60 >/dev/null 2>&1 &
+        pid=$!
+        sleep "0.$((i * 12 / 10))$((i * 12 % 10))"
+        kill -KILL $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        checks=$((checks + 1))
+        if run object stat "b/killed$i"; then
+            is "killed$i" "$work/want" "killed"
+        else
+            grep -q "there is no such object" "$work/err" || failed "killed: another error"
+        fi
+    done
+}
+
+mkdir "$work/spill"
 "$python3" - "$work" <<'PYTHON' || die "content"
 import random, sys
 rng = random.Random(5)
@@ -52,13 +112,19 @@ for nodes in 1 3 6; do
     "$holdfast" object put b/large "$work/large" >/dev/null || die "put"
     sorts run "$nodes nodes"
     large "$nodes nodes"
+    into "$nodes nodes"
+    refused
+    killed
     for kill in "${kills[@]}"; do
         "$holdfast" local kill "$kill" --dir "$dir" || die "kill"
         sorts run "$nodes nodes, $kill killed"
         large "$nodes nodes, $kill killed"
+        [ "$nodes $kill" != "6 3" ] || into "6 nodes, 3 killed"
     done
     checks=$((checks + 1))
     [ $nodes != 6 ] || [ "$(decoded)" -gt 0 ] || failed "two nodes are gone and no cell was decoded"
+    checks=$((checks + 1))
+    [ -z "$(ls "$work/spill")" ] || failed "files are left of --spill"
     "$holdfast" local down --dir "$dir" >/dev/null || die "down"
     echo "ok: $nodes nodes"
 done
