@@ -183,7 +183,8 @@ void compute_task_free(struct compute_task *t)
 
 bool compute_task_is_settled(const struct compute_task *t)
 {
-    return t->from == 0 && t->reading[0].fault.kind != COMPUTE_FAULT_NONE;
+    const bool failed = t->scan != NULL && t->scan->err != 0;
+    return t->from == 0 && (failed || t->reading[0].fault.kind != COMPUTE_FAULT_NONE);
 }
 
 uint64_t compute_task_from(const struct compute_task *t)
@@ -557,7 +558,7 @@ static bool follows(const struct compute_task *into, const struct compute_task *
 int compute_task_merge(struct compute_task *into, const struct compute_task *next)
 {
     if (into->p != next->p || into->to != next->from || into->ended || next->ended ||
-        next->runs != NULL) {
+        next->runs != NULL || (next->scan != NULL && next->scan->begun)) {
         return ERR_INVALID;
     }
     if (into->reduce != NULL) {
@@ -618,10 +619,13 @@ static int end_records(struct compute_task *t, struct compute_reading *r, struct
     if (t->reduce != NULL) {
         return 0;
     }
-    int err = end_object(t, r);
-    err = err == 0 ? compute_scan_results(t) : err;
+    const int err = end_object(t, r);
     if (err != 0) {
         return err_set(why, err, "no memory for the last record");
+    }
+    if (compute_scan_results(t) != 0) {
+        return err_set(why, t->scan->err, "no memory for the result of record %llu",
+                       (unsigned long long)t->scan->record + 1);
     }
     return r->fault.kind != COMPUTE_FAULT_NONE ? compute_task_why_fault(t, &r->fault, why) : 0;
 }

@@ -90,16 +90,16 @@ void compute_task_leave_open(struct compute_task *t, size_t bytes);
  * left out; UNKNOWN: in any. */
 bool compute_task_was_read(const struct compute_task *t, enum compute_task_quotes quotes);
 /* Takes in the span of `next`, which stays as it is.
- * returns: 0; ERR_INVALID: of another program, made with a spill, or it does not begin where `into`
- * ends;
- * ERR_NOT_FOUND, and nothing is changed: of CSV, `next` was not read in the way in which it
- * follows; ERR_NO_MEMORY, ERR_CORRUPT or what the spill returns, and `into` is of no more use. */
+ * returns: 0; ERR_INVALID: of another program, made with a spill, with results of a scan, or it
+ * does not begin where `into` ends; ERR_NOT_FOUND, and nothing is changed: of CSV, `next` was not
+ * read in the way in which it follows; ERR_NO_MEMORY, ERR_CORRUPT or what the spill returns, and
+ * `into` is of no more use. */
 int compute_task_merge(struct compute_task *into, const struct compute_task *next);
 
 /* Appends the canonical encoding of the state (docs/formats.md): the same span of an object has the
  * same bytes. The limit of memory is no part of it; nor may output have been cleared.
  * returns: 0, what buf_append returns, or ERR_OVERFLOW: no records give such a state; ERR_INVALID:
- * made with a spill. */
+ * made with a spill, or results of a scan were asked for. */
 int compute_task_encode(const struct compute_task *t, struct buf *into);
 /* A state from all of its encoding. p: of the same text; borrowed. memory_bytes: as in options.
  * returns: 0; ERR_LEVEL (a later format); ERR_INVALID (another program); ERR_PROTOCOL (not an

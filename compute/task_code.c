@@ -188,7 +188,7 @@ static int encode_reading(const struct compute_reading *r, struct buf *into)
 int compute_task_encode(const struct compute_task *t, struct buf *into)
 {
     ASSERT(!t->ended);
-    if (t->runs != NULL || (t->scan != NULL && t->scan->record > 0)) {
+    if (t->runs != NULL || (t->scan != NULL && t->scan->begun)) {
         return ERR_INVALID;
     }
     (void)buf_put_u8(into, t->p->format);

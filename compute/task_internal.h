@@ -43,6 +43,7 @@ struct compute_reading {
 
 /* Where a scan has come to: what is known of the segment so far. */
 struct compute_scan {
+    bool begun;      /* some values had their turn: they are in no state */
     uint64_t record; /* those before it have their results */
     struct compute_store store;
     struct compute_tally tally;     /* but of sums that are doubles */

@@ -216,6 +216,18 @@ static void put_result(struct compute_scan *s, const struct compute_scan_plan *p
     }
 }
 
+/* A whole number may be no double, but is two. */
+static void add_running(struct compute_scan *s, const struct compute_number *n)
+{
+    const double sign = n->minus ? -1 : 1;
+    double last = n->real;
+    if (!n->is_real) {
+        (void)compute_running_add(&s->running, sign * (double)(n->size >> 32) * 0x1p32);
+        last = sign * (double)(uint32_t)n->size;
+    }
+    s->sum = compute_running_add(&s->running, last);
+}
+
 static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
                const struct compute_scan_value *v)
 {
@@ -227,12 +239,12 @@ static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
     if (!v->has_number) {
         return 0;
     }
+    if (runs(plan)) {
+        add_running(s, &v->number);
+        return 0;
+    }
     if (plan->raw && plan->type == COMPUTE_F64 && !v->number.is_real) {
         cell.number = compute_number_of_real(compute_number_real(&v->number));
-    }
-    if (runs(plan)) {
-        s->sum = compute_running_add(&s->running, cell.number.real);
-        return 0;
     }
     return compute_tally_add(&s->tally, plan->op, &cell, &s->store);
 }
@@ -241,6 +253,7 @@ static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
 static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
                const struct compute_scan_value *v, struct compute_reading *r)
 {
+    const size_t before = r->output.size;
     s->record += v->skipped;
     if (v->begins) {
         begin(s, plan);
@@ -252,8 +265,12 @@ static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
     if (!plan->exclusive) {
         put_result(s, plan, v, r);
     }
+    if (r->output.err != 0) {
+        r->output.size = before; /* a line in part is none */
+        return r->output.err;
+    }
     s->record++;
-    return r->output.err;
+    return 0;
 }
 
 /* Sums of whole numbers by a kernel. returns: whether all have a result; if not, nothing is
@@ -321,6 +338,7 @@ int compute_scan_results(struct compute_task *t)
     if (s == NULL || r->values.size == 0 || s->err != 0) {
         return s != NULL ? s->err : 0;
     }
+    s->begun = true;
     struct bytes_reader from = bytes_reader_of(buf_view(&r->values));
     const bool is_dense = t->p->scan.dense;
     s->err = is_dense ? dense(s, &t->p->scan, r) : 0;

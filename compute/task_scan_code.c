@@ -84,6 +84,13 @@ static uint64_t take_skipped(struct bytes_reader *from)
     return 0;
 }
 
+/* returns: whether the program gives such numbers. */
+static bool may_be(const struct compute_program *p, unsigned kind)
+{
+    const bool whole = p->scan.raw && p->scan.type != COMPUTE_F64;
+    return p->scan.op == COMPUTE_OP_COUNT ? kind == KIND_NONE : kind != KIND_REAL || !whole;
+}
+
 void compute_scan_take(const struct compute_program *p, struct bytes_reader *from,
                        struct compute_scan_value *out)
 {
@@ -104,7 +111,7 @@ void compute_scan_take(const struct compute_program *p, struct bytes_reader *fro
     }
     if (count > WORD || bytes_of_word(word) != count || (kind == KIND_NONE && count > 0) ||
         (kind == KIND_MINUS && (word == 0 || word > UINT64_C(1) << 63)) ||
-        (out->begins && !p->scan.segments)) {
+        (out->begins && !p->scan.segments) || !may_be(p, kind)) {
         from->failed = true;
         return;
     }

@@ -5,6 +5,7 @@
  * objects; states from outside. What the results are is compared with Python's in scan.py.
  */
 #include "base/rng.h"
+#include "compute/table.h"
 #include "tests/unit/compute/tasks.h"
 #include "tests/unit/unit.h"
 
@@ -26,6 +27,8 @@ static const char *const programs[] = {
     "lines | scan exclusive count from $0 = \"\"",
     "words | select $0 scan max $0",
     "csv | scan sum $2 / $1",
+    "i8,i8 | where $2 > 0 | scan sum $1 * 18014398509481984",
+    "f64,u8 | scan exclusive sum $1 from $2 < 9",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
@@ -207,8 +210,21 @@ START_TEST(a_state_whose_results_were_taken_is_not_encoded)
     ck_assert_int_eq(compute_task_encode(t, &out), 0);
     ck_assert_uint_eq(compute_task_output(t).size, 16);
     ck_assert_int_eq(compute_task_encode(t, &out), ERR_INVALID);
-    buf_release(&out);
+    struct compute_task *into = tasks_new(p, 0, 0);
+    ck_assert_int_eq(compute_task_merge(into, t), ERR_INVALID);
+    compute_task_free(into);
+    ck_assert_int_eq(compute_task_next(t, NULL), 0); /* it knows of the object before */
+    ck_assert_int_eq(compute_task_encode(t, &out), ERR_INVALID);
     compute_task_free(t);
+    compute_program_free(p);
+    p = tasks_program("u8 | scan sum $1 * 18446744073709551615");
+    t = tasks_new(p, 0, 0);
+    ck_assert_int_eq(compute_task_update(t, bytes_of_text("\1")), 0);
+    ck_assert_uint_eq(compute_task_output(t).size, 0); /* the first result is no i64 */
+    ck_assert(compute_task_is_settled(t));
+    ck_assert_int_eq(compute_task_encode(t, &out), ERR_INVALID);
+    compute_task_free(t);
+    buf_release(&out);
     compute_program_free(p);
 }
 END_TEST
@@ -252,8 +268,143 @@ START_TEST(states_from_outside_are_values_of_records_or_refused)
 }
 END_TEST
 
+/* Blocks of numbers follow one another, and a sum out of range is in none of the first. */
+START_TEST(sums_go_on_from_block_to_block)
+{
+    static uint8_t object[3 * 4096 * 8 + 40];
+    const size_t count = sizeof(object) / 8;
+    struct compute_program *p = tasks_program("i64 | scan sum");
+    struct err_info why = {.code = 0};
+    struct rng r;
+    rng_init(&r, unit_seed("blocks", 24));
+    for (unsigned over = 0; over < 2; over++) {
+        const size_t results = over == 1 ? count - 7 : count;
+        struct compute_task *t = tasks_new(p, 0, 0);
+        int64_t sum = 0;
+        for (size_t i = 0; i < count; i++) {
+            const int64_t v = i == results ? INT64_MAX : 1 + (int64_t)rng_below(&r, 1u << 30);
+            num_put_u64(object + i * 8, (uint64_t)v);
+        }
+        ck_assert_int_eq(compute_task_update(t, bytes_of(object, sizeof(object))), 0);
+        ck_assert_int_eq(compute_task_finish(t, &why), over == 1 ? ERR_OVERFLOW : 0);
+        const struct bytes out = compute_task_output(t);
+        ck_assert_uint_eq(out.size, results * 8);
+        for (size_t i = 0; i < results; i++) {
+            sum += (int64_t)num_get_u64(object + i * 8);
+            ck_assert_uint_eq(num_get_u64(out.data + i * 8), (uint64_t)sum);
+        }
+        compute_task_free(t);
+    }
+    compute_program_free(p);
+}
+END_TEST
+
+/* 2^53 + 1 is no double; three of it are 27021597764222979, to which ...980 is next. */
+START_TEST(whole_numbers_of_rows_are_added_before_they_are_rounded)
+{
+    static const char text[] = "107,9007199254740993\n108,-9007199254740993\n";
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("u8 | lookup \"t\" $1 as r | scan sum $r.2");
+    struct compute_table *table = NULL;
+    const struct compute_table_options options = {.header = false};
+    ck_assert_int_eq(compute_table_new(&table, &heap, bytes_of_text(text), &options, NULL), 0);
+    compute_program_bind(p, 0, table);
+    for (unsigned minus = 0; minus < 2; minus++) {
+        struct compute_task *t = tasks_new(p, 0, 0);
+        double last = 0;
+        ck_assert_int_eq(compute_task_update(t, bytes_of_text(minus == 1 ? "lll" : "kkk")), 0);
+        ck_assert_int_eq(compute_task_finish(t, NULL), 0);
+        const struct bytes out = compute_task_output(t);
+        ck_assert_uint_eq(out.size, 24);
+        memcpy(&last, out.data + 16, sizeof(last));
+        ck_assert(last == (minus == 1 ? -0x1.8000000000001p+54 : 0x1.8000000000001p+54));
+        compute_task_free(t);
+    }
+    compute_program_free(p);
+    compute_table_free(table);
+}
+END_TEST
+
+/* Each request for memory fails once: the results are the same then, or the scan ends and says at
+ * which record. */
+START_TEST(memory_that_is_refused_ends_a_scan)
+{
+    static uint8_t object[2048];
+    const struct alloc heap = alloc_heap();
+    unsigned said = 0;
+    memset(object, ',', sizeof(object));
+    for (size_t i = 0; i < sizeof(object); i += 4) {
+        memcpy(object + i, i % 32 == 0 ? "1.5\n" : "444\n", 4);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct compute_program *p = tasks_program(i == 0 ? "u8 | scan sum" : "lines | scan sum");
+        struct compute_task *whole = tasks_new(p, 0, 0);
+        ck_assert_int_eq(compute_task_update(whole, bytes_of(object, sizeof(object))), 0);
+        const struct bytes want = compute_task_output(whole);
+        bool refused = true;
+        for (uint64_t n = 1; refused; n++) {
+            struct alloc_budget budget;
+            const struct alloc failing = alloc_budget_init(&budget, heap, UINT64_MAX);
+            const struct compute_task_options options = {.from = 0};
+            struct compute_task *t = NULL;
+            struct err_info why = {.code = 0};
+            budget.fail_at = n;
+            int err = compute_task_new(&t, &failing, p, &options, NULL);
+            err = err == 0 ? compute_task_update(t, bytes_of(object, sizeof(object))) : err;
+            if (err == 0) {
+                const struct bytes out = compute_task_output(t);
+                const bool settled = compute_task_is_settled(t);
+                ck_assert(out.size <= want.size && memcmp(out.data, want.data, out.size) == 0);
+                ck_assert(settled == (out.size < want.size));
+                ck_assert(settled || i == 0 || out.data[out.size - 1] == '\n');
+                err = compute_task_finish(t, &why);
+                ck_assert_int_eq(err, settled ? ERR_NO_MEMORY : 0);
+                said += settled && strstr(why.text, "no memory for the result of record ") != NULL;
+            }
+            ck_assert(err == 0 || err == ERR_NO_MEMORY);
+            compute_task_free(t);
+            refused = budget.requests >= n;
+        }
+        compute_task_free(whole);
+        compute_program_free(p);
+    }
+    ck_assert_uint_gt(said, 3);
+}
+END_TEST
+
+/* mark: that of the one value, and what it is changed to. */
+static void expect_refused(const char *program, uint8_t mark, uint8_t to)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program(program);
+    struct compute_task *t = tasks_new(p, 0, 0);
+    struct compute_task *read = NULL;
+    struct buf bytes;
+    buf_init(&bytes, &heap, TASKS_TEXT_BYTES);
+    ck_assert_int_eq(compute_task_update(t, bytes_of_text("a")), 0);
+    ck_assert_int_eq(compute_task_encode(t, &bytes), 0);
+    uint8_t *at = bytes.data + bytes.size - 1 - (mark >> 4);
+    ck_assert_uint_eq(*at, mark);
+    *at = to;
+    ck_assert_int_eq(compute_task_decode(&read, &heap, p, 0, buf_view(&bytes)), ERR_PROTOCOL);
+    buf_release(&bytes);
+    compute_task_free(t);
+    compute_program_free(p);
+}
+
+START_TEST(states_have_no_numbers_that_the_program_cannot_give)
+{
+    expect_refused("u8 | scan sum $1 + 1", 0x11, 0x13); /* a double, where results are whole */
+    expect_refused("u8 | scan count", 0x00, 0x01);      /* a number of count */
+    expect_refused("u8 | scan max $1 + 1", 0x11, 0x15); /* a segment, of a program without */
+    expect_refused("u8 | scan max $1 + 1", 0x11, 0x10); /* bytes of no number */
+}
+END_TEST
+
 UNIT_MAIN("compute_task_scan", results_do_not_depend_on_where_the_object_was_cut,
           results_come_while_the_object_does, a_line_is_what_the_aggregate_is_so_far,
           a_scan_goes_on_in_the_next_object, a_result_that_is_no_number_of_its_type_is_named,
           a_state_whose_results_were_taken_is_not_encoded,
-          states_from_outside_are_values_of_records_or_refused)
+          states_from_outside_are_values_of_records_or_refused, sums_go_on_from_block_to_block,
+          whole_numbers_of_rows_are_added_before_they_are_rounded,
+          memory_that_is_refused_ends_a_scan, states_have_no_numbers_that_the_program_cannot_give)
