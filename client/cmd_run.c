@@ -28,7 +28,7 @@ const char hf_cmd_run_grammar[] =
     "AGGREGATE{,AGGREGATE}\n"
     "            by VALUE{,VALUE} AGGREGATE{,AGGREGATE} [ | top N ]\n"
     "            sort VALUE [down]{,VALUE [down]} [ | select VALUE{,VALUE} ]\n"
-    "            [select VALUE{,VALUE}] scan [exclusive] count|sum|min|max [VALUE]\n"
+    "            [select VALUE{,VALUE}] scan [exclusive] count|sum|min|max|or [VALUE]\n"
     "            [from CONDITION]: of each record what the aggregate is so far, anew from where\n"
     "            the condition holds\n"
     "            lookup [left] \"TABLE\" [header] VALUE as NAME: the row of a CSV whose first "

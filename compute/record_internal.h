@@ -28,6 +28,7 @@ enum compute_fault_kind {
     COMPUTE_FAULT_HEADER,  /* the header has another name than was declared */
     COMPUTE_FAULT_ROW,     /* NO_NUMBER in a row of a table; field: compute_row_field */
     COMPUTE_FAULT_SCAN,    /* a result of a scan is no number of its type; in no state */
+    COMPUTE_FAULT_BITS,    /* a scan by `or` has a number that is not whole; in no state */
 };
 
 #define COMPUTE_FAULT_SHOWN 32u

@@ -34,10 +34,10 @@ struct compute_reduce {
 
 const char *compute_op_name(enum compute_op op)
 {
-    static const char *const names[COMPUTE_OPS] = {
+    static const char *const names[COMPUTE_OPS + 1] = {
         "count",  "sum",    "min",       "max", "mean",     "var",      "varp", "dot",
-        "argmin", "argmax", "histogram", "log", "quantile", "distinct", "top"};
-    ASSERT(op < COMPUTE_OPS);
+        "argmin", "argmax", "histogram", "log", "quantile", "distinct", "top",  "or"};
+    ASSERT(op <= COMPUTE_OP_OR);
     return names[op];
 }
 

@@ -80,6 +80,7 @@ enum compute_op {
     COMPUTE_OP_DISTINCT,
     COMPUTE_OP_TOP,
     COMPUTE_OPS,
+    COMPUTE_OP_OR = COMPUTE_OPS, /* of the bits of whole numbers: of scans alone */
 };
 
 enum compute_type {

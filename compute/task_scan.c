@@ -167,17 +167,28 @@ static struct compute_value nothing(const struct compute_scan_plan *plan)
     }
 }
 
+/* returns: whether there is a result now. */
+static bool result_of(const struct compute_scan *s, const struct compute_scan_plan *plan,
+                      struct compute_value *out)
+{
+    switch (plan->op) {
+    case COMPUTE_OP_COUNT: *out = compute_value_of_u64(s->tally.count); return true;
+    case COMPUTE_OP_OR: *out = (struct compute_value){.whole = s->tally.of.sum.whole}; return true;
+    default: return compute_tally_finish(&s->tally, plan->op, out) == 0;
+    }
+}
+
 /* The result now, as a number. */
 static void put_raw(struct compute_scan *s, const struct compute_scan_plan *plan,
                     struct compute_reading *r)
 {
-    struct compute_value v = compute_value_of_u64(s->tally.count);
+    struct compute_value v;
     char text[COMPUTE_VALUE_TEXT];
     if (runs(plan)) {
         put_real(&r->output, s->sum);
         return;
     }
-    if (plan->op != COMPUTE_OP_COUNT && compute_tally_finish(&s->tally, plan->op, &v) != 0) {
+    if (!result_of(s, plan, &v)) {
         v = nothing(plan);
     }
     if (v.is_real) {
@@ -195,12 +206,12 @@ static void put_raw(struct compute_scan *s, const struct compute_scan_plan *plan
 static void put_line(struct compute_scan *s, const struct compute_scan_plan *plan,
                      const struct compute_scan_value *of, struct compute_reading *r)
 {
-    struct compute_value v = compute_value_of_u64(s->tally.count);
+    struct compute_value v;
     (void)buf_append(&r->output, of->text.data, of->text.size);
     if (r->groups.p->selects > 0) {
         (void)buf_put_u8(&r->output, ',');
     }
-    if (plan->op == COMPUTE_OP_COUNT || compute_tally_finish(&s->tally, plan->op, &v) == 0) {
+    if (result_of(s, plan, &v)) {
         compute_put_value(&r->output, &v);
     }
     (void)buf_put_u8(&r->output, '\n');
@@ -228,6 +239,13 @@ static void add_running(struct compute_scan *s, const struct compute_number *n)
     s->sum = compute_running_add(&s->running, last);
 }
 
+/* In two's complement of 128 bits, so that any two whole numbers have a result. */
+static void add_bits(struct compute_i128 *bits, const struct compute_number *n)
+{
+    bits->low |= n->minus ? 0 - n->size : n->size;
+    bits->high |= n->minus ? -1 : 0;
+}
+
 static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
                const struct compute_scan_value *v)
 {
@@ -237,6 +255,10 @@ static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
         return 0;
     }
     if (!v->has_number) {
+        return 0;
+    }
+    if (plan->op == COMPUTE_OP_OR) {
+        add_bits(&s->tally.of.sum.whole, &v->number);
         return 0;
     }
     if (runs(plan)) {
@@ -249,12 +271,26 @@ static int add(struct compute_scan *s, const struct compute_scan_plan *plan,
     return compute_tally_add(&s->tally, plan->op, &cell, &s->store);
 }
 
-/* returns: 0, or ERR_NO_MEMORY; a result that is none is a fault. */
+/* The first fault of the object: what nodes find is behind it, as the record has a value. */
+static void no_bits(const struct compute_scan *s, const struct compute_number *n,
+                    struct compute_reading *r)
+{
+    char text[COMPUTE_VALUE_TEXT];
+    const size_t size = compute_number_text(n, text);
+    r->fault.record = s->record;
+    compute_fault_at(&r->fault, COMPUTE_FAULT_BITS, 0, bytes_of(text, size));
+}
+
+/* returns: 0, or ERR_NO_MEMORY; a value or a result that is none is a fault. */
 static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
                const struct compute_scan_value *v, struct compute_reading *r)
 {
     const size_t before = r->output.size;
     s->record += v->skipped;
+    if (plan->op == COMPUTE_OP_OR && v->number.is_real) {
+        no_bits(s, &v->number, r);
+        return 0;
+    }
     if (v->begins) {
         begin(s, plan);
     }
@@ -309,6 +345,12 @@ static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan
     return true;
 }
 
+/* returns: whether a value or a result was none. */
+static bool has_ended(const struct compute_reading *r)
+{
+    return r->fault.kind == COMPUTE_FAULT_SCAN || r->fault.kind == COMPUTE_FAULT_BITS;
+}
+
 static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
                  struct compute_reading *r)
 {
@@ -316,11 +358,11 @@ static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
     const bool kernel = HOST_IS_LITTLE && plan->op == COMPUTE_OP_SUM && plan->type != COMPUTE_F64;
     const struct compute_column at_start = {.type = plan->column.type};
     size_t at = 0;
-    while (at < r->values.size && r->fault.kind != COMPUTE_FAULT_SCAN) {
+    while (at < r->values.size && !has_ended(r)) {
         const size_t part = NUM_MIN(r->values.size - at, BLOCK * (size_t)bytes);
         const struct bytes block = bytes_of(r->values.data + at, part);
         const bool all = kernel && block_of_sums(s, plan, block, r);
-        for (size_t i = 0; i < part && !all && r->fault.kind != COMPUTE_FAULT_SCAN; i += bytes) {
+        for (size_t i = 0; i < part && !all && !has_ended(r); i += bytes) {
             const struct compute_scan_value v = {
                 .has_number = true, .number = compute_column_number(block.data + i, &at_start)};
             TRY(one(s, plan, &v, r));
@@ -342,7 +384,7 @@ int compute_scan_results(struct compute_task *t)
     struct bytes_reader from = bytes_reader_of(buf_view(&r->values));
     const bool is_dense = t->p->scan.dense;
     s->err = is_dense ? dense(s, &t->p->scan, r) : 0;
-    while (!is_dense && s->err == 0 && from.left > 0 && r->fault.kind != COMPUTE_FAULT_SCAN) {
+    while (!is_dense && s->err == 0 && from.left > 0 && !has_ended(r)) {
         compute_scan_take(t->p, &from, &v);
         ASSERT(!from.failed);
         s->err = one(s, &t->p->scan, &v, r);

@@ -87,7 +87,7 @@ static uint64_t take_skipped(struct bytes_reader *from)
 /* returns: whether the program gives such numbers. */
 static bool may_be(const struct compute_program *p, unsigned kind)
 {
-    const bool whole = p->scan.raw && p->scan.type != COMPUTE_F64;
+    const bool whole = p->scan.raw && p->scan.type != COMPUTE_F64 && p->scan.op != COMPUTE_OP_OR;
     return p->scan.op == COMPUTE_OP_COUNT ? kind == KIND_NONE : kind != KIND_REAL || !whole;
 }
 

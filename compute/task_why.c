@@ -12,6 +12,7 @@ static int fault_code(enum compute_fault_kind kind)
     case COMPUTE_FAULT_NONE: return 0;
     case COMPUTE_FAULT_NO_NUMBER:
     case COMPUTE_FAULT_ROW:
+    case COMPUTE_FAULT_BITS:
     case COMPUTE_FAULT_HEADER: return ERR_WRONG_TYPE;
     case COMPUTE_FAULT_DIVISION: return ERR_INVALID;
     case COMPUTE_FAULT_SCAN:
@@ -77,6 +78,9 @@ int compute_task_why_fault(const struct compute_task *t, const struct compute_fa
     case COMPUTE_FAULT_SCAN:
         return err_set(why, code, "record %llu: %s is %s, which is no %s", record,
                        compute_op_name(t->p->scan.op), text, compute_type_name(t->p->scan.type));
+    case COMPUTE_FAULT_BITS:
+        return err_set(why, code, "record %llu: 'or' is of whole numbers, and this is %s", record,
+                       text);
     case COMPUTE_FAULT_LIMIT: break;
     }
     return err_set(why, code, "%s more than the limit of %llu bytes",

@@ -43,6 +43,7 @@ one() {
 all() {
     one i64 'i64 | scan sum'
     one i64 'i64 | scan exclusive min'
+    one i64 'u16,x6 | scan or $1 from $1 % 1000 = 0'
     one i64 'i32,u32 | where $2 % 3 = 0 | scan sum $1 from $1 % 1000 = 0'
     one over 'i64 | scan sum'
     one over 'i64 | scan exclusive sum'

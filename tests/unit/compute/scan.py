@@ -83,6 +83,9 @@ def prefixes(op, exclusive, values, of_reals):
     """What the operator is of each prefix; None: of nothing. values: None is an empty field."""
     if op == "count":
         return [i + (not exclusive) for i in range(len(values))]
+    if op == "or":
+        ors = list(itertools.accumulate((v or 0 for v in values), int.__or__, initial=0))
+        return ors[:-1] if exclusive else ors[1:]
     if op == "sum" and not of_reals:
         sums = list(itertools.accumulate((v or 0 for v in values), initial=0))
         return sums[:-1] if exclusive else sums[1:]
@@ -128,7 +131,7 @@ def raw_case(rng, count, run):
     data = b"".join(
         b"".join(struct.pack("<" + TYPES[n], v) for n, v in zip(names, r)) for r in records
     )
-    op = rng.choice(["sum", "sum", "min", "max", "count"])
+    op = rng.choice(["sum", "sum", "min", "max", "count"] + ["or"] * (TYPES[name] not in "fd"))
     exclusive = rng.random() < 0.4
     source = ",".join(names)
     numbered = list(enumerate(records))
@@ -180,7 +183,7 @@ def text_case(rng, count, run):
         rows.append([str(rng.randrange(5)), value, rng.choice(["a", "b c", "x" * i][:2])])
     data = "".join(",".join(r) + "\n" for r in rows)
     data = data if rng.random() < 0.7 else data.rstrip("\n")
-    op = rng.choice(["sum", "sum", "min", "max", "count"])
+    op = rng.choice(["sum", "sum", "min", "max", "or", "count"])
     exclusive = rng.random() < 0.4
     program = "csv"
     if rng.random() < 0.4:

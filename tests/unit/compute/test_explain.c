@@ -60,6 +60,7 @@ START_TEST(a_plan_has_all_parentheses_and_defaults)
     check_plan("csv|sample .5 $1|by $1 estimate mean $2*2|top 3",
                "csv|sample 0.5 $1|by $1 estimate mean $2 * 2|top 3");
     check_plan("u8|where $1>2|scan  exclusive sum", "u8|where $1 > 2|scan exclusive sum $1");
+    check_plan("i16|scan or from $1=1 or $1=2", "i16|scan or $1 from ($1 = 1) or ($1 = 2)");
     check_plan("csv|select $1,$2 scan count from not $1=2",
                "csv|select $1, $2 scan count from not ($1 = 2)");
     check_plan("f64,f64|dot $1,$2", "f64,f64|dot $1, $2");

@@ -81,6 +81,14 @@ START_TEST(wrong_scans_are_named)
                      "column 16: '$1' begins a condition, where a value should be");
     ck_assert_str_eq(wrong("csv | scan sum $1 from $2"),
                      "column 24: '$2' begins a value, where a condition should be: $1 > 0");
+    ck_assert_int_eq(parse("u8 | scan exclusive or $1 from $1 = 1 or $1 = 2"), 0);
+    ck_assert_int_eq(parse("f64,u8 | scan or $2"), 0);
+    ck_assert_str_eq(wrong("f64 | scan or"),
+                     "column 12: 'or' is of whole numbers, and the value may be none");
+    ck_assert_str_eq(wrong("i64,f32 | scan or 1 + $2"),
+                     "column 16: 'or' is of whole numbers, and the value may be none");
+    ck_assert_str_eq(wrong("i64 | scan or $1 / 2 from $1 = 1"),
+                     "column 12: 'or' is of whole numbers, and the value may be none");
     ck_assert_str_eq(wrong("csv | scan count from"),
                      "column 22: the end stands where a field, a number or a text should");
     ck_assert_str_eq(wrong("csv | scan count | count"),

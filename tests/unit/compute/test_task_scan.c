@@ -29,6 +29,9 @@ static const char *const programs[] = {
     "csv | scan sum $2 / $1",
     "i8,i8 | where $2 > 0 | scan sum $1 * 18014398509481984",
     "f64,u8 | scan exclusive sum $1 from $2 < 9",
+    "u16,i8 | where $2 > 0 | scan or $1",
+    "i32 | scan exclusive or",
+    "csv | select $1 scan or $2 from $1 = \"a\"",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
@@ -153,6 +156,20 @@ START_TEST(a_line_is_what_the_aggregate_is_so_far)
 }
 END_TEST
 
+START_TEST(or_is_of_the_bits_of_whole_numbers)
+{
+    expect("lines | scan or", "1\n\n4\n-8\n", NULL, "1\n1\n5\n-3\n");
+    expect("lines | scan exclusive or from $0 = 2", "1\n4\n2\n8\n", NULL, "0\n1\n0\n2\n");
+    expect("lines | scan or", "1\n18446744073709551615\n", NULL, "1\n18446744073709551615\n");
+    expect("lines | scan or", "9223372036854775808\n-9223372036854775808\n", NULL,
+           "9223372036854775808\n-9223372036854775808\n");
+    expect("csv | where $1 != 3 | scan or $2", "1,2\n3,\n3,\n1,0.5\n1,1\n", NULL,
+           "2\nerror: record 4: 'or' is of whole numbers, and this is 0.5WRONG_TYPE");
+    expect("lines | scan exclusive or", "1\n2\n1e3\n", NULL,
+           "0\n1\nerror: record 3: 'or' is of whole numbers, and this is 1000WRONG_TYPE");
+}
+END_TEST
+
 START_TEST(a_scan_goes_on_in_the_next_object)
 {
     expect("lines | scan sum", "1\n2\n", "3\n4", "1\n3\n6\n10\n");
@@ -177,6 +194,8 @@ START_TEST(a_result_that_is_no_number_of_its_type_is_named)
         {"u64 | scan sum", 2, "record 3: sum is 27670116110564327421, which is no u64"},
         {"u64 | scan exclusive sum", 3, NULL},
         {"u64 | scan max $1 + $1", 0, "record 1: max is 18446744073709551614, which is no i64"},
+        {"u64 | scan exclusive or", 3, NULL},
+        {"u64 | scan or $1 + $1", 0, "record 1: or is 18446744073709551614, which is no i64"},
         {"i64 | where $1 > 0 | scan sum", 1,
          "record 2: sum is 18446744073709551614, which is no i64"},
     };
@@ -403,7 +422,8 @@ END_TEST
 
 UNIT_MAIN("compute_task_scan", results_do_not_depend_on_where_the_object_was_cut,
           results_come_while_the_object_does, a_line_is_what_the_aggregate_is_so_far,
-          a_scan_goes_on_in_the_next_object, a_result_that_is_no_number_of_its_type_is_named,
+          or_is_of_the_bits_of_whole_numbers, a_scan_goes_on_in_the_next_object,
+          a_result_that_is_no_number_of_its_type_is_named,
           a_state_whose_results_were_taken_is_not_encoded,
           states_from_outside_are_values_of_records_or_refused, sums_go_on_from_block_to_block,
           whole_numbers_of_rows_are_added_before_they_are_rounded,
