@@ -230,6 +230,10 @@ for i in 1 2 3; do
     await "node $i has all" reads $i $'a\nalone\nc' set members tags
     await "node $i has both types" reads $i x set members two
     await "node $i has both types" reads $i 4 counter get two
+    await "node $i has both types of a field" reads $i x map get card both --type set
+    await "node $i has both types of a field" reads $i 4 map get card both --type counter
+    await "node $i has both kinds" reads $i passing set members kinds
+    await "node $i has both kinds" reads $i lasting set members kinds --grow-only
 done
 crdt 0 counter get visits --token "$token" "$(at 1)"
 is 116
