@@ -28,7 +28,8 @@
 #define EV_ELEMENTS 65536u
 #define EV_TIMEOUT_MS 3000u
 /* Without a write that went well, one that may have, or BEHIND: four nodes that cannot be reached,
- * 500 ms each, 500 ms in which the fifth waits for what a token names, and 500 ms for the write. */
+ * 500 ms each, 500 ms in which the fifth waits for what a token names, and 500 ms for the write. Of
+ * the time that this machine had its cores: ev_own_ns. */
 #define EV_STALL_MS 3000u
 
 enum ev_kind { EV_COUNTER, EV_DROPPED, EV_SET, EV_REGISTER, EV_MV, EV_MAX };
@@ -92,7 +93,7 @@ struct ev_client {
     uint64_t served_ns;  /* when it ended */
     uint64_t gap_ns;     /* longest time between two of them */
     uint64_t gap_cut_ns; /* of those that ended in a partition */
-    uint64_t free_ns;    /* when it ended, or one of unknown outcome or BEHIND */
+    uint64_t free_ns;    /* own time when it ended, or one of unknown outcome or BEHIND */
     uint64_t stall_ns;   /* longest time from then to the end of one that went well */
     unsigned behind;     /* sessions given up because no node had what they had seen */
     unsigned refused;    /* writes */
@@ -119,6 +120,9 @@ struct ev_load {
 };
 
 uint64_t ev_now_ns(void);
+/* The same, less what other machines on the same host had of the cores meanwhile: what is slow for
+ * want of them is no fault of the nodes. */
+uint64_t ev_own_ns(void);
 void ev_pause_ms(uint64_t ms);
 /* Makes the calling thread's sockets those of a host. */
 bool ev_enter(const struct ev_load *l, unsigned host);

@@ -38,6 +38,35 @@ uint64_t ev_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* returns: what other machines on the same host have had of the cores since the start, as of one
+ * core: proc(5), steal. 0 where there are none, or it is not told. */
+static uint64_t ev_stolen_ns(void)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    char line[512];
+    uint64_t ticks = 0;
+    const bool got = file != NULL && fgets(line, sizeof(line), file) != NULL;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    char *at = line;
+    for (unsigned word = 0; got && at != NULL && word < 8; word++) { /* cpu, then seven others */
+        at = strchr(at, ' ');
+        at = at == NULL ? NULL : at + strspn(at, " ");
+    }
+    if (got && at != NULL) {
+        ticks = strtoull(at, NULL, 10);
+    }
+    return ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK)) /
+           (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+uint64_t ev_own_ns(void)
+{
+    const uint64_t now = ev_now_ns();
+    return now - NUM_MIN(ev_stolen_ns(), now);
+}
+
 void ev_pause_ms(uint64_t ms)
 {
     struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -160,18 +189,19 @@ static bool ev_writes(const struct ev_op *op)
 static void ev_count(struct ev_client *c, const struct ev_op *op)
 {
     struct ev_load *l = c->l;
+    const uint64_t own_ns = ev_own_ns();
     (void)pthread_mutex_lock(&l->lock);
     if (op->end == EV_OK && ev_writes(op)) {
         uint64_t gap = op->end_ns - NUM_MIN(c->served_ns, op->end_ns);
         c->gap_ns = NUM_MAX(c->gap_ns, gap);
         c->gap_cut_ns = l->cut ? NUM_MAX(c->gap_cut_ns, gap) : c->gap_cut_ns;
-        c->stall_ns = NUM_MAX(c->stall_ns, op->end_ns - NUM_MIN(c->free_ns, op->end_ns));
+        c->stall_ns = NUM_MAX(c->stall_ns, own_ns - NUM_MIN(c->free_ns, own_ns));
         c->served_ns = op->end_ns;
         c->wrote_ns = op->invoke_ns;
     }
     bool behind = strcmp(hf_error_name(op->code), "BEHIND") == 0;
     if (behind || (op->end != EV_FAIL && ev_writes(op))) {
-        c->free_ns = op->end_ns;
+        c->free_ns = own_ns;
     }
     c->refused += op->end == EV_FAIL && ev_writes(op);
     c->unknown += op->end == EV_INFO && ev_writes(op);
@@ -366,7 +396,7 @@ static bool ev_may_run(struct ev_client *c, bool *stop)
     *stop = l->phase == EV_STOP || c->count == EV_OPS_MAX;
     if (runs && c->held) {
         c->served_ns = ev_now_ns();
-        c->free_ns = c->served_ns;
+        c->free_ns = ev_own_ns();
     }
     c->held = !runs;
     (void)pthread_mutex_unlock(&l->lock);
