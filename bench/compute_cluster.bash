@@ -302,6 +302,8 @@ cc_scans() {
 }
 cc_foreground() {
     local op i scanner later
+    sessions_apart 0
+    foreground_apart=$apart
     for i in $(seq "$rounds"); do
         for op in put get; do
             cc_kv idle $op
@@ -321,6 +323,7 @@ cc_foreground() {
         [ "$later" = "$terms" ] || changed=yes
         echo "groups and terms: $terms, after the scan $later" >&2
     done
+    sessions_apart 1
 }
 cc_kv_of() { awk -v w="$1" -v o="$2" -v c="$3" '$1 == w && $2 == o {print $c}' "$work/kv" | median; }
 cc_foreground_report() {
@@ -328,6 +331,9 @@ cc_foreground_report() {
     printf '## Keys and values while programs run\n\n'
     printf '400 requests a second of 8 clients, each at its time, with the latency from that time on; values of 100 bytes. The scans are `%s` and a filter of lines, one run after the other: %s ended meanwhile, %s failed.\n\n' \
         "$words" "$(grep -c done "$work/scans" || true)" "$(grep -c failed "$work/scans" || true)"
+    printf 'Threads of programs give way to others of their node%s.\n\n' \
+        "$([ "$foreground_apart" = 0 ] && echo ', and here to those of the other nodes too (`kernel.sched_autogroup_enabled` = 0 meanwhile), as six nodes share this machine' ||
+            echo ' alone, not to those of the other nodes: each is a session, and the kernel shares the cores among sessions first')"
     printf '| | | per second | p50 ms | p99 ms | failed | p99 to idle |\n|---|---|---|---|---|---|---|\n'
     for op in put get; do
         for what in idle scan; do
@@ -349,7 +355,7 @@ cc_foreground_report() {
 bench_compute() {
     # shellcheck disable=SC2016
     local bytes=${BYTES:-$((1 << 30))} rounds=3 kernel_rounds=30 kv_seconds=10 seed=1 words='words | by $0 count'
-    local wrong="" changed=no terms="" began="" job=""
+    local foreground_apart="" wrong="" changed=no terms="" began="" job=""
     [ "$quick" = 0 ] || { bytes=${BYTES:-$((64 << 20))} rounds=1 kernel_rounds=3 kv_seconds=3; }
     cmake --build build/release --target bench_compute bench_data bench_kv_load >/dev/null
     head_of "Programs: kernels, and over six nodes" "bench/run compute" >"$work/report"

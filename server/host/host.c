@@ -366,6 +366,7 @@ int host_open(struct host **out, const struct host_options *options, struct err_
     h->settings = options->settings;
     h->log = options->log;
     h->heap = heap;
+    h->wake_fd = -1;
     h->dir.fd = -1;
     h->dir.lock_fd = -1;
     h->signals_open = options->signals;
@@ -414,6 +415,9 @@ void host_close(struct host *h)
     }
     if (h->loop_open) {
         host_close_loop(h);
+    }
+    if (h->wake_fd >= 0) {
+        (void)close(h->wake_fd);
     }
     host_clients_release(h);
     host_peers_release(h);

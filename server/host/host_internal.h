@@ -132,6 +132,8 @@ void host_step(struct host *h, struct node_event *ev);
 void host_drain(struct host *h);
 uint64_t host_now_us(void); /* CLOCK_BOOTTIME */
 int host_loop_init(struct host *h, struct err_info *why);
+/* Any thread: the loop takes what has been given back, and looks whether it is to end. */
+void host_wake(struct host *h);
 /* The node must end; host_run returns code. */
 void host_fail(struct host *h, int code);
 
@@ -236,7 +238,8 @@ struct host {
     struct host_device *device;
 
     uv_loop_t loop;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int wake_fd; /* an eventfd; -1: none */
     uv_timer_t tick;
     uv_timer_t sweep;
     uv_timer_t patience; /* how long an orderly end is waited for */

@@ -10,9 +10,12 @@
 
 #include "base/num.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 struct pump_jobs {
     struct node_job *jobs[NODE_LANES][HOST_JOBS_MAX];
@@ -190,10 +193,20 @@ static void loop_after_wait(uv_check_t *check)
     loop_pump(check->data);
 }
 
-static void loop_woken(uv_async_t *wake)
+void host_wake(struct host *h)
+{
+    const uint64_t once = 1;
+    (void)!write(h->wake_fd, &once, sizeof once); /* refused only where it is set already */
+}
+
+static void loop_woken(uv_poll_t *wake, int status, int events)
 {
     struct host *h = wake->data;
     struct host_done *done = NULL;
+    uint64_t times = 0;
+    (void)status;
+    (void)events;
+    (void)!read(h->wake_fd, &times, sizeof times); /* before what it told of is taken */
     unsigned count = h->threads == NULL ? 0 : host_threads_done(h->threads, &done);
     for (unsigned i = 0; i < count; i++) {
         if (done[i].job == NULL && done[i].batch == NULL) {
@@ -242,7 +255,10 @@ int host_loop_init(struct host *h, struct err_info *why)
     h->patience.data = h;
     h->prepare.data = h;
     h->check.data = h;
-    err = uv_async_init(&h->loop, &h->wake, loop_woken);
+    h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err = h->wake_fd < 0 ? uv_translate_sys_error(errno)
+                         : uv_poll_init(&h->loop, &h->wake, h->wake_fd);
+    err = err != 0 ? err : uv_poll_start(&h->wake, UV_READABLE, loop_woken);
     if (err != 0) {
         return err_set(why, ERR_IO, "cannot make an event: %s", uv_strerror(err));
     }
@@ -290,7 +306,7 @@ void host_stop(struct host *h)
     (void)pthread_mutex_lock(&h->lock);
     h->stop_asked = true;
     (void)pthread_mutex_unlock(&h->lock);
-    (void)uv_async_send(&h->wake);
+    host_wake(h);
 }
 
 void host_stats_get(struct host *h, struct host_stats *out)

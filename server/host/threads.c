@@ -2,12 +2,16 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The threads beside the loop: one that writes the WAL, one that flushes, one that writes shards
- * with one sync for many, readers, and a pool of workers with three lanes. Jobs go in and come back
- * as pointers, under one lock a pool; the loop is woken once for all that has come back meanwhile.
+ * with one sync for many, readers, workers, and workers of programs. Jobs go in and come back as
+ * pointers, under one lock a pool; the loop is woken once for all that has come back meanwhile.
  *
- * Lanes of the workers, by priority: foreground, repair, compute. Each kind behind keeps a share
- * where there are workers enough: the last worker looks for repair first, the one before it for
- * compute; and at least one worker is never in them.
+ * Lanes of the workers, by priority: foreground, repair. Repair keeps a share where there are
+ * workers enough: the last worker looks for it first; and at least one worker is never in it.
+ *
+ * Programs have workers of their own, with a tenth of the others' weight in the kernel's eyes: any
+ * thread of the node that wakes runs at once, and programs have what is left, but never nothing.
+ * They hold locks for some instructions only, and wake the loop by an eventfd: with libuv's own
+ * way the loop spins for as long as a thread that was put off is within its call.
  */
 #include "server/host/host_internal.h"
 
@@ -15,12 +19,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define THREADS_IDLE_NS 20000000L          /* a log without batches for so long is quiet */
 #define THREADS_MAINTAIN_BYTES (4u << 20)  /* one step of housekeeping */
 #define THREADS_SHARD_IDLE_S 1             /* shards are tidied up after so long a pause */
 #define THREADS_MAINTAIN_EVERY (16u << 20) /* of log written without a pause */
+#define THREADS_PROGRAMS_NICE 10           /* sched(7): a step is a factor of 1.25 */
+#define THREADS_LANES_MAX 2
 
 /* First in, first out; grows, because what the node has admitted is never refused here. */
 struct host_ring {
@@ -53,14 +60,15 @@ struct host_pool {
     unsigned workers_count;
     unsigned lanes_count;
     unsigned waiting;
-    unsigned active[3];
+    unsigned behind;   /* at work in the lane behind */
     unsigned done_max; /* completions are given back in batches of so many at most */
+    int nice;
     bool stop;
-    struct host_ring lanes[3];
+    struct host_ring lanes[THREADS_LANES_MAX];
     void (*run)(struct host_worker *w);
 };
 
-enum { POOL_READ = 0, POOL_FLUSH, POOL_SHARD, POOL_WORK, POOL_WAL, POOLS };
+enum { POOL_READ = 0, POOL_FLUSH, POOL_SHARD, POOL_WORK, POOL_PROGRAMS, POOL_WAL, POOLS };
 
 struct host_threads {
     struct host *host;
@@ -124,7 +132,7 @@ static void threads_give_back(struct host_threads *t, const struct host_done *do
     t->done_count += count;
     (void)pthread_mutex_unlock(&t->lock);
     if (first) {
-        (void)uv_async_send(&t->host->wake);
+        host_wake(t->host);
     }
 }
 
@@ -149,26 +157,13 @@ unsigned host_threads_done(struct host_threads *t, struct host_done **out)
 /* Under the pool's lock. returns: the lane this worker takes from now, or lanes_count. */
 static unsigned pool_pick(const struct host_pool *p, unsigned index)
 {
-    if (p->lanes_count == 1) {
-        return p->lanes[0].count > 0 ? 0 : 1;
+    bool may_behind = p->workers_count == 1 || p->behind + 1 < p->workers_count;
+    bool behind = p->lanes_count > 1 && p->lanes[1].count > 0 && may_behind;
+    bool first = p->workers_count > 1 && index + 1 == p->workers_count;
+    if (behind && (first || p->lanes[0].count == 0)) {
+        return 1;
     }
-    unsigned behind = p->active[1] + p->active[2];
-    bool may_behind = p->workers_count == 1 || behind + 1 < p->workers_count;
-    unsigned favourite = 0;
-    if (p->workers_count > 1 && index + 1 == p->workers_count) {
-        favourite = 1;
-    } else if (p->workers_count > 2 && index + 2 == p->workers_count) {
-        favourite = 2;
-    }
-    if (p->lanes[favourite].count > 0 && (favourite == 0 || may_behind)) {
-        return favourite;
-    }
-    for (unsigned lane = 0; lane < p->lanes_count; lane++) {
-        if (p->lanes[lane].count > 0 && (lane == 0 || may_behind)) {
-            return lane;
-        }
-    }
-    return p->lanes_count;
+    return p->lanes[0].count > 0 ? 0 : p->lanes_count;
 }
 
 static void worker_give_back(struct host_worker *w)
@@ -183,14 +178,13 @@ static void worker_give_back(struct host_worker *w)
 static void worker_leave(struct host_worker *w)
 {
     struct host_pool *p = w->pool;
-    if (!w->busy) {
-        return;
+    if (w->busy && w->lane > 0) {
+        p->behind--;
+        if (p->waiting > 0 && p->lanes[1].count > 0) {
+            (void)pthread_cond_signal(&p->wake); /* it may have waited for this share */
+        }
     }
     w->busy = false;
-    p->active[w->lane]--;
-    if (w->lane > 0 && p->waiting > 0 && p->lanes[1].count + p->lanes[2].count > 0) {
-        (void)pthread_cond_signal(&p->wake); /* a lane behind may have waited for this share */
-    }
 }
 
 /* Waits for a job. returns: NULL once stopped. */
@@ -215,7 +209,7 @@ static struct node_job *worker_take(struct host_worker *w)
     }
     if (!p->stop) {
         job = ring_pop(&p->lanes[lane]);
-        p->active[lane]++;
+        p->behind += lane > 0;
         w->lane = lane;
         w->busy = true;
     }
@@ -398,6 +392,8 @@ static void worker_run_wal(struct host_worker *w)
 static void *worker_main(void *arg)
 {
     struct host_worker *w = arg;
+    /* on Linux both are of this thread alone */
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->pool->nice);
     w->pool->run(w);
     return NULL;
 }
@@ -453,7 +449,7 @@ static void pool_release(struct host_pool *p)
         compute_free(p->workers[i].compute);
     }
     alloc_put(heap, p->workers, p->workers_count * sizeof(struct host_worker));
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < THREADS_LANES_MAX; i++) {
         alloc_put(heap, p->lanes[i].items, p->lanes[i].cap * sizeof(void *));
     }
     (void)pthread_cond_destroy(&p->wake);
@@ -464,17 +460,20 @@ int host_threads_start(struct host_threads **out, struct host *h, const struct n
                        struct err_info *why)
 {
     const struct limits *l = &h->settings->limits;
+    const unsigned workers = (unsigned)l->workers;
     const struct {
         unsigned workers;
         unsigned lanes;
         unsigned done_max;
+        int nice;
         void (*run)(struct host_worker *w);
     } shape[POOLS] = {
-        [POOL_READ] = {(unsigned)l->readers, 1, 4, worker_run_jobs},
-        [POOL_FLUSH] = {1, 1, 1, worker_run_jobs},
-        [POOL_SHARD] = {1, 1, 1, worker_run_shards},
-        [POOL_WORK] = {(unsigned)l->workers, 3, 1, worker_run_jobs},
-        [POOL_WAL] = {1, 1, 1, worker_run_wal},
+        [POOL_READ] = {(unsigned)l->readers, 1, 4, 0, worker_run_jobs},
+        [POOL_FLUSH] = {1, 1, 1, 0, worker_run_jobs},
+        [POOL_SHARD] = {1, 1, 1, 0, worker_run_shards},
+        [POOL_WORK] = {workers, 2, 1, 0, worker_run_jobs},
+        [POOL_PROGRAMS] = {NUM_MAX(workers - 1, 1u), 1, 1, THREADS_PROGRAMS_NICE, worker_run_jobs},
+        [POOL_WAL] = {1, 1, 1, 0, worker_run_wal},
     };
     struct host_threads *t = alloc_get_zeroed(&h->heap, 1, sizeof(*t));
     if (t == NULL) {
@@ -488,6 +487,7 @@ int host_threads_start(struct host_threads **out, struct host *h, const struct n
         t->pools[i].all = t;
         t->pools[i].lanes_count = shape[i].lanes;
         t->pools[i].done_max = shape[i].done_max;
+        t->pools[i].nice = shape[i].nice;
         t->pools[i].run = shape[i].run;
     }
     int err = 0;
@@ -522,8 +522,8 @@ void host_threads_jobs(struct host_threads *t, enum node_lane lane, struct node_
                        unsigned count)
 {
     static const unsigned pools[NODE_LANES] = {POOL_READ, POOL_FLUSH, POOL_SHARD,
-                                               POOL_WORK, POOL_WORK,  POOL_WORK};
-    static const unsigned lanes[NODE_LANES] = {0, 0, 0, 0, 1, 2};
+                                               POOL_WORK, POOL_WORK,  POOL_PROGRAMS};
+    static const unsigned lanes[NODE_LANES] = {0, 0, 0, 0, 1, 0};
     void *items[HOST_JOBS_MAX];
     ASSERT(lane < NODE_LANES);
     ASSERT(count <= HOST_JOBS_MAX);

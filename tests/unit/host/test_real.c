@@ -8,9 +8,12 @@
 #include "wire/api.h"
 #include "wire/rpc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -199,5 +202,40 @@ START_TEST(a_log_that_fails_while_idle_ends_the_node)
 }
 END_TEST
 
+/* returns: threads of this process that have this nice value. */
+static unsigned threads_of_nice(int nice)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    ck_assert_ptr_nonnull(tasks);
+    for (struct dirent *e = readdir(tasks); e != NULL; e = readdir(tasks)) {
+        const id_t id = (id_t)strtoul(e->d_name, NULL, 10);
+        count += id != 0 && getpriority(PRIO_PROCESS, id) == nice;
+    }
+    (void)closedir(tasks);
+    return count;
+}
+
+/* Programs have what is left, however many of them there are. */
+START_TEST(threads_of_programs_give_way_to_all_others)
+{
+    const int own = getpriority(PRIO_PROCESS, 0);
+    const int behind = own + 10 < 19 ? own + 10 : 19;
+    ck_assert_int_lt(own, behind); /* or there is nothing to be seen */
+    fixture_begin(&f, 1, "[limits]\nworkers = 5\n");
+    start(0);
+    const unsigned before = threads_of_nice(own);
+    for (unsigned i = 0; i < TRIES && threads_of_nice(behind) < 4; i++) {
+        fixture_pause_ms(TRY_PAUSE_MS);
+    }
+    ck_assert_uint_eq(threads_of_nice(behind), 4);
+    ck_assert_uint_ge(before, 5 + 1); /* workers, the loop, and more */
+    insist("k", "still there", NULL);
+    ck_assert_int_eq(fixture_stop(&f, 0), 0);
+    fixture_end(&f);
+}
+END_TEST
+
 UNIT_MAIN("host_real", a_log_that_fails_while_idle_ends_the_node,
-          one_node_keeps_values_over_restarts, three_nodes_go_on_while_each_restarts_in_turn)
+          one_node_keeps_values_over_restarts, threads_of_programs_give_way_to_all_others,
+          three_nodes_go_on_while_each_restarts_in_turn)
