@@ -3,6 +3,7 @@
  *
  * holdfastd: one node. Reads the command line and the configuration, then serves.
  */
+#include "base/fds.h"
 #include "server/host/host.h"
 
 #include <malloc.h>
@@ -190,6 +191,9 @@ int main(int argc, char **argv)
     struct main_args args = {.mode = MAIN_SERVE};
     struct alloc heap = alloc_heap();
     static struct host_settings settings;
+    if (fds_keep_standard() != 0) {
+        return MAIN_FAILED; /* nor is there anybody to tell */
+    }
     int code = main_parse(argc, argv, &args);
     if (code != MAIN_DONE) {
         return code;

@@ -58,6 +58,9 @@ code 0 status
 has '^5 of 5 nodes are up'
 has '^Group 0 .*led by node'
 code 0 status --json
+checks=$((checks + 1)) # started without a standard output
+"$holdfast" status 2>"$work/err" >&-
+[ $? = 4 ] && grep -q 'cannot write to stdout' "$work/err" || failed "no output to write to: no exit 4"
 has '"group":0,"leader":[1-5]'
 
 # --- members
