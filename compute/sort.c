@@ -93,6 +93,73 @@ void compute_sort_key_put(struct buf *key, struct compute_cell *value, bool down
     }
 }
 
+/* --- keys from outside: all bytes of a part that goes down are turned by the mask --- */
+
+static unsigned head_at(struct bytes key, uint8_t mask)
+{
+    return (unsigned)(key.data[0] ^ mask) << 8 | (unsigned)(key.data[1] ^ mask);
+}
+
+/* returns: the bytes of the number that the key begins with; 0: it is none. */
+static size_t number_bytes(struct bytes key, uint8_t mask)
+{
+    if (key.size < 2) {
+        return 0;
+    }
+    const unsigned head = head_at(key, mask);
+    const bool minus = head < PART_ZERO;
+    const unsigned size = minus ? 0xffffu - head : head;
+    if (head == PART_ZERO || size == PART_INFINITE) {
+        return 2;
+    }
+    if (size == PART_ZERO || size > PART_INFINITE || key.size < 2 + sizeof(uint64_t)) {
+        return 0;
+    }
+    const bool highest = ((key.data[2] ^ mask) & 0x80u) != 0;
+    return highest != minus ? 2 + sizeof(uint64_t) : 0;
+}
+
+/* The same of a text. */
+static size_t text_bytes(struct bytes key, uint8_t mask)
+{
+    for (size_t at = 1; at + 1 < key.size; at++) {
+        if (key.data[at] != mask) {
+            continue;
+        }
+        const unsigned next = key.data[++at] ^ mask;
+        if (next == 1) {
+            return at + 1;
+        }
+        if (next != 0xffu) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* The same of any part. */
+static size_t part_bytes(struct bytes key, uint8_t mask)
+{
+    switch (key.size > 0 ? key.data[0] ^ mask : -1) {
+    case PART_EMPTY:
+    case PART_NAN: return 1;
+    case PART_TEXT: return text_bytes(key, mask);
+    default: return number_bytes(key, mask);
+    }
+}
+
+bool compute_sort_key_is_whole(const struct compute_program *p, struct bytes key)
+{
+    for (uint32_t i = 0; i < p->sorts; i++) {
+        const size_t part = part_bytes(key, p->sort[i].down ? 0xff : 0);
+        if (part == 0) {
+            return false;
+        }
+        key = bytes_of(key.data + part, key.size - part);
+    }
+    return key.size == 0;
+}
+
 /* --- entries --- */
 
 void compute_sorter_init(struct compute_sorter *s, const struct alloc *alloc, uint64_t limit_bytes)

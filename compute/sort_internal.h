@@ -48,6 +48,8 @@ struct compute_sorter {
 
 /* Appends a value as the next part of a key. A failure stays in key->err. */
 void compute_sort_key_put(struct buf *key, struct compute_cell *value, bool down);
+/* returns: whether a key that came from outside has just the parts that the program's keys have. */
+bool compute_sort_key_is_whole(const struct compute_program *p, struct bytes key);
 
 void compute_sorter_init(struct compute_sorter *s, const struct alloc *alloc, uint64_t limit_bytes);
 void compute_sorter_release(struct compute_sorter *s);

@@ -122,6 +122,15 @@ static int decode_record(struct compute_task *t, struct compute_reading *r,
     return fault.kind == COMPUTE_FAULT_NONE ? 0 : ERR_PROTOCOL;
 }
 
+/* returns: whether it is what a record is printed as. */
+static bool line_is_sound(const struct compute_program *p, struct bytes line)
+{
+    if (p->source == COMPUTE_SOURCE_ARRAY && p->selects == 0) {
+        return line.size == p->record_bytes;
+    }
+    return line.size > 0 && line.data[line.size - 1] == '\n';
+}
+
 static int decode_sorter(struct compute_task *t, struct compute_reading *r,
                          struct bytes_reader *from)
 {
@@ -137,7 +146,7 @@ static int decode_sorter(struct compute_task *t, struct compute_reading *r,
         }
         const struct bytes key = bytes_take_bytes(from, from->left);
         const struct bytes line = bytes_take_bytes(from, from->left);
-        if (from->failed) {
+        if (from->failed || !compute_sort_key_is_whole(t->p, key) || !line_is_sound(t->p, line)) {
             return ERR_PROTOCOL;
         }
         TRY(compute_sorter_add(&r->sorter, key, line));

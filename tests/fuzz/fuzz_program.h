@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 
-#define FUZZ_PROGRAM_EXAMPLES 22u
+#define FUZZ_PROGRAM_EXAMPLES 25u
 
 /* Parses; what is a program gives the same result over the object in one piece and in three spans.
  */

@@ -34,6 +34,9 @@ static const char *const examples[FUZZ_PROGRAM_EXAMPLES] = {
     "i16,x1,u8 | scan min $2",
     "u8 | scan exclusive sum",
     "i16,x1,u8 | where $1 > 0 | scan sum $1 / 3 from $2 = 44",
+    "i16,x1,u8 | scan or $1",
+    "lines | select $1 scan exclusive or from $0 < 5",
+    "csv | where $3 != \"\" | sort $1 down, $2 * 2 | select $2, $1",
 };
 static const char table[] = "a,1\n\"b \"\"q\"\"\",22,x\r\n\"c\nd\",4\n,0\nx";
 static const char object[] = "a,1,3\n\"b \"\"q\"\"\",22\r\nx\n\"c\nd\",-7.5e3\n,,\n4 0x 5,9";
@@ -138,7 +141,7 @@ void fuzz_task_example(struct buf *out, unsigned i)
 {
     struct tables tables;
     struct compute_program *p = example(i, &tables);
-    const size_t from = i < FUZZ_PROGRAM_EXAMPLES ? 0 : i;
+    const size_t from = i < FUZZ_PROGRAM_EXAMPLES ? 0 : i - FUZZ_PROGRAM_EXAMPLES + 1;
     struct compute_task *t = span(p, bytes_of(object, sizeof(object)), from, sizeof(object));
     ASSERT(buf_put_u8(out, (uint8_t)(i % FUZZ_PROGRAM_EXAMPLES)) == 0);
     ASSERT(compute_task_encode(t, out) == 0);
