@@ -15,6 +15,7 @@
 #include "compute/range.h"
 #include "compute/reduce.h"
 #include "compute/scan.h"
+#include "compute/task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,18 +28,21 @@
 #define MIB_MAX 4096u
 #define CACHED_BYTES (256u << 10)
 #define CACHED_TIMES 64u
+#define PIECE_BYTES ((size_t)256 << 10) /* as `holdfast run --local` reads */
 
 struct row {
     const char *name;
     void (*run)(const struct row *row, const uint8_t *data, size_t bytes);
     enum compute_lanes lanes;
     bool of_doubles;
+    bool of_steps;      /* else of doubles or of whole numbers */
     enum compute_op op; /* run_reduce */
 };
 
 struct bench {
     uint8_t *reals;
     uint8_t *wholes;
+    uint8_t *steps; /* whole numbers whose sums leave no range */
     uint8_t *copy;
     uint8_t *scanned; /* in place, again and again */
     size_t bytes;
@@ -122,6 +126,26 @@ static void run_running(const struct row *row, const uint8_t *data, size_t bytes
     }
 }
 
+/* A whole program, whose text is the row's name, with all that it prints but for the printing. */
+static void run_program(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    const struct alloc heap = alloc_heap();
+    const struct compute_task_options options = {.from = 0};
+    struct compute_program *p = NULL;
+    struct compute_task *t = NULL;
+    ASSERT(compute_program_new(&p, &heap, bytes_of_text(row->name), NULL) == 0);
+    ASSERT(compute_task_new(&t, &heap, p, &options, NULL) == 0);
+    for (size_t at = 0; at < bytes; at += PIECE_BYTES) {
+        const struct bytes piece = bytes_of(data + at, NUM_MIN(bytes - at, PIECE_BYTES));
+        ASSERT(compute_task_update(t, piece) == 0);
+        bench.sink += (double)compute_task_output(t).size;
+        compute_task_output_clear(t);
+    }
+    ASSERT(compute_task_finish(t, NULL) == 0);
+    compute_task_free(t);
+    compute_program_free(p);
+}
+
 /* A whole operator: span, choice of kernel, encoded state. */
 static void run_reduce(const struct row *row, const uint8_t *data, size_t bytes)
 {
@@ -188,6 +212,10 @@ static void add_rows(void)
         add("scan of i64 in place", v, false, run_scan_in_place);
     }
     add("exact scan of f64", COMPUTE_LANES_PLAIN, true, run_running);
+    add("i64 | scan sum", compute_lanes_pick(), false, run_program);
+    bench.rows[bench.rows_count - 1].of_steps = true;
+    add("i64 | scan or", compute_lanes_pick(), false, run_program);
+    add("f64 | scan sum", compute_lanes_pick(), true, run_program);
     add_reduce("operator sum of f64", COMPUTE_OP_SUM, true);
     add_reduce("operator sum of i64", COMPUTE_OP_SUM, false);
     add_reduce("operator min of f64", COMPUTE_OP_MIN, true);
@@ -201,7 +229,8 @@ static void add_rows(void)
 /* returns: bytes a nanosecond. */
 static double rate_of(const struct row *row, size_t bytes, unsigned times)
 {
-    const uint8_t *data = row->of_doubles ? bench.reals : bench.wholes;
+    const uint8_t *usual = row->of_doubles ? bench.reals : bench.wholes;
+    const uint8_t *data = row->of_steps ? bench.steps : usual;
     row->run(row, data, bytes); /* caches as this row leaves them, not as the one before did */
     const uint64_t start = now_ns();
     for (unsigned i = 0; i < times; i++) {
@@ -249,7 +278,8 @@ static void measure(size_t bytes, unsigned times)
     report(bench.rates);
 }
 
-/* Doubles with 20 binary orders of magnitude, of both signs; whole numbers of all 64 bits. */
+/* Doubles with 20 binary orders of magnitude, of both signs; whole numbers of all 64 bits; and of
+ * 21. */
 static void fill(void)
 {
     struct rng r;
@@ -259,6 +289,7 @@ static void fill(void)
     for (size_t at = 0; at < bench.bytes; at += sizeof(double)) {
         const double value = (double)(int64_t)rng_next(&r) / (double)(1u << rng_below(&r, 21));
         memcpy(bench.reals + at, &value, sizeof(value));
+        num_put_u64(bench.steps + at, (uint64_t)rng_below(&r, 1u << 21) - (1u << 20));
     }
 }
 
@@ -275,10 +306,11 @@ int main(int argc, char **argv)
     bench.bytes = (size_t)mib << 20;
     bench.reals = aligned_alloc(4096, bench.bytes);
     bench.wholes = aligned_alloc(4096, bench.bytes);
+    bench.steps = aligned_alloc(4096, bench.bytes);
     bench.copy = aligned_alloc(4096, bench.bytes);
     bench.scanned = aligned_alloc(4096, bench.bytes);
     bench.rates = calloc((size_t)bench.rounds * ROWS_MAX, sizeof(*bench.rates));
-    if (bench.reals == NULL || bench.wholes == NULL || bench.copy == NULL ||
+    if (bench.reals == NULL || bench.wholes == NULL || bench.steps == NULL || bench.copy == NULL ||
         bench.scanned == NULL || bench.rates == NULL) {
         (void)fprintf(stderr, "out of memory\n");
         return 1;
@@ -289,6 +321,7 @@ int main(int argc, char **argv)
     measure(CACHED_BYTES, CACHED_TIMES);
     free(bench.reals);
     free(bench.wholes);
+    free(bench.steps);
     free(bench.copy);
     free(bench.scanned);
     free(bench.rates);
