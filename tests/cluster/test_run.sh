@@ -141,9 +141,9 @@ many_all() {
     many 'm/x2*' small 'lines'
     many 'b/f64*' f64 'f64 | sum'
 }
-# costs NAME PROGRAM FIELD: a number of its JSON
+# costs NAME PROGRAM FIELD [OPTION...]: a number of its JSON
 costs() {
-    "$holdfast" run "b/$1" "$2" --json --timeout 60 | sed -nE "s/.*\"$3\":([0-9]+).*/\1/p"
+    "$holdfast" run "b/$1" "$2" --json --timeout 60 "${@:4}" | sed -nE "s/.*\"$3\":([0-9]+).*/\1/p"
 }
 
 "$holdfast" bucket create m --ec 3+2 || die "bucket"
@@ -202,14 +202,14 @@ one lines "lines | select \"$(printf 'x%.0s' $(seq 60))\""
 one text 'words | by $0, $0, $0 count, sum 1, mean 1'
 
 checks=$((checks + 4))
-moved=$(costs csv 'csv header | by $4 count, sum $3' bytes_moved)
+moved=$(costs csv 'csv header | by $4 count, sum $3' bytes_moved --no-backups)
 [ "${moved:-0}" -gt 0 ] && [ "$moved" -lt 20000 ] || failed "'$moved' bytes moved for 10 cells"
-[ "$(costs csv 'csv header | count' bytes_read)" = "$(stat -c %s "$work/csv")" ] || failed "not all bytes were read"
-[ "$(costs csv 'csv header | count' cells_decoded)" = 0 ] || failed "a cell was decoded and nobody had died"
+[ "$(costs csv 'csv header | count' bytes_read --no-backups)" = "$(stat -c %s "$work/csv")" ] || failed "not all bytes were read"
+[ "$(costs csv 'csv header | count' cells_decoded --no-backups)" = 0 ] || failed "a cell was decoded and nobody had died"
 "$holdfast" run b/small 'lines | count' --json | grep -qxF '{"object":"b/small","result":"15\n","size":110,"cells":0,"cells_decoded":0,"bytes_read":110,"bytes_moved":110,"objects":1}' ||
     failed "the line of JSON"
 checks=$((checks + 6))
-"$holdfast" run b/csv 'csv header|where $4>=500|by $4 count' --explain >"$work/got" 2>"$work/err" || failed "no explanation"
+"$holdfast" run b/csv 'csv header|where $4>=500|by $4 count' --explain --no-backups >"$work/got" 2>"$work/err" || failed "no explanation"
 "$holdfast" run b/csv 'csv header|where $4>=500|by $4 count' | cmp -s - "$work/got" || failed "explained, it gives another result"
 head -3 "$work/err" | cmp -s - <(printf 'plan: csv header\nplan: where $4 >= 500\nplan: by $4 count\n') ||
     failed "another plan: $(cat "$work/err")"
@@ -217,7 +217,7 @@ size=$(stat -c %s "$work/csv")
 [ "$(sed -nE 's/^placed: node [1-5] holds [0-9]+ cells, ([0-9]+) bytes$/\1/p' "$work/err" | awk '{ sum += $1 } END { print sum }')" = "$size" ] ||
     failed "the cells that are placed are not the object: $(cat "$work/err")"
 grep -qx "read: $size bytes, $size of them by the nodes that hold them" "$work/err" || failed "what was read: $(cat "$work/err")"
-"$holdfast" run b/f64 'f64 | sum' --explain --json | grep -qE '"explain":\{"plan":\["f64","sum \$1"\],"pass":"[^"]+","kernel":"(plain|avx2|avx512)","nodes":\[\{"node":[1-5],"cells":[0-9]+,"bytes":[0-9]+\}.*\],"bytes_local":1600008,"backups":[0-9]+\}\}$' ||
+"$holdfast" run b/f64 'f64 | sum' --explain --json --no-backups | grep -qE '"explain":\{"plan":\["f64","sum \$1"\],"pass":"[^"]+","kernel":"(plain|avx2|avx512)","nodes":\[\{"node":[1-5],"cells":[0-9]+,"bytes":[0-9]+\}.*\],"bytes_local":1600008,"backups":[0-9]+\}\}$' ||
     failed "no explanation as JSON"
 checks=$((checks + 6))
 "$holdfast" run b/absent 'lines | count' 2>"$work/err" && failed "an absent object"
