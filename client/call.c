@@ -99,6 +99,15 @@ static void call_unlink(struct hf_call *call)
     c->calls_count -= !call->spec.apart;
 }
 
+void hf_call_put_off(struct hf_call *call, uint64_t ms)
+{
+    call->deadline_ms += ms;
+    call->began_ms += ms;
+    call->attempt_end_ms += ms;
+    call->doubt_ms += ms;
+    call->wake_ms += ms;
+}
+
 void hf_call_drop(struct hf_call *call)
 {
     struct hf_client *c = call->client;

@@ -210,6 +210,8 @@ struct hf_call {
 int hf_call_new(struct hf_client *c, const struct hf_call_spec *spec, struct hf_call **out);
 /* returns: 0, or an error of the packing; then the call is gone and done never runs. */
 int hf_call_start(struct hf_call *call, void *ctx, hf_reply_fn *done);
+/* So much time was this program's own, in which it read nothing: the call has it back. */
+void hf_call_put_off(struct hf_call *call, uint64_t ms);
 /* Ends it without done. */
 void hf_call_drop(struct hf_call *call);
 /* Ends it with this reply. */

@@ -453,7 +453,8 @@ int hf_cmd_wait(const struct hf_cmd *cmd, struct hf_client *c, int started, stru
         const char *large = crdt ? "a name is longer than 1,024 bytes, a field or an element than "
                                    "512, or a value than 32,768"
                                  : "a name is longer than 1,024 bytes, or a value than 1 MiB";
-        (void)hf_cmd_fail(cmd, started, "%s %s: %s", cmd->noun, cmd->verb != NULL ? cmd->verb : "",
+        (void)hf_cmd_fail(cmd, started, "%s%s%s: %s", cmd->noun, cmd->verb != NULL ? " " : "",
+                          cmd->verb != NULL ? cmd->verb : "",
                           started == ERR_TOO_LARGE ? large : err_text(started));
         return started;
     }

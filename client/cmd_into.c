@@ -45,7 +45,11 @@ int hf_cmd_into_check(const struct hf_cmd *cmd, struct hf_client *c, struct hf_c
     struct hf_answer a = {.ended = false};
     const struct hf_bytes bucket = into->object.bucket;
     int err = hf_object_stat(c, &into->object, &a, hf_answer_done);
-    if (err == 0 && hf_wait(c, &a) == ERR_NOT_FOUND) {
+    if (err != 0) {
+        (void)hf_cmd_fail(cmd, err, "--into: %s",
+                          err == ERR_TOO_LARGE ? "a name is longer than 1,024 bytes"
+                                               : err_text(err));
+    } else if (hf_wait(c, &a) == ERR_NOT_FOUND) {
         err = ERR_NOT_FOUND;
         (void)hf_cmd_fail(cmd, err, "--into: there is no bucket '%.*s'",
                           (int)NUM_MIN(bucket.size, (size_t)100), (const char *)bucket.data);

@@ -262,6 +262,7 @@ void hf_run_object_ended(struct hf_run *r)
     }
     const int err = compute_task_next(r->task, &why);
     const int printed = hf_run_print(r);
+    hf_run_own_time(r);
     if (printed != 0 || err != 0) {
         hf_run_end(r, printed != 0 ? printed : err, printed != 0 ? err_text(printed) : why.text);
         return;

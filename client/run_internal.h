@@ -134,6 +134,9 @@ struct hf_run_node *hf_run_node(struct hf_run *r, uint32_t id);
 
 /* ---- run_table.c ---------------------------------------------------------------------------- */
 
+/* After work that may have taken long: nothing was read meanwhile, so the time was this program's
+ * own, and nodes that were asked have it back. */
+void hf_run_own_time(struct hf_run *r);
 /* Which objects the program's tables are. returns: 0; ERR_INVALID, ERR_BAD_NAME: a table is no
  * object, is given twice, or is not the program's; ERR_NO_MEMORY. */
 int hf_run_tables_init(struct hf_run *r, const struct hf_program *program);

@@ -89,6 +89,34 @@ void hf_run_drop(struct hf_run *r)
     r->count = 0;
 }
 
+/* ---- time of its own ------------------------------------------------------------------------ */
+
+static void run_put_off(struct run_ask *ask, uint64_t ms)
+{
+    ask->sent_ms += ms;
+    if (ask->call != NULL) {
+        hf_call_put_off(ask->call, ms);
+    }
+}
+
+void hf_run_own_time(struct hf_run *r)
+{
+    const struct hf_client *c = r->transfer.client;
+    const uint64_t before_ms = hf_now_ms(c);
+    uv_update_time(c->loop);
+    const uint64_t own_ms = hf_now_ms(c) - before_ms;
+    for (unsigned i = 0; i < r->count && own_ms > 0; i++) {
+        struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
+        run_put_off(&slot->first, own_ms);
+        run_put_off(&slot->backup, own_ms);
+        slot->look_ms += own_ms;
+        slot->late_ms += slot->late_ms > 0 ? own_ms : 0;
+        if (slot->look != NULL) {
+            hf_call_put_off(slot->look, own_ms);
+        }
+    }
+}
+
 /* ---- ask ------------------------------------------------------------------------------------ */
 
 static void run_answered(void *ctx, const struct hf_reply *reply);
@@ -210,6 +238,7 @@ static int run_join(struct hf_run *r)
             slot->kept = NULL;
             slot->kept_bytes = 0;
             TRY(hf_run_print(r));
+            hf_run_own_time(r);
         }
         if (slot->at < slot->end) {
             return run_next(slot);
@@ -384,6 +413,7 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
     }
     if (run_is_first(slot)) {
+    hf_run_own_time(r);
         hf_run_pump(r);
     } else {
         hf_run_settle(r, run_next(slot));

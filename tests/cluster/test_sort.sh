@@ -65,6 +65,10 @@ refused() {
     grep -q "cannot keep what is beyond memory in '$work/none': No such file" "$work/err" || failed "no sentence on the directory"
     code 1 run b/large 'csv | count' --into none/absent
     grep -qF -- "--into: there is no bucket 'none'" "$work/err" || failed "no sentence on the bucket"
+    code 1 run b/large 'csv | count' --into "b/$(printf '%01025d' 0)"
+    grep -qF -- "--into: a name is longer than 1,024 bytes" "$work/err" || failed "no sentence on the long name"
+    code 1 run "b/$(printf '%01025d' 0)" 'csv | count'
+    grep -qF "run: a name is longer than 1,024 bytes" "$work/err" || failed "no sentence on the program's long name"
     code 2 run b/large 'csv | count' --into absent
     grep -q "an object is BUCKET/NAME, not 'absent'" "$work/err" || failed "no sentence on the name"
     code 2 run --local 'csv | count' --into b/absent

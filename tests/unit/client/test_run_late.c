@@ -6,6 +6,8 @@
  */
 #include "run_fake.h"
 
+#include "client/client_internal.h"
+
 #include <limits.h>
 
 static bool part_is_apart(const struct wire_rpc *m)
@@ -154,6 +156,29 @@ static void answered_and_away(void *ctx, uint64_t bytes, uint64_t total)
     }
 }
 
+#define AWAY_MS 60000u /* more than any call has */
+
+/* The same, but that long that no call has time left, and the client looks before it reads. */
+static void answered_and_long_away(void *ctx, uint64_t bytes, uint64_t total)
+{
+    (void)ctx;
+    (void)total;
+    if (bytes != (CELLS - 1) * CELL) {
+        return;
+    }
+    ck_assert_uint_eq(held_count, 1);
+    release();
+    aparts_before = object.aparts;
+    fake.loop.time -= AWAY_MS; /* what was noted of the time, as if it were so long ago */
+    for (struct hf_call *call = fake.client->calls; call != NULL; call = call->next) {
+        call->deadline_ms -= AWAY_MS;
+        call->began_ms -= AWAY_MS;
+        call->attempt_end_ms -= AWAY_MS;
+        call->doubt_ms -= AWAY_MS;
+    }
+    hf_timer_by(fake.client, 0);
+}
+
 static bool only_the_first_cell(struct fake_conn *conn, const struct wire_rpc *m)
 {
     uint64_t from = 0;
@@ -242,6 +267,21 @@ START_TEST(an_answer_that_is_there_is_read_before_its_part_is_late)
 }
 END_TEST
 
+START_TEST(time_of_the_client_itself_is_none_of_the_nodes)
+{
+    begin(SIZE);
+    object.m = 2;
+    object.first = the_last_cell_is_held;
+    ran.progress = answered_and_long_away;
+    ran.no_backups = true;
+    aparts_before = UINT_MAX;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_eq(object.aparts, aparts_before);
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -260,4 +300,4 @@ UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_h
           the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop,
           without_backups_a_late_part_is_waited_for,
           an_answer_that_is_there_is_read_before_its_part_is_late,
-          what_an_error_makes_needless_is_stopped)
+          time_of_the_client_itself_is_none_of_the_nodes, what_an_error_makes_needless_is_stopped)
