@@ -7,6 +7,7 @@
 #include "client/cmd_lookup_internal.h"
 
 #include "client/spill_internal.h"
+#include "compute/carry.h"
 #include "compute/task.h"
 
 #include <errno.h>
@@ -153,6 +154,9 @@ static void run_explain_json(FILE *out, const struct run_told *told, const struc
         }
         (void)fprintf(out, "],\"bytes_local\":%llu,\"backups\":%llu",
                       (unsigned long long)cost->bytes_local, (unsigned long long)cost->backups);
+        if (cost->cells_written > 0) {
+            (void)fprintf(out, ",\"cells_written\":%llu", (unsigned long long)cost->cells_written);
+        }
         if (told->tables.size > 0) {
             (void)fprintf(out, ",\"tables\":[%.*s],\"tables_bytes\":%llu", (int)told->tables.size,
                           (const char *)told->tables.data, (unsigned long long)cost->tables_bytes);
@@ -193,6 +197,10 @@ static void run_explain_cost(const struct run_told *told, const struct hf_run_in
                   (unsigned long long)cost->bytes_read, (unsigned long long)cost->bytes_local,
                   (unsigned long long)cost->bytes_moved, (unsigned long long)cost->cells,
                   (unsigned long long)cost->cells_decoded, (unsigned long long)cost->backups);
+    if (cost->cells_written > 0) {
+        (void)fprintf(stderr, "written: %llu cells, where those of the object lie\n",
+                      (unsigned long long)cost->cells_written);
+    }
 }
 
 /* ---- over standard input -------------------------------------------------------------------- */
@@ -315,6 +323,7 @@ struct run_out {
     bool full;   /* it would keep more than RUN_JSON_BYTES_MAX */
     bool failed; /* stdout */
     struct buf kept;
+    bool lies; /* the results can lie as the records do */
     bool explains;
     struct run_told told;
 };
@@ -382,6 +391,20 @@ static int run_say_full(const struct hf_cmd *cmd)
                        name != NULL ? name + 1 : cmd->arg[0], RUN_JSON_BYTES_MAX);
 }
 
+/* made: what the result became, or NULL. */
+static void run_tell(const struct hf_cmd *cmd, const struct hf_result *ran,
+                     const struct run_out *out, const struct hf_object_info *made)
+{
+    if (cmd->json) {
+        run_say_json(cmd, ran, out, made);
+    } else if (made != NULL) {
+        hf_cmd_into_say(cmd, made);
+    }
+    if (out->explains && !cmd->json) {
+        run_explain_cost(&out->told, &ran->run);
+    }
+}
+
 /* After a run, with its answer: what is to be said of it. returns: 0, or a code (said). */
 static int run_say(const struct hf_cmd *cmd, struct hf_client *c, const struct hf_result *ran,
                    struct run_out *out)
@@ -390,21 +413,44 @@ static int run_say(const struct hf_cmd *cmd, struct hf_client *c, const struct h
     const int err = out->into != NULL ? hf_cmd_into_put(cmd, c, out->into, &put) : 0;
     const struct hf_object_info *made =
         out->into != NULL && put.result.count == 1 ? put.result.objects : NULL;
-    if (err == 0 && cmd->json) {
-        run_say_json(cmd, ran, out, made);
-    } else if (err == 0 && made != NULL) {
-        hf_cmd_into_say(cmd, made);
-    }
-    if (err == 0 && out->explains && !cmd->json) {
-        run_explain_cost(&out->told, &ran->run);
+    if (err == 0) {
+        run_tell(cmd, ran, out, made);
     }
     hf_answer_release(&put);
     return err;
 }
 
+/* A scan whose results nodes can write where its cells lie. returns: whether this is the end of it
+ * (said, with *code to exit with): they have, or may have, or still may. If not, the way of any
+ * other program is gone, which also tells what is wrong. */
+static bool run_derived(const struct hf_cmd *cmd, struct hf_client *c, const struct hf_object *o,
+                        const struct hf_program *program, struct run_out *out, int *code)
+{
+    struct hf_answer a = {.ended = false};
+    struct hf_bar bar;
+    hf_bar_begin(&bar, cmd->arg[0]);
+    out->into->object.progress = hf_bar_progress;
+    out->into->object.progress_ctx = &bar;
+    int err = hf_object_derive(c, o, program, &out->into->object, &a, hf_answer_done);
+    const bool began = err == 0;
+    err = began ? hf_wait(c, &a) : err;
+    hf_bar_end(&bar);
+    const bool unknown = began && err_outcome_of(err) == ERR_OUTCOME_UNKNOWN;
+    if (err == 0) {
+        run_tell(cmd, &a.result, out, a.result.objects);
+        *code = hf_cmd_exit_of(0);
+    } else if (unknown) {
+        *code = hf_cmd_fail(cmd, err, "%s", a.text);
+    }
+    hf_answer_release(&a);
+    return err == 0 || unknown;
+}
+
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
                     const struct hf_cmd_objects *tables, struct run_out *out)
 {
+    struct hf_answer a = {.ended = false};
+    struct hf_bar bar;
     const struct hf_program program = {.text = hf_text(cmd->arg[1]),
                                        .memory_bytes = cmd->memory_bytes,
                                        .spill_dir = cmd->spill,
@@ -415,8 +461,10 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
                                        .tables_count = tables->count,
                                        .tables_fn = out->explains ? run_tell_tables : NULL};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
-    struct hf_answer a = {.ended = false};
-    struct hf_bar bar;
+    int code = 0;
+    if (out->lies && run_derived(cmd, c, o, &program, out, &code)) {
+        return code;
+    }
     hf_bar_begin(&bar, cmd->arg[0]);
     o->progress = hf_bar_progress;
     o->progress_ctx = &bar;
@@ -450,8 +498,10 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
                     const struct hf_cmd_objects *tables, struct hf_cmd_into *into)
 {
     const struct alloc heap = alloc_heap();
-    struct run_out out = {
-        .into = into, .keeps = cmd->json, .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
+    struct run_out out = {.into = into,
+                          .keeps = cmd->json,
+                          .lies = into != NULL && o->name.size > 0 && compute_carry_has(p),
+                          .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
     struct hf_client *c = NULL;
     int code = hf_cmd_client(cmd, &c);
     if (code != 0) {

@@ -147,10 +147,11 @@ struct hf_run_info {
     uint64_t bytes_read;
     uint64_t bytes_moved; /* between nodes and to here: states, and cells that had to be decoded */
     uint64_t objects;
-    uint64_t size;         /* of all of them, in bytes */
-    uint64_t backups;      /* parts that were late, and asked for a second time elsewhere */
-    uint64_t bytes_local;  /* of bytes_read: by the nodes that hold them */
-    uint64_t tables_bytes; /* of tables that were read, here and by nodes */
+    uint64_t size;          /* of all of them, in bytes */
+    uint64_t backups;       /* parts that were late, and asked for a second time elsewhere */
+    uint64_t bytes_local;   /* of bytes_read: by the nodes that hold them */
+    uint64_t tables_bytes;  /* of tables that were read, here and by nodes */
+    uint64_t cells_written; /* hf_object_derive: by the nodes that hold the object */
 };
 
 /* What a node holds of the objects that a program was run over. */
@@ -578,6 +579,17 @@ HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes
 HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
                             const struct hf_program *program, const struct hf_sink *sink, void *ctx,
                             hf_done_fn *done);
+
+/* Runs a scan so that the nodes that hold the object's cells write its results, as a new object, or
+ * a new version of one, with the object's layout and on its holders: for `scan` of count, sum, min,
+ * max, or, of raw records of one field of 8 bytes, without where, select or from, into a bucket of
+ * the same code. The bits are those that hf_object_run gives. -> objects (one, the new one), run.
+ * Whatever fails, nothing is put under the name, now or later, and hf_object_run with hf_object_put
+ * does the same, or says what is wrong; but after CONNECTION it may be there, or come yet. Returns
+ * INVALID for other programs. */
+HF_EXPORT int hf_object_derive(struct hf_client *c, const struct hf_object *from,
+                               const struct hf_program *program, const struct hf_object *into,
+                               void *ctx, hf_done_fn *done);
 
 /* --- the cluster ------------------------------------------------------------------------------ */
 

@@ -486,8 +486,10 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     return hf_run_tables_init(r, program);
 }
 
-int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
-                  const struct hf_sink *sink, void *ctx, hf_done_fn *done)
+/* hook: NULL or a hook. */
+static int run_start(struct hf_client *c, const struct hf_object *o,
+                     const struct hf_program *program, const struct hf_sink *sink,
+                     const struct hf_run_hook *hook, void *ctx, hf_done_fn *done)
 {
     TRY(hf_object_check(o, o->name.size > 0));
     struct hf_run *r = calloc(1, sizeof(*r));
@@ -495,6 +497,7 @@ int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct h
         return ERR_NO_MEMORY;
     }
     r->sink = *sink;
+    r->hook = hook != NULL ? *hook : (struct hf_run_hook){.joined = NULL};
     r->ctx = ctx;
     r->done = done;
     hf_transfer_add(c, &r->transfer);
@@ -508,4 +511,25 @@ int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct h
         run_release(r);
     }
     return err;
+}
+
+int hf_object_run(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
+                  const struct hf_sink *sink, void *ctx, hf_done_fn *done)
+{
+    return run_start(c, o, program, sink, NULL, ctx, done);
+}
+
+static int run_drop_output(void *ctx, const void *data, size_t bytes)
+{
+    (void)ctx;
+    (void)data;
+    (void)bytes;
+    return 0;
+}
+
+int hf_run_hooked(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
+                  const struct hf_run_hook *hook, void *ctx, hf_done_fn *done)
+{
+    const struct hf_sink nowhere = {.write = run_drop_output};
+    return run_start(c, o, program, &nowhere, hook, ctx, done);
 }

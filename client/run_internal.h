@@ -51,6 +51,13 @@ struct run_slot {
 
 struct run_fetch;
 
+/* Is told of each cell of an object that is joined, in their order: t is the state of all up to
+ * its end. returns: 0, or why the run ends. */
+struct hf_run_hook {
+    void *ctx;
+    int (*joined)(void *ctx, uint64_t cell, const struct compute_task *t);
+};
+
 /* One `lookup` of the program. */
 struct run_table {
     struct buf bucket; /* of the object */
@@ -108,6 +115,7 @@ struct hf_run {
     hf_run_nodes_fn *nodes_fn;
     bool no_backups;
     hf_run_tables_fn *tables_fn;
+    struct hf_run_hook hook;                /* joined: NULL, or called */
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
     unsigned nodes_count;
     void *progress_ctx;
@@ -118,11 +126,17 @@ struct hf_run {
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
 
+/* hf_object_run, of one object, with a hook. */
+int hf_run_hooked(struct hf_client *c, const struct hf_object *o, const struct hf_program *program,
+                  const struct hf_run_hook *hook, void *ctx, hf_done_fn *done);
 void hf_run_end(struct hf_run *r, int code, const char *text);
 /* Ends the run if err is not 0. */
 void hf_run_settle(struct hf_run *r, int err);
 /* Gives what there is to print to the sink. */
 int hf_run_print(struct hf_run *r);
+/* After work that may have taken long: nothing was read meanwhile, so the time was this program's
+ * own, and nodes that were asked have it back. */
+void hf_run_own_time(struct hf_run *r);
 /* The version was replaced and freed meanwhile. */
 void hf_run_again(struct hf_run *r);
 /* All of an object is joined, or what is behind does not matter. */
@@ -134,9 +148,6 @@ struct hf_run_node *hf_run_node(struct hf_run *r, uint32_t id);
 
 /* ---- run_table.c ---------------------------------------------------------------------------- */
 
-/* After work that may have taken long: nothing was read meanwhile, so the time was this program's
- * own, and nodes that were asked have it back. */
-void hf_run_own_time(struct hf_run *r);
 /* Which objects the program's tables are. returns: 0; ERR_INVALID, ERR_BAD_NAME: a table is no
  * object, is given twice, or is not the program's; ERR_NO_MEMORY. */
 int hf_run_tables_init(struct hf_run *r, const struct hf_program *program);

@@ -243,6 +243,7 @@ static int run_join(struct hf_run *r)
         if (slot->at < slot->end) {
             return run_next(slot);
         }
+        TRY(r->hook.joined != NULL ? r->hook.joined(r->hook.ctx, slot->cell, r->task) : 0);
         r->cost.cells++;
         r->cost.cells_decoded += slot->decoded;
         r->first = (r->first + 1) % RUN_WINDOW;
@@ -412,8 +413,8 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     if (r->progress != NULL) {
         r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
     }
-    if (run_is_first(slot)) {
     hf_run_own_time(r);
+    if (run_is_first(slot)) {
         hf_run_pump(r);
     } else {
         hf_run_settle(r, run_next(slot));

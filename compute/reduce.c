@@ -308,6 +308,11 @@ bool compute_reduce_is_of(const struct compute_reduce *r, const struct compute_r
     return r->from == from && r->to == to && specs_equal(&r->spec, spec);
 }
 
+const struct compute_body *compute_reduce_body(const struct compute_reduce *r)
+{
+    return &r->body;
+}
+
 int compute_reduce_merge(struct compute_reduce *into, const struct compute_reduce *next)
 {
     if (into->to != next->from || into == next || !specs_equal(&into->spec, &next->spec)) {

@@ -33,6 +33,8 @@ struct compute_body {
 /* returns: whether it is a state of this span by this operator. */
 bool compute_reduce_is_of(const struct compute_reduce *r, const struct compute_reduce_spec *spec,
                           uint64_t from, uint64_t to);
+/* returns: what the operator keeps of the records that ended in the span. */
+const struct compute_body *compute_reduce_body(const struct compute_reduce *r);
 enum compute_class compute_class_of(enum compute_type type);
 
 /* returns: whether the operator keeps more than the fixed fields. */

@@ -99,6 +99,24 @@ void compute_running_init(struct compute_running *r)
     r->wide = false;
 }
 
+/* Twice rounded and taken away, most sums are nothing: then two doubles hold it. */
+void compute_running_from(struct compute_running *r, const struct compute_exact *sum)
+{
+    struct compute_exact rest = *sum;
+    const double high = compute_exact_round(&rest);
+    compute_exact_add_f64(&rest, -high);
+    const double low = compute_exact_round(&rest);
+    compute_exact_add_f64(&rest, -low);
+    compute_running_init(r);
+    if (high - high != 0 || low - low != 0 || compute_exact_round(&rest) != 0 || high == 0) {
+        r->wide = true; /* which zero it is, its exact sum knows */
+        r->exact = *sum;
+    } else {
+        r->high = high;
+        r->low = low;
+    }
+}
+
 /* a + b = *sum + *rest, exactly, if nothing overflows (Knuth, "The Art of Computer Programming",
  * volume 2, section 4.2.2, theorem B). */
 static inline void two_sum(double a, double b, double *sum, double *rest)

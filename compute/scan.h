@@ -51,6 +51,8 @@ struct compute_running {
 
 /* The sum of nothing, which is +0. */
 void compute_running_init(struct compute_running *r);
+/* A sum that goes on from an exact one. */
+void compute_running_from(struct compute_running *r, const struct compute_exact *sum);
 /* Adds a value. returns: the sum of all of them as compute_exact_round has it. */
 double compute_running_add(struct compute_running *r, double value);
 

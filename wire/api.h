@@ -253,6 +253,19 @@ enum wire_crdt_verb {
  * ERR_TOO_LARGE: work, memory or the state pass the budget; a shorter range may not. ERR_INVALID:
  * the program is none; ERR_VERSION_GONE, ERR_RANGE as object.read */
 #define WIRE_METHOD_OBJECT_RUN "object.run"
+/* [bucket, name, version u64, bucket and name of the new object, program] ->
+ *   {upload u64, part_bytes, cell_bytes}. Begins an upload whose cells follow from those of a
+ * version: a scan of raw records of one field of 8 bytes (compute/carry.h). It has the layout of
+ * that version, and its holders. object.commit ends it, with the root of the cells' roots, and says
+ * what was moved, too; object.abort gives it up. ERR_SCHEME: the bucket has another code;
+ * ERR_INVALID: the version has no cells; ERR_VERSION_GONE */
+#define WIRE_METHOD_OBJECT_DERIVE "object.derive"
+/* [upload u64, cell u64, carry bin] -> {root bin, data bin, decoded bool, moved u64}. A cell of the
+ * upload, durable; asked for in their order, by extents: ERR_BUSY where one before is not begun.
+ * data: the carry behind it. ERR_OVERFLOW: a result leaves its range; ERR_PROTOCOL: no carry;
+ * ERR_CONFLICT: the version lies on nodes that are out; ERR_CANCELLED: there is no such upload (any
+ * more), as when a holder was lost before its cells had parity */
+#define WIRE_METHOD_OBJECT_DERIVE_CELL "object.derive.cell"
 /* [message u64, stop u64] -> {steps u64}. How far an object.run is that this connection asked for
  * under this message id: steps grow as long as it goes on. stop 1: it ends with ERR_CANCELLED.
  * ERR_NOT_FOUND: there is none */

@@ -656,6 +656,8 @@ const struct node_api node_object_api[] = {
     {WIRE_METHOD_OBJECT_PART, node_put_part},
     {WIRE_METHOD_OBJECT_COMMIT, node_put_commit},
     {WIRE_METHOD_OBJECT_ABORT, node_put_abort},
+    {WIRE_METHOD_OBJECT_DERIVE, node_put_derive},
+    {WIRE_METHOD_OBJECT_DERIVE_CELL, node_put_derive_cell},
     {WIRE_METHOD_OBJECT_STAT, node_api_stat},
     {WIRE_METHOD_OBJECT_EXTENTS, node_api_extents},
     {WIRE_METHOD_OBJECT_READ, node_get_read},

@@ -177,7 +177,13 @@ unsigned node_objects_place(const struct node_objects *o, struct node_version v,
     /* consecutive extents lie in different placement groups; the choice is stored with each */
     const struct erasure_extent_id eid = {.grant = v.grant, .counter = v.counter + extent};
     *group = erasure_pg_of(eid, NUM_MAX(id->placement_groups, 1u));
-    unsigned count = node_place(o->n, *group, nodes, NODE_OBJECTS_PEERS_MAX);
+    return node_objects_place_of(o, *group, nodes);
+}
+
+unsigned node_objects_place_of(const struct node_objects *o, uint32_t group, uint32_t *nodes)
+{
+    const struct wire_identity *id = node_identity(o->n);
+    unsigned count = node_place(o->n, group, nodes, NODE_OBJECTS_PEERS_MAX);
     if (count == 0) { /* not stored yet: the roster in its order */
         for (; count < id->nodes_count && count < NODE_OBJECTS_PEERS_MAX; count++) {
             nodes[count] = id->nodes[count].id;
@@ -422,6 +428,8 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->rebuilds);
     node_work_init(&o->runs);
     node_work_init(&o->run_tasks);
+    node_work_init(&o->derive_cells);
+    node_work_init(&o->parities);
     node_work_init(&o->tables);
     o->tables_max = WIRE_LOOKUPS_BYTES_MAX;
     o->tables_seed = hash_mix(node_options_get(n)->boot_nonce + 1);
@@ -452,6 +460,8 @@ void node_objects_free(struct node_objects *o)
     node_timer_cancel(o->n, &o->grant_timer);
     node_gather_free_all(o);
     node_rebuild_free_all(o);
+    node_parities_free_all(o);
+    node_derive_cells_free_all(o);
     node_put_free_all(o);
     node_get_free_all(o);
     node_run_tasks_end(o);
@@ -568,7 +578,12 @@ int node_object_pack(struct node_objects *o, uint32_t group, const struct node_o
         survives = NUM_MIN(survives, state->survives);
     }
     bool small = obj->extents == 0;
-    (void)wire_pack_map(out, small && (obj->data.size > 0 || obj->size == 0) ? 11 : 10);
+    (void)wire_pack_map(out,
+                        10u + (small && (obj->data.size > 0 || obj->size == 0)) + state->derived);
+    if (state->derived) {
+        (void)wire_pack_text(out, WIRE_FIELD_MOVED);
+        (void)wire_pack_u64(out, state->moved);
+    }
     (void)wire_pack_text(out, WIRE_FIELD_SIZE);
     (void)wire_pack_u64(out, obj->size);
     (void)wire_pack_text(out, WIRE_FIELD_ROOT);

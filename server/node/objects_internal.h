@@ -11,6 +11,7 @@
  *   put*.c     uploads            get.c     reads
  *   run.c      programs over parts of cells: where they are run      run_task.c  runs them
  *   run_table.c  the tables that they look into
+ *   derive.c   cells that follow from other cells      put_derive.c  uploads of these
  *   repair.c   what is missing at this node      audit.c  orphans, due records
  *   surplus.c  copies whose homes have them
  *   rehome.c   homes of shards whose nodes are out, by the rules of object_moves.c
@@ -38,6 +39,7 @@
 #define NODE_RUN_MEMORY_BYTES_MAX (16u << 20)  /* what it may have in memory for that */
 #define NODE_RUN_OPEN_BYTES_MAX 4096u          /* of a part in which no record seems to end */
 #define NODE_RUN_STEPS_MAX (UINT64_C(1) << 26) /* what work it may be: bytes times steps */
+#define NODE_PARITIES_MAX 16u                  /* extents whose parity is made for others */
 #define NODE_TABLES_MAX 64u                    /* tables of programs, in use or kept */
 #define NODE_CALL_RETRY_US 20000u
 #define NODE_HEDGE_LEAST_US 20000u
@@ -115,7 +117,12 @@ struct node_objects {
     uint64_t run_bytes;
     struct node_work run_tasks;
     unsigned run_tasks_count;
-    unsigned run_places;  /* kept for tasks over cells that are being decoded */
+    unsigned run_places; /* kept for tasks over cells that are being decoded */
+    struct node_work derive_cells;
+    unsigned derive_cells_count;
+    uint64_t derive_bytes; /* of cells that are being derived here */
+    struct node_work parities;
+    unsigned parities_count;
     uint64_t run_slices;  /* that were worked through, of all tasks */
     uint64_t run_tickets; /* given */
     struct node_work tables;
@@ -177,6 +184,8 @@ unsigned node_objects_group_tolerance(const struct node_objects *o, uint32_t gro
 /* The nodes of an extent's placement group in order. returns: how many; at least 1. */
 unsigned node_objects_place(const struct node_objects *o, struct node_version v, uint32_t extent,
                             uint32_t *group, uint32_t *nodes);
+/* The same of a group that is known. */
+unsigned node_objects_place_of(const struct node_objects *o, uint32_t group, uint32_t *nodes);
 
 /* ---- extents known -------------------------------------------------------------------------- */
 
@@ -431,6 +440,57 @@ struct node_rebuild *node_rebuild_start(struct node_objects *o,
                                         node_rebuild_fn *done);
 void node_rebuild_free_all(struct node_objects *o);
 
+/* ---- derive.c ------------------------------------------------------------------------------- */
+
+/* A data cell that a scan gives of another one (compute/carry.h), and its writing. */
+struct node_derive_spec {
+    struct bytes program; /* copied, as is carry */
+    struct bytes carry;   /* of all before the cell */
+    uint64_t from;        /* of the cell, in the object */
+    struct node_cell_ref in;
+    uint32_t bytes;
+    struct node_blob *data; /* the input's bytes, retained; NULL: the cell lies here */
+    struct node_cell_ref out;
+    uint32_t target; /* who is to have it */
+    uint64_t deadline_us;
+};
+struct node_derived {
+    const uint8_t *root;
+    struct bytes carry; /* behind the cell */
+};
+/* code: 0, and the cell is durable at its target; views last until done returns. ERR_NOT_FOUND,
+ * ERR_CORRUPT, ERR_RANGE: the input's cell is not as it should be; ERR_INVALID: no such program;
+ * else as of compute_carry_scan, and of writes. */
+typedef void node_derive_fn(struct node *n, void *ctx, int code, const struct node_derived *d);
+/* returns: 0, or ERR_BUSY, ERR_TOO_LARGE, ERR_NO_MEMORY, and done will not be called. */
+int node_derive_start(struct node_objects *o, const struct node_derive_spec *spec, void *ctx,
+                      node_derive_fn *done);
+/* Has it done where the input's cell lies, which is its target. */
+int node_derive_ask(struct node_objects *o, uint32_t peer, const struct node_derive_spec *spec,
+                    void *ctx, node_done_fn *done);
+int node_derive_reply(struct bytes reply, struct node_derived *out);
+void node_derive_serve(struct node *n, struct node_request request, struct bytes body);
+
+/* Parity of an extent whose data cells are durable, e->roots being theirs. */
+struct node_parity_spec {
+    struct node_version version;
+    uint32_t group;
+    uint32_t extent;
+    const struct node_shape *shape;
+    uint64_t size; /* of the object, up to the extent's end at least */
+    const struct node_extent *e;
+    uint32_t wanted; /* parity shards */
+    uint32_t target[NODE_OBJECT_SHARDS_MAX];
+    uint64_t deadline_us;
+};
+/* Has another node make and write it. returns: 0 or why done will not be called. */
+int node_parity_ask(struct node_objects *o, uint32_t peer, const struct node_parity_spec *spec,
+                    void *ctx, node_done_fn *done);
+/* failed: shards that are not durable at their targets. */
+int node_parity_reply(struct bytes reply, uint32_t *failed);
+void node_parity_serve(struct node *n, struct node_request request, struct bytes body);
+void node_parities_free_all(struct node_objects *o);
+
 /* ---- put.c, get.c and the rest -------------------------------------------------------------- */
 
 void node_put_conn_gone(struct node_objects *o, uint64_t conn);
@@ -439,6 +499,9 @@ void node_put_open(struct node *n, struct node_client client, const struct wire_
 void node_put_part(struct node *n, struct node_client client, const struct wire_rpc *req);
 void node_put_commit(struct node *n, struct node_client client, const struct wire_rpc *req);
 void node_put_abort(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_put_derive(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_put_derive_cell(struct node *n, struct node_client client, const struct wire_rpc *req);
+void node_derive_cells_free_all(struct node_objects *o);
 
 /* A range of bytes of a version, within one data cell. The caller fills the first part. */
 struct node_cell_range {
@@ -563,6 +626,8 @@ void node_surplus_hint(struct node_objects *o, uint32_t peer, const struct node_
 struct node_object_state {
     uint64_t missing;
     unsigned survives;
+    bool derived;   /* by object.derive: says what went between nodes, too */
+    uint64_t moved; /* bytes */
 };
 /* The map of object.stat. */
 int node_object_pack(struct node_objects *o, uint32_t group, const struct node_object *obj,

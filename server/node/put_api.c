@@ -73,6 +73,7 @@ static const struct node_put_end *node_put_end_find(const struct node_objects *o
 static void node_put_free(struct node_put *p)
 {
     struct node_objects *o = p->o;
+    node_put_from_free(p);
     node_timer_cancel(o->n, &p->renew);
     node_timer_cancel(o->n, &p->retry);
     if (p->fill != NULL) {
@@ -211,7 +212,9 @@ void node_put_fail(struct node_put *p, int code)
 
 static struct node_object_state node_put_outcome(const struct node_put *p)
 {
-    struct node_object_state state = {.survives = UINT32_MAX};
+    struct node_object_state state = {.survives = UINT32_MAX,
+                                      .derived = p->from != NULL,
+                                      .moved = p->from != NULL ? p->from->moved : 0};
     for (uint32_t i = 0; i < p->extents_count; i++) {
         struct node_extent e;
         node_put_extent_record(p->extents[i], &e);
@@ -313,8 +316,6 @@ static void node_put_opened(struct node_put *p)
     buf_release(&out);
 }
 
-static void node_put_intent(struct node_put *p);
-
 static void node_put_intent_again(struct node *n, struct node_timer *t)
 {
     (void)n;
@@ -345,7 +346,7 @@ static void node_put_intended(struct node *n, void *ctx, int code, struct bytes 
     node_put_release(p);
 }
 
-static void node_put_intent(struct node_put *p)
+void node_put_intent(struct node_put *p)
 {
     struct node_object_cmd *c = alloc_get_zeroed(&p->o->alloc, 1, sizeof *c);
     int err = ERR_NO_MEMORY;
@@ -466,8 +467,8 @@ static int node_put_params(const struct wire_rpc *req, struct bytes *bucket, str
     return wire_name_check(*name);
 }
 
-static int node_put_new(struct node_objects *o, struct bytes bucket, struct bytes name,
-                        struct node_put **out)
+int node_put_new(struct node_objects *o, struct bytes bucket, struct bytes name,
+                 struct node_put **out)
 {
     struct node_version version;
     if (o->puts_count >= node_options_get(o->n)->limits.uploads) {
@@ -532,9 +533,8 @@ void node_put_open(struct node *n, struct node_client client, const struct wire_
 
 /* ---- part ----------------------------------------------------------------------------------- */
 
-/* Answers for an upload that is not open here. returns: whether it did. */
-static bool node_put_reply_ended(struct node *n, struct node_client client, struct node_put *p,
-                                 uint64_t id, bool commit)
+bool node_put_reply_ended(struct node *n, struct node_client client, struct node_put *p,
+                          uint64_t id, bool commit)
 {
     if (p != NULL && p->state == NODE_PUT_OPEN) {
         return false;
@@ -627,8 +627,10 @@ void node_put_part(struct node *n, struct node_client client, const struct wire_
     if (node_put_reply_ended(n, client, p, in.id, false)) {
         return;
     }
-    if (p->state != NODE_PUT_OPEN) {
-        node_reply_error(n, client, ERR_INVALID, "upload is being committed");
+    if (p->state != NODE_PUT_OPEN || p->from != NULL) {
+        node_reply_error(n, client, ERR_INVALID,
+                         p->from != NULL ? "upload takes cells of another version, not parts"
+                                         : "upload is being committed");
         return;
     }
     p->refs++;

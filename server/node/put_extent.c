@@ -52,14 +52,25 @@ static int node_extent_place(struct node_put_extent *x)
     return 0;
 }
 
-static struct node_put_extent *node_extent_new(struct node_put *p)
+static int node_extent_place_like(struct node_put_extent *x, const struct node_extent *like);
+
+static void node_extent_free(struct node_put_extent *x)
+{
+    struct node_objects *o = x->p->o;
+    alloc_put(&o->alloc, x->cells, x->cells_count);
+    alloc_put(&o->alloc, x->roots, x->roots_bytes);
+    alloc_put(&o->alloc, x, sizeof *x);
+}
+
+/* like: NULL, or whose place it has. */
+static int node_extent_new(struct node_put *p, const struct node_extent *like)
 {
     struct node_objects *o = p->o;
     if (p->extents_count == p->extents_cap) {
         uint32_t cap = p->extents_cap == 0 ? 8 : 2 * p->extents_cap;
         struct node_put_extent **grown = alloc_get_zeroed(&o->alloc, cap, sizeof *grown);
         if (grown == NULL) {
-            return NULL;
+            return ERR_NO_MEMORY;
         }
         if (p->extents_count > 0) {
             memcpy(grown, p->extents, p->extents_count * sizeof *grown);
@@ -70,19 +81,20 @@ static struct node_put_extent *node_extent_new(struct node_put *p)
     }
     struct node_put_extent *x = alloc_get_zeroed(&o->alloc, 1, sizeof *x);
     if (x == NULL) {
-        return NULL;
+        return ERR_NO_MEMORY;
     }
     x->p = p;
     x->number = p->extents_count;
     x->roots_bytes = (size_t)p->extent_stripes * p->shape.scheme.k * MERKLE_HASH_BYTES;
     x->roots = alloc_get(&o->alloc, x->roots_bytes);
-    if (x->roots == NULL || node_extent_place(x) != 0) {
-        alloc_put(&o->alloc, x->roots, x->roots_bytes);
-        alloc_put(&o->alloc, x, sizeof *x);
-        return NULL;
+    int err = x->roots == NULL ? ERR_NO_MEMORY : 0;
+    err = err != 0 ? err : like == NULL ? node_extent_place(x) : node_extent_place_like(x, like);
+    if (err != 0) {
+        node_extent_free(x);
+        return err;
     }
     p->extents[p->extents_count++] = x;
-    return x;
+    return 0;
 }
 
 struct node_put_extent *node_put_extent_current(struct node_put *p)
@@ -90,7 +102,7 @@ struct node_put_extent *node_put_extent_current(struct node_put *p)
     if (p->extents_count > 0 && !p->extents[p->extents_count - 1]->closed) {
         return p->extents[p->extents_count - 1];
     }
-    return node_extent_new(p);
+    return node_extent_new(p, NULL) == 0 ? p->extents[p->extents_count - 1] : NULL;
 }
 
 void node_put_extents_free(struct node_put *p)
@@ -99,8 +111,7 @@ void node_put_extents_free(struct node_put *p)
     for (uint32_t i = 0; i < p->extents_count; i++) {
         struct node_put_extent *x = p->extents[i];
         node_timer_cancel(o->n, &x->timer);
-        alloc_put(&o->alloc, x->roots, x->roots_bytes);
-        alloc_put(&o->alloc, x, sizeof *x);
+        node_extent_free(x);
     }
     alloc_put(&o->alloc, p->extents, p->extents_cap * sizeof(struct node_put_extent *));
     p->extents = NULL;
@@ -207,6 +218,45 @@ static int node_extent_retarget(struct node_put_extent *x)
     return 0;
 }
 
+/* Where `like` is. Shards of nodes that are down are put elsewhere, as any put does. */
+static int node_extent_place_like(struct node_put_extent *x, const struct node_extent *like)
+{
+    const struct node_put *p = x->p;
+    struct node *n = p->o->n;
+    const unsigned shards = (unsigned)p->shape.scheme.k + p->shape.scheme.m;
+    x->placement_group = like->placement_group;
+    x->nodes_count = node_objects_place_of(p->o, like->placement_group, x->nodes);
+    for (unsigned s = 0; s < shards; s++) {
+        x->home[s] = like->home[s];
+        x->holder[s] = (like->durable >> s & 1u) != 0 ? like->holder[s] : like->home[s];
+        if (node_member_out(n, x->home[s]) || node_member_out(n, x->holder[s])) {
+            return ERR_CONFLICT; /* what moves goes the long way */
+        }
+        x->failed |= node_peer_is_up(n, x->holder[s]) ? 0 : 1u << s;
+    }
+    TRY(x->failed != 0 ? node_extent_retarget(x) : 0);
+    for (unsigned s = 0; s < shards; s++) {
+        x->holder[s] = (x->failed >> s & 1u) != 0 ? x->target[s] : x->holder[s];
+    }
+    x->failed = 0;
+    if (!node_put_holders_safe(p, x->nodes, x->nodes_count, x->holder)) {
+        return ERR_UNAVAILABLE;
+    }
+    x->cells = alloc_get_zeroed(&p->o->alloc, 1, like->cells);
+    x->cells_count = x->cells == NULL ? 0 : like->cells;
+    x->cells_left = like->cells;
+    x->stripes = like->stripes;
+    x->bytes = like->bytes;
+    x->closed = true;
+    x->bare = p->shape.scheme.m > 0;
+    return x->cells == NULL ? ERR_NO_MEMORY : 0;
+}
+
+int node_put_extent_like(struct node_put *p, const struct node_extent *like)
+{
+    return node_extent_new(p, like);
+}
+
 void node_put_extent_record(const struct node_put_extent *x, struct node_extent *e)
 {
     const struct node_put *p = x->p;
@@ -232,7 +282,6 @@ void node_put_extent_record(const struct node_put_extent *x, struct node_extent 
 
 static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t failed)
 {
-    (void)n;
     struct node_put_extent *x = ctx;
     struct node_put *p = x->p;
     uint32_t fine = code == 0 ? x->rebuilding : x->rebuilding & ~failed;
@@ -249,6 +298,7 @@ static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t fa
             x->holder[s] = x->target[s];
         }
     }
+    node_put_extent_moved(x, node_self(n), fine, x->target);
     x->failed &= ~fine;
     x->state = NODE_EXTENT_OPEN;
     if (p->state != NODE_PUT_FAILED) {
@@ -458,6 +508,10 @@ void node_put_extent_judge(struct node_put_extent *x)
     }
     if (x->give_up_us == 0) {
         x->give_up_us = node_now(p->o->n) + NODE_PUT_GIVE_UP_US;
+    }
+    if (x->bare) {
+        node_put_extent_parity(x);
+        return;
     }
     if (node_extent_rule(x, node_extent_all(p->shape.scheme) & ~x->failed)) {
         node_extent_propose(x);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * An upload, seen by its files: put_api.c (clients), put.c (parts and stripes), put_extent.c
- * (extents and the commit).
+ * (extents and the commit), put_derive.c (cells that follow from another version's).
  *
  *   upload   OPENING -> OPEN -> COMMITTING -> (gone, its end is kept for a while)
  *                any of them -> FAILED -> (gone)
@@ -69,6 +69,22 @@ struct node_put_extent {
     uint64_t revision; /* of its record */
     size_t roots_bytes;
     uint8_t *roots;
+    uint32_t cells_left; /* derived: those that are not durable yet */
+    bool bare;           /* derived: parity is not made yet */
+    uint32_t coder;      /* derived: who makes it */
+    uint32_t cells_count;
+    uint8_t *cells; /* derived: enum node_put_cell of each */
+};
+
+enum node_put_cell { NODE_PUT_CELL_NONE = 0, NODE_PUT_CELL_BEGUN, NODE_PUT_CELL_DONE };
+
+/* What an upload's cells follow from. */
+struct node_put_from {
+    uint32_t group;
+    struct node_version version;
+    uint64_t moved; /* bytes between nodes, so far */
+    size_t program_bytes;
+    uint8_t program[];
 };
 
 struct node_put_wait {
@@ -112,6 +128,7 @@ struct node_put {
     unsigned committers_count;
     unsigned cancels;
     uint8_t root[MERKLE_HASH_BYTES];
+    struct node_put_from *from; /* NULL: from parts */
     struct node_session_ref session;
     uint64_t created_us;
     uint64_t give_up_us;
@@ -156,6 +173,12 @@ static inline struct bytes node_put_object(const struct node_put *p)
 }
 
 /* put_api.c */
+int node_put_new(struct node_objects *o, struct bytes bucket, struct bytes name,
+                 struct node_put **out);
+void node_put_intent(struct node_put *p);
+/* Answers for an upload that is not open here. returns: whether it did. */
+bool node_put_reply_ended(struct node *n, struct node_client client, struct node_put *p,
+                          uint64_t id, bool commit);
 struct node_put *node_put_find(struct node_objects *o, uint64_t id);
 void node_put_release(struct node_put *p); /* one thing less under way */
 void node_put_fail(struct node_put *p, int code);
@@ -169,6 +192,8 @@ void node_put_stripe_free(struct node_put_stripe *s);
 
 /* put_extent.c */
 struct node_put_extent *node_put_extent_current(struct node_put *p);
+/* The next one, placed as `like`, whose cells its own follow from. returns: 0, or why not. */
+int node_put_extent_like(struct node_put *p, const struct node_extent *like);
 void node_put_extent_failed(struct node_put_extent *x, uint8_t shard, int code);
 void node_put_extent_judge(struct node_put_extent *x);
 void node_put_extent_record(const struct node_put_extent *x, struct node_extent *e);
@@ -178,5 +203,12 @@ bool node_put_holders_safe(const struct node_put *p, const uint32_t *nodes, unsi
 void node_put_extents_free(struct node_put *p);
 void node_put_roots_push(struct node_put *p);
 void node_put_finish(struct node_put *p); /* committing: what is the next step? */
+
+/* put_derive.c */
+void node_put_from_free(struct node_put *p);
+void node_put_extent_parity(struct node_put_extent *x); /* all its cells are there */
+/* Counts what went between nodes for shards that `at` made of an extent's cells. */
+void node_put_extent_moved(const struct node_put_extent *x, uint32_t at, uint32_t made,
+                           const uint32_t *target);
 
 #endif

@@ -280,6 +280,8 @@ enum { /* methods between nodes; never renumbered */
        NODE_CALL_SHARD_SURPLUS,
        NODE_CALL_RUN,          /* a program over a part of a cell */
        NODE_CALL_RUN_LOOK,     /* how far it is; or that it is to stop */
+       NODE_CALL_DERIVE,       /* a cell that follows from another one */
+       NODE_CALL_PARITY,       /* of an extent whose data cells are there */
        NODE_CALL_EV_PUSH = 32, /* fragments for an owner */
        NODE_CALL_EV_CLOCKS,    /* what a node has seen of its regions */
        NODE_CALL_EV_PAGE,      /* records of a region, a page at a time */

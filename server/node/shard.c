@@ -461,5 +461,6 @@ const struct node_method node_object_methods[] = {
     {NODE_CALL_SHARD_WRITE, node_write_serve},     {NODE_CALL_SHARD_READ, node_read_serve},
     {NODE_CALL_SHARD_CHECK, node_check_serve},     {NODE_CALL_REPAIR_HINT, node_hint_serve},
     {NODE_CALL_SHARD_SURPLUS, node_surplus_serve}, {NODE_CALL_RUN, node_run_serve},
-    {NODE_CALL_RUN_LOOK, node_run_look_serve},     {0, NULL},
+    {NODE_CALL_RUN_LOOK, node_run_look_serve},     {NODE_CALL_DERIVE, node_derive_serve},
+    {NODE_CALL_PARITY, node_parity_serve},         {0, NULL},
 };

@@ -1,0 +1,183 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Parts of scans with their carries: the bits of one scan over all, and the same carry from totals
+ * as from part to part.
+ */
+#include "compute/carry.h"
+#include "compute/reduce.h"
+
+#include "tests/unit/compute/tasks.h"
+#include "tests/unit/unit.h"
+
+#include <math.h>
+
+#define WORDS_MAX 600u
+
+static const char *const programs[] = {
+    "i64 | scan sum", "i64 | scan exclusive sum", "u64 | scan sum",   "u64 | scan exclusive sum",
+    "f64 | scan sum", "f64 | scan exclusive sum", "i64 | scan min",   "u64 | scan exclusive min",
+    "f64 | scan min", "f64 | scan exclusive max", "i64 | scan max",   "u64 | scan or",
+    "i64 | scan or",  "i64 | scan exclusive or",  "f64 | scan count", "i64 | scan exclusive count",
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+static double any_real(struct rng *r, bool odd)
+{
+    static const double odds[] = {-0.0, 0.0, INFINITY, -INFINITY, NAN, 1e308, -1e308, 5e-324};
+    if (odd && rng_chance(r, 1, 4)) {
+        return odds[rng_below(r, sizeof(odds) / sizeof(odds[0]))];
+    }
+    return ldexp((double)rng_between(r, 0, 2000) - 1000, (int)rng_below(r, odd ? 400 : 20) - 10);
+}
+
+/* Numbers for a program, few of which leave the range of sums. */
+static void fill(struct rng *r, const char *text, uint64_t *words, size_t count)
+{
+    const unsigned kind = (unsigned)rng_below(r, 4);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t any = rng_next(r);
+        const double real = kind == 0 ? -0.0 : any_real(r, kind == 1);
+        if (text[0] == 'f') {
+            memcpy(&words[i], &real, sizeof(real));
+            continue;
+        }
+        any >>= kind == 1 && rng_chance(r, 1, 200) ? 1 : 20 + rng_below(r, 40);
+        words[i] = text[0] == 'i' && rng_chance(r, 1, 2) ? 0 - any : any;
+    }
+}
+
+/* Scans parts of any size. returns: the first error. */
+static int scan_parts(struct rng *r, const struct compute_program *p, const struct bytes all,
+                      uint8_t *out)
+{
+    const struct alloc heap = alloc_heap();
+    char text[COMPUTE_CARRY_TEXT];
+    struct compute_program *total = NULL;
+    struct compute_task *t = NULL;
+    struct buf carry[2];
+    int err = 0;
+    buf_init(&carry[0], &heap, COMPUTE_CARRY_BYTES_MAX);
+    buf_init(&carry[1], &heap, COMPUTE_CARRY_BYTES_MAX);
+    ck_assert_int_eq(compute_carry_of(p, NULL, &carry[0]), 0);
+    if (compute_carry_total(p, text) == 0) {
+        total = tasks_program(text);
+        t = tasks_new(total, 0, 0);
+    }
+    for (size_t at = 0; at < all.size && err == 0;) {
+        const size_t words = (size_t)rng_between(r, 1, (all.size - at) / 8);
+        const struct compute_carry_part part = {.from = at,
+                                                .carry = buf_view(&carry[0]),
+                                                .in = bytes_of(all.data + at, words * 8),
+                                                .out = out + at};
+        buf_clear(&carry[1]);
+        err = compute_carry_scan(p, &heap, &part, &carry[1]);
+        buf_clear(&carry[0]);
+        if (t != NULL && err == 0) {
+            ck_assert_int_eq(compute_task_update(t, part.in), 0);
+            ck_assert_int_eq(compute_carry_of(p, t, &carry[0]), 0);
+            ck_assert(bytes_equal(buf_view(&carry[0]), buf_view(&carry[1])));
+        } else {
+            ck_assert_int_eq(buf_append(&carry[0], carry[1].data, carry[1].size), 0);
+        }
+        at += words * 8;
+    }
+    buf_release(&carry[0]);
+    buf_release(&carry[1]);
+    compute_task_free(t);
+    compute_program_free(total);
+    return err;
+}
+
+START_TEST(parts_have_the_bits_of_one_scan)
+{
+    static uint64_t words[WORDS_MAX];
+    static uint8_t out[WORDS_MAX * 8];
+    struct rng r;
+    unsigned wrong = 0;
+    rng_init(&r, unit_seed("parts", 31));
+    for (unsigned round = 0; round < 1600; round++) {
+        struct compute_program *p = tasks_program(programs[round % PROGRAMS]);
+        const size_t count = (size_t)rng_between(&r, 1, WORDS_MAX);
+        struct err_info why = {.code = 0};
+        ck_assert(compute_carry_has(p));
+        fill(&r, programs[round % PROGRAMS], words, count);
+        const struct bytes all = bytes_of(words, count * 8);
+        struct compute_task *t = tasks_new(p, 0, 0);
+        ck_assert_int_eq(compute_task_update(t, all), 0);
+        const int want = compute_task_finish(t, &why);
+        const int got = scan_parts(&r, p, all, out);
+        ck_assert_int_eq(got, want);
+        wrong += want != 0;
+        if (want == 0) {
+            ck_assert_msg(bytes_equal(compute_task_output(t), bytes_of(out, all.size)), "%s",
+                          programs[round % PROGRAMS]);
+        }
+        compute_task_free(t);
+        compute_program_free(p);
+    }
+    ck_assert_uint_gt(wrong, 5);
+    ck_assert_uint_lt(wrong, 200);
+}
+END_TEST
+
+START_TEST(programs_whose_results_lie_otherwise_have_no_carry)
+{
+    static const char *const others[] = {
+        "i64 | sum",
+        "i32 | scan sum",
+        "i32,i32 | scan sum",
+        "i64 | where $1 > 0 | scan sum",
+        "i64 | scan sum from $1 = 0",
+        "i64 | scan sum $1 + 1",
+        "i64 | select $1 scan sum",
+        "csv | scan sum $1",
+        "i64 | sort $1",
+        "x4,i32 | scan count",
+    };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct compute_program *p = tasks_program(others[i]);
+        ck_assert_msg(!compute_carry_has(p), "%s", others[i]);
+        compute_program_free(p);
+    }
+}
+END_TEST
+
+static int scan_of(const char *text, uint64_t from, struct bytes carry, size_t bytes)
+{
+    static const uint8_t in[16] = {1};
+    uint8_t out[16];
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program(text);
+    const struct compute_carry_part part = {
+        .from = from, .carry = carry, .in = bytes_of(in, bytes), .out = out};
+    struct buf next;
+    buf_init(&next, &heap, COMPUTE_CARRY_BYTES_MAX);
+    const int err = compute_carry_scan(p, &heap, &part, &next);
+    buf_release(&next);
+    compute_program_free(p);
+    return err;
+}
+
+START_TEST(what_is_no_carry_is_refused)
+{
+    uint8_t sum[19] = {COMPUTE_CARRY_FORMAT, COMPUTE_OP_SUM};
+    uint8_t least[10 + 1] = {COMPUTE_CARRY_FORMAT, COMPUTE_OP_MIN, 2};
+    uint8_t count[18] = {COMPUTE_CARRY_FORMAT, COMPUTE_OP_COUNT, 1};
+    ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 18), 16), 0);
+    ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 18), 15), ERR_RANGE);
+    ck_assert_int_eq(scan_of("i64 | scan sum", 9, bytes_of(sum, 18), 16), ERR_RANGE);
+    ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 17), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 19), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan or", 8, bytes_of(sum, 18), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("f64 | scan sum", 8, bytes_of(sum, 18), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan min", 8, bytes_of(least, 11), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan count", 8, bytes_of(count, 18), 16), 0);
+    ck_assert_int_eq(scan_of("i64 | scan count", 16, bytes_of(count, 18), 16), ERR_PROTOCOL);
+    sum[0] = COMPUTE_CARRY_FORMAT + 1;
+    ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 18), 16), ERR_LEVEL);
+}
+END_TEST
+
+UNIT_MAIN("compute_carry", parts_have_the_bits_of_one_scan,
+          programs_whose_results_lie_otherwise_have_no_carry, what_is_no_carry_is_refused)
