@@ -289,13 +289,14 @@ cc_kv() {
     echo "$1 $2 $(field per_second "$line") $(field p50_us "$line") $(field p99_us "$line") $(field failed "$line")" >>"$work/kv"
     echo "$1 $line" >&2
 }
-# cc_scans: one after the other, until $work/scan is gone; adds a line each to $work/scans
+# cc_scans: one after the other, until $work/scan is gone; adds a line each to $work/scans. Joining
+# states is the work of a client, which is on a machine of its own elsewhere: here it has what is left.
 cc_scans() {
     local program
     while [ -e "$work/scan" ]; do
         # shellcheck disable=SC2016
         for program in 'words | by $0 count' 'lines | where $2 = "baba" | count'; do
-            holdfast run cc/text "$program" --timeout 120 >/dev/null 2>>"$work/scan_said" || echo failed >>"$work/scans"
+            nice -n 19 holdfast run cc/text "$program" --timeout 120 >/dev/null 2>>"$work/scan_said" || echo failed >>"$work/scans"
             echo done >>"$work/scans"
         done
     done
@@ -329,7 +330,7 @@ cc_kv_of() { awk -v w="$1" -v o="$2" -v c="$3" '$1 == w && $2 == o {print $c}' "
 cc_foreground_report() {
     local op what times
     printf '## Keys and values while programs run\n\n'
-    printf '400 requests a second of 8 clients, each at its time, with the latency from that time on; values of 100 bytes. The scans are `%s` and a filter of lines, one run after the other: %s ended meanwhile, %s failed.\n\n' \
+    printf '400 requests a second of 8 clients, each at its time, with the latency from that time on; values of 100 bytes. The scans are `%s` and a filter of lines, one run after the other: %s ended meanwhile, %s failed. The client that joins what they give has a nice value of 19, as it shares the cores with the nodes here alone.\n\n' \
         "$words" "$(grep -c done "$work/scans" || true)" "$(grep -c failed "$work/scans" || true)"
     printf 'Threads of programs give way to others of their node%s.\n\n' \
         "$([ "$foreground_apart" = 0 ] && echo ', and here to those of the other nodes too (`kernel.sched_autogroup_enabled` = 0 meanwhile), as six nodes share this machine' ||

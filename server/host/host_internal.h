@@ -111,6 +111,8 @@ struct host_done {
 
 struct host_threads;
 
+/* The calling thread is let at a core soon after it wakes, also beside others of its weight. */
+void host_thread_prompt(void);
 /* completed: called by any thread when completions wait; env: stores, for every thread. */
 int host_threads_start(struct host_threads **out, struct host *h, const struct node_env *env,
                        struct err_info *why);

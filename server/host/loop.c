@@ -290,6 +290,7 @@ int host_run(struct host *h)
 {
     struct node_event ev = {.kind = NODE_EV_TICK};
     TRY(loop_start(h));
+    host_thread_prompt();
     host_step(h, &ev);
     loop_asked_to_stop(h); /* it may have been asked before the loop was there to be woken */
     log_line(h->log, LOG_INFO, "ready",

@@ -10,6 +10,7 @@
  *
  * Programs have workers of their own, with a tenth of the others' weight in the kernel's eyes: any
  * thread of the node that wakes runs at once, and programs have what is left, but never nothing.
+ * The others have short slices, so that they need not wait for the slice of whatever else runs.
  * They hold locks for some instructions only, and wake the loop by an eventfd: with libuv's own
  * way the loop spins for as long as a thread that was put off is within its call.
  */
@@ -20,7 +21,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define THREADS_IDLE_NS 20000000L          /* a log without batches for so long is quiet */
 #define THREADS_MAINTAIN_BYTES (4u << 20)  /* one step of housekeeping */
@@ -28,6 +31,22 @@
 #define THREADS_MAINTAIN_EVERY (16u << 20) /* of log written without a pause */
 #define THREADS_PROGRAMS_NICE 10           /* sched(7): a step is a factor of 1.25 */
 #define THREADS_LANES_MAX 2
+#define THREADS_SLICE_NS 500000u /* of the node's own threads; the kernel's usual is some ms */
+
+/* As sched_setattr(2) has it; the C library does not know it, and the kernel's header not the C
+ * library. */
+struct thread_attr {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns; /* of a slice */
+    uint64_t deadline_ns;
+    uint64_t period_ns;
+};
+
+#define THREAD_KEEP_POLICY 0x08u
 
 /* First in, first out; grows, because what the node has admitted is never refused here. */
 struct host_ring {
@@ -389,11 +408,28 @@ static void worker_run_wal(struct host_worker *w)
 
 /* ---- all of them ---------------------------------------------------------------------------- */
 
+/* On Linux nice values are of this thread alone. slice_ns 0: as the kernel has it. Linux
+ * before 6.12 has one slice for all, and takes no notice; who is not let does without. */
+static void thread_shape(int nice, uint64_t slice_ns)
+{
+    const struct thread_attr shape = {.size = sizeof(shape),
+                                      .flags = THREAD_KEEP_POLICY,
+                                      .nice = getpriority(PRIO_PROCESS, 0) + nice,
+                                      .runtime_ns = slice_ns};
+    if (syscall(SYS_sched_setattr, 0, &shape, 0) != 0) {
+        (void)setpriority(PRIO_PROCESS, 0, shape.nice);
+    }
+}
+
+void host_thread_prompt(void)
+{
+    thread_shape(0, THREADS_SLICE_NS);
+}
+
 static void *worker_main(void *arg)
 {
     struct host_worker *w = arg;
-    /* on Linux both are of this thread alone */
-    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->pool->nice);
+    thread_shape(w->pool->nice, w->pool->nice > 0 ? 0 : THREADS_SLICE_NS);
     w->pool->run(w);
     return NULL;
 }
