@@ -479,6 +479,17 @@ bool compute_task_was_read(const struct compute_task *t, enum compute_task_quote
     return read;
 }
 
+int compute_task_leave_other(struct compute_task *t, enum compute_task_quotes quotes)
+{
+    if (!compute_task_was_read(t, quotes)) {
+        return ERR_NOT_FOUND;
+    }
+    for (unsigned i = 0; i < t->readings; i++) {
+        t->reading[i].left_out = t->reading[i].left_out || !begins_so(t, quotes, i == 1);
+    }
+    return 0;
+}
+
 /* --- merging --- */
 
 /* What is behind the first record that ends in the span of `from`: into has none of its own, or is

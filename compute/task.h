@@ -89,6 +89,10 @@ void compute_task_leave_open(struct compute_task *t, size_t bytes);
 /* returns: whether the span was read in the way that follows from its beginning, and that was not
  * left out; UNKNOWN: in any. */
 bool compute_task_was_read(const struct compute_task *t, enum compute_task_quotes quotes);
+/* Of a span that was read both ways, once it is known in which it follows: leaves out the other
+ * one, so that its encoding is that of a span of which this was known. returns: 0; ERR_NOT_FOUND:
+ * it was not read in this way. */
+int compute_task_leave_other(struct compute_task *t, enum compute_task_quotes quotes);
 /* Takes in the span of `next`, which stays as it is.
  * returns: 0; ERR_INVALID: of another program, made with a spill, with results of a scan, or it
  * does not begin where `into` ends; ERR_NOT_FOUND, and nothing is changed: of CSV, `next` was not

@@ -240,6 +240,7 @@ START_TEST(spans_told_how_they_begin_give_the_same_bytes)
         for (size_t at = 0; at < bytes;) {
             const size_t part = (size_t)rng_between(&rng, 1, bytes - at);
             struct compute_task *next = short_span(&rng, p, bytes_of(data + at, part), t);
+            ck_assert_int_eq(compute_task_leave_other(next, compute_task_quotes(t)), 0);
             ck_assert_int_eq(compute_task_merge(t, next), 0);
             compute_task_free(next);
             at += part;
@@ -263,6 +264,7 @@ START_TEST(a_reading_that_was_left_out_cannot_follow)
     compute_task_leave_open(next, 7);
     ck_assert(compute_task_was_read(next, COMPUTE_TASK_QUOTES_OUTSIDE));
     ck_assert(!compute_task_was_read(next, COMPUTE_TASK_QUOTES_INSIDE));
+    ck_assert_int_eq(compute_task_leave_other(next, COMPUTE_TASK_QUOTES_INSIDE), ERR_NOT_FOUND);
     ck_assert_int_eq(compute_task_merge(inside, next), ERR_NOT_FOUND);
     ck_assert_uint_eq(compute_task_to(inside), 3);
     compute_task_free(inside);
