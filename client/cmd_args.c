@@ -63,6 +63,9 @@ static const struct args_option args_options[] = {
      "most that groups, or what is sorted, may take (268435456)"},
     {"--spill", HF_OPT_SPILL, "DIR", "keep there what is more than --memory"},
     {"--into", HF_OPT_INTO, "BUCKET/NAME", "what the program prints becomes this object"},
+    {"--job", HF_OPT_JOB, "KEY",
+     "keep under this key what was found so far, so that the same run can go on from there"},
+    {"--forget", HF_OPT_FORGET, NULL, "remove what is kept under --job"},
     {"--lookup", HF_OPT_LOOKUP, "TABLE=WHERE",
      "where a table of the program is: an object, or with --local a file; repeated"},
     {"--explain", HF_OPT_EXPLAIN, NULL, "say on stderr how it is carried out, and what it cost"},
@@ -191,10 +194,12 @@ static bool args_take(struct hf_cmd *cmd, uint64_t bit, const char *value)
     case HF_OPT_DISABLE_WINS:
     case HF_OPT_LOCAL:
     case HF_OPT_NO_BACKUPS:
+    case HF_OPT_FORGET:
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;
     case HF_OPT_INTO: cmd->into = value; return value[0] != '\0';
+    case HF_OPT_JOB: cmd->job = value; return value[0] != '\0';
     case HF_OPT_SPILL: cmd->spill = value; return value[0] != '\0';
     case HF_OPT_LOOKUP:
         return strchr(value, '=') != NULL && args_keep(cmd->lookup, &cmd->lookup_count, value);
@@ -218,7 +223,7 @@ static const char args_exits[] =
 
 static void help_verb(const struct hf_cmd_verb *v)
 {
-    char line[240];
+    char line[320];
     (void)snprintf(line, sizeof(line), "holdfast %s%s%s%s%s", v->noun, v->verb != NULL ? " " : "",
                    v->verb != NULL ? v->verb : "", v->usage[0] != '\0' ? " " : "", v->usage);
     (void)printf("  %s\n        %s\n", line, v->help);

@@ -32,6 +32,8 @@ int hf_cmd_exit_of(int code);
 
 /* Options, as a set: of 64 bits, of which an enumeration can name 31. */
 #define HF_OPT_INTO (UINT64_C(1) << 31)
+#define HF_OPT_JOB (UINT64_C(1) << 32)
+#define HF_OPT_FORGET (UINT64_C(1) << 33)
 enum {
     HF_OPT_ENDPOINTS = 1 << 0,
     HF_OPT_TIMEOUT = 1 << 1,
@@ -100,6 +102,7 @@ struct hf_cmd {
     uint64_t memory_bytes;
     const char *spill;
     const char *into;
+    const char *job;
     const char *lookup[HF_CMD_NODES_MAX]; /* NAME=FILE */
     uint32_t lookup_count;
     const char *arg[HF_CMD_ARGS_MAX];

@@ -128,6 +128,21 @@ static struct bytes run_plan_line(const struct run_told *told, size_t *at)
     return bytes_of(line, bytes);
 }
 
+static bool run_is_job(const struct hf_run_info *cost)
+{
+    return cost->tasks_committed + cost->tasks_resumed + cost->tasks_replaced > 0;
+}
+
+static void run_explain_job_json(FILE *out, const struct hf_run_info *cost)
+{
+    if (run_is_job(cost)) {
+        (void)fprintf(
+            out, ",\"tasks_committed\":%llu,\"tasks_resumed\":%llu,\"tasks_replaced\":%llu",
+            (unsigned long long)cost->tasks_committed, (unsigned long long)cost->tasks_resumed,
+            (unsigned long long)cost->tasks_replaced);
+    }
+}
+
 /* One object, without cost where there is none to tell. */
 static void run_explain_json(FILE *out, const struct run_told *told, const struct hf_run_info *cost)
 {
@@ -157,6 +172,7 @@ static void run_explain_json(FILE *out, const struct run_told *told, const struc
         if (cost->cells_written > 0) {
             (void)fprintf(out, ",\"cells_written\":%llu", (unsigned long long)cost->cells_written);
         }
+        run_explain_job_json(out, cost);
         if (told->tables.size > 0) {
             (void)fprintf(out, ",\"tables\":[%.*s],\"tables_bytes\":%llu", (int)told->tables.size,
                           (const char *)told->tables.data, (unsigned long long)cost->tables_bytes);
@@ -200,6 +216,12 @@ static void run_explain_cost(const struct run_told *told, const struct hf_run_in
     if (cost->cells_written > 0) {
         (void)fprintf(stderr, "written: %llu cells, where those of the object lie\n",
                       (unsigned long long)cost->cells_written);
+    }
+    if (run_is_job(cost)) {
+        (void)fprintf(stderr, "tasks: %llu committed, %llu found committed, %llu keys replaced\n",
+                      (unsigned long long)cost->tasks_committed,
+                      (unsigned long long)cost->tasks_resumed,
+                      (unsigned long long)cost->tasks_replaced);
     }
 }
 
@@ -446,6 +468,28 @@ static bool run_derived(const struct hf_cmd *cmd, struct hf_client *c, const str
     return err == 0 || unknown;
 }
 
+/* Removes what the job has kept. returns: 0 or the code (said). */
+static int run_forget(const struct hf_cmd *cmd, struct hf_client *c, bool *found)
+{
+    const struct hf_kv job = {.key = hf_text(cmd->job), .timeout_ms = cmd->timeout_ms};
+    struct hf_answer a = {.ended = false};
+    const int err = hf_cmd_wait(cmd, c, hf_job_forget(c, &job, &a, hf_answer_done), &a);
+    *found = err == 0 && a.result.found;
+    hf_answer_release(&a);
+    return err;
+}
+
+/* The result is where it belongs once stdout has it: then the job is done. What of stdout fails is
+ * said at its last flush. */
+static int run_job_done(const struct hf_cmd *cmd, struct hf_client *c)
+{
+    bool found = false;
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return 0;
+    }
+    return run_forget(cmd, c, &found);
+}
+
 static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_object *o,
                     const struct hf_cmd_objects *tables, struct run_out *out)
 {
@@ -459,7 +503,8 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
                                        .no_backups = (cmd->given & HF_OPT_NO_BACKUPS) != 0,
                                        .tables = tables->table,
                                        .tables_count = tables->count,
-                                       .tables_fn = out->explains ? run_tell_tables : NULL};
+                                       .tables_fn = out->explains ? run_tell_tables : NULL,
+                                       .job = hf_text(cmd->job != NULL ? cmd->job : "")};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
     int code = 0;
     if (out->lies && run_derived(cmd, c, o, &program, out, &code)) {
@@ -479,6 +524,7 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
     }
     err = out->failed ? ERR_IO : hf_cmd_wait(cmd, c, err, &a); /* stdout's is said at its flush */
     err = err == 0 ? run_say(cmd, c, &a.result, out) : err;
+    err = err == 0 && cmd->job != NULL ? run_job_done(cmd, c) : err;
     hf_answer_release(&a);
     return hf_cmd_exit_of(err);
 }
@@ -500,7 +546,8 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
     const struct alloc heap = alloc_heap();
     struct run_out out = {.into = into,
                           .keeps = cmd->json,
-                          .lies = into != NULL && o->name.size > 0 && compute_carry_has(p),
+                          .lies = into != NULL && o->name.size > 0 && cmd->job == NULL &&
+                                  compute_carry_has(p),
                           .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
     struct hf_client *c = NULL;
     int code = hf_cmd_client(cmd, &c);
@@ -557,9 +604,40 @@ static int run_object(const struct hf_cmd *cmd)
     return code;
 }
 
+/* --job KEY --forget */
+static int run_forget_job(const struct hf_cmd *cmd)
+{
+    struct hf_client *c = NULL;
+    bool found = false;
+    if (cmd->job == NULL || cmd->args > 0) {
+        return hf_cmd_usage("--forget takes --job KEY, and no object or program");
+    }
+    int code = hf_cmd_client(cmd, &c);
+    if (code != 0) {
+        return code;
+    }
+    code = run_forget(cmd, c, &found);
+    hf_client_free(c);
+    if (code != 0) {
+        return hf_cmd_exit_of(code);
+    }
+    if (cmd->json) {
+        (void)fputs("{\"job\":", stdout);
+        hf_json_text(stdout, cmd->job);
+        (void)printf(",\"forgotten\":%s}\n", found ? "true" : "false");
+    }
+    return found ? HF_EXIT_DONE : HF_EXIT_REFUSED;
+}
+
 static int run(const struct hf_cmd *cmd)
 {
     const bool local = (cmd->given & HF_OPT_LOCAL) != 0;
+    if ((cmd->given & HF_OPT_FORGET) != 0) {
+        return run_forget_job(cmd);
+    }
+    if (local && cmd->job != NULL) {
+        return hf_cmd_usage("--job is of programs over objects");
+    }
     if (local && cmd->into != NULL) {
         return hf_cmd_usage("--into is of programs over objects; with --local the result goes to "
                             "standard output");
@@ -580,9 +658,10 @@ static int run(const struct hf_cmd *cmd)
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
     {"run", NULL,
      HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
-         HF_OPT_NO_BACKUPS | HF_OPT_SPILL | HF_OPT_INTO,
-     1, 2,
-     "BUCKET/NAME[*] PROGRAM [--into BUCKET/NAME] [--no-backups] | --local PROGRAM [--lookup "
+         HF_OPT_NO_BACKUPS | HF_OPT_SPILL | HF_OPT_INTO | HF_OPT_JOB | HF_OPT_FORGET,
+     0, 2,
+     "BUCKET/NAME[*] PROGRAM [--into BUCKET/NAME] [--job KEY] [--no-backups] | --job KEY --forget "
+     "| --local PROGRAM [--lookup "
      "TABLE=BUCKET/NAME|FILE] "
      "[--memory BYTES] [--spill DIR] [--explain]",
      "computes where objects lie, or over stdin: counts, sums, groups, filters, sorts", run},

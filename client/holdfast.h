@@ -152,6 +152,11 @@ struct hf_run_info {
     uint64_t bytes_local;   /* of bytes_read: by the nodes that hold them */
     uint64_t tables_bytes;  /* of tables that were read, here and by nodes */
     uint64_t cells_written; /* hf_object_derive: by the nodes that hold the object */
+    /* Of a job: cells whose states were committed by this run, were found committed, and keys that
+     * were found with something else than they should have, and written anew. */
+    uint64_t tasks_committed;
+    uint64_t tasks_resumed;
+    uint64_t tasks_replaced;
 };
 
 /* What a node holds of the objects that a program was run over. */
@@ -561,6 +566,13 @@ struct hf_program {
     const struct hf_table *tables;
     size_t tables_count;
     hf_run_tables_fn *tables_fn; /* once, when all of them have been read; or NULL */
+    /* A strong key of the space "default", or empty. What the program finds in each cell is kept
+     * under it, so that another run with the same key, program and versions of objects and tables
+     * computes the rest only, and gives the same; also at the same time. At most 1,006 bytes. It
+     * stays there until hf_job_forget. Errors name the key: CONFLICT, the job is of another program
+     * or other versions, or the key is no job's; CORRUPT, two nodes have computed different states
+     * of a cell. */
+    struct hf_bytes job;
 };
 /* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);
@@ -578,6 +590,12 @@ HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes
  * node. */
 HF_EXPORT int hf_object_run(struct hf_client *c, const struct hf_object *o,
                             const struct hf_program *program, const struct hf_sink *sink, void *ctx,
+                            hf_done_fn *done);
+
+/* key -> found. Removes what runs with this job have kept: to be called when the result is where it
+ * belongs, or when nobody will go on with it. A run that is still under way goes on, and gives the
+ * same. CONFLICT: the key is no job's. */
+HF_EXPORT int hf_job_forget(struct hf_client *c, const struct hf_kv *job, void *ctx,
                             hf_done_fn *done);
 
 /* Runs a scan so that the nodes that hold the object's cells write its results, as a new object, or

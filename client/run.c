@@ -46,6 +46,7 @@ int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes)
 
 static void run_release(struct hf_run *r)
 {
+    hf_job_release(r);
     compute_task_free(r->task);
     free(r->spill_dir);
     hf_run_tables_release(r);
@@ -138,6 +139,9 @@ static void run_count_cells(struct hf_run *r)
 
 int hf_run_print(struct hf_run *r)
 {
+    if (!hf_job_is_settled(r)) {
+        return 0; /* it is printed when it is */
+    }
     const struct bytes out = compute_task_output(r->task);
     if (out.size > 0) {
         TRY(r->sink.write(r->sink.ctx, out.data, out.size));
@@ -147,10 +151,12 @@ int hf_run_print(struct hf_run *r)
     return 0;
 }
 
-/* All is joined, or what is behind does not matter. Ends the run. */
-static void run_finish(struct hf_run *r)
+void hf_run_finish(struct hf_run *r)
 {
     struct err_info why = {.code = 0};
+    if (hf_job_finish_waits(r)) {
+        return;
+    }
     int err = compute_task_finish(r->task, &why);
     int printed = hf_run_print(r);
     while (err == 0 && printed == 0 && compute_task_has_more(r->task)) {
@@ -180,7 +186,7 @@ static int run_stat(struct hf_run *r);
 static int run_list(struct hf_run *r);
 
 /* From the first object on. */
-static int run_objects(struct hf_run *r)
+int hf_run_objects(struct hf_run *r)
 {
     if (!r->many) {
         return run_stat(r);
@@ -193,7 +199,7 @@ int hf_run_first(struct hf_run *r)
 {
     r->listing = false;
     TRY(run_begin(r));
-    return run_objects(r);
+    return hf_job_begins(r) ? hf_job_begin(r) : hf_run_objects(r);
 }
 
 /* The version was replaced and freed meanwhile. If nothing of it is joined, only this object is
@@ -215,7 +221,7 @@ void hf_run_again(struct hf_run *r)
             r->written = 0;
         }
         err = err == 0 ? run_begin(r) : err;
-        err = err == 0 ? run_objects(r) : err;
+        err = err == 0 ? hf_run_objects(r) : err;
     }
     hf_run_settle(r, err);
 }
@@ -240,7 +246,7 @@ static void run_object_next(struct hf_run *r)
     } else {
         r->listing = true;
         if (r->cost.objects > 0) {
-            run_finish(r);
+            hf_run_finish(r);
             return;
         }
         hf_run_end(r, ERR_NOT_FOUND, "there is no such object");
@@ -257,7 +263,7 @@ void hf_run_object_ended(struct hf_run *r)
     r->cost.size += r->info.size;
     run_count_cells(r);
     if (!r->many) {
-        run_finish(r);
+        hf_run_finish(r);
         return;
     }
     const int err = compute_task_next(r->task, &why);
@@ -424,6 +430,7 @@ static void run_stat_done(void *ctx, const struct hf_reply *reply)
     int err = hf_object_read_info(reply->result, &r->info);
     r->info.name = hf_out(buf_view(&r->name));
     struct wire_node small = wire_node_find(reply->result, WIRE_FIELD_INLINE);
+    err = err == 0 ? hf_job_object(r) : err;
     if (err == 0 && (!wire_node_is_nil(small) || r->info.size == 0)) {
         run_small(r, hf_field_bytes(reply->result, WIRE_FIELD_INLINE));
         return;
@@ -480,6 +487,7 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->progress_ctx = o->progress_ctx;
     r->transfer.end = run_cancel;
     r->transfer.tick = hf_run_tick;
+    TRY(program->job.size > 0 ? hf_job_init(r, hf_in(program->job)) : 0);
     TRY(compute_program_new(&r->program, &c->heap, hf_in(program->text), NULL));
     r->seed = rng_next(&c->rng);
     compute_program_seed(r->program, r->seed);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What run.c, a program over objects one after the other, run_part.c, the parts of one object's
- * cells, and run_table.c, the tables that it looks into, need of each other.
+ * cells, run_table.c, the tables that it looks into, and run_job.c, the job that it belongs to,
+ * need of each other.
  *
  * threads: the loop's.
  */
@@ -47,9 +48,16 @@ struct run_slot {
     bool decoded;
     uint64_t kept_bytes;
     struct compute_task *kept;
+    /* Of a job (run_job.c): */
+    struct job_op *look_up;     /* whether the cell's state is committed; NULL: none is under way */
+    bool resumed;               /* it was */
+    uint32_t node;              /* id of the one that computed the last part */
+    uint64_t whole_bytes;       /* of states of the cell that were joined */
+    struct compute_task *whole; /* these states, as one; NULL: none, or too much */
 };
 
 struct run_fetch;
+struct hf_job;
 
 /* Is told of each cell of an object that is joined, in their order: t is the state of all up to
  * its end. returns: 0, or why the run ends. */
@@ -116,6 +124,8 @@ struct hf_run {
     bool no_backups;
     hf_run_tables_fn *tables_fn;
     struct hf_run_hook hook;                /* joined: NULL, or called */
+    struct hf_job *job;                     /* NULL: none */
+    uint64_t resumed_bytes;                 /* of cells whose states were found */
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
     unsigned nodes_count;
     void *progress_ctx;
@@ -143,6 +153,10 @@ void hf_run_again(struct hf_run *r);
 void hf_run_object_ended(struct hf_run *r);
 /* Begins with the first object: all tables are here. returns: 0, or why it cannot. */
 int hf_run_first(struct hf_run *r);
+/* The same, once the job's head is there. */
+int hf_run_objects(struct hf_run *r);
+/* All is joined, or what is behind does not matter. Ends the run, unless a job keeps it. */
+void hf_run_finish(struct hf_run *r);
 /* What is counted of a node; NULL: there are too many. */
 struct hf_run_node *hf_run_node(struct hf_run *r, uint32_t id);
 
@@ -164,5 +178,34 @@ void hf_run_drop(struct hf_run *r);
 void hf_run_pump(struct hf_run *r);
 /* Looks at parts that take long. */
 void hf_run_tick(struct hf_transfer *t);
+/* Asks for the next part of a cell, unless it has to wait for its turn. returns: 0, or why not. */
+int hf_run_next(struct run_slot *slot);
+
+/* ---- run_job.c: all do nothing, and say so, where there is no job ---------------------------- */
+
+/* returns: 0, ERR_TOO_LARGE (the key), ERR_NO_MEMORY. */
+int hf_job_init(struct hf_run *r, struct bytes key);
+void hf_job_release(struct hf_run *r);
+/* returns: whether the head is to be made before the first object. */
+bool hf_job_begins(const struct hf_run *r);
+/* Makes or finds it, then goes on by hf_run_objects. returns: 0, or why it cannot begin. */
+int hf_job_begin(struct hf_run *r);
+/* The object whose turn it is becomes part of the job. returns: 0, or why it cannot. */
+int hf_job_object(struct hf_run *r);
+/* A cell's state is looked for, or its first part asked for. returns: 0, or why that cannot be. */
+int hf_job_look(struct run_slot *slot);
+/* The slot is let go of. */
+void hf_job_drop(struct run_slot *slot);
+/* What the slot has kept was joined, and may be taken. quotes: with which it begins. returns: 0, or
+ * why the run ends. */
+int hf_job_joined(struct run_slot *slot, enum compute_task_quotes quotes);
+/* All of the cell was joined: commits its state. returns: 0, or why the run ends. */
+int hf_job_cell(struct run_slot *slot);
+/* returns: whether all that was joined is committed. */
+bool hf_job_is_settled(const struct hf_run *r);
+/* returns: whether no more is to be joined now; then hf_run_pump is called when it may be. */
+bool hf_job_waits(struct hf_run *r);
+/* returns: whether something is not committed; then hf_run_finish is called when all is. */
+bool hf_job_finish_waits(struct hf_run *r);
 
 #endif

@@ -78,6 +78,7 @@ void hf_run_drop(struct hf_run *r)
         struct run_slot *slot = &r->slots[i];
         slot->run = r;
         run_stop_part(slot);
+        hf_job_drop(slot);
         compute_task_free(slot->kept);
         *slot = (struct run_slot){.run = r};
     }
@@ -198,14 +199,13 @@ static bool run_is_first(const struct run_slot *slot)
     return slot == &slot->run->slots[slot->run->first];
 }
 
-/* The next part of a cell, unless it has to wait for its turn. */
-static int run_next(struct run_slot *slot)
+int hf_run_next(struct run_slot *slot)
 {
     const struct hf_run *r = slot->run;
     const bool csv = compute_task_quotes(r->task) != COMPUTE_TASK_QUOTES_UNKNOWN;
     const uint64_t most = csv ? 0 : RUN_KEPT_BYTES_MAX;
-    if (slot->first.call != NULL || slot->backup.call != NULL || slot->at == slot->end ||
-        (slot->kept_bytes > most && !run_is_first(slot))) {
+    if (slot->look_up != NULL || slot->first.call != NULL || slot->backup.call != NULL ||
+        slot->at == slot->end || (slot->kept_bytes > most && !run_is_first(slot))) {
         return 0;
     }
     slot->tries = 0;
@@ -217,9 +217,34 @@ static int run_next(struct run_slot *slot)
 static void run_unread(struct run_slot *slot)
 {
     const uint64_t from = compute_task_from(slot->kept);
+    if (slot->resumed) {
+        slot->resumed = false;
+        slot->at = from;
+        return;
+    }
     slot->run->cost.bytes_read -= slot->at - from;
     slot->run->cost.bytes_local -= slot->decoded ? 0 : slot->at - from; /* it was one part */
     slot->at = from;
+}
+
+/* Joins what the first cell has. */
+static int run_join_kept(struct run_slot *slot)
+{
+    struct hf_run *r = slot->run;
+    const enum compute_task_quotes quotes = compute_task_quotes(r->task);
+    const int err = compute_task_merge(r->task, slot->kept);
+    if (err == ERR_NOT_FOUND) {
+        run_unread(slot);
+    } else {
+        TRY(err);
+        TRY(hf_job_joined(slot, quotes));
+    }
+    compute_task_free(slot->kept);
+    slot->kept = NULL;
+    slot->kept_bytes = 0;
+    TRY(hf_run_print(r));
+    hf_run_own_time(r);
+    return 0;
 }
 
 /* Joins what the first cells have; those that are whole leave. */
@@ -227,22 +252,14 @@ static int run_join(struct hf_run *r)
 {
     while (r->count > 0) {
         struct run_slot *slot = &r->slots[r->first];
-        if (slot->kept != NULL) {
-            const int err = compute_task_merge(r->task, slot->kept);
-            if (err == ERR_NOT_FOUND) {
-                run_unread(slot);
-            } else {
-                TRY(err);
-            }
-            compute_task_free(slot->kept);
-            slot->kept = NULL;
-            slot->kept_bytes = 0;
-            TRY(hf_run_print(r));
-            hf_run_own_time(r);
+        if (slot->kept != NULL && hf_job_waits(r)) {
+            return 0;
         }
+        TRY(slot->kept != NULL ? run_join_kept(slot) : 0);
         if (slot->at < slot->end) {
-            return run_next(slot);
+            return hf_run_next(slot);
         }
+        TRY(hf_job_cell(slot));
         TRY(r->hook.joined != NULL ? r->hook.joined(r->hook.ctx, slot->cell, r->task) : 0);
         r->cost.cells++;
         r->cost.cells_decoded += slot->decoded;
@@ -263,7 +280,7 @@ void hf_run_pump(struct hf_run *r)
         *slot = (struct run_slot){.run = r, .cell = cell, .at = r->next, .end = end};
         r->next = end;
         r->count++;
-        err = run_next(slot);
+        err = hf_job_look(slot);
     }
     if (err != 0) {
         hf_run_end(r, err, err_text(err));
@@ -300,7 +317,7 @@ static void run_halve(struct run_slot *slot, const struct hf_reply *reply)
         return;
     }
     r->part_bytes = NUM_MIN(r->part_bytes, num_div_up(slot->bytes, 2));
-    hf_run_settle(r, run_next(slot));
+    hf_run_settle(r, hf_run_next(slot));
 }
 
 /* The next parts may be larger again. */
@@ -404,6 +421,9 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     }
     (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
     slot->decoded |= decoded;
+    slot->node = reply->node < r->transfer.client->nodes_count
+                     ? r->transfer.client->nodes[reply->node].id
+                     : 0;
     slot->at += slot->bytes;
     r->cost.bytes_read += slot->bytes;
     r->cost.bytes_local += decoded ? 0 : slot->bytes;
@@ -411,13 +431,14 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     run_count_fetched(r, reply->result);
     run_grow(r, state_bytes);
     if (r->progress != NULL) {
-        r->progress(r->progress_ctx, r->cost.bytes_read, r->cost.size + r->info.size);
+        r->progress(r->progress_ctx, r->cost.bytes_read + r->resumed_bytes,
+                    r->cost.size + r->info.size);
     }
     hf_run_own_time(r);
     if (run_is_first(slot)) {
         hf_run_pump(r);
     } else {
-        hf_run_settle(r, run_next(slot));
+        hf_run_settle(r, hf_run_next(slot));
     }
 }
 

@@ -258,6 +258,7 @@ struct ran {
     bool cannot_rewind;
     bool many; /* all objects whose names begin with "n" */
     bool no_backups;
+    const char *job;
     void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
     struct hf_run_info cost;
     struct hf_run_node nodes[FAKE_NODES_MAX];
@@ -292,9 +293,10 @@ static inline int run(const char *text)
 {
     struct hf_object o = {
         .bucket = hf_text("bucket"), .name = hf_text("name"), .progress = ran.progress};
-    const struct hf_program program = {
+    struct hf_program program = {
         .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes, .no_backups = ran.no_backups};
     struct hf_answer a = {.ended = false};
+    program.job = hf_text(ran.job != NULL ? ran.job : "");
     if (ran.many) {
         o.prefix = hf_text("n");
         o.name = hf_text("");
