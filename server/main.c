@@ -126,10 +126,10 @@ static int main_print(const struct host_settings *settings)
 }
 
 #define MAIN_ARENAS 4 /* each keeps what was freed in it; threads come and go between them */
-/* What commands work in comes and goes all the time, some of it in pieces of this size: memory that
- * went back to the kernel each time would have to be cleared anew. */
-#define MAIN_MAPPED_BYTES (1 << 20) /* pieces from here on are mapped on their own */
-#define MAIN_SPARE_BYTES (8 << 20)  /* that an arena keeps at its end */
+/* What commands work in comes and goes all the time, cells of objects above all: memory that went
+ * back to the kernel each time would have to be cleared anew. */
+#define MAIN_MAPPED_BYTES (4 << 20) /* pieces from here on are mapped on their own */
+#define MAIN_SPARE_BYTES (16 << 20) /* that an arena keeps at its end */
 
 /* Writes to gone sockets and full files come back as errors, not as signals. */
 static void main_process(void)
