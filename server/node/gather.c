@@ -1,10 +1,16 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Gathering: k cells of one stripe are read, the wanted ones decoded from them. Data cells, read
- * or decoded, are compared with their committed roots; where parity takes part in rebuilding
- * parity, the data cells that are missing are decoded too, only to be compared. So a shard with
- * right checksums and wrong bytes is found out, and another takes its place.
+ * Gathering: k cells of one stripe are read, the wanted ones decoded from them. A data cell that
+ * is decoded, or was read in place of decoding, is compared with its committed root; then what it
+ * was made of is not: any k cells of a stripe are independent, so each byte of the decoded cell is
+ * its sources' bytes at that place, each times something that is not 0, and one of them that is
+ * wrong makes it wrong. Wrong bytes of several sources may make up for one another, and those
+ * behind the end of a shorter cell show nowhere: what is given out is right all the same, and
+ * nobody is blamed. Only where a decoded cell is wrong are the sources compared, to find out which.
+ * Parity has no root: where it is made, data cells that are read are compared first, and those
+ * that are missing are decoded too, only to be compared. So a shard with right checksums and wrong
+ * bytes is found out, and another takes its place.
  *
  *   choose -> read -> (one bad: choose again) -> decode and compare -> (wrong: choose again) ->
  * done
@@ -120,32 +126,46 @@ static bool node_gather_true(struct node_gather *g, struct compute *c, unsigned 
     return committed == NULL || memcmp(root, committed, sizeof root) == 0;
 }
 
+/* returns: those of some data cells, read or decoded, whose bytes have not their committed roots.
+ */
+static uint32_t node_gather_compare(struct node_gather *g, struct compute *c, uint32_t cells)
+{
+    uint8_t spare[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
+    uint32_t wrong = 0;
+    for (unsigned s = 0; s < g->spec.info->shape.scheme.k; s++) {
+        if ((cells >> s & 1u) != 0) {
+            uint8_t *leaves = g->leaves[s] != NULL ? g->leaves[s] : spare;
+            wrong |= !node_gather_true(g, c, s, leaves) ? 1u << s : 0;
+        }
+    }
+    return wrong;
+}
+
 static void node_gather_run(struct node_task *task, struct node_env *env)
 {
     struct node_gather *g = (struct node_gather *)(void *)task;
     struct bytes cells[NODE_OBJECT_SHARDS_MAX] = {{0}};
-    uint32_t data = node_gather_data(g);
-    g->check.wrong = 0;
-    uint8_t spare[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
+    const uint32_t data = node_gather_data(g);
+    const uint32_t read = g->have & g->chosen;
+    const bool rootless = (g->spec.wanted & ~data) != 0;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        if ((g->have & g->chosen) >> s & 1u) {
-            uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
-            cells[s] = bytes_of(g->cell[s], bytes);
-            bool checked = (data >> s & 1u) != 0;
-            uint8_t *leaves = (g->spec.wanted >> s & 1u) != 0 ? g->leaves[s] : spare;
-            g->suspects |= checked && !node_gather_true(g, env->compute, s, leaves) ? 1u << s : 0;
+        if ((read >> s & 1u) != 0) {
+            cells[s] = bytes_of(g->cell[s],
+                                node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s));
         }
     }
+    g->check.wrong = 0;
+    g->suspects =
+        node_gather_compare(g, env->compute, read & data & (rootless ? data : g->spec.wanted));
     if (g->suspects != 0) {
         return;
     }
     if (g->wanted != 0) {
         task->job.code = erasure_decode(&g->plan, cells, g->cell, g->coded, &g->check);
     }
-    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        if ((g->wanted & data) >> s & 1u) {
-            g->wrong |= !node_gather_true(g, env->compute, s, g->leaves[s]);
-        }
+    g->wrong = node_gather_compare(g, env->compute, g->wanted & data) != 0;
+    if (g->wrong && !rootless) {
+        g->suspects = node_gather_compare(g, env->compute, read & data & ~g->spec.wanted);
     }
 }
 

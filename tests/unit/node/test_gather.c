@@ -1,0 +1,210 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Cells that are decoded: of what they are made, what is compared with its root and who is blamed.
+ */
+#include "run_rig.h"
+
+#define SHORT 1000u /* bytes of the last cell: its stripe has one that is whole before it */
+#define SIZE (4 * CELL + SHORT)
+#define DATA 3u
+#define ALL 5u
+
+struct gathered {
+    bool ended;
+    int code;
+    uint32_t bad;
+    uint64_t moved;
+    uint32_t bytes[ALL];
+    uint8_t cell[ALL][CELL];
+};
+static struct gathered got;
+
+static struct node_objects *objects_of(unsigned node)
+{
+    return node_objects_get(r->nodes[node - 1].node);
+}
+
+static void gather_done(struct node *n, void *ctx, int code, const struct node_gathered *g)
+{
+    (void)n;
+    (void)ctx;
+    got = (struct gathered){.ended = true, .code = code, .bad = g->bad, .moved = g->moved};
+    for (unsigned s = 0; s < ALL && code == 0; s++) {
+        got.bytes[s] = g->bytes[s];
+        if (g->bytes[s] > 0) {
+            memcpy(got.cell[s], g->cell[s], g->bytes[s]);
+        }
+    }
+}
+
+/* Object a of two stripes in one extent, each of 3+2, on five nodes that know it. */
+static struct node_extent_info *put_stripes(void)
+{
+    cluster(5, DATA, 2);
+    text_content();
+    ck_assert_int_eq(put(1, "a", SIZE), 0);
+    for (unsigned node = 1; node <= 5; node++) {
+        ck_assert_int_eq(get(node, "a", SIZE), 0);
+    }
+    struct node_extent_info *info =
+        node_info_find(objects_of(1), node_version_of_wire(version_of("a")), 0);
+    ck_assert_ptr_nonnull(info);
+    return info;
+}
+
+/* returns: the same as a node knows it. */
+static struct node_extent_info *known_to(unsigned node)
+{
+    struct node_extent_info *info =
+        node_info_find(objects_of(node), node_version_of_wire(version_of("a")), 0);
+    ck_assert_ptr_nonnull(info);
+    return info;
+}
+
+static void gather(unsigned node, uint32_t stripe, uint32_t wanted)
+{
+    const struct node_gather_spec spec = {.info = known_to(node),
+                                          .stripe = stripe,
+                                          .wanted = wanted,
+                                          .lane = NODE_LANE_COMPUTE,
+                                          .deadline_us =
+                                              node_now(r->nodes[node - 1].node) + 10 * SECOND};
+    got.ended = false;
+    ck_assert_int_eq(node_gather_start(objects_of(node), &spec, NULL, gather_done), 0);
+    for (unsigned i = 0; i < 1000 && !got.ended; i++) {
+        rig_run(r, 10000);
+    }
+    ck_assert(got.ended);
+}
+
+static const uint8_t *content_of(uint32_t stripe, unsigned shard)
+{
+    return content + (size_t)(stripe * DATA + shard) * CELL;
+}
+
+/* Makes one byte of a cell wrong where it lies, and all checksums right. */
+static void make_wrong(const struct node_extent_info *info, uint32_t stripe, unsigned shard,
+                       uint32_t at)
+{
+    static uint8_t data[CELL];
+    static uint8_t leaves[CELL / COMPUTE_LEAF_BYTES * COMPUTE_HASH_BYTES];
+    static struct store_cell_info was;
+    struct store_segments *s = r->nodes[info->e.holder[shard] - 1].segments;
+    const struct node_cell_ref ref = {
+        .version = info->version, .cell = node_info_cell(info, stripe), .shard = (uint8_t)shard};
+    const struct store_cell_id id = node_cell_id(&ref);
+    ck_assert_int_eq(store_segments_get(s, &id, 0, 0, NULL, &was), 0);
+    ck_assert_uint_lt(at, was.bytes);
+    ck_assert_int_eq(store_segments_get(s, &id, 0, was.bytes, data, &was), 0);
+    data[at] ^= 0x10;
+    compute_leaf_hashes(r->compute, data, was.bytes, leaves);
+    const struct store_cell cell = {.id = id,
+                                    .group = was.group,
+                                    .bytes = was.bytes,
+                                    .leaves_count = was.leaves_count,
+                                    .leaves = leaves,
+                                    .data = data};
+    ck_assert_int_eq(store_segments_put(s, &cell), 0);
+    ck_assert_int_eq(store_segments_sync(s), 0);
+}
+
+/* A node that holds parity: all that a stripe's data cells are decoded of is elsewhere, but that.
+ */
+static unsigned parity_node(const struct node_extent_info *info)
+{
+    return info->e.holder[DATA];
+}
+
+/* ---- what is compared ----------------------------------------------------------------------- */
+
+START_TEST(a_wrong_source_is_found_by_what_is_decoded_of_it)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    make_wrong(info, 0, 1, 40000);
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[0], content_of(0, 0), CELL);
+    ck_assert_uint_eq(got.bad, 1u << 1); /* who was to blame, and nobody else */
+    ck_assert_uint_eq(objects_of(node)->counters.damage_reports, 1);
+    ck_assert(repaired(1, "a"));
+}
+END_TEST
+
+START_TEST(wrong_parity_is_found_by_what_is_decoded_of_it)
+{
+    const struct node_extent_info *info = put_stripes();
+    make_wrong(info, 0, DATA, 40000);
+    gather(parity_node(info), 0, 1u << 0); /* of which it has the wrong one itself */
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[0], content_of(0, 0), CELL);
+    ck_assert_uint_eq(got.bad, 1u << DATA);
+}
+END_TEST
+
+START_TEST(a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    make_wrong(info, 1, 0, SHORT);
+    gather(node, 1, 1u << 1);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_uint_eq(got.bytes[1], SHORT);
+    ck_assert_mem_eq(got.cell[1], content_of(1, 1), SHORT);
+    ck_assert_uint_eq(got.bad, 0);
+    ck_assert_uint_eq(objects_of(node)->counters.damage_reports, 0);
+    make_wrong(info, 1, 0, SHORT - 1); /* its last byte */
+    gather(node, 1, 1u << 1);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[1], content_of(1, 1), SHORT);
+    ck_assert_uint_eq(got.bad, 1u << 0);
+}
+END_TEST
+
+START_TEST(sources_whose_wrong_bytes_show_nowhere_give_right_bytes)
+{
+    const struct node_extent_info *info = put_stripes();
+    make_wrong(info, 1, 0, SHORT + 7);
+    make_wrong(info, 1, DATA, SHORT + 9);
+    gather(info->e.holder[DATA + 1], 1, 1u << 1);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[1], content_of(1, 1), SHORT);
+}
+END_TEST
+
+START_TEST(parity_is_not_made_of_wrong_data)
+{
+    static uint8_t parity[CELL];
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = info->e.holder[DATA + 1];
+    gather(node, 1, 1u << DATA);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_uint_eq(got.bad, 0);
+    memcpy(parity, got.cell[DATA], CELL);
+    make_wrong(info, 1, 0, CELL - 1);
+    gather(node, 1, 1u << DATA);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_uint_eq(got.bad, 1u << 0);
+    ck_assert_mem_eq(got.cell[DATA], parity, CELL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("gather");
+    TCase *tc = tcase_create("gather");
+    tcase_add_checked_fixture(tc, NULL, tear_down);
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, a_wrong_source_is_found_by_what_is_decoded_of_it);
+    tcase_add_test(tc, wrong_parity_is_found_by_what_is_decoded_of_it);
+    tcase_add_test(tc, a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm);
+    tcase_add_test(tc, sources_whose_wrong_bytes_show_nowhere_give_right_bytes);
+    tcase_add_test(tc, parity_is_not_made_of_wrong_data);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
