@@ -24,6 +24,7 @@ struct node_gather_read {
 
 struct node_gather {
     struct node_task task;
+    struct node_task local; /* reads the shards that lie here */
     struct node_work link;
     struct node_timer timer;
     struct node_objects *o;
@@ -42,9 +43,15 @@ struct node_gather {
     uint32_t damaged;  /* of the bad ones: not only out of reach */
     bool busy;
     unsigned reading;
+    uint32_t here;  /* of those that are read: lie here */
+    bool here_out;  /* and are being read */
+    bool here_late; /* but not waited for any more */
+    bool over;      /* nobody waits for anything */
+    int here_code[NODE_OBJECT_SHARDS_MAX];
     uint64_t moved; /* from other nodes */
     struct node_gather_read reads[NODE_OBJECT_SHARDS_MAX];
-    uint8_t *cell[NODE_OBJECT_SHARDS_MAX];
+    struct node_blob *blob[NODE_OBJECT_SHARDS_MAX];
+    uint8_t *cell[NODE_OBJECT_SHARDS_MAX]; /* its bytes */
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX];
     struct erasure_plan plan;
     struct erasure_check check; /* of the last decoding */
@@ -69,7 +76,7 @@ static void node_gather_free(struct node_gather *g)
 {
     struct node_objects *o = g->o;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        alloc_put(&o->alloc, g->cell[s], g->coded);
+        node_blob_release(o->n, g->blob[s]);
         alloc_put(&o->alloc, g->leaves[s], node_gather_leaves(g));
     }
     node_timer_cancel(o->n, &g->timer);
@@ -89,7 +96,10 @@ static void node_gather_end(struct node_gather *g, int code)
         }
     }
     g->done(g->o->n, g->ctx, code, &out);
-    node_gather_free(g);
+    g->over = true;
+    if (!g->here_out) { /* or its job has the cells yet */
+        node_gather_free(g);
+    }
 }
 
 static void node_gather_step(struct node_gather *g);
@@ -212,8 +222,9 @@ static bool node_gather_room(struct node_gather *g, uint32_t shards, bool leaves
         if ((shards >> s & 1u) == 0) {
             continue;
         }
-        if (g->cell[s] == NULL) {
-            g->cell[s] = alloc_get(&g->o->alloc, g->coded);
+        if (g->blob[s] == NULL) {
+            g->blob[s] = node_blob_new(g->o->n, g->coded);
+            g->cell[s] = g->blob[s] != NULL ? node_blob_data(g->blob[s]) : NULL;
         }
         if (leaves && g->leaves[s] == NULL) {
             g->leaves[s] = alloc_get(&g->o->alloc, node_gather_leaves(g));
@@ -242,29 +253,77 @@ static int node_gather_decode(struct node_gather *g)
 
 /* ---- read ----------------------------------------------------------------------------------- */
 
-static void node_gather_read_done(struct node *n, void *ctx, int code, struct bytes reply)
+/* A shard was read into its place, or why not. */
+static void node_gather_came(struct node_gather *g, uint8_t shard, int code)
 {
-    struct node_gather_read *read = ctx;
-    struct node_gather *g = read->g;
-    uint32_t bit = 1u << read->shard;
-    struct node_cell_data data;
-    uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, read->shard);
+    const uint32_t bit = 1u << shard;
     g->reading--;
-    if (code == 0 && (node_shard_read_reply(reply, &data) != 0 || data.data.size != bytes ||
-                      data.cell_bytes != bytes)) {
-        code = ERR_CORRUPT;
-    }
     if (code == 0) {
-        memcpy(g->cell[read->shard], data.data.data, bytes);
         g->have |= bit;
-        g->moved += g->spec.info->e.holder[read->shard] == node_self(n) ? 0 : bytes;
     } else if (code == ERR_BUSY) {
         g->busy = true;
     } else {
         g->bad |= bit;
         if (code == ERR_NOT_FOUND || code == ERR_CORRUPT || code == ERR_RANGE) {
             g->damaged |= bit;
-            node_gather_report(g, read->shard);
+            node_gather_report(g, shard);
+        }
+    }
+}
+
+static void node_gather_read_done(struct node *n, void *ctx, int code, struct bytes reply)
+{
+    struct node_gather_read *read = ctx;
+    struct node_gather *g = read->g;
+    struct node_cell_data data;
+    uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, read->shard);
+    if (code == 0 && (node_shard_read_reply(reply, &data) != 0 || data.data.size != bytes ||
+                      data.cell_bytes != bytes)) {
+        code = ERR_CORRUPT;
+    }
+    if (code == 0) {
+        memcpy(g->cell[read->shard], data.data.data, bytes);
+        g->moved += g->spec.info->e.holder[read->shard] == node_self(n) ? 0 : bytes;
+    }
+    node_gather_came(g, read->shard, code);
+    if (g->reading == 0) {
+        node_gather_step(g);
+    }
+}
+
+static struct node_cell_ref node_gather_ref(const struct node_gather *g, unsigned s)
+{
+    const struct node_extent_info *info = g->spec.info;
+    return (struct node_cell_ref){.version = info->version,
+                                  .group = info->group,
+                                  .cell = node_info_cell(info, g->spec.stripe),
+                                  .shard = (uint8_t)s};
+}
+
+/* From the disk to its place, with no copy in between. */
+static void node_gather_local_run(struct node_task *task, struct node_env *env)
+{
+    struct node_gather *g =
+        (struct node_gather *)(void *)((uint8_t *)task - offsetof(struct node_gather, local));
+    struct store_cell_info info;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((g->here >> s & 1u) != 0) {
+            const struct node_cell_ref ref = node_gather_ref(g, s);
+            const struct store_cell_id id = node_cell_id(&ref);
+            const uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
+            int err = store_segments_get(env->segments, &id, 0, bytes, g->cell[s], &info);
+            g->here_code[s] = err == 0 && info.bytes != bytes ? ERR_CORRUPT : err;
+        }
+    }
+}
+
+/* late: ERR_TIMEOUT, and the job is still out; else 0. */
+static void node_gather_local_came(struct node_gather *g, int late)
+{
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((g->here >> s & 1u) != 0) {
+            const int err = late != 0 ? late : g->local.job.code;
+            node_gather_came(g, (uint8_t)s, err != 0 ? err : g->here_code[s]);
         }
     }
     if (g->reading == 0) {
@@ -272,19 +331,74 @@ static void node_gather_read_done(struct node *n, void *ctx, int code, struct by
     }
 }
 
+static void node_gather_local_done(struct node *n, struct node_task *task)
+{
+    struct node_gather *g =
+        (struct node_gather *)(void *)((uint8_t *)task - offsetof(struct node_gather, local));
+    g->here_out = false;
+    if (g->over) {
+        node_gather_free(g);
+    } else if (!g->here_late) {
+        node_timer_cancel(n, &g->timer);
+        node_gather_local_came(g, 0);
+    }
+}
+
+/* As a call to another node would end. */
+static void node_gather_local_late(struct node *n, struct node_timer *t)
+{
+    (void)n;
+    struct node_gather *g = t->ctx;
+    g->here_late = true;
+    node_gather_local_came(g, ERR_TIMEOUT);
+}
+
+static int node_gather_read_here(struct node_gather *g, uint32_t shards)
+{
+    TRY(node_task_start(g->o->n, &g->local, NODE_LANE_READ));
+    g->here = shards;
+    g->here_out = true;
+    g->reading += (unsigned)__builtin_popcount(shards);
+    g->timer.ctx = g;
+    g->timer.fire = node_gather_local_late;
+    node_timer_set(g->o->n, &g->timer, g->spec.deadline_us);
+    return 0;
+}
+
 static int node_gather_read(struct node_gather *g, unsigned s)
 {
     const struct node_extent_info *info = g->spec.info;
-    const struct node_cell_read r = {.ref = {.version = info->version,
-                                             .group = info->group,
-                                             .cell = node_info_cell(info, g->spec.stripe),
-                                             .shard = (uint8_t)s},
+    const struct node_cell_read r = {.ref = node_gather_ref(g, s),
                                      .bytes =
                                          node_info_cell_bytes(info, g->spec.stripe, (uint8_t)s),
                                      .deadline_us = g->spec.deadline_us};
     g->reads[s] = (struct node_gather_read){.g = g, .shard = (uint8_t)s};
     TRY(node_shard_read(g->o, info->e.holder[s], &r, &g->reads[s], node_gather_read_done));
     g->reading++;
+    return 0;
+}
+
+/* returns: those of some shards that lie here. */
+static uint32_t node_gather_own(const struct node_gather *g, uint32_t shards)
+{
+    uint32_t own = 0;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        const bool here = g->spec.info->e.holder[s] == node_self(g->o->n);
+        own |= (shards >> s & 1u) != 0 && here ? 1u << s : 0;
+    }
+    return own;
+}
+
+/* returns: 0, or why some of them are not being read. */
+static int node_gather_read_all(struct node_gather *g, uint32_t shards)
+{
+    const uint32_t own = g->here_out ? 0 : node_gather_own(g, shards);
+    TRY(own != 0 ? node_gather_read_here(g, own) : 0);
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((shards & ~own) >> s & 1u) {
+            TRY(node_gather_read(g, s));
+        }
+    }
     return 0;
 }
 
@@ -302,9 +416,10 @@ static uint32_t node_gather_copies(const struct node_gather *g)
     return copies;
 }
 
-/* Takes what has been read, then data before parity, then what is not known to be durable: a shard
- * that was given up with its node may be there still, and is compared like any other. returns:
- * whether k are found, or all that is wanted. */
+/* Takes what has been read, then what lies here and need not be moved, then data before parity,
+ * then what is not known to be durable: a shard that was given up with its node may be there still,
+ * and is compared like any other. Where parity is made, data goes first: each cell of it that is
+ * not read is decoded too. returns: whether k are found, or all that is wanted. */
 static bool node_gather_choose(struct node_gather *g)
 {
     const struct node_extent_info *info = g->spec.info;
@@ -313,14 +428,19 @@ static bool node_gather_choose(struct node_gather *g)
     unsigned k = info->shape.scheme.k;
     unsigned count = 0;
     g->chosen = 0;
-    /* what is here already, then holders without doubt, then all that can be reached, last those
-     * that may have lost it, and copies of what is wanted */
-    const uint32_t pools[5] = {g->have | (g->empty & ~g->spec.wanted), able & info->e.durable,
-                               able & info->e.durable, able & ~info->e.durable,
+    const bool rootless = (g->spec.wanted & ~node_gather_data(g)) != 0;
+    const uint32_t here = able & info->e.durable & (rootless ? node_gather_data(g) : able);
+    /* what is read already, or lies here, then holders without doubt, then all that can be reached,
+     * last those that may have lost it, and copies of what is wanted */
+    const uint32_t pools[6] = {g->have | (g->empty & ~g->spec.wanted),
+                               node_gather_own(g, here),
+                               able & info->e.durable,
+                               able & info->e.durable,
+                               able & ~info->e.durable,
                                node_gather_copies(g) & ~g->bad};
-    for (unsigned p = 0; p < 5; p++) {
+    for (unsigned p = 0; p < 6; p++) {
         for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && count < k; s++) {
-            bool up = p == 0 || (p == 1 ? node_peer_sure(g->o->n, info->e.holder[s])
+            bool up = p <= 1 || (p == 2 ? node_peer_sure(g->o->n, info->e.holder[s])
                                         : node_peer_is_up(g->o->n, info->e.holder[s]));
             if ((pools[p] & ~g->chosen) >> s & 1u && up) {
                 g->chosen |= 1u << s;
@@ -373,12 +493,7 @@ static void node_gather_step(struct node_gather *g)
         return;
     }
     uint32_t read = g->chosen & ~g->have & ~g->empty;
-    err = node_gather_room(g, read, false) ? 0 : ERR_NO_MEMORY;
-    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && err == 0; s++) {
-        if ((read >> s & 1u) != 0) {
-            err = node_gather_read(g, s);
-        }
-    }
+    err = node_gather_room(g, read, false) ? node_gather_read_all(g, read) : ERR_NO_MEMORY;
     if (err == 0 && read == 0) {
         err = node_gather_decode(g);
     }
@@ -411,6 +526,8 @@ int node_gather_start(struct node_objects *o, const struct node_gather_spec *spe
     g->ctx = ctx;
     g->task.run = node_gather_run;
     g->task.done = node_gather_done;
+    g->local.run = node_gather_local_run;
+    g->local.done = node_gather_local_done;
     g->code = node_objects_code(o, info->shape.scheme);
     g->coded = erasure_stripe_bytes(&info->layout, info->extent, spec->stripe);
     g->empty = erasure_stripe_empty(&info->layout, info->extent, spec->stripe);

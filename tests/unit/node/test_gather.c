@@ -72,7 +72,7 @@ static void gather(unsigned node, uint32_t stripe, uint32_t wanted)
                                               node_now(r->nodes[node - 1].node) + 10 * SECOND};
     got.ended = false;
     ck_assert_int_eq(node_gather_start(objects_of(node), &spec, NULL, gather_done), 0);
-    for (unsigned i = 0; i < 1000 && !got.ended; i++) {
+    for (unsigned i = 0; i < 2000 && !got.ended; i++) {
         rig_run(r, 10000);
     }
     ck_assert(got.ended);
@@ -190,6 +190,56 @@ START_TEST(parity_is_not_made_of_wrong_data)
 }
 END_TEST
 
+/* ---- what is moved -------------------------------------------------------------------------- */
+
+START_TEST(a_cell_that_lies_where_another_one_is_decoded_is_not_moved)
+{
+    const struct node_extent_info *info = put_stripes();
+    for (unsigned shard = 0; shard < ALL; shard++) {
+        const unsigned lost = shard == 0 ? 1 : 0;
+        gather(info->e.holder[shard], 0, 1u << lost);
+        ck_assert_int_eq(got.code, 0);
+        ck_assert_mem_eq(got.cell[lost], content_of(0, lost), CELL);
+        ck_assert_uint_eq(got.moved, (DATA - 1) * CELL);
+    }
+}
+END_TEST
+
+START_TEST(a_damaged_cell_that_lies_where_another_one_is_decoded_is_found)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = info->e.holder[1];
+    struct store_segments *here = r->nodes[node - 1].segments;
+    uint64_t deleted = 0;
+    ck_assert_int_eq(store_segments_delete(here, info->version.grant, info->version.counter,
+                                           UINT8_MAX, &deleted),
+                     0);
+    ck_assert_int_eq(store_segments_sync(here), 0);
+    ck_assert_uint_gt(deleted, 0);
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[0], content_of(0, 0), CELL);
+    ck_assert_uint_eq(got.bad, 1u << 1);
+    ck_assert_uint_eq(got.moved, (uint64_t)DATA * CELL);
+}
+END_TEST
+
+START_TEST(a_disk_that_does_not_answer_is_waited_for_no_longer_than_a_node)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    r->nodes[node - 1].jobs_held = true;
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, ERR_UNAVAILABLE);
+    ck_assert(!node_work_empty(&objects_of(node)->gathers)); /* its job has its memory */
+    r->nodes[node - 1].jobs_held = false;
+    rig_run(r, SECOND / 10);
+    ck_assert(node_work_empty(&objects_of(node)->gathers));
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gather");
@@ -201,6 +251,9 @@ int main(void)
     tcase_add_test(tc, a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm);
     tcase_add_test(tc, sources_whose_wrong_bytes_show_nowhere_give_right_bytes);
     tcase_add_test(tc, parity_is_not_made_of_wrong_data);
+    tcase_add_test(tc, a_cell_that_lies_where_another_one_is_decoded_is_not_moved);
+    tcase_add_test(tc, a_damaged_cell_that_lies_where_another_one_is_decoded_is_found);
+    tcase_add_test(tc, a_disk_that_does_not_answer_is_waited_for_no_longer_than_a_node);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
