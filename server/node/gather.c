@@ -91,6 +91,7 @@ static void node_gather_end(struct node_gather *g, int code)
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
         if ((g->spec.wanted >> s & 1u) != 0) {
             out.cell[s] = g->cell[s];
+            out.blob[s] = g->blob[s];
             out.leaves[s] = g->leaves[s];
             out.bytes[s] = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
         }

@@ -427,6 +427,7 @@ int node_objects_new(struct node_objects **out, struct node *n)
     node_work_init(&o->gathers);
     node_work_init(&o->rebuilds);
     node_work_init(&o->runs);
+    node_work_init(&o->decoded);
     node_work_init(&o->run_tasks);
     node_work_init(&o->derive_cells);
     node_work_init(&o->parities);
@@ -459,6 +460,7 @@ void node_objects_free(struct node_objects *o)
 {
     node_timer_cancel(o->n, &o->grant_timer);
     node_gather_free_all(o);
+    node_decoded_free_all(o);
     node_rebuild_free_all(o);
     node_parities_free_all(o);
     node_derive_cells_free_all(o);

@@ -7,6 +7,7 @@
  *
  *   shard.c    serves single cells: write, read, check
  *   gather.c   gets k cells of one stripe, decodes and verifies others
+ *   decoded.c  lost cells of one stripe, gathered together for programs
  *   rebuild.c  gathers every stripe of an extent and writes the missing shards
  *   put*.c     uploads            get.c     reads
  *   run.c      programs over parts of cells: where they are run      run_task.c  runs them
@@ -115,6 +116,7 @@ struct node_objects {
     struct node_work runs;
     unsigned runs_count;
     uint64_t run_bytes;
+    struct node_work decoded; /* lost cells for programs: being decoded, or kept; oldest first */
     struct node_work run_tasks;
     unsigned run_tasks_count;
     unsigned run_places; /* kept for tasks over cells that are being decoded */
@@ -305,7 +307,9 @@ struct node_gather_spec {
     uint64_t deadline_us;
 };
 struct node_gathered {
-    uint8_t *cell[NODE_OBJECT_SHARDS_MAX]; /* the wanted ones, by shard */
+    uint8_t *cell[NODE_OBJECT_SHARDS_MAX];          /* the wanted ones, by shard */
+    struct node_blob *blob[NODE_OBJECT_SHARDS_MAX]; /* that hold them, for who retains them: bytes
+                                                       behind a short cell are zeros */
     uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
     uint32_t bad;                            /* shards that could not be read */
@@ -320,6 +324,31 @@ int node_gather_start(struct node_objects *o, const struct node_gather_spec *spe
 void node_gather_free_all(struct node_objects *o);
 /* returns: bytes that a gather of this extent keeps in memory, at most. */
 uint64_t node_gather_bytes(const struct node_extent_info *info);
+
+/* ---- decoded.c ------------------------------------------------------------------------------ */
+
+/* One who waits for a lost cell. shard and done are the caller's. */
+struct node_decoded_use {
+    struct node_work link; /* first */
+    uint8_t shard;
+    struct node_blob *cell; /* until it is told */
+    /* once, not before node_decoded_want returns; not if the node ends first. code, moved: as of
+     * node_gather_fn; moved of several who waited is told to one. cell: for who retains it; bytes
+     * behind a short cell are zeros. */
+    void (*done)(struct node_decoded_use *use, int code, struct node_blob *cell, uint64_t moved);
+};
+/* Has a cell decoded, with what else of its stripe is lost, or waits for who has it decoded
+ * already. spec->wanted: use->shard. Memory is counted in o->run_bytes until use->done. returns: 0;
+ * ERR_BUSY (no room), ERR_NO_MEMORY: done will not be called. */
+int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spec,
+                      struct node_decoded_use *use);
+/* returns: a cell that was decoded with another one, which the caller then holds; or NULL. */
+struct node_blob *node_decoded_take(struct node_objects *o, const struct node_gather_spec *spec,
+                                    uint8_t shard);
+/* Forgets cells that are kept, as far as others need room. returns: whether so many bytes more may
+ * be in memory for programs. */
+bool node_decoded_room(struct node_objects *o, uint64_t bytes);
+void node_decoded_free_all(struct node_objects *o); /* after all gathers */
 
 /* ---- run_table.c ---------------------------------------------------------------------------- */
 
@@ -377,7 +406,8 @@ struct node_run_spec {
     uint32_t bytes;
     uint8_t quotes;         /* enum compute_task_quotes: of CSV, where the part begins */
     bool placed;            /* a place was kept for it, which the caller gives up */
-    struct node_blob *data; /* the part itself, retained; NULL: it is read from the cell */
+    struct node_blob *data; /* has the part, retained; NULL: it is read from the cell */
+    uint32_t data_at;       /* where the part begins in it */
     uint64_t deadline_us;
     uint32_t asker;  /* the node that it is run for */
     uint64_t ticket; /* its name there, not 0 */

@@ -314,7 +314,7 @@ static void node_derive_cell_gather(struct node_derive_cell *c)
                                           .lane = NODE_LANE_COMPUTE,
                                           .deadline_us = c->range.deadline_us};
     const uint64_t bytes = node_gather_bytes(c->range.info);
-    int err = o->run_bytes > 0 && o->run_bytes + bytes > NODE_RUN_BYTES_OUT_MAX ? ERR_BUSY : 0;
+    int err = node_decoded_room(o, bytes) ? 0 : ERR_BUSY;
     err = err != 0 ? err : node_gather_start(o, &spec, c, node_derive_cell_gathered);
     if (err != 0) {
         node_derive_cell_fail(c, err);

@@ -27,6 +27,7 @@ struct node_run {
     struct node_client client;
     struct node_cell_range range;
     struct node_timer look;
+    struct node_decoded_use use; /* of the cell, while it is being decoded */
     uint8_t quotes;
     bool apart;      /* the holder is asked only if the cell cannot be decoded */
     bool over;       /* answered, or nobody waits for it */
@@ -289,22 +290,19 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
     };
 }
 
-/* The cell, as it was decoded, is right by its committed root. */
-static int node_run_here(struct node_run *run, const uint8_t *cell)
+/* The cell, as it was decoded, is right by its committed root. The task takes the place. */
+static int node_run_here(struct node_run *run, struct node_blob *cell)
 {
     struct node_run_spec spec = node_run_spec_of(run);
     spec.placed = true;
-    spec.data = node_blob_new(run->o->n, spec.bytes);
-    if (spec.data == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    memcpy(node_blob_data(spec.data), cell + run->range.at, spec.bytes);
+    spec.data = cell;
+    spec.data_at = run->range.at;
+    ASSERT(num_fits(spec.data_at, spec.bytes, node_blob_bytes(cell).size));
     node_run_give_back(run);
-    run->reserved = spec.bytes; /* the other cells are freed */
-    run->o->run_bytes += spec.bytes;
+    run->reserved = node_blob_bytes(cell).size;
+    run->o->run_bytes += run->reserved;
     int err = node_run_start(run->o, &spec, run, node_run_here_done);
     run->waits += err == 0;
-    node_blob_release(run->o->n, spec.data);
     return err;
 }
 
@@ -315,20 +313,21 @@ static void node_run_refresh(struct node_run *run)
     node_cell_range_refresh(&run->range);
 }
 
-static void node_run_gathered(struct node *n, void *ctx, int code, const struct node_gathered *out)
+static void node_run_gathered(struct node_decoded_use *use, int code, struct node_blob *cell,
+                              uint64_t moved)
 {
-    (void)n;
-    struct node_run *run = ctx;
+    struct node_run *run =
+        (struct node_run *)(void *)((uint8_t *)use - offsetof(struct node_run, use));
     if (code != 0 || run->over) {
         node_run_give_back(run);
     }
     if (!node_run_back(run)) {
         return;
     }
-    run->moved += out->moved;
+    run->moved += moved;
     run->steps++;
     if (code == 0) {
-        code = node_run_here(run, out->cell[run->range.place.shard]);
+        code = node_run_here(run, cell);
     } else if (code == ERR_LOST && !run->range.refreshed && run->asked == 0) {
         run->gathering = false;
         node_run_refresh(run); /* by what was known: shards may lie elsewhere by now */
@@ -339,39 +338,46 @@ static void node_run_gathered(struct node *n, void *ctx, int code, const struct 
     }
 }
 
-/* The place of the task and the memory are taken before anything is read. */
-static int node_run_reserve(struct node_run *run)
+/* returns: 0, the cell being decoded, or the program run over it; or why neither has begun. */
+static int node_run_decode(struct node_run *run)
 {
     struct node_objects *o = run->o;
-    uint64_t bytes = run->reserved > 0 ? 0 : node_gather_bytes(run->range.info);
-    if (o->run_bytes > 0 && o->run_bytes + bytes > NODE_RUN_BYTES_OUT_MAX) {
-        return ERR_BUSY;
+    const uint8_t shard = run->range.place.shard;
+    const struct node_gather_spec spec = {.info = run->range.info,
+                                          .stripe = run->range.place.stripe,
+                                          .wanted = 1u << shard,
+                                          .lane = NODE_LANE_COMPUTE,
+                                          .deadline_us = run->range.deadline_us};
+    struct node_blob *kept = node_decoded_take(o, &spec, shard);
+    if (kept != NULL) {
+        const int err = node_run_here(run, kept);
+        node_blob_release(o->n, kept);
+        return err;
     }
-    if (!run->placed && !node_run_has_place(o)) {
-        return ERR_BUSY;
-    }
-    o->run_places += !run->placed;
-    run->placed = true;
-    run->reserved += bytes;
-    o->run_bytes += bytes;
+    run->use.shard = shard;
+    run->use.done = node_run_gathered;
+    TRY(node_decoded_want(o, &spec, &run->use));
+    run->waits++;
     return 0;
 }
 
-/* returns: 0, or why it has not begun. */
+/* The place of the task is taken before anything is read. returns: 0, or why it has not begun. */
 static int node_run_gather(struct node_run *run)
 {
     struct node_objects *o = run->o;
-    const struct node_gather_spec spec = {.info = run->range.info,
-                                          .stripe = run->range.place.stripe,
-                                          .wanted = 1u << run->range.place.shard,
-                                          .lane = NODE_LANE_COMPUTE,
-                                          .deadline_us = run->range.deadline_us};
-    ASSERT(!run->gathering);
-    TRY(node_run_reserve(run));
-    TRY(node_gather_start(o, &spec, run, node_run_gathered));
+    ASSERT(!run->gathering && !run->placed);
+    if (!node_run_has_place(o)) {
+        return ERR_BUSY;
+    }
+    run->placed = true;
+    o->run_places++;
+    const int err = node_run_decode(run);
+    if (err != 0) {
+        node_run_give_back(run);
+        return err;
+    }
     o->counters.runs_decoded += !run->decoded;
     run->table = 0; /* what goes wrong now is of the cell */
-    run->waits++;
     run->decoded = true;
     run->gathering = true;
     return 0;

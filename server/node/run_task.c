@@ -228,7 +228,7 @@ static int node_run_slice(struct node_run_task *t, struct node_env *env)
 {
     const uint32_t bytes = node_run_slice_bytes(t);
     if (t->spec.data != NULL) {
-        const uint8_t *data = node_blob_data(t->spec.data);
+        const uint8_t *data = node_blob_data(t->spec.data) + t->spec.data_at;
         TRY(node_run_update(t, data + t->taken, bytes));
     } else {
         TRY(node_run_read(t, env, bytes));

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Cells that are decoded: of what they are made, what is compared with its root and who is blamed.
+ * Cells that are decoded: of what they are made, what is compared with its root and who is blamed
+ * (docs/adr/0033), and what programs over lost cells of one stripe share.
  */
 #include "run_rig.h"
 
@@ -240,6 +241,135 @@ START_TEST(a_disk_that_does_not_answer_is_waited_for_no_longer_than_a_node)
 }
 END_TEST
 
+/* ---- programs over lost cells of a stripe --------------------------------------------------- */
+
+/* Two data cells of each stripe are lost. returns: a node that has another one. */
+static unsigned lose_two(void)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    const unsigned first = info->e.holder[0];
+    const unsigned second = info->e.holder[1];
+    const unsigned other = info->e.holder[2];
+    rig_stop(r, first);
+    rig_stop(r, second);
+    rig_run(r, 4 * SECOND);
+    struct wire_node result;
+    ck_assert_int_eq(stat_of(other, "a", &result), 0);
+    struct span s = {.node = node, .bytes = CELL, .from = 2 * CELL};
+    s.version = number(result, WIRE_FIELD_VERSION);
+    ck_assert_int_eq(run_span(&s, "lines | count", &result), 0); /* it knows the extent */
+    return node;
+}
+
+static uint64_t version_at(unsigned node)
+{
+    struct wire_node result;
+    ck_assert_int_eq(stat_of(node, "a", &result), 0);
+    return number(result, WIRE_FIELD_VERSION);
+}
+
+/* returns: bytes that were moved for a run over a cell that was decoded. */
+static uint64_t moved_for(uint32_t asked)
+{
+    struct wire_node result;
+    bool decoded = false;
+    ck_assert_int_eq(wait_for(asked, &result), 0);
+    ck_assert_int_eq(wire_node_bool(wire_node_find(result, WIRE_FIELD_DECODED), &decoded), 0);
+    ck_assert(decoded);
+    return number(result, WIRE_FIELD_MOVED);
+}
+
+START_TEST(lost_cells_of_a_stripe_that_are_asked_for_together_are_decoded_together)
+{
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .bytes = CELL};
+    const uint32_t first = run_ask(&s, "words | count");
+    s.from = CELL;
+    const uint32_t second = run_ask(&s, "words | count");
+    ck_assert_uint_eq(moved_for(first) + moved_for(second), (DATA - 1) * CELL);
+    ck_assert(node_work_empty(&objects_of(node)->decoded));
+    ck_assert_uint_eq(objects_of(node)->run_bytes, 0);
+}
+END_TEST
+
+START_TEST(a_lost_cell_is_kept_for_who_asks_for_it_next_and_given_once)
+{
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .bytes = CELL};
+    ck_assert_uint_eq(moved_for(run_ask(&s, "words | count")), (DATA - 1) * CELL);
+    ck_assert_uint_eq(objects_of(node)->run_bytes, CELL);
+    s.from = CELL;
+    ck_assert_uint_eq(moved_for(run_ask(&s, "words | count")), 0);
+    ck_assert_uint_eq(objects_of(node)->run_bytes, 0);
+    ck_assert_uint_eq(moved_for(run_ask(&s, "words | count")), (DATA - 1) * CELL);
+}
+END_TEST
+
+START_TEST(what_is_kept_goes_after_a_while_or_where_others_need_the_room)
+{
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .bytes = CELL};
+    struct node_objects *o = objects_of(node);
+    (void)moved_for(run_ask(&s, "words | count"));
+    ck_assert_uint_eq(o->run_bytes, CELL);
+    rig_run(r, 3 * SECOND);
+    ck_assert_uint_eq(o->run_bytes, 0);
+    ck_assert(node_work_empty(&o->decoded));
+    (void)moved_for(run_ask(&s, "words | count"));
+    ck_assert(node_decoded_room(o, NODE_RUN_BYTES_OUT_MAX - CELL));
+    ck_assert_uint_eq(o->run_bytes, CELL);
+    ck_assert(node_decoded_room(o, NODE_RUN_BYTES_OUT_MAX));
+    ck_assert_uint_eq(o->run_bytes, 0);
+}
+END_TEST
+
+START_TEST(runs_over_the_same_lost_cell_share_it)
+{
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .from = 3 * CELL, .bytes = 100};
+    const uint32_t first = run_ask(&s, "words | count");
+    s.from += CELL / 2;
+    const uint32_t second = run_ask(&s, "words | count");
+    ck_assert_uint_eq(moved_for(first) + moved_for(second), (DATA - 2) * CELL);
+}
+END_TEST
+
+START_TEST(what_cannot_be_decoded_is_said_to_all_who_wait)
+{
+    struct wire_node result;
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .bytes = CELL};
+    for (unsigned other = 1; other <= 5; other++) {
+        if (other != node) {
+            rig_isolate(r, other, true);
+        }
+    }
+    rig_run(r, 4 * SECOND);
+    const uint32_t first = run_ask(&s, "words | count");
+    s.from = CELL;
+    const uint32_t second = run_ask(&s, "words | count");
+    ck_assert_int_eq(wait_for(first, &result), ERR_UNAVAILABLE);
+    ck_assert_int_eq(wait_for(second, &result), ERR_UNAVAILABLE);
+    ck_assert_uint_eq(objects_of(node)->run_bytes, 0);
+    ck_assert_uint_eq(objects_of(node)->run_places, 0);
+}
+END_TEST
+
+START_TEST(a_node_may_end_while_cells_are_decoded_or_kept)
+{
+    const unsigned node = lose_two();
+    struct span s = {.node = node, .version = version_at(node), .bytes = CELL};
+    (void)moved_for(run_ask(&s, "words | count"));
+    s.from = 3 * CELL;
+    (void)run_ask(&s, "words | count");
+    r->nodes[node - 1].jobs_held = true;
+    rig_run(r, SECOND / 10);
+    ck_assert(!node_work_empty(&objects_of(node)->gathers));
+    rig_stop(r, node);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gather");
@@ -254,6 +384,12 @@ int main(void)
     tcase_add_test(tc, a_cell_that_lies_where_another_one_is_decoded_is_not_moved);
     tcase_add_test(tc, a_damaged_cell_that_lies_where_another_one_is_decoded_is_found);
     tcase_add_test(tc, a_disk_that_does_not_answer_is_waited_for_no_longer_than_a_node);
+    tcase_add_test(tc, lost_cells_of_a_stripe_that_are_asked_for_together_are_decoded_together);
+    tcase_add_test(tc, a_lost_cell_is_kept_for_who_asks_for_it_next_and_given_once);
+    tcase_add_test(tc, what_is_kept_goes_after_a_while_or_where_others_need_the_room);
+    tcase_add_test(tc, runs_over_the_same_lost_cell_share_it);
+    tcase_add_test(tc, what_cannot_be_decoded_is_said_to_all_who_wait);
+    tcase_add_test(tc, a_node_may_end_while_cells_are_decoded_or_kept);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
