@@ -56,6 +56,12 @@ struct run_slot {
     struct compute_task *whole; /* these states, as one; NULL: none, or too much */
 };
 
+/* How long the last parts of a kind took. */
+struct run_paces {
+    uint64_t ns[RUN_PACES]; /* a byte */
+    unsigned count;         /* of all */
+};
+
 struct run_fetch;
 struct hf_job;
 
@@ -110,8 +116,7 @@ struct hf_run {
     struct run_slot slots[RUN_WINDOW];
     unsigned first;
     unsigned count;
-    uint64_t paces[RUN_PACES]; /* of the last parts that were computed: ns a byte */
-    unsigned paces_count;      /* of all */
+    struct run_paces paces[2]; /* of parts that were read, and of those that were decoded */
     unsigned backups;          /* under way */
     uint64_t next;             /* byte of the next cell to ask for */
     uint64_t part_bytes;       /* most that is asked for at once */

@@ -8,7 +8,8 @@
  * them, one whose node makes no progress for a second, is asked for a second time, of another node
  * and apart from the cell's holder: that one decodes the cell. Both states have the same bytes. The
  * first one is taken, and who has the other is told to stop. No part is late before all that has
- * come was read: the time may have been this program's own.
+ * come was read: the time may have been this program's own. Parts whose cells have to be decoded
+ * take longer than others, and are compared with one another only.
  */
 #include "client/run_internal.h"
 
@@ -129,6 +130,11 @@ static void run_tick_by(struct hf_run *r, uint64_t at_ms)
     hf_timer_by(t->client, t->tick_ms);
 }
 
+static uint32_t run_holder(const struct run_slot *slot)
+{
+    return hf_cells_holder(&slot->run->cells, &slot->run->info, slot->cell);
+}
+
 /* Asks a node for the slot's part: its holder, unless it is to be computed apart from it. */
 static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
 {
@@ -140,8 +146,7 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     spec.route = HF_ANY;
     spec.large = true;
     spec.patient = r->info.m > 0 && !ask->apart;
-    spec.prefer =
-        avoid == HF_NOWHERE && !ask->apart ? hf_cells_holder(&r->cells, &r->info, slot->cell) : 0;
+    spec.prefer = avoid == HF_NOWHERE && !ask->apart ? run_holder(slot) : 0;
     ASSERT(ask->call == NULL);
     TRY(hf_call_new(r->transfer.client, &spec, &ask->call));
     ask->slot = slot;
@@ -171,7 +176,7 @@ static bool run_holder_is_silent(const struct run_slot *slot)
 {
     const struct hf_run *r = slot->run;
     const struct hf_client *c = r->transfer.client;
-    const uint32_t node = hf_node_by_id(c, hf_cells_holder(&r->cells, &r->info, slot->cell));
+    const uint32_t node = hf_node_by_id(c, run_holder(slot));
     return node != HF_NOWHERE && c->nodes[node].silent;
 }
 
@@ -356,13 +361,14 @@ static int run_read(const struct run_slot *slot, struct wire_node result, struct
 }
 
 /* How long it took; and one that was not heard of meanwhile is not asked again soon. */
-static void run_paced(struct run_slot *slot, const struct run_ask *ask)
+static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool decoded)
 {
     struct hf_run *r = slot->run;
     struct hf_client *c = r->transfer.client;
     const uint64_t took_ms = hf_now_ms(c) - ask->sent_ms;
     const struct hf_call *other = slot->first.call;
-    r->paces[r->paces_count++ % RUN_PACES] = took_ms * 1000000 / slot->bytes;
+    struct run_paces *paces = &r->paces[decoded];
+    paces->ns[paces->count++ % RUN_PACES] = took_ms * 1000000 / slot->bytes;
     if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
         c->nodes[other->node].heard_ms < slot->first.sent_ms) {
         c->nodes[other->node].silent = true;
@@ -412,14 +418,14 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         run_elsewhere(slot, ERR_CORRUPT, text, reply->node);
         return;
     }
-    run_paced(slot, ask);
+    (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
+    run_paced(slot, ask, decoded);
     run_stop_part(slot);
     err = err == 0 ? run_keep(slot, part, state_bytes) : err;
     if (err != 0) {
         hf_run_end(r, err, err_text(err));
         return;
     }
-    (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
     slot->decoded |= decoded;
     slot->node = reply->node < r->transfer.client->nodes_count
                      ? r->transfer.client->nodes[reply->node].id
@@ -478,22 +484,30 @@ static void run_answered(void *ctx, const struct hf_reply *reply)
 
 /* ---- what takes long ------------------------------------------------------------------------ */
 
-/* returns: how long a part of so many bytes may take; 0: not known yet. */
-static uint64_t run_usual_ms(const struct hf_run *r, uint64_t bytes)
+/* returns: whether the node that was asked has to decode the cell, as far as is known. */
+static bool run_decodes(const struct run_slot *slot)
 {
-    const unsigned count = NUM_MIN(r->paces_count, RUN_PACES);
+    const uint32_t holder = hf_node_by_id(slot->run->transfer.client, run_holder(slot));
+    return slot->first.apart || holder == HF_NOWHERE || slot->first.call->node != holder;
+}
+
+/* returns: how long the slot's part may take; 0: not known yet. */
+static uint64_t run_usual_ms(const struct run_slot *slot)
+{
+    const struct run_paces *paces = &slot->run->paces[run_decodes(slot)];
+    const unsigned count = NUM_MIN(paces->count, RUN_PACES);
     uint64_t sorted[RUN_PACES];
     if (count < RUN_PACES_LEAST) {
         return 0;
     }
     for (unsigned i = 0; i < count; i++) {
         unsigned at = i;
-        for (; at > 0 && sorted[at - 1] > r->paces[i]; at--) {
+        for (; at > 0 && sorted[at - 1] > paces->ns[i]; at--) {
             sorted[at] = sorted[at - 1];
         }
-        sorted[at] = r->paces[i];
+        sorted[at] = paces->ns[i];
     }
-    const uint64_t late_ms = sorted[count / 2] * bytes / 1000000 * 3 / 2;
+    const uint64_t late_ms = sorted[count / 2] * slot->bytes / 1000000 * 3 / 2;
     return NUM_MAX(late_ms, (uint64_t)RUN_BACKUP_LEAST_MS);
 }
 
@@ -532,7 +546,7 @@ static bool run_goes_on(struct run_slot *slot, uint64_t now)
 static uint64_t run_watch(struct run_slot *slot, uint64_t now)
 {
     struct hf_run *r = slot->run;
-    const uint64_t usual_ms = run_usual_ms(r, slot->bytes);
+    const uint64_t usual_ms = run_usual_ms(slot);
     if (usual_ms > 0 && now < slot->first.sent_ms + usual_ms) {
         return slot->first.sent_ms + usual_ms;
     }

@@ -40,9 +40,10 @@ struct object {
     unsigned parts[FAKE_NODES_MAX];
     unsigned parts_all;
     unsigned refused;
-    bool refuses; /* every part is too much */
-    bool silent;  /* parts get no answer */
-    unsigned m;   /* cells of parity */
+    bool refuses;  /* every part is too much */
+    bool silent;   /* parts get no answer */
+    unsigned m;    /* cells of parity: nodes 4 and so on hold them, if there are any */
+    unsigned lost; /* data cells of each stripe that have to be decoded: the last ones */
     unsigned looks;
     unsigned stops;
     bool late;       /* a part was held back */
@@ -91,10 +92,10 @@ static inline void say_extents(struct fake_conn *conn, const struct wire_rpc *m)
     (void)wire_pack_array(out, 1);
     (void)wire_pack_map(out, 2);
     (void)wire_pack_text(out, WIRE_FIELD_HOLDERS);
-    (void)wire_pack_array(out, 3);
-    (void)wire_pack_u64(out, 3);
-    (void)wire_pack_u64(out, 1);
-    (void)wire_pack_u64(out, 2);
+    (void)wire_pack_array(out, fake.nodes);
+    for (unsigned shard = 0; shard < fake.nodes; shard++) {
+        (void)wire_pack_u64(out, shard < 3 ? (shard + 2) % 3 + 1 : shard + 1);
+    }
     (void)wire_pack_text(out, WIRE_FIELD_ROOTS);
     (void)wire_pack_bin(out, bytes_of(object.roots, sizeof(object.roots)));
     fake_end(conn, out);
@@ -148,7 +149,7 @@ static inline void say_part_of(struct fake_conn *conn, const struct wire_rpc *m,
     (void)wire_pack_text(out, WIRE_FIELD_CRC32C);
     (void)wire_pack_u64(out, crc_of(state.data, state.size) ^ (part->lie == LIE_CRC));
     (void)wire_pack_text(out, WIRE_FIELD_DECODED);
-    (void)wire_pack_bool(out, cell == 2);
+    (void)wire_pack_bool(out, cell == 2 || cell % 3 + object.lost >= 3);
     (void)wire_pack_text(out, WIRE_FIELD_MOVED);
     (void)wire_pack_u64(out, cell == 2 ? 1000 : 0);
     fake_end(conn, out);
@@ -224,7 +225,7 @@ static inline void serve(struct fake *f, struct fake_conn *conn, const struct wi
     }
 }
 
-static inline void begin(uint64_t size)
+static inline void begin_on(unsigned nodes, uint64_t size)
 {
     static uint8_t hashes[(SIZE / COMPUTE_LEAF_BYTES + 1) * MERKLE_HASH_BYTES];
     const unsigned leaves = CELL / COMPUTE_LEAF_BYTES;
@@ -247,7 +248,12 @@ static inline void begin(uint64_t size)
                        object.roots + i * MERKLE_HASH_BYTES);
     }
     merkle_root_of(hashes, compute_leaves_of(size), object.root);
-    fake_open(&fake, 3, serve);
+    fake_open(&fake, nodes, serve);
+}
+
+static inline void begin(uint64_t size)
+{
+    begin_on(3, size);
 }
 
 /* ---- runs ----------------------------------------------------------------------------------- */
