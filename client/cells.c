@@ -95,7 +95,7 @@ int hf_cells_take(struct hf_cells *l, const struct hf_object_info *info, struct 
     return same ? 0 : ERR_CORRUPT;
 }
 
-uint32_t hf_cells_holder(const struct hf_cells *l, const struct hf_object_info *info, uint64_t cell)
+const struct hf_cells_extent *hf_cells_extent_of(const struct hf_cells *l, uint64_t cell)
 {
     uint64_t low = 0;
     uint64_t high = l->extents_filled;
@@ -107,7 +107,12 @@ uint32_t hf_cells_holder(const struct hf_cells *l, const struct hf_object_info *
             high = mid;
         }
     }
-    const struct hf_cells_extent *e = &l->extents[low];
+    return &l->extents[low];
+}
+
+uint32_t hf_cells_holder(const struct hf_cells *l, const struct hf_object_info *info, uint64_t cell)
+{
+    const struct hf_cells_extent *e = hf_cells_extent_of(l, cell);
     uint64_t shard = (cell - e->first_cell) % NUM_MAX(info->k, 1u);
     return shard < e->holders_count ? e->holders[shard] : 0;
 }

@@ -143,9 +143,10 @@ struct hf_call_spec {
     enum hf_call_class class;
     uint32_t params; /* how many head, body and tail are together */
     enum hf_route route;
-    uint32_t where;  /* the group, or the slot */
-    uint32_t pin;    /* node index, or HF_NOWHERE */
-    uint32_t prefer; /* node id tried first, or 0 */
+    uint32_t where;   /* the group, or the slot */
+    uint32_t pin;     /* node index, or HF_NOWHERE */
+    uint32_t prefer;  /* node id tried first, or 0 */
+    uint32_t instead; /* node id tried next, and at once if that one is not there; or 0 */
     bool stale;
     bool no_retry;            /* the first failure of any kind is final */
     bool patient;             /* once sent it stays where it is: who made it looks after it */
@@ -373,6 +374,9 @@ void hf_map_ask(struct hf_client *c);
 void hf_map_ask_but(struct hf_client *c, uint32_t node);
 /* returns: the node for the next attempt, or HF_NOWHERE: none may be tried before *wait_ms. */
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms);
+/* returns: whether nothing speaks against asking a node: it is up, as far as is known, and answers.
+ */
+bool hf_node_is_well(const struct hf_client *c, uint32_t node);
 /* Some node says nothing: connects to a few more, so that there is one to choose. */
 void hf_nodes_reach(struct hf_client *c);
 void hf_leader_set(struct hf_client *c, uint32_t group, uint32_t leader);

@@ -328,10 +328,11 @@ static unsigned nodes_rank(const struct hf_client *c, const struct hf_call *call
 }
 
 /* A node that could not be connected to is not waited for again: it is tried in the background,
- * and taken once it is there. */
-static uint32_t nodes_there(struct hf_client *c, uint32_t node)
+ * and taken once it is there. So is one that is down, as others say, if there is another to ask. */
+static uint32_t nodes_there(struct hf_client *c, const struct hf_call *call, uint32_t node)
 {
-    if (node == HF_NOWHERE || c->nodes[node].failures == 0) {
+    const bool down = node != HF_NOWHERE && c->nodes[node].down && call->spec.instead != 0;
+    if (node == HF_NOWHERE || (c->nodes[node].failures == 0 && !down)) {
         return node;
     }
     if (c->nodes[node].conn == NULL && hf_now_ms(c) >= c->nodes[node].retry_at_ms) {
@@ -352,7 +353,19 @@ static uint32_t nodes_meant(struct hf_client *c, const struct hf_call *call,
         meant = hf_node_by_id(c, g->leader);
         meant = meant == call->avoid ? HF_NOWHERE : meant;
     }
-    return nodes_there(c, meant);
+    meant = nodes_there(c, call, meant);
+    if (meant == HF_NOWHERE && call->attempts <= 1 && call->spec.instead != 0) {
+        meant = hf_node_by_id(c, call->spec.instead);
+        meant = meant == call->avoid ? HF_NOWHERE : nodes_there(c, call, meant);
+    }
+    return meant;
+}
+
+bool hf_node_is_well(const struct hf_client *c, uint32_t node)
+{
+    const struct hf_node *n = &c->nodes[node];
+    const bool open = n->conn != NULL && n->conn->open;
+    return !n->down && !n->silent && (n->failures == 0 || open);
 }
 
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms)

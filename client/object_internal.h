@@ -72,6 +72,8 @@ int hf_cells_ask(struct hf_cells *l, struct hf_client *c, const struct hf_object
 /* Takes what came. returns: 0; *more: there are others. ERR_CORRUPT: it does not match the root. */
 int hf_cells_take(struct hf_cells *l, const struct hf_object_info *info, struct wire_node result,
                   bool *more);
+/* returns: the extent that the cell is in; all must have come. */
+const struct hf_cells_extent *hf_cells_extent_of(const struct hf_cells *l, uint64_t cell);
 /* returns: the node that holds the cell, or 0. */
 uint32_t hf_cells_holder(const struct hf_cells *l, const struct hf_object_info *info,
                          uint64_t cell);

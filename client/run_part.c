@@ -10,6 +10,9 @@
  * first one is taken, and who has the other is told to stop. No part is late before all that has
  * come was read: the time may have been this program's own. Parts whose cells have to be decoded
  * take longer than others, and are compared with one another only.
+ *
+ * A cell that has to be decoded is asked for at a node that holds another cell of its stripe, which
+ * then is not moved; and all of a stripe at the same node, which decodes them together.
  */
 #include "client/run_internal.h"
 
@@ -135,6 +138,26 @@ static uint32_t run_holder(const struct run_slot *slot)
     return hf_cells_holder(&slot->run->cells, &slot->run->info, slot->cell);
 }
 
+/* returns: the node that is to decode the slot's cell, if that has to be, or 0: each stripe has
+ * another one in turn, of those that have something of it. */
+static uint32_t run_decoder(const struct run_slot *slot, uint32_t avoid)
+{
+    const struct hf_run *r = slot->run;
+    const struct hf_client *c = r->transfer.client;
+    const struct hf_cells_extent *e = hf_cells_extent_of(&r->cells, slot->cell);
+    uint32_t able[WIRE_SHARDS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->holders_count && r->info.m > 0 && slot->tries == 0; i++) {
+        const uint32_t node = hf_node_by_id(c, e->holders[i]);
+        if (node != HF_NOWHERE && node != avoid && e->holders[i] != run_holder(slot) &&
+            hf_node_is_well(c, node)) {
+            able[count++] = e->holders[i];
+        }
+    }
+    const uint64_t stripe = (slot->cell - e->first_cell) / NUM_MAX(r->info.k, 1u);
+    return count > 0 ? able[stripe % count] : 0;
+}
+
 /* Asks a node for the slot's part: its holder, unless it is to be computed apart from it. */
 static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
 {
@@ -146,7 +169,11 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     spec.route = HF_ANY;
     spec.large = true;
     spec.patient = r->info.m > 0 && !ask->apart;
-    spec.prefer = avoid == HF_NOWHERE && !ask->apart ? run_holder(slot) : 0;
+    spec.prefer = run_decoder(slot, avoid);
+    if (avoid == HF_NOWHERE && !ask->apart) {
+        spec.instead = spec.prefer;
+        spec.prefer = run_holder(slot);
+    }
     ASSERT(ask->call == NULL);
     TRY(hf_call_new(r->transfer.client, &spec, &ask->call));
     ask->slot = slot;

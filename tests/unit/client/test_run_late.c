@@ -216,6 +216,18 @@ static bool lost_cells_take_longer(struct fake_conn *conn, const struct wire_rpc
     return true;
 }
 
+static unsigned asked_of[CELLS]; /* by cell, the node that computed over it, from 1 */
+
+static bool is_noted(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+        asked_of[from / CELL] = conn->node + 1;
+    }
+    return false;
+}
+
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 START_TEST(a_late_part_is_asked_for_elsewhere_apart_from_its_holder)
@@ -324,6 +336,27 @@ START_TEST(parts_that_are_decoded_are_not_late_by_those_that_are_read)
 }
 END_TEST
 
+/* Nodes 3, 1, 2 hold data and 4, 5 parity, in this order; 1 and 2 are gone. */
+START_TEST(lost_cells_of_a_stripe_are_asked_for_at_one_node_that_holds_another_one)
+{
+    static const unsigned able[] = {3, 4, 5};
+    begin_on(5, SIZE);
+    object.m = 2;
+    object.lost = 2;
+    object.first = is_noted;
+    ran.no_backups = true;
+    fake_stop_node(&fake, 0);
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        const unsigned stripe = cell / 3;
+        ck_assert_uint_eq(asked_of[cell], cell % 3 == 0 ? 3 : able[stripe % 3]);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -344,4 +377,5 @@ UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_h
           an_answer_that_is_there_is_read_before_its_part_is_late,
           time_of_the_client_itself_is_none_of_the_nodes,
           parts_that_are_decoded_are_not_late_by_those_that_are_read,
+          lost_cells_of_a_stripe_are_asked_for_at_one_node_that_holds_another_one,
           what_an_error_makes_needless_is_stopped)
