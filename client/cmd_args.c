@@ -65,6 +65,8 @@ static const struct args_option args_options[] = {
     {"--into", HF_OPT_INTO, "BUCKET/NAME", "what the program prints becomes this object"},
     {"--job", HF_OPT_JOB, "KEY",
      "keep under this key what was found so far, so that the same run can go on from there"},
+    {"--check", HF_OPT_CHECK, NULL,
+     "compute each cell on two nodes, and on a third where they differ"},
     {"--forget", HF_OPT_FORGET, NULL, "remove what is kept under --job"},
     {"--lookup", HF_OPT_LOOKUP, "TABLE=WHERE",
      "where a table of the program is: an object, or with --local a file; repeated"},
@@ -195,6 +197,7 @@ static bool args_take(struct hf_cmd *cmd, uint64_t bit, const char *value)
     case HF_OPT_LOCAL:
     case HF_OPT_NO_BACKUPS:
     case HF_OPT_FORGET:
+    case HF_OPT_CHECK:
     case HF_OPT_EXPLAIN: return true;
     case HF_OPT_MEMORY:
         return hf_cmd_number(bytes_of_text(value), &cmd->memory_bytes) && cmd->memory_bytes > 0;

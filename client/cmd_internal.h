@@ -34,6 +34,7 @@ int hf_cmd_exit_of(int code);
 #define HF_OPT_INTO (UINT64_C(1) << 31)
 #define HF_OPT_JOB (UINT64_C(1) << 32)
 #define HF_OPT_FORGET (UINT64_C(1) << 33)
+#define HF_OPT_CHECK (UINT64_C(1) << 34)
 enum {
     HF_OPT_ENDPOINTS = 1 << 0,
     HF_OPT_TIMEOUT = 1 << 1,

@@ -67,7 +67,8 @@ struct run_told {
     struct hf_run_node nodes[HF_CMD_NODES_MAX];
     size_t nodes_count;
     bool json;
-    struct buf tables; /* what is told of them: lines, or objects of JSON between commas */
+    struct buf tables;    /* what is told of them: lines, or objects of JSON between commas */
+    struct buf disagreed; /* likewise, of nodes that were outvoted */
 };
 
 static int run_tell_plan(struct run_told *told, const struct compute_program *p)
@@ -106,6 +107,33 @@ static void run_tell_tables(void *ctx, const struct hf_run_table *tables, size_t
     }
     if (out != NULL && fclose(out) == 0) {
         (void)buf_append(&told->tables, text, size);
+    }
+    free(text);
+}
+
+/* hf_run_disagreed_fn. Lines are told at once: it is an alarm, whatever becomes of the run. */
+static void run_tell_disagreed(void *ctx, const struct hf_run_disagreed *d)
+{
+    struct run_told *told = ctx;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = told->json ? open_memstream(&text, &size) : stderr;
+    if (out == NULL) {
+        return;
+    }
+    if (!told->json) {
+        (void)fprintf(out,
+                      "holdfast: disagreed: node %u has computed another state of cell %llu of '",
+                      d->node, (unsigned long long)d->cell);
+        hf_cmd_escape(out, d->name);
+        (void)fputs("' than two others\n", out);
+        return;
+    }
+    (void)fputs(told->disagreed.size > 0 ? ",{\"object\":" : "{\"object\":", out);
+    hf_json_string(out, d->name);
+    (void)fprintf(out, ",\"cell\":%llu,\"node\":%u}", (unsigned long long)d->cell, d->node);
+    if (fclose(out) == 0) {
+        (void)buf_append(&told->disagreed, text, size);
     }
     free(text);
 }
@@ -398,6 +426,10 @@ static void run_say_json(const struct hf_cmd *cmd, const struct hf_result *r,
                  (unsigned long long)r->run.size, (unsigned long long)r->run.cells,
                  (unsigned long long)r->run.cells_decoded, (unsigned long long)r->run.bytes_read,
                  (unsigned long long)r->run.bytes_moved, (unsigned long long)r->run.objects);
+    if (out->told.disagreed.size > 0) {
+        (void)fprintf(stdout, ",\"disagreed\":[%.*s]", (int)out->told.disagreed.size,
+                      (const char *)out->told.disagreed.data);
+    }
     if (out->explains) {
         (void)fputs(",\"explain\":", stdout);
         run_explain_json(stdout, &out->told, &r->run);
@@ -504,7 +536,9 @@ static int run_over(const struct hf_cmd *cmd, struct hf_client *c, struct hf_obj
                                        .tables = tables->table,
                                        .tables_count = tables->count,
                                        .tables_fn = out->explains ? run_tell_tables : NULL,
-                                       .job = hf_text(cmd->job != NULL ? cmd->job : "")};
+                                       .job = hf_text(cmd->job != NULL ? cmd->job : ""),
+                                       .check = (cmd->given & HF_OPT_CHECK) != 0,
+                                       .disagreed = run_tell_disagreed};
     const struct hf_sink sink = {.ctx = out, .write = run_out_write, .rewind = run_out_rewind};
     int code = 0;
     if (out->lies && run_derived(cmd, c, o, &program, out, &code)) {
@@ -547,7 +581,7 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
     struct run_out out = {.into = into,
                           .keeps = cmd->json,
                           .lies = into != NULL && o->name.size > 0 && cmd->job == NULL &&
-                                  compute_carry_has(p),
+                                  (cmd->given & HF_OPT_CHECK) == 0 && compute_carry_has(p),
                           .explains = (cmd->given & HF_OPT_EXPLAIN) != 0};
     struct hf_client *c = NULL;
     int code = hf_cmd_client(cmd, &c);
@@ -558,6 +592,7 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
     buf_init(&out.kept, &heap, RUN_JSON_BYTES_MAX);
     buf_init(&out.told.plan, &heap, RUN_PLAN_BYTES_MAX);
     buf_init(&out.told.tables, &heap, RUN_PLAN_BYTES_MAX);
+    buf_init(&out.told.disagreed, &heap, RUN_PLAN_BYTES_MAX);
     if (out.explains) {
         code = hf_cmd_exit_of(run_tell_plan(&out.told, p));
     }
@@ -571,6 +606,7 @@ static int run_with(const struct hf_cmd *cmd, struct hf_object *o, const struct 
     buf_release(&out.kept);
     buf_release(&out.told.plan);
     buf_release(&out.told.tables);
+    buf_release(&out.told.disagreed);
     hf_client_free(c);
     return code;
 }
@@ -638,6 +674,9 @@ static int run(const struct hf_cmd *cmd)
     if (local && cmd->job != NULL) {
         return hf_cmd_usage("--job is of programs over objects");
     }
+    if (local && (cmd->given & HF_OPT_CHECK) != 0) {
+        return hf_cmd_usage("--check is of programs over objects");
+    }
     if (local && cmd->into != NULL) {
         return hf_cmd_usage("--into is of programs over objects; with --local the result goes to "
                             "standard output");
@@ -658,9 +697,10 @@ static int run(const struct hf_cmd *cmd)
 const struct hf_cmd_verb hf_cmd_run_verbs[] = {
     {"run", NULL,
      HF_OPT_CLUSTER | HF_OPT_LOCAL | HF_OPT_MEMORY | HF_OPT_EXPLAIN | HF_OPT_LOOKUP |
-         HF_OPT_NO_BACKUPS | HF_OPT_SPILL | HF_OPT_INTO | HF_OPT_JOB | HF_OPT_FORGET,
+         HF_OPT_NO_BACKUPS | HF_OPT_SPILL | HF_OPT_INTO | HF_OPT_JOB | HF_OPT_FORGET | HF_OPT_CHECK,
      0, 2,
-     "BUCKET/NAME[*] PROGRAM [--into BUCKET/NAME] [--job KEY] [--no-backups] | --job KEY --forget "
+     "BUCKET/NAME[*] PROGRAM [--into BUCKET/NAME] [--job KEY] [--check] [--no-backups] | --job KEY "
+     "--forget "
      "| --local PROGRAM [--lookup "
      "TABLE=BUCKET/NAME|FILE] "
      "[--memory BYTES] [--spill DIR] [--explain]",

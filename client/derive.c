@@ -570,6 +570,7 @@ static int derive_totals(struct hf_derive *d, const struct hf_object *from,
     total.tables_count = 0;
     total.spill_dir = NULL;
     total.job = (struct hf_bytes){.data = NULL};
+    total.check = false;
     return hf_run_hooked(d->client, from, &total, &hook, d, derive_known);
 }
 

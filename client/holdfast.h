@@ -157,6 +157,7 @@ struct hf_run_info {
     uint64_t tasks_committed;
     uint64_t tasks_resumed;
     uint64_t tasks_replaced;
+    uint64_t disagreed; /* states that were not those that two other nodes computed */
 };
 
 /* What a node holds of the objects that a program was run over. */
@@ -180,6 +181,14 @@ struct hf_run_table {
 };
 /* tables: one for each `lookup`; a view that lasts for the call. */
 typedef void hf_run_tables_fn(void *ctx, const struct hf_run_table *tables, size_t count);
+
+/* A node has computed another state of a cell than two others. */
+struct hf_run_disagreed {
+    struct hf_bytes name; /* of the object */
+    uint64_t cell;        /* from 0 */
+    uint32_t node;        /* id */
+};
+typedef void hf_run_disagreed_fn(void *ctx, const struct hf_run_disagreed *what);
 
 /* Which fields an operation fills is said at the operation. Views last as long as the callback, or
  * the answer. */
@@ -559,7 +568,7 @@ struct hf_program {
      * a name; NULL: none, and that is TOO_LARGE. What waits for this disk is the client's thread.
      */
     const char *spill_dir;
-    void *nodes_ctx;        /* of nodes and tables_fn */
+    void *nodes_ctx;        /* of nodes, tables_fn and disagreed */
     hf_run_nodes_fn *nodes; /* once, before done; or NULL */
     bool no_backups;        /* a part that is late is waited for, and asked of nobody else */
     /* Tables of the program that are not the object of their own name, BUCKET/NAME. */
@@ -570,9 +579,15 @@ struct hf_program {
      * under it, so that another run with the same key, program and versions of objects and tables
      * computes the rest only, and gives the same; also at the same time. At most 1,006 bytes. It
      * stays there until hf_job_forget. Errors name the key: CONFLICT, the job is of another program
-     * or other versions, or the key is no job's; CORRUPT, two nodes have computed different states
-     * of a cell. */
+     * or other versions, or the key is no job's. Where two states of a cell are known, other nodes
+     * compute it as with check; CORRUPT: that cannot be, or gives no majority. */
     struct hf_bytes job;
+    /* Each part is computed by two nodes, by the cell's holder and by one that decodes the cell
+     * from others, and where they differ by a third, which decides. INVALID: the object's bucket
+     * has no parity; CORRUPT: three nodes have computed three states; UNAVAILABLE: no other node
+     * can have a cell. */
+    bool check;
+    hf_run_disagreed_fn *disagreed; /* each time; its ctx is nodes_ctx; or NULL */
 };
 /* returns: 0; INVALID, TOO_LARGE: it is none, and why (may be NULL) says where; NO_MEMORY. */
 HF_EXPORT int hf_program_check(struct hf_bytes text, char *why, size_t why_bytes);

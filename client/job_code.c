@@ -13,6 +13,7 @@
 #define JOB_DIGITS 8u
 #define JOB_FLAG_DECODED 1u
 #define JOB_FLAG_WHOLE 2u
+#define JOB_FLAG_CHECKED 4u
 
 static const char job_magic_head[] = "HFJH";
 static const char job_magic_object[] = "HFJO";
@@ -228,8 +229,9 @@ int hf_job_object_compare(const struct job_object *mine, const struct job_object
 
 int hf_job_task_put(struct buf *out, const struct job_task *task)
 {
-    const unsigned flags =
-        (task->decoded ? JOB_FLAG_DECODED : 0u) | (task->whole ? JOB_FLAG_WHOLE : 0u);
+    const unsigned flags = (task->decoded ? JOB_FLAG_DECODED : 0u) |
+                           (task->whole ? JOB_FLAG_WHOLE : 0u) |
+                           (task->checked ? JOB_FLAG_CHECKED : 0u);
     value_begin(out, job_magic_task);
     (void)buf_put_u8(out, (uint8_t)flags);
     (void)buf_put_u32(out, task->node);
@@ -246,14 +248,15 @@ int hf_job_task_take(struct bytes value, struct job_task *out)
     TRY(value_open(value, JOB_VALUE_TASK, &r));
     const unsigned flags = bytes_take_u8(&r);
     *out = (struct job_task){.decoded = (flags & JOB_FLAG_DECODED) != 0,
-                             .whole = (flags & JOB_FLAG_WHOLE) != 0};
+                             .whole = (flags & JOB_FLAG_WHOLE) != 0,
+                             .checked = (flags & JOB_FLAG_CHECKED) != 0};
     out->node = bytes_take_u32(&r);
     out->from = bytes_take_u64(&r);
     out->to = bytes_take_u64(&r);
     out->origin = bytes_take(&r, MERKLE_HASH_BYTES);
     out->digest = bytes_take(&r, MERKLE_HASH_BYTES);
     out->state = bytes_take(&r, r.left);
-    const bool sound = flags <= (JOB_FLAG_DECODED | JOB_FLAG_WHOLE) && out->from < out->to &&
-                       (out->whole || out->state.size == 0);
+    const bool sound = flags <= (JOB_FLAG_DECODED | JOB_FLAG_WHOLE | JOB_FLAG_CHECKED) &&
+                       out->from < out->to && (out->whole || out->state.size == 0);
     return sound ? value_closed(&r) : ERR_PROTOCOL;
 }

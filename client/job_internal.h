@@ -79,6 +79,7 @@ int hf_job_object_compare(const struct job_object *mine, const struct job_object
 struct job_task {
     bool decoded;
     bool whole;    /* has its state, not the digest alone */
+    bool checked;  /* two nodes have computed it */
     uint32_t node; /* where the last part of it was computed */
     uint64_t from;
     uint64_t to;

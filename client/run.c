@@ -142,7 +142,13 @@ int hf_run_print(struct hf_run *r)
     if (!hf_job_is_settled(r)) {
         return 0; /* it is printed when it is */
     }
-    const struct bytes out = compute_task_output(r->task);
+    struct bytes out = compute_task_output(r->task);
+    const size_t skipped = (size_t)NUM_MIN((uint64_t)out.size, r->skip);
+    r->skip -= skipped;
+    r->written += skipped;
+    if (skipped > 0) {
+        out = bytes_of(out.data + skipped, out.size - skipped);
+    }
     if (out.size > 0) {
         TRY(r->sink.write(r->sink.ctx, out.data, out.size));
         r->written += out.size;
@@ -200,6 +206,22 @@ int hf_run_first(struct hf_run *r)
     r->listing = false;
     TRY(run_begin(r));
     return hf_job_begins(r) ? hf_job_begin(r) : hf_run_objects(r);
+}
+
+void hf_run_once_more(struct hf_run *r)
+{
+    const struct hf_run_info before = r->cost;
+    hf_run_drop(r);
+    hf_job_restart(r);
+    r->skip = r->written;
+    r->written = 0;
+    r->resumed_bytes = 0;
+    int err = run_begin(r);
+    r->cost.disagreed = before.disagreed;
+    r->cost.tasks_committed = before.tasks_committed;
+    r->cost.tasks_replaced = before.tasks_replaced;
+    err = err == 0 ? hf_run_objects(r) : err;
+    hf_run_settle(r, err);
 }
 
 /* The version was replaced and freed meanwhile. If nothing of it is joined, only this object is
@@ -430,6 +452,11 @@ static void run_stat_done(void *ctx, const struct hf_reply *reply)
     int err = hf_object_read_info(reply->result, &r->info);
     r->info.name = hf_out(buf_view(&r->name));
     struct wire_node small = wire_node_find(reply->result, WIRE_FIELD_INLINE);
+    if (err == 0 && r->check && r->info.extents > 0 && r->info.m == 0) {
+        hf_run_end(r, ERR_INVALID,
+                   "its bucket has no parity: nobody but a cell's holder can compute over it");
+        return;
+    }
     err = err == 0 ? hf_job_object(r) : err;
     if (err == 0 && (!wire_node_is_nil(small) || r->info.size == 0)) {
         run_small(r, hf_field_bytes(reply->result, WIRE_FIELD_INLINE));
@@ -482,6 +509,8 @@ static int run_init(struct hf_run *r, struct hf_client *c, const struct hf_objec
     r->nodes_fn = program->nodes;
     r->no_backups = program->no_backups;
     r->tables_fn = program->tables_fn;
+    r->check = program->check;
+    r->disagreed_fn = program->disagreed;
     r->timeout_ms = o->timeout_ms;
     r->progress = o->progress;
     r->progress_ctx = o->progress_ctx;

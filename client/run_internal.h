@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What run.c, a program over objects one after the other, run_part.c, the parts of one object's
- * cells, run_table.c, the tables that it looks into, and run_job.c, the job that it belongs to,
- * need of each other.
+ * cells, run_vote.c, the comparing of them, run_table.c, the tables that it looks into, and
+ * run_job.c, the job that it belongs to, need of each other.
  *
  * threads: the loop's.
  */
@@ -17,6 +17,7 @@
 
 #define RUN_WINDOW 8u
 #define RUN_PACES 32u
+#define RUN_VOTES_MAX 3u
 
 struct run_slot;
 
@@ -26,6 +27,12 @@ struct run_ask {
     struct hf_call *call; /* NULL: none is under way */
     uint64_t sent_ms;
     bool apart; /* from the cell's holder */
+};
+
+/* What one node has computed of a part. */
+struct run_vote {
+    uint32_t node;
+    uint8_t digest[MERKLE_HASH_BYTES];
 };
 
 /* One cell. */
@@ -54,6 +61,11 @@ struct run_slot {
     uint32_t node;              /* id of the one that computed the last part */
     uint64_t whole_bytes;       /* of states of the cell that were joined */
     struct compute_task *whole; /* these states, as one; NULL: none, or too much */
+    /* Of a cell that two nodes compute (run_vote.c): */
+    bool voted;
+    unsigned votes_count; /* of this part */
+    unsigned vote_tries;  /* nodes that were asked after the first two */
+    struct run_vote votes[RUN_VOTES_MAX];
 };
 
 /* How long the last parts of a kind took. */
@@ -128,9 +140,12 @@ struct hf_run {
     hf_run_nodes_fn *nodes_fn;
     bool no_backups;
     hf_run_tables_fn *tables_fn;
-    struct hf_run_hook hook;                /* joined: NULL, or called */
-    struct hf_job *job;                     /* NULL: none */
-    uint64_t resumed_bytes;                 /* of cells whose states were found */
+    struct hf_run_hook hook; /* joined: NULL, or called */
+    struct hf_job *job;      /* NULL: none */
+    uint64_t resumed_bytes;  /* of cells whose states were found */
+    bool check;              /* two nodes compute each cell */
+    hf_run_disagreed_fn *disagreed_fn;
+    uint64_t skip;                          /* bytes that were printed before the run began again */
     struct hf_run_node nodes[HF_NODES_MAX]; /* of objects that have ended, by id */
     unsigned nodes_count;
     void *progress_ctx;
@@ -156,6 +171,9 @@ void hf_run_own_time(struct hf_run *r);
 void hf_run_again(struct hf_run *r);
 /* All of an object is joined, or what is behind does not matter. */
 void hf_run_object_ended(struct hf_run *r);
+/* The whole once more, of what is known to be right: nothing is printed twice. Ends the run if that
+ * cannot be. */
+void hf_run_once_more(struct hf_run *r);
 /* Begins with the first object: all tables are here. returns: 0, or why it cannot. */
 int hf_run_first(struct hf_run *r);
 /* The same, once the job's head is there. */
@@ -185,6 +203,8 @@ void hf_run_pump(struct hf_run *r);
 void hf_run_tick(struct hf_transfer *t);
 /* Asks for the next part of a cell, unless it has to wait for its turn. returns: 0, or why not. */
 int hf_run_next(struct run_slot *slot);
+/* Asks a node for the part apart from the cell's holder, for a vote. returns: 0, or why not. */
+int hf_run_ask_apart(struct run_slot *slot);
 
 /* ---- run_job.c: all do nothing, and say so, where there is no job ---------------------------- */
 
@@ -212,5 +232,21 @@ bool hf_job_is_settled(const struct hf_run *r);
 bool hf_job_waits(struct hf_run *r);
 /* returns: whether something is not committed; then hf_run_finish is called when all is. */
 bool hf_job_finish_waits(struct hf_run *r);
+/* The run begins again: commits that are under way are left to themselves. */
+void hf_job_restart(struct hf_run *r);
+
+/* ---- run_vote.c ----------------------------------------------------------------------------- */
+
+/* The call is to go to a node that has not yet computed the part. */
+void hf_vote_avoid(const struct run_slot *slot, struct hf_call *call);
+/* A state of the part has come. apart: it was asked for so. returns: whether it is the one that two
+ * nodes have computed; else it is freed, and another is waited for or asked for, or the run has
+ * ended. */
+bool hf_vote_take(struct run_slot *slot, struct compute_task *part, const struct hf_reply *reply,
+                  bool apart);
+/* One that was asked has no state. returns: whether others are asked; or the run has ended. */
+bool hf_vote_failed(struct run_slot *slot);
+/* Tells of a node whose state of a cell was not that of two others. */
+void hf_vote_tell(struct hf_run *r, uint64_t cell, uint32_t node);
 
 #endif

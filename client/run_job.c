@@ -27,9 +27,18 @@
 #define JOB_HELD_BYTES_MAX ((size_t)4 << 20)      /* to print, that wait for commits */
 #define JOB_WHOLE_BYTES_MAX ((uint64_t)8 << 20)   /* a cell's states that have a digest */
 #define JOB_ROUNDS_MAX 8u                         /* of a key that others change */
+#define JOB_DOUBTS_MAX 16u                        /* cells with two states, of a run */
 #define JOB_ORIGIN_BYTES_MAX ((size_t)64 << 10)
 
 enum job_kind { JOB_HEAD, JOB_OBJECT, JOB_COMMIT, JOB_LOOK };
+
+/* A cell of which two states are known. */
+struct job_doubt {
+    uint64_t object;
+    uint64_t cell;
+    uint32_t node[2];
+    uint8_t digest[2][MERKLE_HASH_BYTES];
+};
 
 struct hf_job {
     struct hf_run *run;
@@ -45,6 +54,8 @@ struct hf_job {
     uint64_t commit_bytes;
     uint64_t object; /* its number */
     uint8_t origin[MERKLE_HASH_BYTES];
+    unsigned doubts_count;
+    struct job_doubt doubts[JOB_DOUBTS_MAX];
 };
 
 /* A key that is read or written: outlives the run if that ends before. */
@@ -54,6 +65,7 @@ struct job_op {
     struct job_op *prev;
     enum job_kind kind;
     struct run_slot *slot; /* JOB_LOOK */
+    uint64_t cell;         /* JOB_COMMIT */
     unsigned rounds;
     struct buf key;
     struct buf value;
@@ -303,11 +315,46 @@ static void job_meet_object(struct job_op *op, struct bytes there)
     }
 }
 
-/* Two computations of the same bytes that differ. */
+static struct job_doubt *job_doubt_of(struct hf_job *job, uint64_t cell)
+{
+    for (unsigned i = 0; i < job->doubts_count; i++) {
+        if (job->doubts[i].object == job->object && job->doubts[i].cell == cell) {
+            return &job->doubts[i];
+        }
+    }
+    return NULL;
+}
+
+/* Two states of a cell were known, and nodes have voted: tells who was wrong. */
+static void job_decided(struct hf_job *job, const struct job_doubt *d, const uint8_t *digest)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (memcmp(d->digest[i], digest, MERKLE_HASH_BYTES) != 0) {
+            hf_vote_tell(job->run, d->cell, d->node[i]);
+        }
+    }
+}
+
+/* Two computations of the same bytes that differ. What this run has joined may be wrong: it begins
+ * again, with what is committed, and nodes vote on this cell. */
 static void job_disagreed(struct job_op *op, const struct job_task *mine,
                           const struct job_task *other)
 {
+    struct hf_job *job = op->job;
+    struct hf_run *r = job->run;
     char text[HF_TEXT_BYTES];
+    if (r->info.m > 0 && job->doubts_count < JOB_DOUBTS_MAX &&
+        job_doubt_of(job, op->cell) == NULL) {
+        struct job_doubt *d = &job->doubts[job->doubts_count++];
+        *d = (struct job_doubt){.object = job->object, .cell = op->cell};
+        d->node[0] = mine->node;
+        d->node[1] = other->node;
+        memcpy(d->digest[0], mine->digest.data, MERKLE_HASH_BYTES);
+        memcpy(d->digest[1], other->digest.data, MERKLE_HASH_BYTES);
+        job_op_free(op);
+        hf_run_once_more(r);
+        return;
+    }
     (void)snprintf(text, sizeof(text), "node %u and node %u have computed different states",
                    mine->node, other->node);
     job_fail(op, ERR_CORRUPT, text);
@@ -338,6 +385,12 @@ static void job_meet_task(struct job_op *op, struct bytes there)
     } else if (bytes_equal(mine.digest, other.digest) && mine.from == other.from &&
                mine.to == other.to) {
         job_settled(op);
+    } else if (mine.checked && !other.checked) {
+        if (job_doubt_of(op->job, op->cell) == NULL) {
+            hf_vote_tell(op->job->run, op->cell, other.node);
+        }
+        op->job->run->cost.tasks_replaced++;
+        job_step(op, job_cas(op, there)); /* two nodes against one */
     } else {
         job_disagreed(op, &mine, &other);
     }
@@ -353,7 +406,8 @@ static int job_use(struct job_op *op, struct bytes there)
     struct job_task t;
     const bool mine = hf_job_task_take(there, &t) == 0 && t.whole && t.from == slot->at &&
                       t.to == slot->end &&
-                      bytes_equal(t.origin, bytes_of(r->job->origin, MERKLE_HASH_BYTES));
+                      bytes_equal(t.origin, bytes_of(r->job->origin, MERKLE_HASH_BYTES)) &&
+                      (t.checked || !r->check);
     if (!mine || !job_is_sound(&t)) {
         return ERR_CORRUPT;
     }
@@ -483,12 +537,26 @@ int hf_job_init(struct hf_run *r, struct bytes key)
     return buf_append(&job->key, key.data, key.size);
 }
 
-void hf_job_release(struct hf_run *r)
+void hf_job_restart(struct hf_run *r)
 {
     struct hf_job *job = r->job;
     while (job != NULL && job->ops != NULL) {
         job_op_detach(job->ops);
     }
+    if (job != NULL) {
+        job->commits = 0;
+        job->commit_bytes = 0;
+        job->recording = false;
+        job->joined = false;
+        job->pumps = false;
+        job->finishes = false;
+    }
+}
+
+void hf_job_release(struct hf_run *r)
+{
+    struct hf_job *job = r->job;
+    hf_job_restart(r);
     if (job != NULL) {
         buf_release(&job->key);
     }
@@ -558,7 +626,9 @@ int hf_job_look(struct run_slot *slot)
 {
     struct hf_job *job = slot->run->job;
     struct job_op *op = NULL;
-    if (job == NULL || !job->looks) {
+    const bool doubted = job != NULL && job_doubt_of(job, slot->cell) != NULL;
+    slot->voted = slot->run->info.m > 0 && (slot->run->check || doubted);
+    if (job == NULL || !job->looks || doubted) {
         return hf_run_next(slot);
     }
     TRY(job_op_new(job, JOB_LOOK, &op));
@@ -623,6 +693,7 @@ int hf_job_cell(struct run_slot *slot)
         return r->job != NULL ? hf_run_print(r) : 0;
     }
     struct job_task task = {.decoded = slot->decoded,
+                            .checked = slot->voted,
                             .node = slot->node,
                             .from = compute_task_from(slot->whole),
                             .to = compute_task_to(slot->whole),
@@ -632,12 +703,17 @@ int hf_job_cell(struct run_slot *slot)
     buf_init(&state, &r->transfer.client->heap, 2 * (size_t)JOB_WHOLE_BYTES_MAX);
     int err = compute_task_encode(slot->whole, &state);
     err = err == 0 ? hf_job_digest(buf_view(&state), digest) : err;
+    const struct job_doubt *doubt = job_doubt_of(r->job, slot->cell);
+    if (err == 0 && doubt != NULL) {
+        job_decided(r->job, doubt, digest);
+    }
     task.whole = state.size <= JOB_STATE_BYTES_MAX;
     task.state = buf_view(&state);
     err = err == 0 ? job_op_new(r->job, JOB_COMMIT, &op) : err;
     if (err == 0) {
         (void)hf_job_key_put(&op->key, buf_view(&r->job->key), r->job->object, &slot->cell);
         (void)hf_job_task_put(&op->value, &task);
+        op->cell = slot->cell;
         err = job_commit(op);
     }
     buf_release(&state);

@@ -168,7 +168,7 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
         hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, r->tables_count > 0 ? 9 : 8);
     spec.route = HF_ANY;
     spec.large = true;
-    spec.patient = r->info.m > 0 && !ask->apart;
+    spec.patient = r->info.m > 0 && !ask->apart && !slot->voted;
     spec.prefer = run_decoder(slot, avoid);
     if (avoid == HF_NOWHERE && !ask->apart) {
         spec.instead = spec.prefer;
@@ -179,6 +179,9 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     ask->slot = slot;
     ask->sent_ms = hf_now_ms(r->transfer.client);
     ask->call->avoid = avoid;
+    if (slot->voted && ask->apart) {
+        hf_vote_avoid(slot, ask->call);
+    }
     struct buf *head = &ask->call->head;
     (void)wire_pack_bin(head, buf_view(&r->bucket));
     (void)wire_pack_bin(head, buf_view(&r->name));
@@ -207,6 +210,14 @@ static bool run_holder_is_silent(const struct run_slot *slot)
     return node != HF_NOWHERE && c->nodes[node].silent;
 }
 
+int hf_run_ask_apart(struct run_slot *slot)
+{
+    slot->backup.apart = true;
+    TRY(run_ask(slot, &slot->backup, HF_NOWHERE));
+    slot->run->backups++;
+    return 0;
+}
+
 static int run_send(struct run_slot *slot, uint32_t avoid)
 {
     struct hf_run *r = slot->run;
@@ -214,7 +225,9 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     slot->bytes = NUM_MIN(r->part_bytes, slot->end - slot->at);
     slot->quotes = slot->at == compute_task_to(r->task) ? compute_task_quotes(r->task)
                                                         : COMPUTE_TASK_QUOTES_UNKNOWN;
-    slot->backed = false;
+    slot->backed = slot->voted;
+    slot->votes_count = 0;
+    slot->vote_tries = 0;
     slot->late_ms = 0;
     slot->steps = 0;
     slot->idle = 0;
@@ -223,7 +236,8 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     if (r->info.m > 0 && !r->no_backups) {
         run_tick_by(r, now + RUN_BACKUP_LEAST_MS);
     }
-    return run_ask(slot, &slot->first, avoid);
+    TRY(run_ask(slot, &slot->first, avoid));
+    return slot->voted ? hf_run_ask_apart(slot) : 0;
 }
 
 static bool run_is_first(const struct run_slot *slot)
@@ -327,7 +341,7 @@ static void run_elsewhere(struct run_slot *slot, int code, const char *text, uin
 {
     struct hf_run *r = slot->run;
     slot->tries++;
-    if (slot->first.call != NULL || slot->backup.call != NULL) {
+    if (slot->first.call != NULL || slot->backup.call != NULL || hf_vote_failed(slot)) {
         return;
     }
     if (slot->tries >= 2 * r->transfer.client->nodes_count) {
@@ -447,6 +461,9 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
     }
     (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
     run_paced(slot, ask, decoded);
+    if (err == 0 && slot->voted && !hf_vote_take(slot, part, reply, ask->apart)) {
+        return;
+    }
     run_stop_part(slot);
     err = err == 0 ? run_keep(slot, part, state_bytes) : err;
     if (err != 0) {
@@ -454,9 +471,9 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         return;
     }
     slot->decoded |= decoded;
-    slot->node = reply->node < r->transfer.client->nodes_count
+    slot->node = decoded && reply->node < r->transfer.client->nodes_count
                      ? r->transfer.client->nodes[reply->node].id
-                     : 0;
+                     : run_holder(slot);
     slot->at += slot->bytes;
     r->cost.bytes_read += slot->bytes;
     r->cost.bytes_local += decoded ? 0 : slot->bytes;
@@ -504,7 +521,7 @@ static void run_answered(void *ctx, const struct hf_reply *reply)
         run_halve(slot, reply);
     } else if (err_outcome_of(reply->code) == ERR_OUTCOME_DAMAGED) {
         run_elsewhere(slot, reply->code, reply->text, reply->node);
-    } else if (slot->first.call == NULL && slot->backup.call == NULL) {
+    } else if (slot->first.call == NULL && slot->backup.call == NULL && !hf_vote_failed(slot)) {
         run_refused(r, reply);
     }
 }

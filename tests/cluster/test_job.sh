@@ -43,17 +43,17 @@ hits=0 # clients that were killed
 field() {
     sed -nE 's/.*"'"$1"'":([0-9]+).*/\1/p' "$work/json"
 }
-# begins NAME PROGRAM: a client of the job in the background; pid
+# begins NAME PROGRAM [OPTION]: a client of the job in the background; pid
 begins() {
-    "$holdfast" run "b/$1" "$2" --job "job$job" --timeout 60 >"$work/part" 2>"$work/err" &
+    "$holdfast" run "b/$1" "$2" --job "job$job" --timeout 60 "${@:3}" >"$work/part" 2>"$work/err" &
     pid=$!
 }
-# killed NAME PROGRAM COUNT: a client that is killed once it has changed so many keys: has committed
+# killed NAME PROGRAM COUNT [OPTION]: a client that is killed once it has changed so many keys: has committed
 # them, or, if there were no more, has begun to remove them
 killed() {
     local revision
     revision=$("$holdfast" kv put mark "" --json | sed -nE 's/.*"revision":([0-9]+).*/\1/p')
-    begins "$1" "$2"
+    begins "$1" "$2" "${@:4}"
     "$holdfast" kv watch --prefix "job$job/" --from $((revision + 1)) --limit "$3" >/dev/null || die "watch"
     kill -9 "$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
@@ -153,6 +153,29 @@ code 0 run b/f64 'f64 | scan sum' --job own2 --into b/sums --timeout 60
 "$holdfast" run --local 'f64 | scan sum' <"$work/f64" | cmp -s - <("$holdfast" object get b/sums --timeout 60) ||
     failed "a scan with a job, into an object"
 
+# checked NAME PROGRAM: each cell by two nodes, with a job and without, and nobody is outvoted
+checked() {
+    checks=$((checks + 2))
+    "$holdfast" run --local "$2" <"$work/$1" >"$work/want" || failed "--local: $2"
+    "$holdfast" run "b/$1" "$2" --check --timeout 60 >"$work/got" 2>"$work/err" || failed "not checked: $1: $2"
+    cmp -s "$work/want" "$work/got" || failed "another result with --check: $1: $2"
+    [ -s "$work/err" ] && failed "somebody disagrees: $1: $2"
+    job=$((job + 1))
+    killed "$1" "$2 " 3 --check
+    "$holdfast" run "b/$1" "$2 " --job "job$job" --check --timeout 60 >"$work/got" 2>"$work/err" ||
+        failed "not checked, with a job: $1: $2"
+    cmp -s "$work/want" "$work/got" || failed "another result with --check and a job: $1: $2"
+}
+checked f64 'f64 | sum'
+checked csv 'csv header id, name, value | by $4 count, sum $value, argmax $id'
+checked text 'lines | where $1 = "raft7" | sort $2 down | select $2, $0'
+code 0 bucket create single --ec 1+0
+code 0 object put single/f64 "$work/f64" --timeout 60
+code 1 run single/f64 'f64 | sum' --check
+grep -q "its bucket has no parity: nobody but a cell's holder can compute over it" "$work/err" ||
+    failed "no sentence on a bucket without parity"
+code 2 run --local 'f64 | sum' --check
+
 # two nodes are killed while a client is at work, and the client after that
 job=$((job + 1))
 "$holdfast" run --local 'words | by $0 count' <"$work/text" >"$work/want"
@@ -166,6 +189,9 @@ killed text 'words | by $0 count' 4
 ends text 'words | by $0 count'
 one f64 'f64 | sum'
 one csv 'csv header id, name, value | by $4 count, sum $value, argmax $id'
+# of cells whose holder is there, only three others are: who checks reads the holder's
+code 0 run b/f64 'f64 | sum' --check --timeout 60
+"$holdfast" run --local 'f64 | sum' <"$work/f64" | cmp -s - "$work/out" || failed "checked with two nodes lost"
 
 checks=$((checks + 1))
 echo "$hits clients were killed"

@@ -24,7 +24,8 @@
 #define SIZE ((CELLS - 1) * CELL + 777u)
 #define VERSION 5u
 
-enum lie { LIE_NONE, LIE_CRC, LIE_NOISE, LIE_SPAN, LIE_QUOTES };
+/* LIE_WRONG: as if the first byte were another one, each node its own. */
+enum lie { LIE_NONE, LIE_CRC, LIE_NOISE, LIE_SPAN, LIE_QUOTES, LIE_WRONG };
 
 struct object {
     uint8_t data[SIZE];
@@ -42,6 +43,7 @@ struct object {
     unsigned refused;
     bool refuses;  /* every part is too much */
     bool silent;   /* parts get no answer */
+    bool holds;    /* nothing can be decoded: the holder is asked at last */
     unsigned m;    /* cells of parity: nodes 4 and so on hold them, if there are any */
     unsigned lost; /* data cells of each stripe that have to be decoded: the last ones */
     unsigned looks;
@@ -107,6 +109,8 @@ struct part {
     uint64_t bytes;
     uint64_t quotes;
     enum lie lie;
+    bool apart;
+    uint8_t salt; /* of LIE_WRONG */
 };
 
 /* The state of a part, as a node that is honest, or is not, has it. */
@@ -121,9 +125,12 @@ static inline void compute_part(const struct part *part, struct buf *state)
     }
     ck_assert_int_eq(compute_program_new(&p, &heap, part->text, NULL), 0);
     ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
+    const uint8_t first = object.data[part->from];
+    object.data[part->from] = lie == LIE_WRONG ? (uint8_t)('a' + part->salt) : first;
     ck_assert_int_eq(
         compute_task_update(t, bytes_of(object.data + part->from, part->bytes - (lie == LIE_SPAN))),
         0);
+    object.data[part->from] = first;
     compute_task_leave_open(t, 4096);
     ck_assert_int_eq(compute_task_encode(t, state), 0);
     if (lie == LIE_NOISE) {
@@ -149,7 +156,8 @@ static inline void say_part_of(struct fake_conn *conn, const struct wire_rpc *m,
     (void)wire_pack_text(out, WIRE_FIELD_CRC32C);
     (void)wire_pack_u64(out, crc_of(state.data, state.size) ^ (part->lie == LIE_CRC));
     (void)wire_pack_text(out, WIRE_FIELD_DECODED);
-    (void)wire_pack_bool(out, cell == 2 || cell % 3 + object.lost >= 3);
+    (void)wire_pack_bool(out, cell == 2 || cell % 3 + object.lost >= 3 ||
+                                  (part->apart && !object.holds));
     (void)wire_pack_text(out, WIRE_FIELD_MOVED);
     (void)wire_pack_u64(out, cell == 2 ? 1000 : 0);
     fake_end(conn, out);
@@ -159,12 +167,15 @@ static inline void say_part_of(struct fake_conn *conn, const struct wire_rpc *m,
 static inline void say_part(struct fake_conn *conn, const struct wire_rpc *m, struct bytes text)
 {
     const enum lie lie = object.lies[conn->node];
-    struct part part = {.text = text, .lie = lie};
+    struct part part = {.text = text, .lie = lie, .salt = (uint8_t)conn->node};
+    uint64_t apart = 0;
     uint64_t from = 0;
     uint64_t bytes = 0;
     ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
     ck_assert_int_eq(wire_param_u64(m, 4, &bytes), 0);
     ck_assert_int_eq(wire_param_u64(m, 6, &part.quotes), 0);
+    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
+    part.apart = apart != 0;
     ck_assert_uint_gt(bytes, 0);
     ck_assert_uint_le(from + bytes, object.size);
     ck_assert_uint_eq(from / CELL, (from + bytes - 1) / CELL);
@@ -265,6 +276,8 @@ struct ran {
     bool many; /* all objects whose names begin with "n" */
     bool no_backups;
     const char *job;
+    bool check;
+    unsigned outvoted[FAKE_NODES_MAX + 1]; /* by id of the node */
     void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
     struct hf_run_info cost;
     struct hf_run_node nodes[FAKE_NODES_MAX];
@@ -295,6 +308,15 @@ static inline void ran_nodes(void *ctx, const struct hf_run_node *nodes, size_t 
     r->nodes_count = count;
 }
 
+static inline void ran_disagreed(void *ctx, const struct hf_run_disagreed *d)
+{
+    struct ran *r = ctx;
+    ck_assert_uint_ge(d->node, 1);
+    ck_assert_uint_le(d->node, FAKE_NODES_MAX);
+    ck_assert(d->name.size == 4 && memcmp(d->name.data, "name", 4) == 0);
+    r->outvoted[d->node]++;
+}
+
 static inline int run(const char *text)
 {
     struct hf_object o = {
@@ -303,6 +325,8 @@ static inline int run(const char *text)
         .text = hf_text(text), .nodes_ctx = &ran, .nodes = ran_nodes, .no_backups = ran.no_backups};
     struct hf_answer a = {.ended = false};
     program.job = hf_text(ran.job != NULL ? ran.job : "");
+    program.check = ran.check;
+    program.disagreed = ran_disagreed;
     if (ran.many) {
         o.prefix = hf_text("n");
         o.name = hf_text("");
