@@ -6,12 +6,14 @@
 #include "compute/group_internal.h"
 
 #include "base/num.h"
+#include "compute/order_internal.h"
 #include "compute/runs_internal.h"
 
 #include <stdlib.h>
 
 #define SLOTS_FIRST 64u
 #define CHUNK_BYTES (256u << 10)
+#define AHEAD 8u /* slots */
 
 void compute_groups_init(struct compute_groups *g, const struct compute_program *p,
                          const struct alloc *alloc, uint64_t limit_bytes)
@@ -146,6 +148,22 @@ int compute_groups_find(struct compute_groups *g, struct bytes key, struct compu
     return compute_groups_find_hashed(g, key, compute_key_hash(key, g->p->seed), out);
 }
 
+/* Has the memory of groups fetched that are merged soon: slots first, then what they have. */
+static void fetch_ahead(const struct compute_groups *into, const struct compute_groups *from,
+                        size_t i)
+{
+    const size_t last = from->slot_count - 1; /* slots are a power of two */
+    const struct compute_group_slot *far = &from->slots[(i + 2 * AHEAD) & last];
+    const struct compute_group_slot *near = &from->slots[(i + AHEAD) & last];
+    if (far->group != NULL) {
+        __builtin_prefetch(far->group);
+        __builtin_prefetch(compute_groups_slot(into, far->hash));
+    }
+    if (near->group != NULL && into->slot_count > 0) {
+        __builtin_prefetch(compute_groups_slot(into, near->hash)->group);
+    }
+}
+
 int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from,
                          uint64_t before)
 {
@@ -153,6 +171,7 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
     for (size_t i = 0; i < from->slot_count; i++) {
         struct compute_group *other = from->slots[i].group;
         struct compute_group *group = NULL;
+        fetch_ahead(into, from, i);
         if (other == NULL) {
             continue;
         }
@@ -167,11 +186,9 @@ int compute_groups_merge(struct compute_groups *into, const struct compute_group
     return 0;
 }
 
-static int key_compare(const void *left, const void *right)
+static struct bytes key_at(const void *at)
 {
-    struct compute_group *const *a = left;
-    struct compute_group *const *b = right;
-    return bytes_compare(compute_group_key(*a), compute_group_key(*b));
+    return compute_group_key(at);
 }
 
 static size_t sorted_bytes(const struct compute_groups *g)
@@ -179,22 +196,41 @@ static size_t sorted_bytes(const struct compute_groups *g)
     return NUM_MAX(g->count, (size_t)1) * sizeof(struct compute_group *);
 }
 
-int compute_groups_sorted(const struct compute_groups *g, struct compute_group ***list)
+/* items: room for twice as many. */
+static void sort_groups(const struct compute_groups *g, struct compute_order_item *items,
+                        struct compute_group **out)
 {
-    struct compute_group **out = alloc_get(&g->store.alloc, sorted_bytes(g));
     size_t count = 0;
-    if (out == NULL) {
-        return ERR_NO_MEMORY;
-    }
     for (size_t i = 0; i < g->slot_count; i++) {
-        if (g->slots[i].group != NULL) {
-            out[count++] = g->slots[i].group;
+        struct compute_group *group = g->slots[i].group;
+        if (group != NULL) {
+            out[count] = group;
+            items[count++] = (struct compute_order_item){
+                .prefix = compute_order_prefix(compute_group_key(group)), .at = group};
         }
     }
     ASSERT(count == g->count);
-    qsort(out, count, sizeof(struct compute_group *), key_compare);
+    const struct compute_order_item *sorted = compute_order(items, items + count, count, key_at);
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (struct compute_group *)sorted[i].at;
+    }
+}
+
+int compute_groups_sorted(const struct compute_groups *g, struct compute_group ***list)
+{
+    const struct alloc *alloc = &g->store.alloc;
+    const size_t bytes = 2 * NUM_MAX(g->count, (size_t)1) * sizeof(struct compute_order_item);
+    struct compute_order_item *items = alloc_get(alloc, bytes);
+    struct compute_group **out = alloc_get(alloc, sorted_bytes(g));
+    if (items != NULL && out != NULL) {
+        sort_groups(g, items, out);
+    } else {
+        alloc_put(alloc, out, sorted_bytes(g));
+        out = NULL;
+    }
+    alloc_put(alloc, items, bytes);
     *list = out;
-    return 0;
+    return out != NULL ? 0 : ERR_NO_MEMORY;
 }
 
 void compute_groups_sorted_free(const struct compute_groups *g, struct compute_group **list)

@@ -1,10 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Keys, and sorting in memory: by the first eight bytes of the keys one byte after the other from
- * the lowest on (D. Knuth, "The Art of Computer Programming", volume 3, section 5.2.5: radix list
- * sorting, here by counting), then those with the same eight by merging. Both keep equal ones as
- * they came.
+ * Keys, and sorting in memory.
  */
 #include "compute/sort_internal.h"
 
@@ -15,9 +12,6 @@
 
 #define CHUNK_BYTES ((size_t)64 << 10)
 #define HEAD_BYTES 8u /* u32 length of the key, u32 of the line */
-#define PREFIX_BYTES 8u
-#define DIGITS 256u
-#define RADIX_LEAST 128u /* fewer are merged at once */
 
 #define PART_EMPTY 0x00u
 #define PART_INFINITE 0x9000u
@@ -279,136 +273,16 @@ int compute_sorter_merge(struct compute_sorter *into, const struct compute_sorte
 
 /* --- order --- */
 
-static uint64_t prefix_of(struct bytes key)
+static struct bytes key_of(const void *at)
 {
-    uint8_t first[PREFIX_BYTES] = {0};
-    if (key.size >= PREFIX_BYTES) {
-        return num_get_u64_be(key.data);
-    }
-    if (key.size > 0) {
-        memcpy(first, key.data, key.size);
-    }
-    return num_get_u64_be(first);
+    return compute_sort_entry_at(at).key;
 }
 
-/* returns: whether b comes before a. */
-static bool is_after(const struct compute_sort_item *a, const struct compute_sort_item *b)
-{
-    if (a->prefix != b->prefix) {
-        return a->prefix > b->prefix;
-    }
-    return bytes_compare(compute_sort_entry_at(a->at).key, compute_sort_entry_at(b->at).key) > 0;
-}
-
-static bool is_sorted(const struct compute_sort_item *list, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        if (is_after(&list[i - 1], &list[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Two sorted parts of `from` into one. */
-static void merge_parts(const struct compute_sort_item *from, size_t first, size_t count,
-                        struct compute_sort_item *into)
-{
-    size_t left = 0;
-    size_t right = first;
-    for (size_t i = 0; i < count; i++) {
-        const bool takes_right =
-            left == first || (right < count && is_after(&from[left], &from[right]));
-        into[i] = takes_right ? from[right++] : from[left++];
-    }
-}
-
-/* other: room for as many. */
-static void merge_sort(struct compute_sort_item *list, struct compute_sort_item *other,
-                       size_t count)
-{
-    struct compute_sort_item *from = list;
-    struct compute_sort_item *into = other;
-    if (is_sorted(list, count)) {
-        return;
-    }
-    for (size_t part = 1; part < count; part *= 2) {
-        for (size_t at = 0; at < count; at += 2 * part) {
-            const size_t size = NUM_MIN(2 * part, count - at);
-            merge_parts(from + at, NUM_MIN(part, size), size, into + at);
-        }
-        struct compute_sort_item *kept = from;
-        from = into;
-        into = kept;
-    }
-    if (from != list) {
-        memcpy(list, from, count * sizeof(list[0]));
-    }
-}
-
-/* By one byte of the prefix. counts: of its values; is used up. */
-static void radix_pass(const struct compute_sort_item *from, struct compute_sort_item *into,
-                       size_t count, unsigned shift, size_t counts[DIGITS])
-{
-    size_t at = 0;
-    for (unsigned d = 0; d < DIGITS; d++) {
-        const size_t here = counts[d];
-        counts[d] = at;
-        at += here;
-    }
-    for (size_t i = 0; i < count; i++) {
-        into[counts[from[i].prefix >> shift & (DIGITS - 1)]++] = from[i];
-    }
-}
-
-/* returns: the one of the two that is sorted by prefix then. */
-static struct compute_sort_item *radix_sort(struct compute_sort_item *list,
-                                            struct compute_sort_item *other, size_t count)
-{
-    size_t counts[PREFIX_BYTES][DIGITS] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        for (unsigned d = 0; d < PREFIX_BYTES; d++) {
-            counts[d][list[i].prefix >> (8 * d) & (DIGITS - 1)]++;
-        }
-    }
-    for (unsigned d = 0; d < PREFIX_BYTES; d++) {
-        if (counts[d][list[0].prefix >> (8 * d) & (DIGITS - 1)] == count) {
-            continue; /* all have the same */
-        }
-        radix_pass(list, other, count, 8 * d, counts[d]);
-        struct compute_sort_item *kept = list;
-        list = other;
-        other = kept;
-    }
-    return list;
-}
-
-/* returns: the one of the two that is sorted then. */
-static struct compute_sort_item *sort_items(struct compute_sort_item *list,
-                                            struct compute_sort_item *other, size_t count)
-{
-    if (count < RADIX_LEAST) {
-        merge_sort(list, other, count);
-        return list;
-    }
-    struct compute_sort_item *sorted = radix_sort(list, other, count);
-    struct compute_sort_item *room = sorted == list ? other : list;
-    for (size_t from = 0; from < count;) {
-        size_t to = from + 1;
-        while (to < count && sorted[to].prefix == sorted[from].prefix) {
-            to++;
-        }
-        merge_sort(sorted + from, room, to - from);
-        from = to;
-    }
-    return sorted;
-}
-
-int compute_sorter_items(const struct compute_sorter *s, struct compute_sort_item **out)
+int compute_sorter_items(const struct compute_sorter *s, struct compute_order_item **out)
 {
     struct compute_sort_cursor c = compute_sorter_begin(s);
-    struct compute_sort_item *list = NULL;
-    struct compute_sort_item *other = NULL;
+    struct compute_order_item *list = NULL;
+    struct compute_order_item *other = NULL;
     *out = NULL;
     if (s->count == 0) {
         return 0;
@@ -422,14 +296,14 @@ int compute_sorter_items(const struct compute_sorter *s, struct compute_sort_ite
     }
     for (size_t i = 0; i < s->count; i++) {
         list[i].at = next_entry(&c);
-        list[i].prefix = prefix_of(compute_sort_entry_at(list[i].at).key);
+        list[i].prefix = compute_order_prefix(key_of(list[i].at));
     }
-    *out = sort_items(list, other, s->count);
+    *out = compute_order(list, other, s->count, key_of);
     compute_sorter_items_free(s, *out == list ? other : list);
     return 0;
 }
 
-void compute_sorter_items_free(const struct compute_sorter *s, struct compute_sort_item *items)
+void compute_sorter_items_free(const struct compute_sorter *s, struct compute_order_item *items)
 {
     alloc_put(&s->alloc, items, s->count * sizeof(items[0]));
 }

@@ -24,6 +24,7 @@
 #ifndef HOLDFAST_COMPUTE_SORT_INTERNAL_H
 #define HOLDFAST_COMPUTE_SORT_INTERNAL_H
 
+#include "compute/order_internal.h"
 #include "compute/record_internal.h"
 #include "compute/runs_internal.h"
 
@@ -81,14 +82,9 @@ int compute_sorted_next(struct compute_sorted *x, struct buf *into, bool *more);
 
 /* --- of sort.c, for sort_runs.c --- */
 
-/* Where an entry lies, in the order of the keys. */
-struct compute_sort_item {
-    uint64_t prefix; /* the key's first bytes, the first the highest; 0 where there are none */
-    const uint8_t *at;
-};
-/* *out: s->count items, sorted, to be given back. returns: 0 or ERR_NO_MEMORY. */
-int compute_sorter_items(const struct compute_sorter *s, struct compute_sort_item **out);
-void compute_sorter_items_free(const struct compute_sorter *s, struct compute_sort_item *items);
+/* *out: where the s->count entries lie, sorted, to be given back. returns: 0 or ERR_NO_MEMORY. */
+int compute_sorter_items(const struct compute_sorter *s, struct compute_order_item **out);
+void compute_sorter_items_free(const struct compute_sorter *s, struct compute_order_item *items);
 struct compute_sort_entry compute_sort_entry_at(const uint8_t *at);
 /* Writes all entries away; there are none then. */
 int compute_sorter_spill(struct compute_sorter *s);

@@ -133,7 +133,7 @@ static int writer_put(struct compute_run_writer *w, const struct compute_sort_en
 
 static int write_entries(const struct compute_sorter *s, struct compute_run_writer *w)
 {
-    struct compute_sort_item *items = NULL;
+    struct compute_order_item *items = NULL;
     TRY(compute_sorter_items(s, &items));
     int err = 0;
     for (size_t i = 0; i < s->count && err == 0; i++) {
@@ -198,7 +198,7 @@ int compute_sorter_spill(struct compute_sorter *s)
 
 struct compute_sorted {
     const struct compute_sorter *sorter;
-    struct compute_sort_item *items; /* in memory */
+    struct compute_order_item *items; /* in memory */
     size_t at;
     struct stream *stream; /* or from runs */
 };
