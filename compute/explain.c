@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "compute/program_internal.h"
+#include "compute/text.h"
 
 #define PLACES_MAX (COMPUTE_PROGRAM_DEPTH_MAX + 2u)
 
@@ -352,6 +353,9 @@ const char *compute_program_pass(const struct compute_program *p)
     if (p->counts_words) {
         return "words into groups, several at a time";
     }
+    if (p->counts_records) {
+        return "ends of records, 64 bytes at a time";
+    }
     if (p->keys > 0) {
         return p->wheres > 0 ? "each record through conditions, keys and aggregates in one go"
                              : "each record through keys and aggregates in one go";
@@ -383,6 +387,9 @@ const char *compute_program_kernel(const struct compute_program *p)
                           op == COMPUTE_OP_ARGMAX;
     const struct compute_scan_plan *scan = &p->scan;
     const bool scans = scan->dense && scan->op == COMPUTE_OP_SUM && scan->type != COMPUTE_F64;
+    if (p->counts_words || p->counts_records) {
+        return compute_lanes_name(compute_text_lanes());
+    }
     const bool vector = (p->reduces && (sums || compares)) || scans;
     return compute_lanes_name(vector ? compute_lanes_pick() : COMPUTE_LANES_PLAIN);
 }

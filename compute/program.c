@@ -486,6 +486,16 @@ static bool plan_counts_words(const struct compute_program *p)
            p->aggregate[0].op == COMPUTE_OP_COUNT;
 }
 
+/* Of lines and words all are records, whatever they say. */
+static bool plan_counts_records(const struct compute_program *p)
+{
+    bool counts = p->source == COMPUTE_SOURCE_LINES || p->source == COMPUTE_SOURCE_WORDS;
+    for (uint32_t i = 0; i < p->aggregates; i++) {
+        counts = counts && p->aggregate[i].op == COMPUTE_OP_COUNT;
+    }
+    return counts && p->aggregates > 0 && p->wheres == 0 && p->key_parts == 0 && !p->reduces;
+}
+
 /* Estimates are of one sample, by sums over what has one hash. */
 static int plan_estimates(struct compute_parser *s)
 {
@@ -532,6 +542,7 @@ static int plan(struct compute_parser *s)
     p->key_parts = p->keys + p->estimates;
     p->reduces = plan_reduces(p);
     p->counts_words = plan_counts_words(p);
+    p->counts_records = plan_counts_records(p);
     compute_plan_scan(p);
     for (uint32_t i = 0; i < p->aggregates; i++) {
         struct compute_aggregate *a = &p->aggregate[i];

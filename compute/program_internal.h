@@ -138,10 +138,11 @@ struct compute_program {
     uint32_t codes;
     bool estimates; /* aggregates are of the whole, with bounds */
     unsigned estimate_column;
-    uint32_t sampled;  /* estimates: which of the filters is the sample */
-    bool counts_words; /* words | by $0 count */
-    uint8_t format;    /* of encodings of its tasks */
-    bool reduces;      /* all is done by compute_reduce */
+    uint32_t sampled;    /* estimates: which of the filters is the sample */
+    bool counts_words;   /* words | by $0 count */
+    bool counts_records; /* lines | count, words | count */
+    uint8_t format;      /* of encodings of its tasks */
+    bool reduces;        /* all is done by compute_reduce */
     struct compute_reduce_spec spec;
     struct bytes name[COMPUTE_PROGRAM_FIELDS_MAX]; /* into text */
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];

@@ -281,6 +281,9 @@ static bool pauses(const struct compute_task *t)
 static int whole_lines(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
+    if (t->p->counts_records) {
+        compute_task_count_records(t->p, r, data, at);
+    }
     while (!pauses(t)) {
         const size_t end = find_byte(data, *at, '\n');
         if (end == data.size) {
@@ -295,6 +298,9 @@ static int whole_lines(struct compute_task *t, struct compute_reading *r, struct
 static int whole_words(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
+    if (t->p->counts_records) {
+        compute_task_count_records(t->p, r, data, at);
+    }
     if (t->p->counts_words) {
         TRY(compute_task_count_words(r, data, at));
     }

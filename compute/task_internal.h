@@ -129,6 +129,10 @@ bool compute_scan_is_sound(const struct compute_program *p, struct compute_readi
  * bytes are left. *at: behind what was taken. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_count_words(struct compute_reading *r, struct bytes data, size_t *at);
 
+/* Of a plan that counts records: likewise. */
+void compute_task_count_records(const struct compute_program *p, struct compute_reading *r,
+                                struct bytes data, size_t *at);
+
 /* --- task_why.c: all return the error, which `why` says in a sentence --- */
 
 /* Of a record; 0 if there is no fault. */
