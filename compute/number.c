@@ -15,6 +15,7 @@
 #define MINUS_MAX (UINT64_C(1) << 63) /* the size of the least whole number */
 #define EXACT_MAX (UINT64_C(1) << 53) /* doubles hold every whole number up to it */
 #define EXPONENT_MAX 99999            /* more digits of an exponent change nothing */
+#define SHORT_MAX 18u                 /* so many digits are a number of 64 bits */
 #define TENS_MAX 22                   /* 10^22 is the last power of ten that is a double */
 
 static const double tens[TENS_MAX + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -121,9 +122,30 @@ static double real_read(struct bytes t, const struct scan *s)
     return strtod(text, NULL);
 }
 
+/* Some digits and nothing else, as most numbers are. returns: whether it is that. */
+static bool read_digits(struct bytes text, uint64_t *out)
+{
+    uint64_t digits = 0;
+    if (text.size == 0 || text.size > SHORT_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        if (!is_digit(text.data[i])) {
+            return false;
+        }
+        digits = digits * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *out = digits;
+    return true;
+}
+
 bool compute_number_read(struct bytes text, struct compute_number *out)
 {
     struct scan s = {.digits = 0};
+    if (read_digits(text, &s.digits)) {
+        *out = (struct compute_number){.size = s.digits};
+        return true;
+    }
     text = trimmed(text);
     if (!scan_number(text, &s)) {
         return false;

@@ -11,6 +11,7 @@ void compute_record_init(struct compute_record *r, const struct alloc *alloc)
 {
     r->whole = bytes_of(NULL, 0);
     r->fields = 0;
+    r->no_quotes = false;
     r->rows = NULL;
     buf_init(&r->scratch, alloc, COMPUTE_RECORD_BYTES_MAX);
 }
@@ -164,7 +165,7 @@ int compute_record_set_csv(struct compute_record *r, struct bytes whole, uint32_
 {
     r->whole = whole;
     r->fields = 0;
-    if (whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
+    if (!r->no_quotes && whole.size > 0 && memchr(whole.data, '"', whole.size) != NULL) {
         return split_quoted(r, wanted, false, fault);
     }
     split_plain(r, wanted);

@@ -60,6 +60,7 @@ struct compute_cell {
 
 struct compute_record {
     struct bytes whole;
+    bool no_quotes;                                 /* known of the next record of CSV */
     uint32_t fields;                                /* those that are there, up to p->fields */
     struct bytes field[COMPUTE_PROGRAM_FIELDS_MAX]; /* text: $1 is field[0] */
     struct buf scratch;                             /* CSV: fields without their quotes */
@@ -99,6 +100,9 @@ size_t compute_csv_end(struct bytes data, size_t at, bool *quoted, size_t *quote
 bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
                        const struct compute_record *r, struct compute_cell *out,
                        struct compute_fault *fault);
+/* Of a condition. returns: whether it is true; false also for a fault. */
+bool compute_expr_holds(const struct compute_program *p, struct compute_expr e,
+                        const struct compute_record *r, struct compute_fault *fault);
 /* returns: a number of a raw record. */
 struct compute_number compute_column_number(const uint8_t *record, const struct compute_column *c);
 /* Looks whether a field is a number. */

@@ -327,11 +327,15 @@ static int whole_csv(struct compute_task *t, struct compute_reading *r, struct b
 {
     size_t quote = find_byte(data, *at, '"');
     while (!pauses(t)) {
+        const size_t first = quote;
         const size_t end = compute_csv_end(data, *at, &r->quoted, &quote);
         if (end == data.size) {
             return 0;
         }
-        TRY(compute_task_record(t, r, bytes_of(data.data + *at, end - *at)));
+        t->record.no_quotes = first > end;
+        const int err = compute_task_record(t, r, bytes_of(data.data + *at, end - *at));
+        t->record.no_quotes = false;
+        TRY(err);
         *at = end + 1;
     }
     return 0;

@@ -268,7 +268,6 @@ static int look_up(struct compute_task *t, uint32_t i, bool *found, struct compu
 static int passes(struct compute_task *t, bool *out, struct compute_fault *fault)
 {
     const struct compute_program *p = t->p;
-    struct compute_cell cell;
     *out = true;
     for (uint32_t i = 0; i < p->wheres && *out; i++) {
         if (p->joins[i] > 0) {
@@ -276,7 +275,7 @@ static int passes(struct compute_task *t, bool *out, struct compute_fault *fault
         } else if (p->sample[i].on) {
             *out = is_sampled(t, i, fault);
         } else {
-            *out = compute_expr_eval(p, p->where[i], &t->record, &cell, fault) && cell.truth;
+            *out = compute_expr_holds(p, p->where[i], &t->record, fault);
         }
     }
     return 0;
