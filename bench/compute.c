@@ -16,6 +16,7 @@
 #include "compute/reduce.h"
 #include "compute/scan.h"
 #include "compute/task.h"
+#include "compute/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
 
 #define ROUNDS_DEFAULT 30u
 #define ROUNDS_MAX 10000u
-#define ROWS_MAX 32u
+#define ROWS_MAX 40u
 #define MIB_DEFAULT 64u
 #define MIB_MAX 4096u
 #define CACHED_BYTES (256u << 10)
@@ -36,6 +37,7 @@ struct row {
     enum compute_lanes lanes;
     bool of_doubles;
     bool of_steps;      /* else of doubles or of whole numbers */
+    bool of_table;      /* likewise */
     enum compute_op op; /* run_reduce */
 };
 
@@ -43,6 +45,7 @@ struct bench {
     uint8_t *reals;
     uint8_t *wholes;
     uint8_t *steps; /* whole numbers whose sums leave no range */
+    uint8_t *table; /* CSV */
     uint8_t *copy;
     uint8_t *scanned; /* in place, again and again */
     size_t bytes;
@@ -124,6 +127,11 @@ static void run_running(const struct row *row, const uint8_t *data, size_t bytes
         value = compute_running_add(&running, value);
         memcpy(bench.copy + at, &value, sizeof(value));
     }
+}
+
+static void run_newlines(const struct row *row, const uint8_t *data, size_t bytes)
+{
+    bench.sink += (double)compute_text_newlines_by(row->lanes, data, bytes);
 }
 
 /* A whole program, whose text is the row's name, with all that it prints but for the printing. */
@@ -211,7 +219,14 @@ static void add_rows(void)
     for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
         add("scan of i64 in place", v, false, run_scan_in_place);
     }
+    add("newlines", COMPUTE_LANES_PLAIN, false, run_newlines);
+    if (compute_text_lanes() != COMPUTE_LANES_PLAIN) {
+        add("newlines", compute_text_lanes(), false, run_newlines);
+    }
     add("exact scan of f64", COMPUTE_LANES_PLAIN, true, run_running);
+    add("lines | count", compute_text_lanes(), false, run_program);
+    add("csv | where $3 >= 900 | select $1, $4", COMPUTE_LANES_PLAIN, false, run_program);
+    bench.rows[bench.rows_count - 1].of_table = true;
     add("i64 | scan sum", compute_lanes_pick(), false, run_program);
     bench.rows[bench.rows_count - 1].of_steps = true;
     add("i64 | scan or", compute_lanes_pick(), false, run_program);
@@ -230,7 +245,7 @@ static void add_rows(void)
 static double rate_of(const struct row *row, size_t bytes, unsigned times)
 {
     const uint8_t *usual = row->of_doubles ? bench.reals : bench.wholes;
-    const uint8_t *data = row->of_steps ? bench.steps : usual;
+    const uint8_t *data = row->of_steps ? bench.steps : row->of_table ? bench.table : usual;
     row->run(row, data, bytes); /* caches as this row leaves them, not as the one before did */
     const uint64_t start = now_ns();
     for (unsigned i = 0; i < times; i++) {
@@ -278,6 +293,24 @@ static void measure(size_t bytes, unsigned times)
     report(bench.rates);
 }
 
+/* Lines of CSV of five fields, some 30 bytes; the last one may be cut. */
+static void fill_table(struct rng *r)
+{
+    uint8_t *table = bench.table;
+    size_t left = bench.bytes;
+    for (unsigned line = 0; left > 0; line++) {
+        char text[64];
+        const unsigned number = (unsigned)rng_below(r, 1000);
+        const unsigned part = (unsigned)rng_below(r, 10000);
+        const int size = snprintf(text, sizeof(text), "%u,name%u,%u,0.%04u,EUR\n", line, line % 977,
+                                  number, part);
+        const size_t bytes = NUM_MIN((size_t)size, left);
+        memcpy(table, text, bytes);
+        table += bytes;
+        left -= bytes;
+    }
+}
+
 /* Doubles with 20 binary orders of magnitude, of both signs; whole numbers of all 64 bits; and of
  * 21. */
 static void fill(void)
@@ -291,6 +324,7 @@ static void fill(void)
         memcpy(bench.reals + at, &value, sizeof(value));
         num_put_u64(bench.steps + at, (uint64_t)rng_below(&r, 1u << 21) - (1u << 20));
     }
+    fill_table(&r);
 }
 
 int main(int argc, char **argv)
@@ -307,11 +341,12 @@ int main(int argc, char **argv)
     bench.reals = aligned_alloc(4096, bench.bytes);
     bench.wholes = aligned_alloc(4096, bench.bytes);
     bench.steps = aligned_alloc(4096, bench.bytes);
+    bench.table = aligned_alloc(4096, bench.bytes);
     bench.copy = aligned_alloc(4096, bench.bytes);
     bench.scanned = aligned_alloc(4096, bench.bytes);
     bench.rates = calloc((size_t)bench.rounds * ROWS_MAX, sizeof(*bench.rates));
-    if (bench.reals == NULL || bench.wholes == NULL || bench.steps == NULL || bench.copy == NULL ||
-        bench.scanned == NULL || bench.rates == NULL) {
+    if (bench.reals == NULL || bench.wholes == NULL || bench.steps == NULL || bench.table == NULL ||
+        bench.copy == NULL || bench.scanned == NULL || bench.rates == NULL) {
         (void)fprintf(stderr, "out of memory\n");
         return 1;
     }
@@ -322,6 +357,7 @@ int main(int argc, char **argv)
     free(bench.reals);
     free(bench.wholes);
     free(bench.steps);
+    free(bench.table);
     free(bench.copy);
     free(bench.scanned);
     free(bench.rates);
