@@ -8,6 +8,7 @@
  */
 #include "base/num.h"
 #include "compute/compute.h"
+#include "compute/finger.h"
 #include "erasure/erasure_internal.h"
 
 #define TABLES_BYTES_MAX sizeof(((struct erasure_plan *)NULL)->tables)
@@ -59,6 +60,18 @@ void erasure_code_free(struct erasure_code *code)
 struct erasure_scheme erasure_code_scheme(const struct erasure_code *code)
 {
     return code->scheme;
+}
+
+void erasure_finger_follow(const struct erasure_code *code, const struct erasure_finger *data,
+                           unsigned shard, struct erasure_finger *out)
+{
+    const unsigned k = code->scheme.k;
+    struct erasure_finger sum = {{0}};
+    ASSERT(shard < k + code->scheme.m);
+    for (unsigned i = 0; i < k; i++) {
+        compute_finger_combine(code->matrix[shard * k + i], data[i].bytes, sum.bytes);
+    }
+    *out = sum;
 }
 
 int erasure_encode(const struct erasure_code *code, const struct bytes *data,

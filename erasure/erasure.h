@@ -162,6 +162,10 @@ struct erasure_finger {
     uint8_t bytes[ERASURE_FINGER_BYTES];
 };
 void erasure_finger_of(struct bytes cell, struct erasure_finger *out);
+/* That of any cell of a stripe, from those of its data cells: what the code does to cells.
+ * data: k of them, by shard; zeros where a cell is empty. shard: below k + m. */
+void erasure_finger_follow(const struct erasure_code *code, const struct erasure_finger *data,
+                           unsigned shard, struct erasure_finger *out);
 
 /* What a job found. Results whose fingerprints do not follow from those of its sources are made and
  * checked once more, by plain twins; so errors of a kernel are found that change any one row of 32

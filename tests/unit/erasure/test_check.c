@@ -386,6 +386,47 @@ START_TEST(without_parity_there_are_fingerprints_alone)
 }
 END_TEST
 
+/* What a record of fingerprints tells of parity that was stored with a bit flipped. */
+START_TEST(ten_thousand_flipped_bits_of_parity_do_not_follow_from_its_data)
+{
+    struct rng r;
+    const struct alloc heap = alloc_heap();
+    unsigned flipped = 0;
+    (void)printf("parity, seed 290\n");
+    rng_init(&r, 290);
+    while (flipped < ERRORS) {
+        struct stripe s;
+        struct erasure_code *code = NULL;
+        struct erasure_finger data[ERASURE_SHARDS_MAX];
+        struct erasure_finger due;
+        struct erasure_finger is;
+        stripe_init(&s, &r);
+        const struct erasure_scheme scheme = {(uint8_t)s.k, (uint8_t)s.m};
+        ck_assert_int_eq(erasure_code_new(&code, &heap, scheme), 0);
+        for (unsigned i = 0; i < s.k; i++) {
+            erasure_finger_of(s.cell[i], &data[i]);
+        }
+        for (unsigned i = 0; i < s.k + s.m; i++) {
+            erasure_finger_follow(code, data, i, &due);
+            erasure_finger_of(s.cell[i], &is);
+            ck_assert_mem_eq(&due, &is, sizeof is);
+        }
+        for (unsigned i = 0; i < 20; i++, flipped++) {
+            const unsigned shard = (unsigned)rng_between(&r, s.k, s.k + s.m - 1);
+            uint8_t *byte = at(&s, shard) + rng_below(&r, s.coded_bytes);
+            const uint8_t was = *byte;
+            *byte = (uint8_t)(was ^ 1u << rng_below(&r, 8));
+            erasure_finger_follow(code, data, shard, &due);
+            erasure_finger_of(s.cell[shard], &is);
+            ck_assert_mem_ne(&due, &is, sizeof is);
+            *byte = was;
+        }
+        free(s.room);
+        erasure_code_free(code);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("erasure_check");
@@ -399,6 +440,7 @@ int main(void)
     tcase_add_test(tests, a_job_that_is_wrong_twice_is_an_error);
     tcase_add_test(tests, what_is_wrong_after_the_plain_twin_is_refused);
     tcase_add_test(tests, without_parity_there_are_fingerprints_alone);
+    tcase_add_test(tests, ten_thousand_flipped_bits_of_parity_do_not_follow_from_its_data);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
