@@ -302,10 +302,11 @@ int node_parity_ask(struct node_objects *o, uint32_t peer, const struct node_par
     return err;
 }
 
-int node_parity_reply(struct bytes reply, uint32_t *failed)
+int node_parity_reply(struct bytes reply, uint32_t *failed, struct bytes *fingers)
 {
     struct bytes_reader r = bytes_reader_of(reply);
     *failed = bytes_take_u32(&r);
+    *fingers = bytes_take_bytes(&r, NODE_OBJECT_ROOTS_BYTES_MAX);
     return bytes_reader_ended(&r) ? 0 : ERR_CORRUPT;
 }
 
@@ -313,12 +314,14 @@ struct node_parity {
     struct node_work link;
     struct node_objects *o;
     struct node_request request;
+    struct node_fingers fingers; /* of the data cells */
 };
 
 static void node_parity_free(struct node_parity *y)
 {
     struct node_objects *o = y->o;
     node_work_remove(&y->link);
+    alloc_put(&o->alloc, y->fingers.data, y->fingers.bytes);
     o->parities_count--;
     alloc_put(&o->alloc, y, sizeof *y);
 }
@@ -333,9 +336,11 @@ void node_parities_free_all(struct node_objects *o)
 static void node_parity_done(struct node *n, void *ctx, int code, uint32_t failed)
 {
     struct node_parity *y = ctx;
+    const bool whole = code == 0 && y->fingers.whole;
     struct buf head;
-    buf_init(&head, &y->o->alloc, sizeof failed);
+    buf_init(&head, &y->o->alloc, NODE_OBJECT_BODY_BYTES_MAX);
     (void)buf_put_u32(&head, code == 0 ? 0 : failed); /* others may be there in part */
+    (void)buf_put_bytes(&head, bytes_of(y->fingers.data, whole ? y->fingers.bytes : 0));
     node_answer(n, y->request, head.err, head.err == 0 ? buf_view(&head) : bytes_of(NULL, 0), NULL);
     buf_release(&head);
     node_parity_free(y);
@@ -370,6 +375,25 @@ static int node_parity_take(struct node_objects *o, struct bytes body,
     return spec->info == NULL ? ERR_NO_MEMORY : 0;
 }
 
+/* returns: NULL without memory. */
+static struct node_parity *node_parity_new(struct node_objects *o, struct node_request request,
+                                           struct node_rebuild_spec *spec)
+{
+    const size_t bytes = (size_t)spec->info->e.cells * ERASURE_FINGER_BYTES;
+    struct node_parity *y = alloc_get_zeroed(&o->alloc, 1, sizeof *y);
+    uint8_t *data = y == NULL ? NULL : alloc_get_zeroed(&o->alloc, bytes, 1);
+    if (data == NULL) {
+        alloc_put(&o->alloc, y, sizeof *y);
+        return NULL;
+    }
+    *y =
+        (struct node_parity){.o = o, .request = request, .fingers = {.bytes = bytes, .data = data}};
+    spec->fingers = &y->fingers;
+    node_work_add(&o->parities, &y->link);
+    o->parities_count++;
+    return y;
+}
+
 void node_parity_serve(struct node *n, struct node_request request, struct bytes body)
 {
     struct node_objects *o = node_objects_get(n);
@@ -377,14 +401,10 @@ void node_parity_serve(struct node *n, struct node_request request, struct bytes
     struct node_parity *y = NULL;
     int err = o->parities_count < NODE_PARITIES_MAX ? node_parity_take(o, body, &spec) : ERR_BUSY;
     if (err == 0) {
-        y = alloc_get_zeroed(&o->alloc, 1, sizeof *y);
+        y = node_parity_new(o, request, &spec);
         err = y == NULL ? ERR_NO_MEMORY : 0;
     }
     if (y != NULL) {
-        y->o = o;
-        y->request = request;
-        node_work_add(&o->parities, &y->link);
-        o->parities_count++;
         err = node_rebuild_start(o, &spec, y, node_parity_done) == NULL ? ERR_NO_MEMORY : 0;
     }
     if (err != 0) {

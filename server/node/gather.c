@@ -87,7 +87,8 @@ static void node_gather_free(struct node_gather *g)
 
 static void node_gather_end(struct node_gather *g, int code)
 {
-    struct node_gathered out = {.bad = g->bad, .moved = g->moved};
+    struct node_gathered out = {.bad = g->bad, .moved = g->moved, .finger = g->check.finger};
+    out.coded = g->wanted == 0 ? 0 : (g->plan.sources | g->wanted) & node_gather_data(g);
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
         if ((g->spec.wanted >> s & 1u) != 0) {
             out.cell[s] = g->cell[s];

@@ -167,6 +167,7 @@ int node_extent_apply(struct node_sm *sm, const struct node_cmd *cmd, struct buf
         TRY(node_extent_decode(raw, &old));
         if (c.extent.roots.size == 0 && old.cells == c.extent.cells) {
             c.extent.roots = old.roots;
+            c.extent.fingers = old.fingers;
         }
         if (memcmp(old.home, c.extent.home, sizeof old.home) != 0) {
             return ERR_INVALID;

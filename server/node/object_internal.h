@@ -13,7 +13,9 @@
  *   extent    up to 128 MiB of whole stripes: one placement group, one EXTENT record with the
  *             nodes of its shards and the Merkle roots of its data cells. The root over all cell
  *             roots is the object's, so a client verifies the list of cell roots against the
- *             committed object root once, then each cell by itself.
+ *             committed object root once, then each cell by itself. Beside the roots are the
+ *             fingerprints of the data cells, from which those of parity follow: they tell wrong
+ *             parity, and nothing else is believed for them.
  *
  *   BUCKET bucket      scheme and number of objects
  *   OBJECT bucket,name current version, size, root, layout; objects up to 16 KiB lie in it
@@ -48,11 +50,12 @@
 #include "wire/api.h"
 
 #define NODE_OBJECT_FORMAT 1u /* first byte of every record and body here */
+#define NODE_EXTENT_FORMAT 2u /* of an extent with fingerprints; without: 1 */
 #define NODE_OBJECT_INLINE_MAX WIRE_INLINE_BYTES_MAX
 #define NODE_OBJECT_BUCKET_PLAIN_MAX 64u
 #define NODE_OBJECT_SHARDS_MAX ERASURE_SHARDS_MAX
-#define NODE_OBJECT_EXTENTS_MAX (1u << 24) /* of one object */
-#define NODE_OBJECT_ROOTS_BYTES_MAX (512u << 10)
+#define NODE_OBJECT_EXTENTS_MAX (1u << 24)       /* of one object */
+#define NODE_OBJECT_ROOTS_BYTES_MAX (512u << 10) /* of an extent, with its fingerprints */
 #define NODE_OBJECT_BODY_BYTES_MAX (1u << 20)
 #define NODE_OBJECT_FREE_EXTENTS_MAX 8u /* in one command */
 #define NODE_OBJECT_LIVE_MAX 256u       /* versions in one question */
@@ -183,7 +186,8 @@ struct node_extent {
     uint32_t home[NODE_OBJECT_SHARDS_MAX];
     uint32_t holder[NODE_OBJECT_SHARDS_MAX]; /* the home, but for away shards */
     uint32_t cells;
-    struct bytes roots; /* cells x 32; may be left out in answers: empty */
+    struct bytes roots;   /* cells x 32; may be left out in answers: empty */
+    struct bytes fingers; /* cells x 32, of data cells (erasure_finger); empty: none are known */
 };
 int node_extent_encode(const struct node_extent *e, struct buf *out);
 int node_extent_decode(struct bytes raw, struct node_extent *out);
@@ -217,8 +221,8 @@ void node_extent_ref_of(struct node_version v, uint32_t extent, const struct nod
  *   BUCKET_REMOVE   bucket
  *   PUT_INTENT      version, bucket, name, shape, span (lives so long)
  *   PUT_RENEW       version, span
- *   PUT_EXTENT      ref, extent (roots empty: keep those there are; revision: of the record that is
- *                   written over, 0 if there is none)
+ *   PUT_EXTENT      ref, extent (roots empty: keep those there are, and the fingerprints; revision:
+ *                   of the record that is written over, 0 if there is none)
  *   PUT_COMMIT      version, bucket, name, size, root, extents, created_us, span (free delay)
  *   PUT_CANCEL      version, flag (only if expired)
  *   PUT_INLINE      version, bucket, name, size, root, created_us, span, data, shape

@@ -211,6 +211,7 @@ static int node_answer_extent(struct buf *reply, size_t at, struct bytes row, st
     struct buf brief;
     TRY(node_extent_decode(value, &e));
     e.roots = bytes_of(NULL, 0);
+    e.fingers = bytes_of(NULL, 0);
     buf_init(&brief, &reply->alloc, NODE_OBJECT_BODY_BYTES_MAX);
     (void)node_extent_encode(&e, &brief);
     reply->err = brief.err != 0 ? brief.err : reply->err;

@@ -6,6 +6,8 @@
  */
 #include "server/node/object_internal.h"
 
+_Static_assert(MERKLE_HASH_BYTES == ERASURE_FINGER_BYTES, "as many bytes of either for a cell");
+
 /* ---- names ---------------------------------------------------------------------------------- */
 
 static void node_name_begin(struct node_name *n, enum node_key_kind kind)
@@ -200,13 +202,18 @@ int node_shape_layout(const struct node_shape *s, uint64_t size, struct erasure_
     return erasure_layout_init(out, &options);
 }
 
-/* Every record begins so. */
-static int node_record_end(const struct bytes_reader *r, uint8_t format)
+static int node_record_end_of(const struct bytes_reader *r, uint8_t format, uint8_t latest)
 {
-    if (format > NODE_OBJECT_FORMAT) {
+    if (format > latest) {
         return ERR_LEVEL;
     }
     return format == 0 || !bytes_reader_ended(r) ? ERR_CORRUPT : 0;
+}
+
+/* Every record begins so. */
+static int node_record_end(const struct bytes_reader *r, uint8_t format)
+{
+    return node_record_end_of(r, format, NODE_OBJECT_FORMAT);
 }
 
 /* ---- records -------------------------------------------------------------------------------- */
@@ -327,7 +334,8 @@ int node_intent_decode(struct bytes raw, struct node_intent *out)
 int node_extent_encode(const struct node_extent *e, struct buf *out)
 {
     unsigned shards = (unsigned)e->scheme.k + e->scheme.m;
-    (void)buf_put_u8(out, NODE_OBJECT_FORMAT);
+    const bool fingers = e->fingers.size > 0;
+    (void)buf_put_u8(out, fingers ? NODE_EXTENT_FORMAT : 1);
     (void)buf_put_u64(out, e->revision);
     (void)buf_put_u32(out, e->placement_group);
     (void)buf_put_u8(out, e->scheme.k);
@@ -345,7 +353,8 @@ int node_extent_encode(const struct node_extent *e, struct buf *out)
         }
     }
     (void)buf_put_u32(out, e->cells);
-    return buf_put_bytes(out, e->roots);
+    (void)buf_put_bytes(out, e->roots);
+    return fingers ? buf_put_bytes(out, e->fingers) : out->err;
 }
 
 uint32_t node_extent_all(struct erasure_scheme scheme)
@@ -354,13 +363,16 @@ uint32_t node_extent_all(struct erasure_scheme scheme)
     return shards >= 32 ? UINT32_MAX : (1u << shards) - 1;
 }
 
-/* returns: whether the fields agree with one another. */
+/* returns: whether the fields agree with one another. Fingerprints never stand without roots. */
 static bool node_extent_sound(const struct node_extent *e)
 {
     uint32_t all = node_extent_all(e->scheme);
     bool shards = (e->durable & ~all) == 0 && (e->away & ~all) == 0;
     bool roots = e->roots.size == 0 || e->roots.size == (size_t)e->cells * MERKLE_HASH_BYTES;
-    return shards && roots && e->cells <= NODE_OBJECT_ROOTS_BYTES_MAX / MERKLE_HASH_BYTES;
+    bool fingers = e->fingers.size == 0 || e->fingers.size == e->roots.size;
+    return shards && roots && fingers &&
+           e->cells <= NODE_OBJECT_ROOTS_BYTES_MAX / MERKLE_HASH_BYTES &&
+           e->roots.size + e->fingers.size <= NODE_OBJECT_ROOTS_BYTES_MAX;
 }
 
 int node_extent_decode(struct bytes raw, struct node_extent *out)
@@ -373,7 +385,7 @@ int node_extent_decode(struct bytes raw, struct node_extent *out)
     e.scheme.k = bytes_take_u8(&r);
     e.scheme.m = bytes_take_u8(&r);
     if (r.failed || erasure_scheme_check(e.scheme) != 0) {
-        return format > NODE_OBJECT_FORMAT ? ERR_LEVEL : ERR_CORRUPT;
+        return format > NODE_EXTENT_FORMAT ? ERR_LEVEL : ERR_CORRUPT;
     }
     unsigned shards = (unsigned)e.scheme.k + e.scheme.m;
     e.stripes = bytes_take_u32(&r);
@@ -391,8 +403,11 @@ int node_extent_decode(struct bytes raw, struct node_extent *out)
     }
     e.cells = bytes_take_u32(&r);
     e.roots = bytes_take_bytes(&r, NODE_OBJECT_ROOTS_BYTES_MAX);
-    TRY(node_record_end(&r, format));
-    if (!node_extent_sound(&e)) {
+    if (format >= NODE_EXTENT_FORMAT) {
+        e.fingers = bytes_take_bytes(&r, NODE_OBJECT_ROOTS_BYTES_MAX);
+    }
+    TRY(node_record_end_of(&r, format, NODE_EXTENT_FORMAT));
+    if (!node_extent_sound(&e) || (format == NODE_EXTENT_FORMAT && e.fingers.size == 0)) {
         return ERR_CORRUPT;
     }
     *out = e;

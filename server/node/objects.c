@@ -231,7 +231,7 @@ struct node_extent_info *node_info_new(struct node_objects *o, uint32_t group,
         e->stripes != erasure_extent_stripes(&layout, extent)) {
         return NULL;
     }
-    size_t bytes = sizeof(struct node_extent_info) + e->roots.size;
+    size_t bytes = sizeof(struct node_extent_info) + e->roots.size + e->fingers.size;
     struct node_extent_info *info = alloc_get(&o->alloc, bytes);
     if (info == NULL) {
         return NULL;
@@ -246,9 +246,14 @@ struct node_extent_info *node_info_new(struct node_objects *o, uint32_t group,
                                       .e = *e,
                                       .bytes = bytes};
     if (e->roots.size > 0) {
-        memcpy(info->roots, e->roots.data, e->roots.size);
+        memcpy(info->hashes, e->roots.data, e->roots.size);
     }
-    info->e.roots = bytes_of(info->roots, e->roots.size);
+    if (e->fingers.size > 0) {
+        memcpy(info->hashes + e->roots.size, e->fingers.data, e->fingers.size);
+        info->code = node_objects_code(o, shape->scheme);
+    }
+    info->e.roots = bytes_of(info->hashes, e->roots.size);
+    info->e.fingers = bytes_of(info->hashes + e->roots.size, e->fingers.size);
     return info;
 }
 
@@ -338,6 +343,21 @@ const uint8_t *node_info_root(const struct node_extent_info *info, uint32_t stri
         return NULL;
     }
     return info->e.roots.data + cell * MERKLE_HASH_BYTES;
+}
+
+bool node_info_finger(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
+                      struct erasure_finger *out)
+{
+    struct erasure_finger data[NODE_OBJECT_SHARDS_MAX] = {{{0}}};
+    const uint64_t first = (uint64_t)stripe * info->shape.scheme.k;
+    if (info->code == NULL || first >= info->e.cells) {
+        return false;
+    }
+    const uint64_t there = NUM_MIN(info->e.cells - first, (uint64_t)info->shape.scheme.k);
+    memcpy(data, info->e.fingers.data + first * ERASURE_FINGER_BYTES,
+           (size_t)there * ERASURE_FINGER_BYTES);
+    erasure_finger_follow(info->code, data, shard, out);
+    return true;
 }
 
 uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stripe, uint8_t shard)

@@ -189,6 +189,13 @@ unsigned node_objects_place(const struct node_objects *o, struct node_version v,
 /* The same of a group that is known. */
 unsigned node_objects_place_of(const struct node_objects *o, uint32_t group, uint32_t *nodes);
 
+/* Fingerprints of the data cells of an extent, as they are found while it is coded. */
+struct node_fingers {
+    size_t bytes; /* 32 for each cell */
+    uint8_t *data;
+    bool whole; /* all are there */
+};
+
 /* ---- extents known -------------------------------------------------------------------------- */
 
 /* One extent with all that is needed to read it. Shared, never changed after it was made. */
@@ -201,13 +208,14 @@ struct node_extent_info {
     uint32_t extent;
     struct node_version version;
     struct node_shape shape;
-    struct erasure_layout layout; /* of the object up to this extent's end, or all of it */
-    struct node_extent e;         /* roots: behind this struct, empty if not known */
+    struct erasure_layout layout;    /* of the object up to this extent's end, or all of it */
+    struct node_extent e;            /* roots, fingers: behind this struct, empty if not known */
+    const struct erasure_code *code; /* NULL if fingers are not known */
     size_t bytes;
-    uint8_t roots[];
+    uint8_t hashes[]; /* roots, then fingers */
 };
-/* size: of the object. e: copied with its roots. returns: NULL without memory or if the two do not
- * fit one another. */
+/* size: of the object. e: copied with its roots and fingers. returns: NULL without memory or if the
+ * two do not fit one another. */
 struct node_extent_info *node_info_new(struct node_objects *o, uint32_t group,
                                        struct node_version v, uint32_t extent,
                                        const struct node_shape *shape, uint64_t size,
@@ -224,6 +232,10 @@ struct node_extent_info *node_info_find(struct node_objects *o, struct node_vers
                                         uint32_t extent);
 /* returns: the committed root of a data cell of this extent; NULL if roots are not known. */
 const uint8_t *node_info_root(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
+/* What the record's fingerprints say a cell's is, data or parity. returns: whether they are known.
+ * threads: any. */
+bool node_info_finger(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
+                      struct erasure_finger *out);
 /* returns: bytes of a cell of this extent. */
 uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
 /* returns: the cell number in the segment store. */
@@ -313,6 +325,8 @@ struct node_gathered {
     uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
     uint32_t bad;                            /* shards that could not be read */
+    uint32_t coded;                          /* shards whose fingerprints are known, of data */
+    const struct erasure_finger *finger;     /* by shard */
     uint64_t moved;                          /* bytes that came from other nodes */
 };
 /* code: 0; ERR_UNAVAILABLE: too few nodes answered; ERR_LOST: too few cells are intact. g views
@@ -462,6 +476,9 @@ struct node_rebuild_spec {
     uint32_t target[NODE_OBJECT_SHARDS_MAX]; /* by shard */
     enum node_lane lane;
     uint64_t bytes_per_s; /* 0: as fast as it goes */
+    /* NULL, or gets the fingerprints of the data cells; lives until done. Whole is set where parity
+     * was made in every stripe. */
+    struct node_fingers *fingers;
 };
 /* code: 0 when every wanted shard is durable at its target. failed: shards that are not. */
 typedef void node_rebuild_fn(struct node *n, void *ctx, int code, uint32_t failed);
@@ -516,8 +533,9 @@ struct node_parity_spec {
 /* Has another node make and write it. returns: 0 or why done will not be called. */
 int node_parity_ask(struct node_objects *o, uint32_t peer, const struct node_parity_spec *spec,
                     void *ctx, node_done_fn *done);
-/* failed: shards that are not durable at their targets. */
-int node_parity_reply(struct bytes reply, uint32_t *failed);
+/* failed: shards that are not durable at their targets. fingers: of all data cells, or empty; views
+ * reply. */
+int node_parity_reply(struct bytes reply, uint32_t *failed, struct bytes *fingers);
 void node_parity_serve(struct node *n, struct node_request request, struct bytes body);
 void node_parities_free_all(struct node_objects *o);
 

@@ -273,6 +273,9 @@ static void node_stripe_encoded(struct node *n, struct node_task *task)
         size_t at = ((size_t)s->number * k + i) * MERKLE_HASH_BYTES;
         ASSERT(at + MERKLE_HASH_BYTES <= x->roots_bytes);
         memcpy(x->roots + at, s->roots[i], MERKLE_HASH_BYTES);
+        if (x->fingers.data != NULL) {
+            memcpy(x->fingers.data + at, s->check.finger[i].bytes, ERASURE_FINGER_BYTES);
+        }
     }
     x->hashed++;
     node_put_roots_push(p);

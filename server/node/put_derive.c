@@ -114,13 +114,18 @@ static void node_put_parity_done(struct node *n, void *ctx, int code, struct byt
     struct node_put_extent *x = ctx;
     struct node_put *p = x->p;
     uint32_t failed = 0;
+    struct bytes fingers = {0};
     if (code == ERR_BUSY && p->state != NODE_PUT_FAILED && node_now(n) < x->give_up_us) {
         x->timer.ctx = x; /* it makes that of others: this node would soon be as busy */
         x->timer.fire = node_put_parity_again;
         node_timer_set(n, &x->timer, node_now(n) + NODE_PUT_RETRY_US);
         return;
     }
-    bool made = code == 0 && node_parity_reply(reply, &failed) == 0 && failed == 0;
+    bool made = code == 0 && node_parity_reply(reply, &failed, &fingers) == 0 && failed == 0;
+    if (made && fingers.size == (size_t)x->cells_count * ERASURE_FINGER_BYTES) {
+        memcpy(x->fingers.data, fingers.data, fingers.size);
+        x->fingers.whole = true;
+    }
     if (p->state != NODE_PUT_FAILED) { /* where one failed, the others were left in part */
         node_put_extent_moved(x, x->coder, made ? node_put_parity_of(p) : 0, x->holder);
         node_put_coded(x, made ? 0 : node_put_parity_of(p));

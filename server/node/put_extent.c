@@ -59,6 +59,7 @@ static void node_extent_free(struct node_put_extent *x)
     struct node_objects *o = x->p->o;
     alloc_put(&o->alloc, x->cells, x->cells_count);
     alloc_put(&o->alloc, x->roots, x->roots_bytes);
+    alloc_put(&o->alloc, x->fingers.data, x->fingers.bytes);
     alloc_put(&o->alloc, x, sizeof *x);
 }
 
@@ -88,6 +89,12 @@ static int node_extent_new(struct node_put *p, const struct node_extent *like)
     x->roots_bytes = (size_t)p->extent_stripes * p->shape.scheme.k * MERKLE_HASH_BYTES;
     x->roots = alloc_get(&o->alloc, x->roots_bytes);
     int err = x->roots == NULL ? ERR_NO_MEMORY : 0;
+    if (p->shape.scheme.m > 0) {
+        x->fingers.bytes = x->roots_bytes; /* as long */
+        x->fingers.data = alloc_get_zeroed(&o->alloc, x->roots_bytes, 1);
+        x->fingers.whole = like == NULL; /* stripes are coded before they count */
+        err = x->fingers.data == NULL ? ERR_NO_MEMORY : err;
+    }
     err = err != 0 ? err : like == NULL ? node_extent_place(x) : node_extent_place_like(x, like);
     if (err != 0) {
         node_extent_free(x);
@@ -123,14 +130,17 @@ static uint32_t node_extent_cells(const struct node_put_extent *x)
     return (uint32_t)num_div_up(x->bytes, x->p->shape.cell_bytes);
 }
 
-/* Roots that are in the object's root and in the extent's record are not kept. */
+/* Roots that are in the object's root and in the extent's record are not kept, and no fingerprints.
+ */
 static void node_extent_roots_drop(struct node_put_extent *x)
 {
     struct node_put *p = x->p;
     if (x->known && x->number < p->extents_pushed) {
         alloc_put(&p->o->alloc, x->roots, x->roots_bytes);
+        alloc_put(&p->o->alloc, x->fingers.data, x->fingers.bytes);
         x->roots = NULL;
         x->roots_bytes = 0;
+        x->fingers = (struct node_fingers){0};
     }
 }
 
@@ -278,6 +288,9 @@ void node_put_extent_record(const struct node_put_extent *x, struct node_extent 
     if (x->roots != NULL) {
         e->roots = bytes_of(x->roots, (size_t)e->cells * MERKLE_HASH_BYTES);
     }
+    if (x->fingers.whole) {
+        e->fingers = bytes_of(x->fingers.data, e->roots.size);
+    }
 }
 
 static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t failed)
@@ -307,13 +320,14 @@ static void node_extent_rebuilt(struct node *n, void *ctx, int code, uint32_t fa
     node_put_release(p);
 }
 
-/* roots: of the extent's cells. */
-static int node_extent_rebuild_by(struct node_put_extent *x, struct bytes roots)
+/* known: with the roots of the extent's cells, and what fingerprints there are. */
+static int node_extent_rebuild_by(struct node_put_extent *x, const struct node_extent *known)
 {
     struct node_put *p = x->p;
     struct node_extent e;
     node_put_extent_record(x, &e);
-    e.roots = roots;
+    e.roots = known->roots;
+    e.fingers = known->fingers;
     memcpy(e.holder, x->holder, sizeof e.holder);
     uint64_t size = (uint64_t)x->number * p->extent_stripes * p->stripe_data + x->bytes;
     struct node_extent_info *info =
@@ -323,6 +337,7 @@ static int node_extent_rebuild_by(struct node_put_extent *x, struct bytes roots)
     }
     struct node_rebuild_spec spec = {
         .info = info, .wanted = x->failed, .lane = NODE_LANE_FOREGROUND};
+    spec.fingers = x->fingers.data != NULL && !x->fingers.whole ? &x->fingers : NULL;
     memcpy(spec.target, x->target, sizeof spec.target);
     x->rebuilding = x->failed;
     x->state = NODE_EXTENT_REBUILDING;
@@ -350,7 +365,7 @@ static void node_extent_recalled(struct node *n, void *ctx, int code, struct byt
         bool there = node_answer_row(&a.rows, &name, &value);
         code = there ? node_extent_decode(value, &e) : ERR_CANCELLED;
     }
-    code = code != 0 ? code : node_extent_rebuild_by(x, e.roots);
+    code = code != 0 ? code : node_extent_rebuild_by(x, &e);
     if (code != 0) {
         node_put_fail(p, code);
     }
@@ -369,7 +384,7 @@ static int node_extent_rebuild(struct node_put_extent *x)
     TRY(node_extent_retarget(x));
     if (x->roots != NULL) {
         node_put_extent_record(x, &e);
-        return node_extent_rebuild_by(x, e.roots);
+        return node_extent_rebuild_by(x, &e);
     }
     x->state = NODE_EXTENT_REBUILDING;
     int err = node_objects_ask(p->o, p->group, NODE_QUERY_OBJECT_EXTENTS, &ask,
@@ -476,6 +491,7 @@ static void node_extent_propose(struct node_put_extent *x)
         c->extent.revision = x->revision;
         if (x->known) {
             c->extent.roots = bytes_of(NULL, 0);
+            c->extent.fingers = bytes_of(NULL, 0);
         }
         node_extent_ref_of(p->version, x->number, &c->extent, &c->ref);
         err = node_objects_propose(p->o, p->group, NODE_OP_PUT_EXTENT, c, x, node_extent_proposed);

@@ -69,9 +69,10 @@ struct node_put_extent {
     uint64_t revision; /* of its record */
     size_t roots_bytes;
     uint8_t *roots;
-    uint32_t cells_left; /* derived: those that are not durable yet */
-    bool bare;           /* derived: parity is not made yet */
-    uint32_t coder;      /* derived: who makes it */
+    struct node_fingers fingers; /* kept as long as roots; none without parity */
+    uint32_t cells_left;         /* derived: those that are not durable yet */
+    bool bare;                   /* derived: parity is not made yet */
+    uint32_t coder;              /* derived: who makes it */
     uint32_t cells_count;
     uint8_t *cells; /* derived: enum node_put_cell of each */
 };

@@ -22,6 +22,7 @@ struct node_rebuild {
     uint32_t failed;
     int code;
     unsigned writing;
+    bool bare;        /* of some data cell the fingerprint did not come */
     uint64_t next_us; /* by the byte rate */
     struct node_rebuild_write writes[NODE_OBJECT_SHARDS_MAX];
 };
@@ -38,6 +39,9 @@ static void node_rebuild_free(struct node_rebuild *r)
 static void node_rebuild_end(struct node_rebuild *r, int code)
 {
     uint32_t failed = code == 0 ? 0 : r->failed == 0 ? r->spec.wanted : r->failed;
+    if (r->spec.fingers != NULL) {
+        r->spec.fingers->whole = code == 0 && !r->bare;
+    }
     r->done(r->o->n, r->ctx, code, failed);
     node_rebuild_free(r);
 }
@@ -110,11 +114,31 @@ static int node_rebuild_write(struct node_rebuild *r, unsigned s, const struct n
     return err;
 }
 
+/* Coding has read all data cells of the stripe where parity was made of them. */
+static void node_rebuild_fingers(struct node_rebuild *r, const struct node_gathered *g)
+{
+    const struct node_extent_info *info = r->spec.info;
+    const unsigned k = info->shape.scheme.k;
+    for (unsigned s = 0; s < k; s++) {
+        const uint64_t cell = (uint64_t)r->stripe * k + s;
+        if (cell >= info->e.cells) {
+            return;
+        }
+        ASSERT((cell + 1) * ERASURE_FINGER_BYTES <= r->spec.fingers->bytes);
+        memcpy(r->spec.fingers->data + cell * ERASURE_FINGER_BYTES, g->finger[s].bytes,
+               ERASURE_FINGER_BYTES);
+        r->bare |= (g->coded >> s & 1u) == 0;
+    }
+}
+
 static void node_rebuild_gathered(struct node *n, void *ctx, int code,
                                   const struct node_gathered *g)
 {
     (void)n;
     struct node_rebuild *r = ctx;
+    if (code == 0 && r->spec.fingers != NULL) {
+        node_rebuild_fingers(r, g);
+    }
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
         if ((r->spec.wanted >> s & 1u) != 0 && g->bytes[s] > 0) {
             code = node_rebuild_write(r, s, g);
@@ -141,6 +165,7 @@ static void node_rebuild_step(struct node_rebuild *r)
     }
     uint32_t empty = erasure_stripe_empty(&info->layout, info->extent, r->stripe);
     if ((r->spec.wanted & ~empty) == 0) {
+        r->bare = true;
         node_rebuild_next(r);
         return;
     }

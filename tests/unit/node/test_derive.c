@@ -6,6 +6,7 @@
  * refused.
  */
 #include "compute/carry.h"
+#include "finger_rig.h"
 #include "run_rig.h"
 
 #define SIZE 600000u /* two extents of six cells, the last one short */
@@ -160,6 +161,15 @@ static void holders_of(const char *name, uint64_t version, uint32_t *into)
     }
 }
 
+static void check_records(unsigned node)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        struct node_extent_info *info = extent_of(node, "new", i);
+        check_fingers(info);
+        node_info_release(info);
+    }
+}
+
 START_TEST(the_new_object_lies_where_the_old_one_does)
 {
     uint32_t old[10];
@@ -175,6 +185,7 @@ START_TEST(the_new_object_lies_where_the_old_one_does)
     holders_of("new", version_of("new"), new);
     ck_assert_mem_eq(old, new, sizeof old);
     ck_assert_uint_eq(decoded_cells, 0);
+    check_records(3);
     /* k - 1 cells to who makes parity, and m from there; carries; the last stripe is padded */
     ck_assert_uint_le(moved_bytes, 4 * CELL * ((CELLS + 2) / 3) + CELLS * 100);
     ck_assert_uint_gt(moved_bytes, SIZE);
@@ -382,6 +393,39 @@ START_TEST(cells_wait_for_parity_and_parity_for_its_coder)
 }
 END_TEST
 
+/* Calls for parity come to nothing. */
+static void cut_parity(void *ctx, struct rig_message *m)
+{
+    unsigned *cut = ctx;
+    if (m->kind == NODE_FRAME_CALL && m->body.size > 100 && m->body.data[8] == NODE_CALL_PARITY) {
+        m->body.size -= 10;
+        (*cut)++;
+    }
+}
+
+START_TEST(parity_that_nobody_else_makes_is_made_here_with_its_fingerprints)
+{
+    uint64_t upload = 0;
+    uint32_t holders[10];
+    unsigned node = 1;
+    unsigned cut = 0;
+    const uint64_t v = begin(5, 3, 2);
+    holders_of("a", v, holders);
+    while (node == holders[0] || node == holders[5]) {
+        node++;
+    }
+    r->on_message = cut_parity;
+    r->on_message_ctx = &cut;
+    ck_assert_int_eq(open_from(node, v, "b", PROGRAM, &upload), 0);
+    ck_assert_int_eq(cells(node, upload, 0, CELLS), 0);
+    ck_assert_int_eq(commit(node, upload), 0);
+    ck_assert_uint_ge(cut, 2);
+    r->on_message = NULL;
+    check_records(node);
+    ck_assert_uint_eq(verify_bad(1, "new"), 0);
+}
+END_TEST
+
 /* Bodies of calls between nodes that are cut off, or of no cell. */
 START_TEST(calls_that_are_none_are_refused)
 {
@@ -436,6 +480,7 @@ int main(void)
     tcase_add_test(tc, what_cannot_follow_is_refused);
     tcase_add_test(tc, an_object_of_other_records_is_refused_and_stays_whole);
     tcase_add_test(tc, cells_wait_for_parity_and_parity_for_its_coder);
+    tcase_add_test(tc, parity_that_nobody_else_makes_is_made_here_with_its_fingerprints);
     tcase_add_test(tc, calls_that_are_none_are_refused);
     tcase_add_test(tc, a_node_may_end_while_cells_are_made);
     suite_add_tcase(suite, tc);

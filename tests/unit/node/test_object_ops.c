@@ -319,6 +319,103 @@ START_TEST(an_extent_written_again_keeps_its_roots)
 }
 END_TEST
 
+static uint8_t fingers[3 * ERASURE_FINGER_BYTES];
+
+START_TEST(an_extent_keeps_its_fingerprints_whatever_becomes_of_it)
+{
+    struct node_object_cmd c;
+    memset(fingers, 0xa5, sizeof fingers);
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(intent(1, "a"), 0);
+    extent_cmd(&c, 1, 0, 0);
+    c.extent.fingers = bytes_of(fingers, sizeof fingers);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL), 0);
+    extent_cmd(&c, 1, 0, 2);
+    c.extent.revision = extent_revision(1, 0);
+    c.extent.roots = bytes_of(NULL, 0);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL), 0);
+    ck_assert_int_eq(commit(1, "a", 1), 0);
+    ck_assert_int_eq(repaired_at(1, 1), 0);
+    ck_assert_int_eq(shard_cmd(NODE_OP_SHARD_DAMAGED, 1, 4, extent_revision(1, 0)), 0);
+    ck_assert_int_eq(move(1, 4, 9, 0), 0);
+    const struct node_extent e = extent_get(1, 0);
+    ck_assert_uint_eq(e.home[4], 9);
+    ck_assert_uint_eq(e.fingers.size, sizeof fingers);
+    ck_assert_mem_eq(e.fingers.data, fingers, sizeof fingers);
+}
+END_TEST
+
+static int decode_cut(struct buf *record, size_t bytes)
+{
+    struct node_extent e;
+    return node_extent_decode(bytes_of(record->data, bytes), &e);
+}
+
+/* Level 1 has no fingerprints, level 2 has one for each root. */
+START_TEST(records_of_extents_of_both_levels_are_read_and_no_others)
+{
+    struct node_object_cmd c;
+    struct node_extent e;
+    struct buf old;
+    struct buf record;
+    extent_cmd(&c, 1, 0, 0);
+    buf_init(&old, &st->alloc, 4096);
+    buf_init(&record, &st->alloc, 4096);
+    ck_assert_int_eq(node_extent_encode(&c.extent, &old), 0);
+    c.extent.fingers = bytes_of(fingers, sizeof fingers);
+    ck_assert_int_eq(node_extent_encode(&c.extent, &record), 0);
+    ck_assert_uint_eq(old.data[0], 1);
+    ck_assert_uint_eq(record.data[0], 2);
+    ck_assert_uint_eq(record.size, old.size + 4 + sizeof fingers);
+    ck_assert_mem_eq(record.data + 1, old.data + 1, old.size - 1);
+    ck_assert_int_eq(node_extent_decode(buf_view(&old), &e), 0);
+    ck_assert_uint_eq(e.fingers.size, 0);
+    ck_assert_int_eq(node_extent_decode(buf_view(&record), &e), 0);
+    ck_assert_uint_eq(e.fingers.size, sizeof fingers);
+    for (size_t cut = 1; cut < record.size; cut++) {
+        ck_assert_int_eq(decode_cut(&record, cut), ERR_CORRUPT);
+    }
+    record.data[0] = 1;
+    ck_assert_int_eq(decode_cut(&record, record.size), ERR_CORRUPT);
+    record.data[0] = 3;
+    ck_assert_int_eq(decode_cut(&record, record.size), ERR_LEVEL);
+    record.data[0] = 2;
+    num_put_u32(record.data + old.size, 0); /* level 2 without any */
+    ck_assert_int_eq(decode_cut(&record, old.size + 4), ERR_CORRUPT);
+    num_put_u32(record.data + old.size, ERASURE_FINGER_BYTES); /* fewer than cells */
+    ck_assert_int_eq(decode_cut(&record, old.size + 4 + ERASURE_FINGER_BYTES), ERR_CORRUPT);
+    buf_release(&record);
+    buf_release(&old);
+}
+END_TEST
+
+START_TEST(answers_without_roots_have_no_fingerprints)
+{
+    struct node_object_cmd c;
+    struct node_extents_answer a;
+    struct node_extent e;
+    struct bytes name;
+    struct bytes value;
+    struct buf reply;
+    ck_assert_int_eq(bucket_create("b"), 0);
+    ck_assert_int_eq(intent(1, "a"), 0);
+    extent_cmd(&c, 1, 0, 0);
+    c.extent.fingers = bytes_of(fingers, sizeof fingers);
+    ck_assert_int_eq(state_apply(st, NODE_OP_PUT_EXTENT, &c, NULL), 0);
+    for (unsigned with = 0; with < 2; with++) {
+        const struct node_object_ask ask = {.version = version(1), .limit = 1, .roots = with != 0};
+        buf_init(&reply, &st->alloc, 1u << 20);
+        ck_assert_int_eq(state_ask(st, NODE_QUERY_OBJECT_EXTENTS, &ask, &reply), 0);
+        ck_assert_int_eq(node_extents_answer_of(buf_view(&reply), &a), 0);
+        ck_assert(node_answer_row(&a.rows, &name, &value));
+        ck_assert_int_eq(node_extent_decode(value, &e), 0);
+        ck_assert_uint_eq(e.fingers.size, with * sizeof fingers);
+        ck_assert_uint_eq(e.roots.size, with * sizeof fingers);
+        buf_release(&reply);
+    }
+}
+END_TEST
+
 START_TEST(a_late_copy_of_an_earlier_extent_is_refused)
 {
     struct node_object_cmd first;
@@ -585,6 +682,7 @@ START_TEST(bodies_cut_anywhere_or_flipped_are_refused_or_harmless)
     ck_assert_int_eq(intent(1, "a"), 0);
     buf_init(&body, &st->alloc, 1u << 20);
     extent_cmd(&c, 1, 0, 1);
+    c.extent.fingers = bytes_of(fingers, sizeof fingers);
     ck_assert_int_eq(node_object_cmd_encode(NODE_OP_PUT_EXTENT, &c, &body), 0);
     for (size_t cut = 0; cut < body.size; cut++) {
         ck_assert_int_eq(state_apply_raw(st, NODE_OP_PUT_EXTENT, bytes_of(body.data, cut)),
@@ -625,6 +723,9 @@ int main(void)
     tcase_add_test(tc, a_shard_elsewhere_is_missing_at_its_home_until_it_comes_home);
     tcase_add_test(tc, a_damage_report_about_an_older_state_is_void);
     tcase_add_test(tc, an_extent_written_again_keeps_its_roots);
+    tcase_add_test(tc, an_extent_keeps_its_fingerprints_whatever_becomes_of_it);
+    tcase_add_test(tc, records_of_extents_of_both_levels_are_read_and_no_others);
+    tcase_add_test(tc, answers_without_roots_have_no_fingerprints);
     tcase_add_test(tc, a_late_copy_of_an_earlier_extent_is_refused);
     tcase_add_test(tc, due_tells_what_log_time_has_passed);
     tcase_add_test(tc, live_tells_open_committed_and_gone);

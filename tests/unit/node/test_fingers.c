@@ -1,0 +1,138 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Fingerprints in the records of extents: who makes them, who keeps them, and what becomes of
+ * objects whose records have none.
+ */
+#include "finger_rig.h"
+
+START_TEST(a_record_has_the_fingerprints_of_its_cells)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct node_extent_info *info = extent_of(2, "a", i);
+        check_fingers(info);
+        node_info_release(info);
+    }
+}
+END_TEST
+
+START_TEST(without_parity_there_are_none)
+{
+    cluster(3, 2, 0);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    struct node_extent_info *info = extent_of(2, "a", 0);
+    struct erasure_finger finger;
+    ck_assert_uint_eq(info->e.fingers.size, 0);
+    ck_assert(!node_info_finger(info, 0, 0, &finger));
+    node_info_release(info);
+    ck_assert_int_eq(get(2, "a", 300000), 0);
+}
+END_TEST
+
+START_TEST(a_record_that_is_written_again_keeps_its_fingerprints)
+{
+    uint64_t upload = 0;
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put_open(1, "a", 900000, &upload), 0);
+    ck_assert_int_eq(put_parts(1, upload, 0, 500000), 0);
+    rig_stop(r, 3);
+    rig_stop(r, 5);
+    rig_run(r, 3 * SECOND);
+    ck_assert_int_eq(put_parts(1, upload, 500000, 900000), 0);
+    root_set(900000);
+    ck_assert_int_eq(wait_for(send_commit(1, upload, 900000), NULL), 0);
+    rig_start(r, 3);
+    rig_start(r, 5);
+    ck_assert(repaired(4, "a"));
+    for (uint32_t i = 0; i < 3; i++) {
+        struct node_extent_info *info = extent_of(2, "a", i);
+        check_fingers(info);
+        node_info_release(info);
+    }
+}
+END_TEST
+
+/* ---- records of before ---------------------------------------------------------------------- */
+
+enum harm { HARM_STRIP, HARM_FLIP };
+
+/* What one node asks another one to put into the log of group 1, as it would be without
+ * fingerprints, or with a wrong one of the first cell. */
+static void change_extents(void *ctx, struct rig_message *m)
+{
+    const enum harm *harm = ctx;
+    static struct node_object_cmd c;
+    struct bytes_reader in = bytes_reader_of(buf_view(&m->body));
+    struct node_cmd cmd;
+    struct buf body;
+    (void)bytes_take_u64(&in);
+    const uint8_t method = bytes_take_u8(&in);
+    (void)bytes_take_u32(&in);
+    (void)bytes_take_u64(&in);
+    if (m->kind != NODE_FRAME_CALL || method != NODE_CALL_PROPOSE ||
+        node_cmd_decode(bytes_of(in.at, in.left), &cmd) != 0 || cmd.op != NODE_OP_PUT_EXTENT) {
+        return;
+    }
+    ck_assert_int_eq(node_object_cmd_decode(cmd.op, cmd.body, &c), 0);
+    buf_init(&body, &r->heap, 1u << 20);
+    (void)buf_append(&body, m->body.data, (size_t)(cmd.body.data - m->body.data));
+    if (*harm == HARM_STRIP) {
+        c.extent.fingers = bytes_of(NULL, 0);
+    } else if (c.extent.fingers.size > 0) {
+        m->body.data[c.extent.fingers.data - m->body.data] ^= 1;
+    }
+    ck_assert_int_eq(node_object_cmd_encode(cmd.op, &c, &body), 0);
+    buf_release(&m->body);
+    m->body = body;
+}
+
+/* Puts a at a node that does not lead, so that its commands travel. returns: it. */
+static unsigned put_changed(enum harm *harm, uint64_t size)
+{
+    const unsigned node = rig_leader(r, 1) % r->nodes_count + 1;
+    r->on_message = change_extents;
+    r->on_message_ctx = harm;
+    ck_assert_int_eq(put(node, "a", size), 0);
+    r->on_message = NULL;
+    return node;
+}
+
+START_TEST(an_object_whose_record_has_none_is_read_and_repaired)
+{
+    enum harm harm = HARM_STRIP;
+    cluster(5, 3, 2);
+    (void)put_changed(&harm, 500000);
+    struct node_extent_info *info = extent_of(2, "a", 0);
+    ck_assert_uint_eq(info->e.fingers.size, 0);
+    node_info_release(info);
+    ck_assert_int_eq(get(1, "a", 500000), 0);
+    rig_stop(r, 4);
+    rig_stop(r, 5);
+    rig_run(r, 4 * SECOND);
+    ck_assert_int_eq(get(1, "a", 500000), 0);
+    rig_start(r, 4);
+    rig_start(r, 5);
+    ck_assert(repaired(1, "a"));
+    ck_assert_uint_eq(verify_bad(3, "a"), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("fingers");
+    TCase *tc = tcase_create("fingers");
+    tcase_add_checked_fixture(tc, NULL, tear_down);
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, a_record_has_the_fingerprints_of_its_cells);
+    tcase_add_test(tc, without_parity_there_are_none);
+    tcase_add_test(tc, a_record_that_is_written_again_keeps_its_fingerprints);
+    tcase_add_test(tc, an_object_whose_record_has_none_is_read_and_repaired);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
