@@ -360,6 +360,20 @@ bool node_info_finger(const struct node_extent_info *info, uint32_t stripe, uint
     return true;
 }
 
+bool node_info_same(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
+                    const struct node_check_result *result)
+{
+    const uint8_t *root = node_info_root(info, stripe, shard);
+    struct erasure_finger finger;
+    if (root != NULL) {
+        return result->has_root && memcmp(root, result->root, MERKLE_HASH_BYTES) == 0;
+    }
+    if (shard < info->shape.scheme.k || !node_info_finger(info, stripe, shard, &finger)) {
+        return true; /* nothing is known */
+    }
+    return result->has_finger && memcmp(&finger, &result->finger, sizeof finger) == 0;
+}
+
 uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stripe, uint8_t shard)
 {
     const struct erasure_place place = {.extent = info->extent, .stripe = stripe, .shard = shard};
@@ -372,6 +386,15 @@ uint32_t node_info_cell(const struct node_extent_info *info, uint32_t stripe)
 }
 
 /* ---- damage --------------------------------------------------------------------------------- */
+
+void node_info_wrong(const struct node_extent_info *info, uint32_t stripe, uint8_t shard)
+{
+    info->o->counters.cells_wrong++;
+    log_line(node_log(info->o->n), LOG_ERROR, "cell_wrong",
+             "version=%llu extent=%u stripe=%u shard=%u kind=%s holder=%u",
+             (unsigned long long)node_version_wire(info->version), info->extent, stripe, shard,
+             shard < info->shape.scheme.k ? "data" : "parity", info->e.holder[shard]);
+}
 
 struct node_report {
     struct node_objects *o;
@@ -579,6 +602,7 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"digests_wrong", c->digests_wrong},
         {"codings_wrong", c->codings_wrong},
         {"codings_lost", c->codings_lost},
+        {"cells_wrong", c->cells_wrong},
         {"orphans_deleted", c->orphans_deleted},
         {"versions_freed", c->versions_freed},
         {"uploads_expired", c->uploads_expired},

@@ -81,6 +81,7 @@ struct node_objects_counters {
     uint64_t digests_checked, digests_wrong;
     uint64_t codings_wrong; /* jobs done again because a kernel's results were wrong */
     uint64_t codings_lost;  /* and wrong again */
+    uint64_t cells_wrong;   /* with right checksums and wrong bytes */
     uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
 };
 
@@ -240,6 +241,8 @@ bool node_info_finger(const struct node_extent_info *info, uint32_t stripe, uint
 uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
 /* returns: the cell number in the segment store. */
 uint32_t node_info_cell(const struct node_extent_info *info, uint32_t stripe);
+/* Counts and logs a cell with right checksums and wrong bytes. */
+void node_info_wrong(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
 /* Tells the group that a shard's holder does not have it whole. Best effort. */
 void node_info_damaged(struct node_extent_info *info, uint8_t shard);
 
@@ -297,9 +300,16 @@ struct node_check_result {
     uint32_t bytes;
     bool has_root; /* full, and a data cell: of the bytes read */
     uint8_t root[MERKLE_HASH_BYTES];
+    bool has_finger; /* full, and parity: of the bytes read */
+    struct erasure_finger finger;
 };
 /* Reads one result after another. returns: false at the end. */
 bool node_shard_check_next(struct bytes_reader *r, struct node_check_result *out);
+
+/* returns: whether the bytes that a full check has read are those that the record stands for, as
+ * far as it tells: data by its root, parity by its fingerprint. */
+bool node_info_same(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
+                    const struct node_check_result *result);
 
 /* Hashes cells on a worker: leaves of `bytes` bytes, and their root. */
 void node_leaves_of(struct compute *c, const uint8_t *data, uint32_t bytes, uint8_t *leaves,

@@ -172,14 +172,13 @@ static void node_job_rebuild(struct node_repair_job *j)
 
 static void node_job_look(struct node_repair_job *j);
 
-/* A cell that is there is compared with its root; of parity, checksums must do. */
+/* A cell that is there is compared with its root; parity with its fingerprint, if that is known. */
 static bool node_job_whole(const struct node_repair_job *j, uint32_t stripe,
                            const struct node_check_result *result)
 {
-    const uint8_t *root = node_info_root(j->info, stripe, j->id.shard);
-    bool same = root == NULL || (result->has_root && memcmp(root, result->root, 32) == 0);
-    return result->code == 0 && same &&
-           result->bytes == node_info_cell_bytes(j->info, stripe, j->id.shard);
+    return result->code == 0 &&
+           result->bytes == node_info_cell_bytes(j->info, stripe, j->id.shard) &&
+           node_info_same(j->info, stripe, j->id.shard, result);
 }
 
 static void node_job_looked(struct node *n, void *ctx, int code, struct bytes reply)

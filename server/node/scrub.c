@@ -3,9 +3,9 @@
  *
  * Scrub: what manifests say is here is looked for. The first pass after a start looks whether each
  * cell is there (a disk may have lost segments); later passes read every byte, at a bounded rate,
- * against checksums and committed roots. What is not whole is reported and then repaired. Behind
- * the shards of a group, the digest of the group's state is summed anew; that of group 0 between
- * passes.
+ * against checksums, committed roots and, of parity, fingerprints. What is not whole is reported
+ * and then repaired. Behind the shards of a group, the digest of the group's state is summed anew;
+ * that of group 0 between passes.
  *
  *   group by group: a page of extents -> those with shards here -> extent with roots -> its shards,
  *   some cells at a time -> next
@@ -72,10 +72,10 @@ static void node_scrub_drop(struct node_scrub *s)
 
 /* ---- cells ---------------------------------------------------------------------------------- */
 
+/* returns: false if the shard is to be rebuilt. */
 static bool node_scrub_whole(const struct node_scrub *s, uint32_t stripe,
                              const struct node_check_result *result)
 {
-    const uint8_t *root = node_info_root(s->info, stripe, s->shard);
     uint32_t bytes = node_info_cell_bytes(s->info, stripe, s->shard);
     if (bytes == 0 || (result->code == 0 && !s->full)) {
         return true;
@@ -83,8 +83,14 @@ static bool node_scrub_whole(const struct node_scrub *s, uint32_t stripe,
     if (err_outcome_of(result->code) == ERR_OUTCOME_RETRY || result->code == ERR_IO) {
         return true; /* could not be looked at: the next pass does */
     }
-    return result->code == 0 && result->bytes == bytes &&
-           (root == NULL || (result->has_root && memcmp(root, result->root, 32) == 0));
+    if (result->code != 0 || result->bytes != bytes) {
+        return false;
+    }
+    if (node_info_same(s->info, stripe, s->shard, result)) {
+        return true;
+    }
+    node_info_wrong(s->info, stripe, s->shard);
+    return false;
 }
 
 static void node_scrub_checked(struct node *n, void *ctx, int code, struct bytes reply)

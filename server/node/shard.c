@@ -295,6 +295,18 @@ int node_shard_check(struct node_objects *o, uint32_t peer, const struct node_ce
     return err;
 }
 
+#define CHECK_ROOT 1u
+#define CHECK_FINGER 2u
+
+/* Takes 32 bytes. */
+static void node_check_take(struct bytes_reader *r, uint8_t *into)
+{
+    struct bytes raw = bytes_take(r, MERKLE_HASH_BYTES);
+    if (raw.size == MERKLE_HASH_BYTES) {
+        memcpy(into, raw.data, raw.size);
+    }
+}
+
 bool node_shard_check_next(struct bytes_reader *r, struct node_check_result *out)
 {
     if (r->left == 0) {
@@ -302,12 +314,15 @@ bool node_shard_check_next(struct bytes_reader *r, struct node_check_result *out
     }
     out->code = (int32_t)bytes_take_u32(r);
     out->bytes = bytes_take_u32(r);
-    out->has_root = bytes_take_u8(r) != 0;
+    const uint8_t has = bytes_take_u8(r);
+    out->has_root = (has & CHECK_ROOT) != 0;
+    out->has_finger = (has & CHECK_FINGER) != 0;
+    r->failed |= has > (CHECK_ROOT | CHECK_FINGER);
     if (out->has_root) {
-        struct bytes root = bytes_take(r, sizeof out->root);
-        if (root.size == sizeof out->root) {
-            memcpy(out->root, root.data, sizeof out->root);
-        }
+        node_check_take(r, out->root);
+    }
+    if (out->has_finger) {
+        node_check_take(r, out->finger.bytes);
     }
     return !r->failed;
 }
@@ -336,7 +351,12 @@ static void node_check_cell(struct node_check_task *t, uint32_t i, uint8_t *buff
     }
     result->bytes = t->info.bytes;
     result->code = store_segments_get(env->segments, &id, 0, t->info.bytes, buffer, &t->info);
-    if (result->code != 0 || t->info.leaves_count == 0) {
+    if (result->code != 0) {
+        return;
+    }
+    if (t->info.leaves_count == 0) {
+        erasure_finger_of(bytes_of(buffer, t->info.bytes), &result->finger);
+        result->has_finger = true;
         return;
     }
     node_leaves_of(env->compute, buffer, t->info.bytes, t->leaves, result->root);
@@ -372,9 +392,13 @@ static void node_check_done(struct node *n, struct node_task *task)
         const struct node_check_result *result = &t->results[i];
         (void)buf_put_u32(&head, (uint32_t)result->code);
         (void)buf_put_u32(&head, result->bytes);
-        (void)buf_put_u8(&head, result->has_root);
+        (void)buf_put_u8(&head, (uint8_t)((result->has_root ? CHECK_ROOT : 0) |
+                                          (result->has_finger ? CHECK_FINGER : 0)));
         if (result->has_root) {
             (void)buf_append(&head, result->root, sizeof result->root);
+        }
+        if (result->has_finger) {
+            (void)buf_append(&head, result->finger.bytes, sizeof result->finger);
         }
     }
     int code = task->job.code != 0 ? task->job.code : head.err;

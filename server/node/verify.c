@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * object.verify: some stripes of an object at a time, every holder reads its cells of them again,
- * checks the checksums, and data cells are compared with their committed roots. A cell that is not
- * where the manifest says, or wrong, is reported to the group too, so it is repaired.
+ * checks the checksums, and data cells are compared with their committed roots, parity with its
+ * fingerprint. A cell that is not where the manifest says, or wrong, is reported to the group too,
+ * so it is repaired.
  *
  * The cursor is extent << 32 | stripe.
  */
@@ -99,9 +100,7 @@ static uint64_t node_verify_cells(const struct node_verify *v, unsigned shard)
 static void node_verify_result(struct node_verify *v, unsigned shard, uint32_t stripe,
                                const struct node_check_result *result, bool *whole)
 {
-    const uint8_t *root = node_info_root(v->info, stripe, (uint8_t)shard);
     uint32_t bytes = node_info_cell_bytes(v->info, stripe, (uint8_t)shard);
-    bool same = root == NULL || (result->has_root && memcmp(root, result->root, 32) == 0);
     if (bytes == 0) {
         return;
     }
@@ -109,7 +108,11 @@ static void node_verify_result(struct node_verify *v, unsigned shard, uint32_t s
     if (result->code == ERR_NOT_FOUND) {
         v->missing++;
         *whole = false;
-    } else if (result->code != 0 || result->bytes != bytes || !same) {
+    } else if (result->code != 0 || result->bytes != bytes) {
+        v->damaged++;
+        *whole = false;
+    } else if (!node_info_same(v->info, stripe, (uint8_t)shard, result)) {
+        node_info_wrong(v->info, stripe, (uint8_t)shard);
         v->damaged++;
         *whole = false;
     }

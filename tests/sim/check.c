@@ -318,6 +318,10 @@ void sim_check_finish(struct sim *s)
             sim_fail(s, "coding", "node %u had to code %llu times again", id,
                      (unsigned long long)c->codings_wrong);
         }
+        if (c->cells_wrong > 0) { /* and no checksum is right where the bytes are not */
+            sim_fail(s, "cells", "node %u found %llu wrong cells with right checksums", id,
+                     (unsigned long long)c->cells_wrong);
+        }
         for (unsigned i = 0; i < node_groups(n->node); i++) {
             struct node_group_view v;
             struct hash_digest d = {0};

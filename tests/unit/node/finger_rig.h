@@ -66,6 +66,53 @@ static inline uint32_t cell_read(const struct node_extent_info *info, uint32_t s
     return bytes;
 }
 
+/* Stores a cell once more as its holder has it, with one bit flipped and right checksums. */
+static inline void cell_flip(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
+                             uint64_t bit)
+{
+    static uint8_t bytes[FINGER_CELL];
+    static uint8_t leaves[FINGER_CELL / COMPUTE_LEAF_BYTES * COMPUTE_HASH_BYTES];
+    struct rig_node *n = &r->nodes[info->e.holder[shard] - 1];
+    const bool data = shard < info->e.scheme.k;
+    const struct store_cell cell = {
+        .id = {.extent_grant = info->version.grant,
+               .extent_counter = info->version.counter,
+               .cell = node_info_cell(info, stripe),
+               .shard = shard},
+        .group = info->group,
+        .bytes = cell_read(info, stripe, shard, bytes),
+        .leaves_count =
+            data ? (uint32_t)compute_leaves_of(node_info_cell_bytes(info, stripe, shard)) : 0,
+        .leaves = data ? leaves : NULL,
+        .data = bytes};
+    ck_assert_uint_lt(bit / 8, cell.bytes);
+    bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    if (data) {
+        compute_leaf_hashes(r->compute, bytes, cell.bytes, leaves);
+    }
+    ck_assert_int_eq(store_segments_put(n->segments, &cell), 0);
+    ck_assert_int_eq(store_segments_sync(n->segments), 0);
+}
+
+/* Over all nodes that are up. */
+static inline uint64_t cells_wrong(void)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        count += r->nodes[i].up ? node_objects_get(r->nodes[i].node)->counters.cells_wrong : 0;
+    }
+    return count;
+}
+
+static inline uint64_t damage_reports(void)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        count += r->nodes[i].up ? node_objects_get(r->nodes[i].node)->counters.damage_reports : 0;
+    }
+    return count;
+}
+
 /* The record's fingerprints are those of the content, and what follows from them those of what the
  * disks have. */
 static inline void check_fingers(const struct node_extent_info *info)

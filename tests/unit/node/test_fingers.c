@@ -119,6 +119,95 @@ START_TEST(an_object_whose_record_has_none_is_read_and_repaired)
 }
 END_TEST
 
+/* ---- wrong parity --------------------------------------------------------------------------- */
+
+/* Parity of the first extent of a, of which a bit is flipped, with right checksums. */
+static struct node_extent_info *flip_parity(uint32_t stripe, uint8_t shard, uint64_t bit)
+{
+    struct node_extent_info *info = extent_of(1, "a", 0);
+    cell_flip(info, stripe, shard, bit);
+    return info;
+}
+
+/* Whatever was flipped is as it was. */
+static void check_mended(struct node_extent_info *info)
+{
+    node_info_release(info);
+    ck_assert(repaired(1, "a"));
+    info = extent_of(2, "a", 0);
+    check_fingers(info);
+    node_info_release(info);
+}
+
+START_TEST(the_scrub_finds_wrong_parity_and_mends_it)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    struct node_extent_info *info = flip_parity(1, 4, 7);
+    for (unsigned i = 0; i < 300 && cells_wrong() == 0; i++) {
+        rig_run(r, SECOND); /* its second pass reads bytes */
+    }
+    ck_assert_uint_eq(cells_wrong(), 1);
+    ck_assert_uint_ge(damage_reports(), 1);
+    rig_run(r, 5 * SECOND);
+    check_mended(info);
+    rig_run(r, 150 * SECOND);
+    ck_assert_uint_eq(cells_wrong(), 1);
+}
+END_TEST
+
+START_TEST(verification_counts_wrong_parity_as_damaged_and_it_is_mended)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    struct node_extent_info *info = flip_parity(0, 3, 65536 * 8 - 1);
+    ck_assert_uint_eq(verify_bad(2, "a"), 1);
+    ck_assert_uint_eq(cells_wrong(), 1);
+    rig_run(r, 5 * SECOND);
+    check_mended(info);
+    ck_assert_uint_eq(cells_wrong(), 1);
+}
+END_TEST
+
+/* What the node finds on its own disk is not taken for the shard that is missing. */
+START_TEST(a_repair_does_not_take_up_wrong_parity)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    struct node_extent_info *info = flip_parity(1, 3, 12345);
+    node_info_damaged(info, 3); /* so its home looks */
+    rig_run(r, 5 * SECOND);
+    check_mended(info);
+}
+END_TEST
+
+START_TEST(healthy_reads_look_at_no_parity)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    struct node_extent_info *info = flip_parity(0, 3, 0);
+    node_info_release(info);
+    for (unsigned i = 1; i <= 5; i++) {
+        ck_assert_int_eq(get(i, "a", 300000), 0);
+    }
+    ck_assert_uint_eq(cells_wrong(), 0);
+    ck_assert_uint_eq(damage_reports(), 0);
+}
+END_TEST
+
+/* A record of before tells nothing of parity. */
+START_TEST(without_fingerprints_parity_is_taken_by_its_checksums)
+{
+    enum harm harm = HARM_STRIP;
+    cluster(5, 3, 2);
+    (void)put_changed(&harm, 300000);
+    struct node_extent_info *info = flip_parity(0, 3, 0);
+    node_info_release(info);
+    ck_assert_uint_eq(verify_bad(2, "a"), 0);
+    ck_assert_uint_eq(cells_wrong(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fingers");
@@ -129,6 +218,11 @@ int main(void)
     tcase_add_test(tc, without_parity_there_are_none);
     tcase_add_test(tc, a_record_that_is_written_again_keeps_its_fingerprints);
     tcase_add_test(tc, an_object_whose_record_has_none_is_read_and_repaired);
+    tcase_add_test(tc, the_scrub_finds_wrong_parity_and_mends_it);
+    tcase_add_test(tc, verification_counts_wrong_parity_as_damaged_and_it_is_mended);
+    tcase_add_test(tc, a_repair_does_not_take_up_wrong_parity);
+    tcase_add_test(tc, healthy_reads_look_at_no_parity);
+    tcase_add_test(tc, without_fingerprints_parity_is_taken_by_its_checksums);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
