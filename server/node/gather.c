@@ -12,6 +12,11 @@
  * that are missing are decoded too, only to be compared. So a shard with right checksums and wrong
  * bytes is found out, and another takes its place.
  *
+ * If a decoded cell is wrong, the record's fingerprints tell which parity is to blame; without them
+ * parity is left out one after another. Parity that was made is compared with them as well, and
+ * what it was made of is read again if it differs. A root outweighs them: data cells that are right
+ * by their roots are right.
+ *
  *   choose -> read -> (one bad: choose again) -> decode and compare -> (wrong: choose again) ->
  * done
  */
@@ -38,8 +43,10 @@ struct node_gather {
     uint32_t bad;      /* could not be read, or were wrong */
     uint32_t chosen;   /* k shards of have, empty and those to be read, or only what is wanted */
     uint32_t wanted;   /* of the plan: the caller's and those decoded to be compared */
-    uint32_t suspects; /* found by the job: data shards read whose hash is wrong */
-    bool wrong;        /* found by the job: a decoded cell's hash is wrong */
+    uint32_t suspects; /* found by the job: shards read whose hash or fingerprint is wrong */
+    bool wrong;        /* found by the job: a decoded cell is wrong */
+    uint32_t unlike;   /* found by the job: shards read that made other parity than the record's */
+    bool again;        /* these were read once more */
     uint32_t damaged;  /* of the bad ones: not only out of reach */
     bool busy;
     unsigned reading;
@@ -153,6 +160,50 @@ static uint32_t node_gather_compare(struct node_gather *g, struct compute *c, ui
     return wrong;
 }
 
+/* returns: whether a decoded data cell is zeros behind its end, as all were that parity is made of.
+ */
+static bool node_gather_ends(const struct node_gather *g, unsigned s)
+{
+    const uint32_t bytes = node_info_cell_bytes(g->spec.info, g->spec.stripe, (uint8_t)s);
+    uint8_t any = 0;
+    for (uint32_t i = bytes; i < g->coded; i++) {
+        any |= g->cell[s][i];
+    }
+    return any == 0;
+}
+
+/* returns: those of the shards, coded by the job, whose fingerprints are others than the record's.
+ */
+static uint32_t node_gather_unlike(const struct node_gather *g, uint32_t shards)
+{
+    struct erasure_finger due;
+    uint32_t unlike = 0;
+    for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
+        if ((shards >> s & 1u) != 0 &&
+            node_info_finger(g->spec.info, g->spec.stripe, (uint8_t)s, &due) &&
+            memcmp(&due, &g->check.finger[s], sizeof due) != 0) {
+            unlike |= 1u << s;
+        }
+    }
+    return unlike;
+}
+
+/* What the roots leave open of what was decoded: the ends of cells, and parity. */
+static void node_gather_judge(struct node_gather *g)
+{
+    const uint32_t data = node_gather_data(g);
+    const uint32_t made = g->wanted & ~data;
+    const uint32_t read = g->plan.sources & g->have;
+    for (unsigned s = 0; s < g->spec.info->shape.scheme.k && made != 0; s++) {
+        g->wrong |= (g->wanted >> s & 1u) != 0 && !node_gather_ends(g, s);
+    }
+    if (g->wrong) {
+        g->suspects |= node_gather_unlike(g, read & ~data);
+    } else if (node_gather_unlike(g, made) != 0) {
+        g->unlike = node_gather_unlike(g, read);
+    }
+}
+
 static void node_gather_run(struct node_task *task, struct node_env *env)
 {
     struct node_gather *g = (struct node_gather *)(void *)task;
@@ -179,6 +230,9 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
     if (g->wrong && !rootless) {
         g->suspects = node_gather_compare(g, env->compute, read & data & ~g->spec.wanted);
     }
+    if (g->wanted != 0 && task->job.code == 0) {
+        node_gather_judge(g);
+    }
 }
 
 /* What the job found wrong is not read again. */
@@ -192,6 +246,7 @@ static void node_gather_blame(struct node_gather *g)
     bool sure = g->suspects != 0 || blamed == parity;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && sure; s++) {
         if ((blamed >> s & 1u) != 0) {
+            node_info_wrong(g->spec.info, g->spec.stripe, (uint8_t)s);
             node_gather_report(g, (uint8_t)s);
         }
     }
@@ -213,7 +268,15 @@ static void node_gather_done(struct node *n, struct node_task *task)
     } else if (g->suspects != 0 || g->wrong) {
         node_gather_blame(g);
         node_gather_step(g);
+    } else if (g->unlike != 0 && !g->again) {
+        g->again = true;
+        g->have &= ~g->unlike;
+        g->unlike = 0;
+        node_gather_step(g);
     } else {
+        if (g->unlike != 0) {
+            node_info_doubted(g->spec.info, g->spec.stripe);
+        }
         node_gather_end(g, 0);
     }
 }

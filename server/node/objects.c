@@ -396,6 +396,13 @@ void node_info_wrong(const struct node_extent_info *info, uint32_t stripe, uint8
              shard < info->shape.scheme.k ? "data" : "parity", info->e.holder[shard]);
 }
 
+void node_info_doubted(const struct node_extent_info *info, uint32_t stripe)
+{
+    info->o->counters.fingers_wrong++;
+    log_line(node_log(info->o->n), LOG_ERROR, "fingers_wrong", "version=%llu extent=%u stripe=%u",
+             (unsigned long long)node_version_wire(info->version), info->extent, stripe);
+}
+
 struct node_report {
     struct node_objects *o;
     uint32_t home;
@@ -603,6 +610,7 @@ int node_objects_status(struct node_objects *o, struct buf *out)
         {"codings_wrong", c->codings_wrong},
         {"codings_lost", c->codings_lost},
         {"cells_wrong", c->cells_wrong},
+        {"fingers_wrong", c->fingers_wrong},
         {"orphans_deleted", c->orphans_deleted},
         {"versions_freed", c->versions_freed},
         {"uploads_expired", c->uploads_expired},

@@ -82,6 +82,7 @@ struct node_objects_counters {
     uint64_t codings_wrong; /* jobs done again because a kernel's results were wrong */
     uint64_t codings_lost;  /* and wrong again */
     uint64_t cells_wrong;   /* with right checksums and wrong bytes */
+    uint64_t fingers_wrong; /* stripes whose record has wrong fingerprints */
     uint64_t cells_scrubbed, bytes_scrubbed, orphans_deleted, versions_freed, uploads_expired;
 };
 
@@ -243,6 +244,9 @@ uint32_t node_info_cell_bytes(const struct node_extent_info *info, uint32_t stri
 uint32_t node_info_cell(const struct node_extent_info *info, uint32_t stripe);
 /* Counts and logs a cell with right checksums and wrong bytes. */
 void node_info_wrong(const struct node_extent_info *info, uint32_t stripe, uint8_t shard);
+/* Counts and logs a stripe whose data is right by its roots, and not by the record's fingerprints.
+ */
+void node_info_doubted(const struct node_extent_info *info, uint32_t stripe);
 /* Tells the group that a shard's holder does not have it whole. Best effort. */
 void node_info_damaged(struct node_extent_info *info, uint8_t shard);
 
@@ -317,8 +321,8 @@ void node_leaves_of(struct compute *c, const uint8_t *data, uint32_t bytes, uint
 
 /* ---- gather.c ------------------------------------------------------------------------------- */
 
-/* Gets cells of one stripe by decoding k others, each verified as far as it can be:
- * data cells against their committed roots, decoded ones too. */
+/* Gets cells of one stripe by decoding k others, each verified as far as it can be: data cells
+ * against their committed roots, decoded ones too; parity against fingerprints. */
 struct node_gather;
 struct node_gather_spec {
     struct node_extent_info *info;

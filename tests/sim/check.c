@@ -318,6 +318,9 @@ void sim_check_finish(struct sim *s)
             sim_fail(s, "coding", "node %u had to code %llu times again", id,
                      (unsigned long long)c->codings_wrong);
         }
+        if (c->fingers_wrong > 0) {
+            sim_fail(s, "cells", "node %u found wrong fingerprints in a record", id);
+        }
         if (c->cells_wrong > 0) { /* and no checksum is right where the bytes are not */
             sim_fail(s, "cells", "node %u found %llu wrong cells with right checksums", id,
                      (unsigned long long)c->cells_wrong);

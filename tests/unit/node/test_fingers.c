@@ -208,6 +208,165 @@ START_TEST(without_fingerprints_parity_is_taken_by_its_checksums)
 }
 END_TEST
 
+/* ---- decoding ------------------------------------------------------------------------------- */
+
+static uint64_t fingers_wrong(void)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < r->nodes_count; i++) {
+        count += r->nodes[i].up ? node_objects_get(r->nodes[i].node)->counters.fingers_wrong : 0;
+    }
+    return count;
+}
+
+static uint64_t missing(unsigned node)
+{
+    struct wire_node result;
+    ck_assert_int_eq(stat_of(node, "a", &result), 0);
+    return number(result, WIRE_FIELD_SHARDS_MISSING);
+}
+
+/* Stops the holders of a data shard or two of an extent of a. returns: a node that is up. */
+static unsigned stop_holders(uint32_t extent, unsigned from, unsigned to)
+{
+    unsigned node = 1;
+    struct node_extent_info *info = extent_of(1, "a", extent);
+    uint32_t holder[NODE_OBJECT_SHARDS_MAX];
+    memcpy(holder, info->e.holder, sizeof holder);
+    node_info_release(info);
+    for (unsigned s = from; s < to; s++) {
+        rig_stop(r, holder[s]);
+    }
+    while (!r->nodes[node - 1].up) {
+        node++;
+    }
+    rig_run(r, 4 * SECOND);
+    return node;
+}
+
+static void start_all(void)
+{
+    for (unsigned i = 1; i <= r->nodes_count; i++) {
+        if (!r->nodes[i - 1].up) {
+            rig_start(r, i);
+        }
+    }
+    rig_run(r, 5 * SECOND);
+}
+
+START_TEST(a_degraded_read_finds_wrong_parity_returns_the_bytes_and_has_it_mended)
+{
+    cluster(5, 3, 2);
+    ck_assert_int_eq(put(1, "a", 700001), 0);
+    const unsigned node = stop_holders(0, 0, 1);
+    struct node_extent_info *info = extent_of(node, "a", 0);
+    cell_flip(info, 0, 3, 4711);
+    ck_assert_int_eq(get(node, "a", 700001), 0);
+    ck_assert_uint_ge(cells_wrong(), 1);
+    rig_run(r, 5 * SECOND);
+    check_fingers(info);
+    start_all();
+    check_mended(info);
+}
+END_TEST
+
+/* Two cells are gone, and one of three of parity is wrong, the second. Who leaves out one after
+ * another has too few left before it comes to that. */
+START_TEST(the_wrong_one_of_several_is_known_at_once)
+{
+    cluster(6, 3, 3);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    const unsigned node = stop_holders(0, 0, 2);
+    struct node_extent_info *info = extent_of(node, "a", 0);
+    cell_flip(info, 0, 4, 100);
+    ck_assert_int_eq(get(node, "a", 300000), 0);
+    ck_assert_uint_ge(cells_wrong(), 1);
+    start_all();
+    check_mended(info);
+}
+END_TEST
+
+/* The bit lies behind the end of the cell that is decoded: it shows in no byte of data. */
+START_TEST(parity_is_not_made_of_wrong_parity)
+{
+    const uint64_t size = 393216 + 65536 + 1000;
+    cluster(6, 3, 3);
+    ck_assert_int_eq(put(1, "a", size), 0);
+    const unsigned node = stop_holders(1, 1, 2);
+    struct node_extent_info *info = extent_of(node, "a", 1);
+    ck_assert_uint_eq(node_info_cell_bytes(info, 0, 1), 1000);
+    cell_flip(info, 0, 3, 50000 * 8);
+    cell_flip(info, 0, 5, 3);
+    node_info_damaged(info, 5);
+    rig_run(r, 10 * SECOND);
+    ck_assert_uint_ge(cells_wrong(), 1);
+    check_fingers(info);
+    node_info_release(info);
+    start_all();
+    ck_assert(repaired(1, "a"));
+}
+END_TEST
+
+/* Changes a source once, after it was read and hashed: what is made fits what it is made of. */
+static void flips_a_source(void *ctx, const struct compute_rs_job *job)
+{
+    unsigned *left = ctx;
+    if (*left > 0 && --*left == 0) {
+        union {
+            const uint8_t *read;
+            uint8_t *written;
+        } cell = {.read = job->data[0]};
+        cell.written[5] ^= 4;
+    }
+    compute_rs_encode(job);
+}
+
+START_TEST(parity_made_of_a_cell_that_changed_in_memory_is_made_again)
+{
+    unsigned left = 0;
+    cluster(5, 3, 2);
+    r->kernel = (struct erasure_kernel){.ctx = &left, .run = flips_a_source};
+    for (unsigned i = 1; i <= 5; i++) {
+        rig_stop(r, i);
+    }
+    for (unsigned i = 1; i <= 5; i++) {
+        rig_start(r, i);
+    }
+    ck_assert_uint_ne(rig_leader(r, 1), 0);
+    rig_run(r, SECOND);
+    ck_assert_int_eq(put(1, "a", 300000), 0);
+    struct node_extent_info *info = flip_parity(0, 4, 0);
+    left = 1;
+    node_info_damaged(info, 4);
+    rig_run(r, 5 * SECOND);
+    ck_assert_uint_eq(left, 0);
+    ck_assert_uint_eq(fingers_wrong(), 0);
+    check_mended(info);
+}
+END_TEST
+
+/* The record has a wrong fingerprint of the first cell. It costs work, and no byte. */
+START_TEST(a_root_outweighs_a_fingerprint)
+{
+    enum harm harm = HARM_FLIP;
+    cluster(5, 3, 2);
+    (void)put_changed(&harm, 300000);
+    ck_assert_int_eq(get(1, "a", 300000), 0);
+    ck_assert_uint_eq(cells_wrong() + fingers_wrong(), 0);
+    const unsigned node = stop_holders(0, 0, 1);
+    ck_assert_int_eq(get(node, "a", 300000), 0);
+    start_all();
+    ck_assert_uint_eq(verify_bad(node, "a"), 2); /* both of the first stripe */
+    for (unsigned i = 0; i < 100 && (missing(node) > 0 || fingers_wrong() == 0); i++) {
+        rig_run(r, SECOND);
+    }
+    ck_assert_uint_eq(missing(node), 0);
+    ck_assert_uint_ge(fingers_wrong(), 1);
+    (void)stop_holders(0, 0, 1);
+    ck_assert_int_eq(get(node, "a", 300000), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fingers");
@@ -223,6 +382,11 @@ int main(void)
     tcase_add_test(tc, a_repair_does_not_take_up_wrong_parity);
     tcase_add_test(tc, healthy_reads_look_at_no_parity);
     tcase_add_test(tc, without_fingerprints_parity_is_taken_by_its_checksums);
+    tcase_add_test(tc, a_degraded_read_finds_wrong_parity_returns_the_bytes_and_has_it_mended);
+    tcase_add_test(tc, the_wrong_one_of_several_is_known_at_once);
+    tcase_add_test(tc, parity_is_not_made_of_wrong_parity);
+    tcase_add_test(tc, parity_made_of_a_cell_that_changed_in_memory_is_made_again);
+    tcase_add_test(tc, a_root_outweighs_a_fingerprint);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
