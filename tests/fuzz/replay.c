@@ -8,6 +8,7 @@
 #include "tests/fuzz/fuzz_compute.h"
 #include "tests/fuzz/fuzz_crdt.h"
 #include "tests/fuzz/fuzz_eventual.h"
+#include "tests/fuzz/fuzz_extent.h"
 #include "tests/fuzz/fuzz_gossip.h"
 #include "tests/fuzz/fuzz_program.h"
 #include "tests/fuzz/fuzz_run.h"
@@ -97,6 +98,7 @@ static const struct kind kinds[] = {
     {"task", fuzz_task, fuzz_task_example, 2 * FUZZ_PROGRAM_EXAMPLES},
     {"eventual", fuzz_eventual, fuzz_eventual_example, FUZZ_EVENTUAL_EXAMPLES},
     {"run", fuzz_run, fuzz_run_example, FUZZ_RUN_EXAMPLES},
+    {"extent", fuzz_extent, fuzz_extent_example, FUZZ_EXTENT_EXAMPLES},
 };
 
 static const struct kind *kind_of(const char *name)
