@@ -176,6 +176,24 @@ grep -q "its bucket has no parity: nobody but a cell's holder can compute over i
     failed "no sentence on a bucket without parity"
 code 2 run --local 'f64 | sum' --check
 
+# a table belongs to the job as well
+printf 'raft1,one\nraft2,two\nof3,three\n' >"$work/table"
+code 0 object put b/table "$work/table"
+job=$((job + 1))
+joins='words | lookup "b/table" $0 as t | by $t.2 count'
+"$holdfast" run --local "$joins" --lookup "b/table=$work/table" <"$work/text" >"$work/want" || failed "--local: $joins"
+killed text "$joins" 3
+if ! is_done && [ "$(kept)" -gt 0 ]; then
+    printf 'raft1,another\n' >"$work/other"
+    code 0 object put b/table "$work/other"
+    code 1 run b/text "$joins" --job "job$job"
+    grep -qE "job key 'job$job': the job has version [0-9]+ of 'b/table' as its table 'b/table'" "$work/err" ||
+        failed "no sentence on another table"
+    code 0 run --job "job$job" --forget
+    code 0 object put b/table "$work/table"
+fi
+ends text "$joins"
+
 # two nodes are killed while a client is at work, and the client after that
 job=$((job + 1))
 "$holdfast" run --local 'words | by $0 count' <"$work/text" >"$work/want"
