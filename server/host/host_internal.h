@@ -79,6 +79,7 @@ struct host_stream {
     uint64_t half_since_us; /* 0: no message is half-received */
     uint64_t last_in_us;
     uint64_t last_out_us; /* something was sent, or there was nothing to send */
+    bool known; /* the other side is a node of this cluster: it is believed what is still to come */
     bool dirty;
     bool writing;
     bool ended;

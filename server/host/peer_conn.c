@@ -125,6 +125,7 @@ static void link_up(struct host_link *l)
         host_stream_end(&peer->link->s, ERR_CONNECTION, "replaced");
     }
     l->state = LINK_UP;
+    l->s.known = true;
     peer->link = l;
     if (peer->dialled == l) {
         peer->dialled = NULL;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STREAM_KNOWN_BYTES ((size_t)2 << 20)
 #define STREAM_ITEM_COST (sizeof(struct host_item) + 128u) /* with what the heap adds */
 
 int host_stream_init(struct host_stream *s, struct host *h, const struct host_stream_ops *ops,
@@ -77,7 +78,8 @@ void host_stream_end(struct host_stream *s, int code, const char *reason)
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* Room for more of the half-received message, growing with what has really come: a claimed length
- * costs nothing. */
+ * costs nothing. What is kept is copied each time, so a node of this cluster gets room for a cell
+ * at once, if there is as much. */
 static int stream_grow(struct host_stream *s)
 {
     struct host *h = s->host;
@@ -86,7 +88,9 @@ static int stream_grow(struct host_stream *s)
     if (cap - s->in.size >= NUM_MIN(more, (size_t)HOST_READ_BYTES / 4)) {
         return 0;
     }
-    more = NUM_MIN(more, NUM_MAX((size_t)HOST_READ_BYTES, s->in.size));
+    const bool room = h->input_bytes + STREAM_KNOWN_BYTES <= h->settings->input_bytes;
+    const size_t least = s->known && room ? STREAM_KNOWN_BYTES : HOST_READ_BYTES;
+    more = NUM_MIN(more, NUM_MAX(least, s->in.size));
     more = NUM_MIN(more, s->in.limit_bytes - s->in.size);
     if (more == 0) {
         return ERR_TOO_LARGE;
