@@ -20,7 +20,7 @@
 #include "server/node/objects_internal.h"
 
 #define NODE_RUN_SLICE_STEPS (UINT64_C(1) << 22)
-#define NODE_RUN_SLICE_MOST (256u << 10)
+#define NODE_RUN_SLICE_MOST (256u << 10)        /* that is read */
 #define NODE_RUN_TIME_MAX_US UINT64_C(60000000) /* for another node */
 #define NODE_RUN_COST_BYTES 16u                 /* of tables, before a state */
 
@@ -178,12 +178,13 @@ static int node_run_begin(struct node_run_task *t)
     return compute_task_new(&t->compute, &t->bounded, t->plan, &options, NULL);
 }
 
-/* returns: bytes of the next slice: less of them where a record takes many steps. */
+/* returns: bytes of the next slice: less of them where a record takes many steps; more where they
+ * are in memory. */
 static uint32_t node_run_slice_bytes(const struct node_run_task *t)
 {
     uint64_t bytes = NODE_RUN_SLICE_STEPS / compute_program_steps(t->plan);
     bytes = NUM_MAX(bytes, (uint64_t)1);
-    bytes = NUM_MIN(bytes, (uint64_t)NODE_RUN_SLICE_MOST);
+    bytes = NUM_MIN(bytes, t->spec.data != NULL ? bytes : (uint64_t)NODE_RUN_SLICE_MOST);
     return NUM_MIN((uint32_t)bytes, t->spec.bytes - t->taken);
 }
 
