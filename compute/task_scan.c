@@ -147,13 +147,18 @@ static bool fits(const struct compute_i128 *v, enum compute_type type)
     return type == COMPUTE_U64 ? v->high == 0 : v->high == (v->low >> 63 != 0 ? -1 : 0);
 }
 
-static void put_real(struct buf *into, double real)
+static uint64_t bits_of_real(double real)
 {
     uint64_t bits = NAN_BITS;
     if (real == real) {
         memcpy(&bits, &real, sizeof(bits));
     }
-    (void)buf_put_u64(into, bits);
+    return bits;
+}
+
+static void put_real(struct buf *into, double real)
+{
+    (void)buf_put_u64(into, bits_of_real(real));
 }
 
 /* What the least or the greatest of nothing is: what changes no other. */
@@ -345,6 +350,57 @@ static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan
     return true;
 }
 
+/* Bits of whole numbers of 64 bits: all have a result. */
+static void block_of_bits(struct compute_scan *s, bool exclusive, bool is_signed,
+                          const uint8_t *from, size_t count, uint8_t *to)
+{
+    struct compute_i128 *all = &s->tally.of.sum.whole;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t before = all->low;
+        all->low |= num_get_u64(from + i * WORD);
+        num_put_u64(to + i * WORD, exclusive ? before : all->low);
+    }
+    all->high = is_signed && all->low >> 63 != 0 ? -1 : 0;
+}
+
+/* Exact sums of doubles: likewise. */
+static void block_of_running(struct compute_scan *s, bool exclusive, const uint8_t *from,
+                             size_t count, uint8_t *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bits = num_get_u64(from + i * WORD);
+        const double before = s->sum;
+        double value;
+        memcpy(&value, &bits, sizeof(value));
+        s->sum = compute_running_add(&s->running, value);
+        num_put_u64(to + i * WORD, bits_of_real(exclusive ? before : s->sum));
+    }
+}
+
+/* returns: whether all have a result; if not, nothing is changed. */
+static bool block_at_once(struct compute_scan *s, const struct compute_scan_plan *plan,
+                          struct bytes block, struct compute_reading *r)
+{
+    const enum compute_type type = plan->column.type;
+    const size_t count = block.size / compute_type_bytes(type);
+    const bool reals = runs(plan) && type == COMPUTE_F64;
+    const bool bits = plan->op == COMPUTE_OP_OR && (type == COMPUTE_I64 || type == COMPUTE_U64);
+    if (plan->op == COMPUTE_OP_SUM && plan->type != COMPUTE_F64) {
+        return HOST_IS_LITTLE && block_of_sums(s, plan, block, r);
+    }
+    uint8_t *to = reals || bits ? buf_extend(&r->output, count * WORD) : NULL;
+    if (to == NULL) {
+        return false;
+    }
+    if (reals) {
+        block_of_running(s, plan->exclusive, block.data, count, to);
+    } else {
+        block_of_bits(s, plan->exclusive, type == COMPUTE_I64, block.data, count, to);
+    }
+    s->record += count;
+    return true;
+}
+
 /* returns: whether a value or a result was none. */
 static bool has_ended(const struct compute_reading *r)
 {
@@ -355,13 +411,12 @@ static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
                  struct compute_reading *r)
 {
     const uint32_t bytes = compute_type_bytes(plan->column.type);
-    const bool kernel = HOST_IS_LITTLE && plan->op == COMPUTE_OP_SUM && plan->type != COMPUTE_F64;
     const struct compute_column at_start = {.type = plan->column.type};
     size_t at = 0;
     while (at < r->values.size && !has_ended(r)) {
         const size_t part = NUM_MIN(r->values.size - at, BLOCK * (size_t)bytes);
         const struct bytes block = bytes_of(r->values.data + at, part);
-        const bool all = kernel && block_of_sums(s, plan, block, r);
+        const bool all = block_at_once(s, plan, block, r);
         for (size_t i = 0; i < part && !all && !has_ended(r); i += bytes) {
             const struct compute_scan_value v = {
                 .has_number = true, .number = compute_column_number(block.data + i, &at_start)};
