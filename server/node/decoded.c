@@ -187,11 +187,13 @@ static void node_decoded_gathered(struct node *n, void *ctx, int code,
 static int node_decoded_gather(struct node_decoded *d)
 {
     const uint64_t bytes = node_decoded_bytes(&d->spec);
-    if (!node_decoded_room(d->o, bytes)) {
-        return ERR_BUSY;
+    d->gathering = true; /* or it would itself make room, where it begins again */
+    int err = node_decoded_room(d->o, bytes) ? 0 : ERR_BUSY;
+    err = err != 0 ? err : node_gather_start(d->o, &d->spec, d, node_decoded_gathered);
+    if (err != 0) {
+        d->gathering = false;
+        return err;
     }
-    TRY(node_gather_start(d->o, &d->spec, d, node_decoded_gathered));
-    d->gathering = true;
     d->reserved = bytes;
     d->o->run_bytes += bytes;
     return 0;

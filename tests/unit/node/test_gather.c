@@ -356,6 +356,53 @@ START_TEST(what_cannot_be_decoded_is_said_to_all_who_wait)
 }
 END_TEST
 
+struct used {
+    struct node_decoded_use use; /* first */
+    unsigned told;
+    int code;
+};
+
+static void use_done(struct node_decoded_use *use, int code, struct node_blob *cell, uint64_t moved)
+{
+    struct used *u = (struct used *)(void *)use;
+    (void)cell;
+    (void)moved;
+    u->told++;
+    u->code = code;
+}
+
+/* Of a stripe with two lost cells one is asked for; both cannot be had, and room for the other
+ * runs short meanwhile: who waits is told. */
+START_TEST(who_waits_is_told_where_it_cannot_be_begun_again)
+{
+    const unsigned node = lose_two();
+    struct node_objects *o = objects_of(node);
+    struct used u = {.use = {.shard = 0, .done = use_done}};
+    struct node_extent_info *info = node_info_find(o, node_version_of_wire(version_at(node)), 0);
+    ck_assert_ptr_nonnull(info);
+    for (unsigned other = 1; other <= 5; other++) {
+        if (other != node) {
+            rig_isolate(r, other, true);
+        }
+    }
+    rig_run(r, 4 * SECOND);
+    const struct node_gather_spec spec = {.info = info,
+                                          .wanted = 1u << u.use.shard,
+                                          .lane = NODE_LANE_COMPUTE,
+                                          .deadline_us =
+                                              node_now(r->nodes[node - 1].node) + 10 * SECOND};
+    ck_assert_int_eq(node_decoded_want(o, &spec, &u.use), 0);
+    o->run_bytes += NODE_RUN_BYTES_OUT_MAX;
+    rig_run(r, SECOND);
+    ck_assert_uint_eq(u.told, 1);
+    ck_assert_int_eq(u.code, ERR_UNAVAILABLE);
+    ck_assert(node_work_empty(&o->decoded));
+    ck_assert(node_work_empty(&o->gathers));
+    ck_assert_uint_eq(o->run_bytes, NODE_RUN_BYTES_OUT_MAX);
+    o->run_bytes = 0;
+}
+END_TEST
+
 START_TEST(a_node_may_end_while_cells_are_decoded_or_kept)
 {
     const unsigned node = lose_two();
@@ -389,6 +436,7 @@ int main(void)
     tcase_add_test(tc, what_is_kept_goes_after_a_while_or_where_others_need_the_room);
     tcase_add_test(tc, runs_over_the_same_lost_cell_share_it);
     tcase_add_test(tc, what_cannot_be_decoded_is_said_to_all_who_wait);
+    tcase_add_test(tc, who_waits_is_told_where_it_cannot_be_begun_again);
     tcase_add_test(tc, a_node_may_end_while_cells_are_decoded_or_kept);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
