@@ -12,10 +12,11 @@
  * that are missing are decoded too, only to be compared. So a shard with right checksums and wrong
  * bytes is found out, and another takes its place.
  *
- * If a decoded cell is wrong, the record's fingerprints tell which parity is to blame; without them
- * parity is left out one after another. Parity that was made is compared with them as well, and
- * what it was made of is read again if it differs. A root outweighs them: data cells that are right
- * by their roots are right.
+ * If a decoded cell is wrong and no source is by its root, the record's fingerprints tell which
+ * parity is to blame; without them parity is left out one after another, and so is parity that fits
+ * them, which nobody blames: then a root is wrong. Parity that was made is compared with them as
+ * well, and what it was made of is read again if it differs. A root outweighs them: data cells that
+ * are right by their roots are right.
  *
  *   choose -> read -> (one bad: choose again) -> decode and compare -> (wrong: choose again) ->
  * done
@@ -197,9 +198,9 @@ static void node_gather_judge(struct node_gather *g)
     for (unsigned s = 0; s < g->spec.info->shape.scheme.k && made != 0; s++) {
         g->wrong |= (g->wanted >> s & 1u) != 0 && !node_gather_ends(g, s);
     }
-    if (g->wrong) {
-        g->suspects |= node_gather_unlike(g, read & ~data);
-    } else if (node_gather_unlike(g, made) != 0) {
+    if (g->wrong && g->suspects == 0) {
+        g->suspects = node_gather_unlike(g, read & ~data);
+    } else if (!g->wrong && node_gather_unlike(g, made) != 0) {
         g->unlike = node_gather_unlike(g, read);
     }
 }
@@ -239,11 +240,13 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
 static void node_gather_blame(struct node_gather *g)
 {
     uint32_t blamed = g->suspects;
-    uint32_t parity = g->chosen & g->have & ~node_gather_data(g);
+    const uint32_t parity = g->chosen & g->have & ~node_gather_data(g);
     if (blamed == 0) {
         blamed = parity & (0u - parity); /* one of them is wrong: leave out one after another */
     }
-    bool sure = g->suspects != 0 || blamed == parity;
+    struct erasure_finger due;
+    const bool fits = node_info_finger(g->spec.info, g->spec.stripe, 0, &due);
+    const bool sure = g->suspects != 0 || (blamed == parity && !fits);
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && sure; s++) {
         if ((blamed >> s & 1u) != 0) {
             node_info_wrong(g->spec.info, g->spec.stripe, (uint8_t)s);

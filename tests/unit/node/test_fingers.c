@@ -56,10 +56,10 @@ END_TEST
 
 /* ---- records of before ---------------------------------------------------------------------- */
 
-enum harm { HARM_STRIP, HARM_FLIP };
+enum harm { HARM_STRIP, HARM_FLIP, HARM_ROOT };
 
 /* What one node asks another one to put into the log of group 1, as it would be without
- * fingerprints, or with a wrong one of the first cell. */
+ * fingerprints, or with a wrong one, or a wrong root, of the first cell. */
 static void change_extents(void *ctx, struct rig_message *m)
 {
     const enum harm *harm = ctx;
@@ -80,7 +80,9 @@ static void change_extents(void *ctx, struct rig_message *m)
     (void)buf_append(&body, m->body.data, (size_t)(cmd.body.data - m->body.data));
     if (*harm == HARM_STRIP) {
         c.extent.fingers = bytes_of(NULL, 0);
-    } else if (c.extent.fingers.size > 0) {
+    } else if (*harm == HARM_ROOT && c.extent.roots.size > 0) {
+        m->body.data[c.extent.roots.data - m->body.data] ^= 1;
+    } else if (*harm == HARM_FLIP && c.extent.fingers.size > 0) {
         m->body.data[c.extent.fingers.data - m->body.data] ^= 1;
     }
     ck_assert_int_eq(node_object_cmd_encode(cmd.op, &c, &body), 0);
@@ -367,6 +369,34 @@ START_TEST(a_root_outweighs_a_fingerprint)
 }
 END_TEST
 
+/* The record has a wrong fingerprint, and a data cell is wrong that another one is decoded of: what
+ * has a root is judged first, and parity only if that explains nothing. */
+START_TEST(a_wrong_record_does_not_take_parity_away_beside_wrong_data)
+{
+    enum harm harm = HARM_FLIP;
+    cluster(5, 3, 2);
+    (void)put_changed(&harm, 300000);
+    const unsigned node = stop_holders(0, 0, 1);
+    struct node_extent_info *info = extent_of(node, "a", 0);
+    cell_flip(info, 0, 1, 4711);
+    node_info_release(info);
+    ck_assert_int_eq(get(node, "a", 300000), 0);
+}
+END_TEST
+
+/* Nobody knows who is wrong: the root of the first cell, but parity fits its fingerprints. */
+START_TEST(parity_that_fits_the_record_is_not_blamed_for_a_wrong_root)
+{
+    enum harm harm = HARM_ROOT;
+    cluster(5, 3, 2);
+    (void)put_changed(&harm, 300000);
+    const unsigned node = stop_holders(0, 0, 1);
+    ck_assert_int_ne(get(node, "a", 300000), 0);
+    rig_run(r, 5 * SECOND);
+    ck_assert_uint_eq(cells_wrong(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fingers");
@@ -387,6 +417,8 @@ int main(void)
     tcase_add_test(tc, parity_is_not_made_of_wrong_parity);
     tcase_add_test(tc, parity_made_of_a_cell_that_changed_in_memory_is_made_again);
     tcase_add_test(tc, a_root_outweighs_a_fingerprint);
+    tcase_add_test(tc, a_wrong_record_does_not_take_parity_away_beside_wrong_data);
+    tcase_add_test(tc, parity_that_fits_the_record_is_not_blamed_for_a_wrong_root);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
