@@ -18,6 +18,27 @@ START_TEST(a_record_has_the_fingerprints_of_its_cells)
 }
 END_TEST
 
+/* Copies in place of a code, stripes of one cell, cells of one byte, and cells that are empty. */
+START_TEST(small_codes_and_stripes_have_them_too)
+{
+    static const uint64_t sizes[] = {16385, 65536, 65537, 131072, 131073, 300001};
+    static const struct erasure_scheme schemes[] = {{1, 2}, {2, 1}, {4, 1}};
+    const struct erasure_scheme scheme = schemes[_i];
+    cluster(5, scheme.k, scheme.m);
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        ck_assert_int_eq(put(1, "a", sizes[i]), 0);
+        struct node_extent_info *info = extent_of(2, "a", 0);
+        check_fingers(info);
+        ck_assert_uint_eq(verify_bad(3, "a"), 0);
+        cell_flip(info, 0, scheme.k, 7);
+        node_info_release(info);
+        ck_assert_uint_eq(verify_bad(3, "a"), 1);
+        ck_assert(repaired(1, "a"));
+        ck_assert_uint_eq(verify_bad(3, "a"), 0);
+    }
+}
+END_TEST
+
 START_TEST(without_parity_there_are_none)
 {
     cluster(3, 2, 0);
@@ -404,6 +425,7 @@ int main(void)
     tcase_add_checked_fixture(tc, NULL, tear_down);
     tcase_set_timeout(tc, 240);
     tcase_add_test(tc, a_record_has_the_fingerprints_of_its_cells);
+    tcase_add_loop_test(tc, small_codes_and_stripes_have_them_too, 0, 3);
     tcase_add_test(tc, without_parity_there_are_none);
     tcase_add_test(tc, a_record_that_is_written_again_keeps_its_fingerprints);
     tcase_add_test(tc, an_object_whose_record_has_none_is_read_and_repaired);
