@@ -335,7 +335,7 @@ struct node_gather_spec {
 struct node_gathered {
     uint8_t *cell[NODE_OBJECT_SHARDS_MAX];          /* the wanted ones, by shard */
     struct node_blob *blob[NODE_OBJECT_SHARDS_MAX]; /* that hold them, for who retains them: bytes
-                                                       behind a short cell are zeros */
+                                                       behind a short cell mean nothing */
     uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
     uint32_t bad;                            /* shards that could not be read */
@@ -362,7 +362,7 @@ struct node_decoded_use {
     struct node_blob *cell; /* until it is told */
     /* once, not before node_decoded_want returns; not if the node ends first. code, moved: as of
      * node_gather_fn; moved of several who waited is told to one. cell: for who retains it; bytes
-     * behind a short cell are zeros. */
+     * behind a short cell mean nothing. */
     void (*done)(struct node_decoded_use *use, int code, struct node_blob *cell, uint64_t moved);
 };
 /* Has a cell decoded, with what else of its stripe is lost, or waits for who has it decoded
