@@ -213,7 +213,7 @@ void hf_run_once_more(struct hf_run *r)
     const struct hf_run_info before = r->cost;
     hf_run_drop(r);
     hf_job_restart(r);
-    r->skip = r->written;
+    r->skip += r->written; /* it may have begun again before, and not have come as far again */
     r->written = 0;
     r->resumed_bytes = 0;
     int err = run_begin(r);
@@ -230,7 +230,7 @@ void hf_run_again(struct hf_run *r)
 {
     int err = ERR_VERSION_GONE;
     hf_run_drop(r);
-    if (r->restarts < RUN_RESTARTS_MAX && compute_task_to(r->task) == 0) {
+    if (r->restarts < RUN_RESTARTS_MAX && compute_task_to(r->task) == 0 && r->skip == 0) {
         r->restarts++;
         r->cost = r->before;
         err = run_stat(r);
@@ -238,9 +238,11 @@ void hf_run_again(struct hf_run *r)
         r->restarts++;
         r->beginnings++;
         err = 0;
-        if (r->written > 0) {
+        hf_job_restart(r);
+        if (r->written + r->skip > 0) {
             err = r->sink.rewind != NULL ? r->sink.rewind(r->sink.ctx) : ERR_VERSION_GONE;
             r->written = 0;
+            r->skip = 0;
         }
         err = err == 0 ? run_begin(r) : err;
         err = err == 0 ? hf_run_objects(r) : err;
@@ -281,6 +283,9 @@ static void run_object_next(struct hf_run *r)
 void hf_run_object_ended(struct hf_run *r)
 {
     struct err_info why = {.code = 0};
+    if (r->many && hf_job_object_waits(r)) {
+        return;
+    }
     r->cost.objects++;
     r->cost.size += r->info.size;
     run_count_cells(r);

@@ -230,6 +230,9 @@ int hf_job_cell(struct run_slot *slot);
 bool hf_job_is_settled(const struct hf_run *r);
 /* returns: whether no more is to be joined now; then hf_run_pump is called when it may be. */
 bool hf_job_waits(struct hf_run *r);
+/* returns: whether something of the object is not committed; then hf_run_object_ended is called
+ * when all is. */
+bool hf_job_object_waits(struct hf_run *r);
 /* returns: whether something is not committed; then hf_run_finish is called when all is. */
 bool hf_job_finish_waits(struct hf_run *r);
 /* The run begins again: commits that are under way are left to themselves. */

@@ -8,8 +8,8 @@
  *
  *   head -> an object's record -> (look -> its cells) -> states that are joined -> commits
  *
- * Joining goes on while commits are under way, up to a bound. Nothing is printed before all that
- * was joined is committed.
+ * Joining goes on while commits are under way, up to a bound, but not to the next object. Nothing
+ * is printed before all that was joined is committed.
  *
  *   commit  CAS, absent -> done
  *            | another is there, or the answer was lost
@@ -36,6 +36,7 @@ enum job_kind { JOB_HEAD, JOB_OBJECT, JOB_COMMIT, JOB_LOOK };
 struct job_doubt {
     uint64_t object;
     uint64_t cell;
+    bool told; /* who was wrong */
     uint32_t node[2];
     uint8_t digest[2][MERKLE_HASH_BYTES];
 };
@@ -49,6 +50,7 @@ struct hf_job {
     bool recording;     /* the object is not known to be the job's */
     bool joined;        /* some of a cell that is not yet committed */
     bool pumps;         /* joining waits for commits */
+    bool ends;          /* so does the end of the object, that the next one comes after */
     bool finishes;      /* so does the result */
     unsigned commits;   /* under way, with the object's record */
     uint64_t commit_bytes;
@@ -195,17 +197,24 @@ bool hf_job_waits(struct hf_run *r)
     return true;
 }
 
+/* returns: whether something is not committed; then *waits says so. */
+static bool job_drains(struct hf_job *job, bool *waits)
+{
+    *waits = job->commits > 0;
+    if (!*waits) {
+        job->joined = false; /* an error in the midst of a cell: what is before it counts */
+    }
+    return *waits;
+}
+
+bool hf_job_object_waits(struct hf_run *r)
+{
+    return r->job != NULL && job_drains(r->job, &r->job->ends);
+}
+
 bool hf_job_finish_waits(struct hf_run *r)
 {
-    struct hf_job *job = r->job;
-    if (job == NULL || job->commits == 0) {
-        if (job != NULL) {
-            job->joined = false; /* an error in the midst of a cell: what is before it counts */
-        }
-        return false;
-    }
-    job->finishes = true;
-    return true;
+    return r->job != NULL && job_drains(r->job, &r->job->finishes);
 }
 
 /* The operation is done. What waited for it goes on, and may end the run. */
@@ -221,6 +230,9 @@ static void job_settled(struct job_op *op)
     const int err = job->commits == 0 ? hf_run_print(r) : 0;
     if (err != 0) {
         hf_run_end(r, err, err_text(err));
+    } else if (job->commits == 0 && job->ends) {
+        job->ends = false;
+        hf_run_object_ended(r);
     } else if (job->commits == 0 && job->finishes) {
         job->finishes = false;
         hf_run_finish(r);
@@ -325,14 +337,15 @@ static struct job_doubt *job_doubt_of(struct hf_job *job, uint64_t cell)
     return NULL;
 }
 
-/* Two states of a cell were known, and nodes have voted: tells who was wrong. */
-static void job_decided(struct hf_job *job, const struct job_doubt *d, const uint8_t *digest)
+/* Two states of a cell were known, and nodes have voted: tells who was wrong, once. */
+static void job_decided(struct hf_job *job, struct job_doubt *d, const uint8_t *digest)
 {
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2 && !d->told; i++) {
         if (memcmp(d->digest[i], digest, MERKLE_HASH_BYTES) != 0) {
             hf_vote_tell(job->run, d->cell, d->node[i]);
         }
     }
+    d->told = true;
 }
 
 /* Two computations of the same bytes that differ. What this run has joined may be wrong: it begins
@@ -549,6 +562,7 @@ void hf_job_restart(struct hf_run *r)
         job->recording = false;
         job->joined = false;
         job->pumps = false;
+        job->ends = false;
         job->finishes = false;
     }
 }
@@ -703,7 +717,7 @@ int hf_job_cell(struct run_slot *slot)
     buf_init(&state, &r->transfer.client->heap, 2 * (size_t)JOB_WHOLE_BYTES_MAX);
     int err = compute_task_encode(slot->whole, &state);
     err = err == 0 ? hf_job_digest(buf_view(&state), digest) : err;
-    const struct job_doubt *doubt = job_doubt_of(r->job, slot->cell);
+    struct job_doubt *doubt = job_doubt_of(r->job, slot->cell);
     if (err == 0 && doubt != NULL) {
         job_decided(r->job, doubt, digest);
     }

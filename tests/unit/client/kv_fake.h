@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KV_KEYS_MAX 64u
+#define KV_KEYS_MAX 128u
 #define KV_PAGE 5u /* keys of one answer */
 
 struct kv_key {

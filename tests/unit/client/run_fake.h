@@ -313,7 +313,7 @@ static inline void ran_disagreed(void *ctx, const struct hf_run_disagreed *d)
     struct ran *r = ctx;
     ck_assert_uint_ge(d->node, 1);
     ck_assert_uint_le(d->node, FAKE_NODES_MAX);
-    ck_assert(d->name.size == 4 && memcmp(d->name.data, "name", 4) == 0);
+    ck_assert(r->many || (d->name.size == 4 && memcmp(d->name.data, "name", 4) == 0));
     r->outvoted[d->node]++;
 }
 
@@ -359,9 +359,16 @@ static inline void check_printed(const char *text)
     ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
     ck_assert_int_eq(compute_task_update(t, bytes_of(object.data, object.size)), 0);
     (void)compute_task_finish(t, NULL);
-    const struct bytes want = compute_task_output(t);
-    ck_assert_uint_eq(want.size, ran.printed.size);
-    ck_assert(bytes_equal(want, buf_view(&ran.printed)));
+    size_t at = 0;
+    for (bool more = true; more;) {
+        const struct bytes want = compute_task_output(t);
+        ck_assert_uint_le(want.size, ran.printed.size - at);
+        ck_assert(bytes_equal(want, bytes_of(ran.printed.data + at, want.size)));
+        at += want.size;
+        compute_task_output_clear(t);
+        more = compute_task_has_more(t) && compute_task_more(t, NULL) == 0;
+    }
+    ck_assert_uint_eq(at, ran.printed.size);
     compute_task_free(t);
     compute_program_free(p);
 }

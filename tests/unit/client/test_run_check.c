@@ -134,17 +134,13 @@ END_TEST
 
 static unsigned meets; /* how many cells the other run commits first */
 
-/* Another run has committed another state of cell 4, computed by node 2. */
+/* Another run has committed another state of the cell, computed by node 2. */
 static void another_state(const char *name, struct bytes value, enum lie lie)
 {
     struct job_task t;
     struct buf state;
     struct buf out;
     uint8_t digest[MERKLE_HASH_BYTES];
-    if (meets == 0 || strcmp(name, "job/00000000/00000004") != 0) {
-        return;
-    }
-    meets--;
     ck_assert_int_eq(hf_job_task_take(value, &t), 0);
     const struct part part = {.text = bytes_of_text(chosen),
                               .from = t.from,
@@ -165,14 +161,44 @@ static void another_state(const char *name, struct bytes value, enum lie lie)
     buf_release(&state);
 }
 
+static bool meets_at(const char *name)
+{
+    const bool at = meets > 0 && strcmp(name, "job/00000000/00000004") == 0;
+    meets -= at;
+    return at;
+}
+
 static void another_is_wrong(const char *name, struct bytes value)
 {
-    another_state(name, value, LIE_WRONG);
+    if (meets_at(name)) {
+        another_state(name, value, LIE_WRONG);
+    }
 }
 
 static void another_is_right(const char *name, struct bytes value)
 {
-    another_state(name, value, LIE_NONE);
+    if (meets_at(name)) {
+        another_state(name, value, LIE_NONE);
+    }
+}
+
+/* So it is with a cell once something is printed; then the job's other cells are forgotten, and it
+ * is so with one of those whose results were printed. */
+static void others_are_wrong(const char *name, struct bytes value)
+{
+    const unsigned cell = hf_job_value_of(value) == JOB_VALUE_TASK ? (unsigned)(name[20] - '0') : 0;
+    if (meets == 2 && cell > 2 && ran.printed.size > 0) {
+        meets--;
+        for (unsigned i = 0; i < CELLS; i++) {
+            char other[64];
+            (void)snprintf(other, sizeof(other), "job/00000000/%08u", i);
+            kv_drop(other);
+        }
+        another_state(name, value, LIE_WRONG);
+    } else if (meets == 1 && cell == 1) {
+        meets--;
+        another_state(name, value, LIE_WRONG);
+    }
 }
 
 static void job_begin(void)
@@ -206,6 +232,31 @@ START_TEST(a_wrong_state_that_is_committed_is_outvoted_and_replaced)
     ck_assert_uint_ge(ran.cost.tasks_resumed, 4);
     (void)committed_by(&checked);
     ck_assert(checked);
+    check_end();
+}
+END_TEST
+
+/* Holders are silent about cells behind the sixth until something is printed. */
+static bool holds_back(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    uint64_t apart = 0;
+    (void)conn;
+    return wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN) && wire_param_u64(m, 3, &from) == 0 &&
+           wire_param_u64(m, 7, &apart) == 0 && apart == 0 && from >= 6 * (uint64_t)CELL &&
+           ran.printed.size == 0;
+}
+
+START_TEST(a_run_that_begins_again_twice_prints_nothing_twice)
+{
+    job_begin();
+    meets = 2;
+    object.first = holds_back;
+    kv.first = others_are_wrong;
+    ck_assert_int_eq(run(chosen), 0);
+    ck_assert_uint_eq(meets, 0);
+    check_printed(chosen);
+    ck_assert_uint_eq(ran.outvoted[2], 2);
     check_end();
 }
 END_TEST
@@ -278,6 +329,7 @@ UNIT_MAIN("client_run_check", each_cell_is_computed_by_its_holder_and_apart_from
           what_is_no_state_is_no_vote, a_bucket_without_parity_cannot_be_checked,
           a_cell_that_nobody_else_can_decode_cannot_be_checked,
           a_wrong_state_that_is_committed_is_outvoted_and_replaced,
+          a_run_that_begins_again_twice_prints_nothing_twice,
           a_right_state_that_is_committed_outvotes_that_of_this_run,
           without_parity_two_states_of_a_cell_end_the_run,
           of_a_job_only_what_was_checked_is_used_by_a_check)

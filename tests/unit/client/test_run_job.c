@@ -178,6 +178,55 @@ START_TEST(states_of_csv_are_those_of_the_way_in_which_they_are_read)
 }
 END_TEST
 
+static void digests_of(uint8_t out[CELLS][MERKLE_HASH_BYTES])
+{
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        struct job_task t;
+        const struct kv_key *k = task_of(cell);
+        ck_assert_ptr_nonnull(k);
+        ck_assert_int_eq(hf_job_task_take(bytes_of(k->value, k->bytes), &t), 0);
+        memcpy(out[cell], t.digest.data, MERKLE_HASH_BYTES);
+    }
+}
+
+/* Two clients of a job may have had the same cell in other parts. */
+START_TEST(states_do_not_depend_on_the_parts_that_a_cell_was_computed_in)
+{
+    static const char *const more[] = {
+        "lines | by $2 count, sum $1, var $3, max $1 | top 3",
+        "lines | sum $3, distinct $2",
+        "lines | sample 0.3 | estimate count, mean $3",
+        "csv header | by $3 count",
+        "csv | sort $3 | select $1",
+        "csv | select $1 scan count from $3 = 4",
+        "f32 | where $1 > 0 | mean, var, min",
+        "u64,x1 | top 5",
+        "i16 | where $1 > 5 | scan count",
+    };
+    for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        const char *text = more[i];
+        for (unsigned quoted = 0; quoted < (text[0] == 'c' ? 2u : 1u); quoted++) {
+            uint8_t whole[CELLS][MERKLE_HASH_BYTES];
+            for (unsigned most = 0; most <= 9000; most += 9000) {
+                uint8_t parts[CELLS][MERKLE_HASH_BYTES];
+                job_begin();
+                if (quoted == 1) {
+                    fill_quoted();
+                }
+                object.most = most;
+                (void)run(text);
+                check_printed(text);
+                ck_assert_uint_eq(ran.cost.tasks_committed, CELLS);
+                digests_of(parts);
+                memcpy(whole, most == 0 ? parts : whole, sizeof(whole));
+                ck_assert_msg(memcmp(whole, parts, sizeof(whole)) == 0, "%s: %u", text, most);
+                job_end();
+            }
+        }
+    }
+}
+END_TEST
+
 /* Lines that become much longer: a cell's state has more bytes than are kept. */
 START_TEST(of_large_states_the_digest_is_committed_and_they_are_computed_again)
 {
@@ -458,6 +507,7 @@ UNIT_MAIN("client_run_job", a_job_gives_what_the_program_gives_and_commits_every
           another_run_computes_what_is_not_committed_and_gives_the_same,
           gaps_in_what_is_committed_are_computed,
           states_of_csv_are_those_of_the_way_in_which_they_are_read,
+          states_do_not_depend_on_the_parts_that_a_cell_was_computed_in,
           of_large_states_the_digest_is_committed_and_they_are_computed_again,
           of_states_that_are_very_large_nothing_is_committed,
           what_an_error_of_the_program_ends_is_printed_up_to_there,

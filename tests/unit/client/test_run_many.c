@@ -7,6 +7,10 @@
  */
 #include "run_fake.h"
 
+#include "kv_fake.h"
+
+#include "client/job_internal.h"
+
 #define NAMES 5u
 
 static struct {
@@ -259,6 +263,109 @@ START_TEST(one_replaced_and_another_removed_do_not_disturb_the_others)
 }
 END_TEST
 
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static bool serve_job(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    return kv_serve(conn, m) || serve_many(conn, m);
+}
+
+static void begin_job(uint64_t size)
+{
+    begin_many(size);
+    kv_clear();
+    object.before = serve_job;
+    object.m = 2;
+    ran.job = "job";
+}
+
+static void end_job(void)
+{
+    end();
+    kv_clear();
+}
+
+START_TEST(another_run_of_a_job_over_objects_finds_all_of_them)
+{
+    begin_job(SIZE);
+    ck_assert_int_eq(run(records), 0);
+    check_many(records, NAMES);
+    ck_assert_uint_eq(ran.cost.tasks_committed, NAMES * CELLS);
+    ck_assert_uint_eq(kv.count, 1 + NAMES * (1 + CELLS));
+    buf_release(&ran.printed);
+    object.parts_all = 0;
+    ck_assert_int_eq(run(records), 0);
+    ck_assert_uint_eq(ran.cost.tasks_resumed, NAMES * CELLS);
+    ck_assert_uint_eq(object.parts_all, 0);
+    end_job();
+}
+END_TEST
+
+/* Another run has committed a wrong state of the last cell of the first object. */
+static void another_is_wrong(const char *name, struct bytes value)
+{
+    struct job_task t;
+    struct buf state;
+    struct buf out;
+    uint8_t digest[MERKLE_HASH_BYTES];
+    if (strcmp(name, "job/00000000/00000011") != 0) {
+        return;
+    }
+    kv.first = NULL;
+    ck_assert_int_eq(hf_job_task_take(value, &t), 0);
+    const struct part part = {.text = bytes_of_text(groups),
+                              .from = t.from,
+                              .bytes = t.to - t.from,
+                              .lie = LIE_WRONG,
+                              .salt = 9};
+    buf_init(&state, &heap, 1u << 20);
+    buf_init(&out, &heap, 1u << 20);
+    compute_part(&part, &state);
+    ck_assert_int_eq(hf_job_digest(buf_view(&state), digest), 0);
+    t.state = buf_view(&state);
+    t.digest = bytes_of(digest, sizeof(digest));
+    t.node = 2;
+    ck_assert_int_eq(hf_job_task_put(&out, &t), 0);
+    kv_set(name, out.data, out.size);
+    buf_release(&out);
+    buf_release(&state);
+}
+
+START_TEST(a_wrong_state_is_outvoted_when_it_is_the_turn_of_another_object)
+{
+    begin_job(SIZE);
+    kv.first = another_is_wrong;
+    ck_assert_int_eq(run(groups), 0);
+    ck_assert_uint_eq(ran.outvoted[2], 1);
+    const struct kv_key *k = kv_find("job/00000000/00000011");
+    struct job_task t;
+    ck_assert_ptr_nonnull(k);
+    ck_assert_int_eq(hf_job_task_take(bytes_of(k->value, k->bytes), &t), 0);
+    ck_assert(t.checked);
+    ck_assert_uint_eq(ran.cost.objects, NAMES);
+    end_job();
+}
+END_TEST
+
+/* Of an error of a record in one of them: what was found before it. */
+START_TEST(what_is_before_an_error_is_printed_with_a_job_too)
+{
+    static const char text[] = "lines | select $1, 1 / ($1 - 20)";
+    for (unsigned small = 0; small < 2; small++) {
+        size_t before = 0;
+        for (unsigned job = 0; job < 2; job++) {
+            begin_job(small == 1 ? 16384 : SIZE);
+            ran.job = job == 1 ? "job" : NULL;
+            ck_assert_int_eq(run(text), ERR_INVALID);
+            ck_assert_msg(ran.printed.size > 0, "%u %u %s", small, job, ran.text);
+            ck_assert(job == 0 || ran.printed.size == before);
+            before = ran.printed.size;
+            end_job();
+        }
+    }
+}
+END_TEST
+
 UNIT_MAIN("client_run_many", objects_are_taken_in_the_order_of_their_names,
           an_object_removed_after_it_was_listed_does_not_count,
           when_all_were_removed_after_they_were_listed_there_is_none,
@@ -267,4 +374,7 @@ UNIT_MAIN("client_run_many", objects_are_taken_in_the_order_of_their_names,
           records_that_were_printed_are_taken_back_or_it_ends,
           an_object_that_is_replaced_again_and_again_ends_it,
           objects_that_are_replaced_whenever_some_counted_end_it,
-          one_replaced_and_another_removed_do_not_disturb_the_others)
+          one_replaced_and_another_removed_do_not_disturb_the_others,
+          another_run_of_a_job_over_objects_finds_all_of_them,
+          a_wrong_state_is_outvoted_when_it_is_the_turn_of_another_object,
+          what_is_before_an_error_is_printed_with_a_job_too)
