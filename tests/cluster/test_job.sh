@@ -59,9 +59,9 @@ killed() {
     wait "$pid" 2>/dev/null
     [ $? = 137 ] && hits=$((hits + 1))
 }
-# is_done: whether the job's head says so
+# is_done: whether the job's head says so, or is gone: what a client that was killed has sent is done yet
 is_done() {
-    [ "$("$holdfast" kv get "job$job" | od -An -tu1 -j5 -N1 | tr -d ' ')" = 1 ]
+    [ "$("$holdfast" kv get "job$job" 2>/dev/null | od -An -tu1 -j5 -N1 2>/dev/null | tr -d ' ')" != 0 ]
 }
 # kept: how many keys the job has
 kept() {
