@@ -80,7 +80,7 @@ sys.stdout.buffer.write(r.encode() if isinstance(r, str) else base64.b64decode(r
 }
 # one NAME PROGRAM: killed three times, then to the end
 one() {
-    local before resumed cells
+    local before resumed
     job=$((job + 1))
     "$holdfast" run --local "$2" <"$work/$1" >"$work/want" || failed "--local: $2"
     killed "$1" "$2" 3
