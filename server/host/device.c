@@ -313,12 +313,20 @@ void host_device_release(struct host_device *d)
     alloc_put(&heap, d, sizeof(*d));
 }
 
+void host_device_set_patience(struct host_device *d, uint64_t us)
+{
+    ASSERT(us > 0);
+    (void)pthread_mutex_lock(&d->lock);
+    d->options.patience_us = us;
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
 /* Tells the thread to end. returns: whether it has. */
 static bool device_stop(struct host_device *d)
 {
-    const struct timespec until = device_until(d->options.patience_us);
     int err = 0;
     (void)pthread_mutex_lock(&d->lock);
+    const struct timespec until = device_until(d->options.patience_us);
     d->stop = true;
     device_kick(d);
     while (!d->ended && err != ETIMEDOUT) {

@@ -64,6 +64,9 @@ struct erasure_kernel host_device_kernel(struct host_device *d);
 void host_device_report(void *ctx, struct node_device *out);
 /* Waits until the device's thread has nothing left to do. For tests. */
 void host_device_settle(struct host_device *d);
+/* How long jobs that begin from now on, and the end, wait in place of options.patience_us; us > 0.
+ * For tests, in which jobs either hang or have all the time there is. Any thread. */
+void host_device_set_patience(struct host_device *d, uint64_t us);
 /* A thread that hangs in its driver for longer than the patience is left behind, with the memory. d
  * may be NULL. */
 void host_device_free(struct host_device *d);

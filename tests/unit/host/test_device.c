@@ -18,7 +18,8 @@
 
 #define WAIT_MIN_US 1000u
 #define WAIT_MAX_US 8000u
-#define LONG_US 600000000u /* what a test that does not hang never takes */
+#define LONG_US 600000000u /* what a job that does not hang never takes */
+#define SHORT_US 20000u    /* how long one that does is waited for */
 #define K 3u
 #define M 2u
 #define CELL 20011u
@@ -144,8 +145,7 @@ static const struct gpu_table table = {
     .rs = run_rs,
 };
 
-static struct host_device *start_with(enum host_device_use use, const char *path,
-                                      uint64_t patience_us)
+static struct host_device *start_with(enum host_device_use use, const char *path)
 {
     struct host_device *d = NULL;
     struct err_info why;
@@ -158,7 +158,7 @@ static struct host_device *start_with(enum host_device_use use, const char *path
         .now_us = clock_now,
         .wait_min_us = WAIT_MIN_US,
         .wait_max_us = WAIT_MAX_US,
-        .patience_us = patience_us,
+        .patience_us = LONG_US,
     };
     ck_assert_int_eq(host_device_new(&d, &options, &why), 0);
     ck_assert_int_eq(host_device_start(d, &why), 0);
@@ -168,7 +168,7 @@ static struct host_device *start_with(enum host_device_use use, const char *path
 
 static struct host_device *start(void)
 {
-    return start_with(HOST_DEVICE_ALWAYS, "", LONG_US);
+    return start_with(HOST_DEVICE_ALWAYS, "");
 }
 
 static struct node_device report(struct host_device *d)
@@ -396,9 +396,10 @@ START_TEST(a_job_that_hangs_is_given_up_and_the_device_waits_for_it)
     struct rng r;
     reset();
     rng_init(&r, 6);
-    struct host_device *d = start_with(HOST_DEVICE_ALWAYS, "", 20000);
+    struct host_device *d = start_with(HOST_DEVICE_ALWAYS, "");
     const unsigned opened = at.opened;
     hold(true);
+    host_device_set_patience(d, SHORT_US);
     ck_assert_uint_eq(code(d, &r), 0);
     is_state(d, "suspect");
     ck_assert_uint_eq(report(d).late, 1);
@@ -406,6 +407,7 @@ START_TEST(a_job_that_hangs_is_given_up_and_the_device_waits_for_it)
     clock_add(WAIT_MAX_US); /* not opened while it has the job */
     ck_assert_uint_eq(code(d, &r), 0);
     is_state(d, "suspect");
+    host_device_set_patience(d, LONG_US);
     hold(false);
     host_device_settle(d);
     ck_assert_uint_eq(at.opened, opened);
@@ -423,8 +425,9 @@ START_TEST(a_thread_that_hangs_does_not_hold_up_the_end)
     struct rng r;
     reset();
     rng_init(&r, 7);
-    struct host_device *d = start_with(HOST_DEVICE_ALWAYS, "", 20000);
+    struct host_device *d = start_with(HOST_DEVICE_ALWAYS, "");
     hold(true);
+    host_device_set_patience(d, SHORT_US);
     ck_assert_uint_eq(code(d, &r), 0);
     host_device_free(d);
     ck_assert_ptr_nonnull(strstr(at.line, "event=gpu_hangs"));
@@ -495,7 +498,7 @@ START_TEST(jobs_go_where_they_were_measured_to_be_faster)
     rng_init(&r, 8);
     at.step_us = 100;
     at.takes_us = faster_from_a_mebibyte;
-    struct host_device *d = start_with(HOST_DEVICE_AUTO, "", LONG_US);
+    struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "healthy");
     ck_assert_uint_eq(report(d).least_bytes, 1u << 20);
     ck_assert_ptr_nonnull(strstr(at.line, "least_bytes=1048576 cause=\"measured in "));
@@ -520,7 +523,7 @@ START_TEST(a_device_that_is_slower_is_closed_and_said_to_be)
     reset();
     rng_init(&r, 9);
     at.takes_us = slower;
-    struct host_device *d = start_with(HOST_DEVICE_AUTO, "", LONG_US);
+    struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "slower");
     ck_assert_uint_eq(emulated.lanes_open, 0);
     ck_assert_uint_eq(code(d, &r), 0);
@@ -541,7 +544,7 @@ START_TEST(measuring_ends_before_its_time_is_over)
 {
     reset();
     at.takes_us = takes_20_ms;
-    struct host_device *d = start_with(HOST_DEVICE_AUTO, "", LONG_US);
+    struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "slower");
     ck_assert_uint_eq(at.jobs, 4); /* one to look at its bits, three of the least size */
     host_device_free(d);
@@ -557,7 +560,7 @@ START_TEST(a_device_that_could_not_be_opened_is_measured_when_it_can)
     at.takes_us = faster_from_a_mebibyte;
     emulated.fail_at = 4; /* memory for the first lane */
     emulated.error = EMULATED_NO_MEMORY;
-    struct host_device *d = start_with(HOST_DEVICE_AUTO, "", LONG_US);
+    struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "suspect");
     ck_assert_uint_eq(at.lines, 1);
     clock_add(WAIT_MIN_US);
@@ -591,10 +594,10 @@ static void none(struct host_device *d, const char *state, const char *text)
 START_TEST(without_a_plug_in_a_driver_or_a_device_one_line_says_so)
 {
     reset();
-    none(start_with(HOST_DEVICE_AUTO, "/nowhere/x.so", LONG_US), "none",
+    none(start_with(HOST_DEVICE_AUTO, "/nowhere/x.so"), "none",
          "no plug-in '/nowhere/x.so': No such file or directory");
     reset();
-    none(start_with(HOST_DEVICE_AUTO, TEST_SOURCE, LONG_US), "none", "cannot load the plug-in: ");
+    none(start_with(HOST_DEVICE_AUTO, TEST_SOURCE), "none", "cannot load the plug-in: ");
     reset();
     emulated.count_error = 35;
     none(start(), "none", "emulated count answers 35, emulated");
@@ -602,7 +605,7 @@ START_TEST(without_a_plug_in_a_driver_or_a_device_one_line_says_so)
     emulated.capability[0] = 7;
     none(start(), "none", "has compute capability 7.0: at least 8");
     reset();
-    none(start_with(HOST_DEVICE_OFF, "/nowhere/x.so", LONG_US), "off", "gpu.use is off");
+    none(start_with(HOST_DEVICE_OFF, "/nowhere/x.so"), "off", "gpu.use is off");
 }
 END_TEST
 
