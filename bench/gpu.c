@@ -4,9 +4,10 @@
  * The kernels of the first device that is not too old: all of them against their plain twins, bit
  * for bit, then their rates in device memory next to the rate of a copy in the same run. Bytes of a
  * copy are those read and those written; of a code, of all data and parity cells; of leaf hashes,
- * of leaves and hashes; of sums, of values. The exact sum is also compared with CUB's plain one,
- * and whole jobs with the link to the device (bench/gpu_pipe.h). Rounds go over all rows in turn;
- * rates and ratios are medians over them. Without a plug-in or a device it says why, and ends well.
+ * of leaves and hashes; of fingerprints, of a column; of sums, of values. The exact sum is also
+ * compared with CUB's plain one, and whole jobs with the link to the device (bench/gpu_pipe.h).
+ * Rounds go over all rows in turn; rates and ratios are medians over them. Without a plug-in or a
+ * device it says why, and ends well.
  *
  *   bench_gpu [PLUGIN [SEED]]   the shared object, by default the one of this build; of what is
  *                               compared in small lanes
@@ -16,6 +17,7 @@
 #include "bench/gpu_peer.h"
 #include "bench/gpu_pipe.h"
 #include "compute/compute.h"
+#include "compute/finger.h"
 #include "gpu/load.h"
 #include "gpu/sum.h"
 #include "gpu/sum_internal.h"
@@ -28,7 +30,7 @@
 
 #define ROUNDS 15u
 #define RUNS_A_ROUND 10u
-#define ROWS_MAX 12u
+#define ROWS_MAX 13u
 #define LANE_BYTES_MAX ((size_t)1 << 30)
 /* What a lane has if nobody asks for another size. */
 #define PIPE_LANE_BYTES_MAX ((size_t)32 << 20)
@@ -120,6 +122,7 @@ static void add_rows(void)
     add_random(10, 4);
     add_random(12, 8);
     add(GPU_KERNEL_LEAVES, "leaf hashes");
+    add(GPU_KERNEL_FINGERS, "fingerprints");
     bench.sum_row = bench.rows_count;
     add(GPU_KERNEL_SUM, "exact sum of doubles");
 }
@@ -140,7 +143,12 @@ static int compare_code(const struct row *row)
         coded[i] = cell(1, i);
         plain[i] = cell(2, i);
     }
-    const struct gpu_rs_job job = {row->k, row->rows, row->coefficients, data, coded, CELL_BYTES};
+    const struct gpu_rs_job job = {.k = row->k,
+                                   .rows = row->rows,
+                                   .coefficients = row->coefficients,
+                                   .data = data,
+                                   .coded = coded,
+                                   .bytes = CELL_BYTES};
     const struct compute_rs_job twin = {row->k, row->rows, NULL, data, plain, CELL_BYTES};
     if (bench.table->rs(bench.gpu, &job) != 0) {
         return -1;
@@ -168,6 +176,30 @@ static int compare_leaves(void)
                           twin + i * COMPUTE_HASH_BYTES);
     }
     return memcmp(hashes, twin, leaves * COMPUTE_HASH_BYTES) == 0;
+}
+
+static int compare_fingers(void)
+{
+    const uint8_t *data[CELLS_MAX];
+    uint8_t fingers[CELLS_MAX * GPU_FINGER_BYTES];
+    uint8_t twin[GPU_FINGER_BYTES];
+    struct compute_finger f;
+    bool same = true;
+    for (unsigned i = 0; i < CELLS_MAX; i++) {
+        data[i] = cell(0, i);
+    }
+    const struct gpu_rs_job job = {
+        .k = CELLS_MAX, .data = data, .bytes = CELL_BYTES, .fingers = fingers};
+    if (bench.table->rs(bench.gpu, &job) != 0) {
+        return -1;
+    }
+    for (unsigned i = 0; i < CELLS_MAX; i++) {
+        compute_finger_init_by(&f, COMPUTE_FINGER_PLAIN);
+        compute_finger_add(&f, data[i], CELL_BYTES);
+        compute_finger_end(&f, twin);
+        same = same && memcmp(twin, fingers + (size_t)i * GPU_FINGER_BYTES, sizeof(twin)) == 0;
+    }
+    return same;
 }
 
 /* Rounded, a sum shows nothing of what is far below its greatest value: encodings are compared.
@@ -216,7 +248,8 @@ static int compare(const struct row *row)
     case GPU_KERNEL_RS: return compare_code(row);
     case GPU_KERNEL_LEAVES: return compare_leaves();
     case GPU_KERNEL_SUM: return compare_sums();
-    case GPU_KERNEL_COPY: break;
+    case GPU_KERNEL_FINGERS: return compare_fingers();
+    default: break;
     }
     return 1;
 }

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define ROUNDS 9u
-#define JOBS_MAX 5u
+#define JOBS_MAX 6u
 #define K_MAX 16u
 #define GOAL 0.85
 
@@ -25,8 +25,9 @@ enum leg { LEG_JOB, LEG_LINK, LEG_HOST, LEGS };
 struct job {
     const char *name;
     enum gpu_kernel kernel;
-    unsigned k; /* these two: of a code */
+    unsigned k; /* these three: of a code */
     unsigned rows;
+    uint8_t *fingers; /* NULL: not asked for */
     uint8_t coefficients[K_MAX * K_MAX];
     struct gpu_peer_flow flow;
     double seconds[LEGS][ROUNDS];
@@ -39,6 +40,7 @@ struct pipe {
     uint8_t *sources; /* with->bytes, and as much for results and for what stands for a lane */
     uint8_t *results;
     uint8_t *lane;
+    uint8_t fingers[2 * K_MAX * GPU_FINGER_BYTES];
     char why[GPU_PEER_WHY_BYTES];
 };
 
@@ -87,6 +89,8 @@ static void add_jobs(struct pipe *p)
 {
     const size_t bytes = p->with->bytes;
     add_code(p, "encode 4+2", 4, 2, false);
+    add_code(p, "encode 4+2, fingerprints", 4, 2, false);
+    p->job[p->jobs - 1].fingers = p->fingers;
     add_code(p, "encode 10+4", 10, 4, false);
     add_code(p, "random matrix, 4 rows of 4", 4, 4, true);
     add(p, "leaf hashes", GPU_KERNEL_LEAVES)->flow =
@@ -106,7 +110,13 @@ static bool run_code(const struct pipe *p, const struct job *job)
     for (unsigned i = 0; i < job->rows; i++) {
         coded[i] = p->results + i * cell;
     }
-    const struct gpu_rs_job rs = {job->k, job->rows, job->coefficients, data, coded, cell};
+    const struct gpu_rs_job rs = {.k = job->k,
+                                  .rows = job->rows,
+                                  .coefficients = job->coefficients,
+                                  .data = data,
+                                  .coded = coded,
+                                  .bytes = cell,
+                                  .fingers = job->fingers};
     return p->with->table->rs(p->with->gpu, &rs) == 0;
 }
 
@@ -121,7 +131,7 @@ static bool run_job(const struct pipe *p, const struct job *job)
     case GPU_KERNEL_SUM:
         compute_exact_init(&sum);
         return gpu_sum_add_f64s(w->table, w->gpu, &sum, p->sources, w->bytes / sizeof(double)) == 0;
-    case GPU_KERNEL_COPY: break;
+    default: break;
     }
     return true;
 }

@@ -13,6 +13,7 @@
 /* Few leaves are spread over all processors of the device. */
 #define SHA_THREADS 64u
 #define SUM_THREADS 128u
+#define FINGER_THREADS 128u
 
 template <unsigned ROWS>
 static __global__ void __launch_bounds__(RS_THREADS)
@@ -49,6 +50,24 @@ static __global__ void __launch_bounds__(SUM_THREADS)
     const uint64_t thread = (uint64_t)blockIdx.x * SUM_THREADS + threadIdx.x;
     if (thread < threads) {
         gpu_sum_thread(&pass, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(FINGER_THREADS)
+    finger_kernel(const __grid_constant__ struct gpu_finger_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * FINGER_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_finger_thread(&pass, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(FINGER_THREADS)
+    finger_end_kernel(const __grid_constant__ struct gpu_finger_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * FINGER_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_finger_end_thread(&pass, thread);
     }
 }
 
@@ -192,6 +211,15 @@ static int cuda_run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
     return launch(sum_kernel, lane, pass, gpu_sum_threads(pass), SUM_THREADS);
 }
 
+static int cuda_run_fingers(struct gpu_lane *lane, const struct gpu_finger_pass *pass)
+{
+    const int error = launch(finger_kernel, lane, pass, gpu_finger_threads(pass), FINGER_THREADS);
+    if (error != 0) {
+        return error;
+    }
+    return launch(finger_end_kernel, lane, pass, gpu_finger_end_threads(pass), FINGER_THREADS);
+}
+
 static int cuda_wait(struct gpu_lane *lane)
 {
     const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
@@ -227,8 +255,8 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count,      cuda_describe, cuda_use,         cuda_lane_open,
-    cuda_lane_close,      cuda_copy_in,    cuda_copy_out, cuda_copy_within, cuda_run_rs,
-    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,  cuda_wait,        cuda_clock_start,
-    cuda_clock_stop,      cuda_is_memory,  cuda_text,
+    "cudaGetDeviceCount", cuda_count,      cuda_describe,  cuda_use,         cuda_lane_open,
+    cuda_lane_close,      cuda_copy_in,    cuda_copy_out,  cuda_copy_within, cuda_run_rs,
+    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,   cuda_run_fingers, cuda_wait,
+    cuda_clock_start,     cuda_clock_stop, cuda_is_memory, cuda_text,
 };

@@ -6,6 +6,7 @@
  * the device copies and computes on the others. A device touches the lanes' memory only, never the
  * caller's: after an error nothing is written to the caller's memory any more.
  */
+#include "gpu/engine_finger_internal.h"
 #include "gpu/engine_internal.h"
 #include "gpu/engine_sum_internal.h"
 
@@ -22,6 +23,9 @@
 
 _Static_assert(GPU_LANE_BYTES_MIN / (2 * GPU_RS_MAX) >= GPU_RS_COLUMN_BYTES, "a column fits");
 _Static_assert(GPU_LANE_BYTES_MIN >= GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES, "a tile fits");
+_Static_assert(GPU_LANE_BYTES_MIN / (2 * GPU_RS_MAX) >=
+                   GPU_RS_COLUMN_BYTES + GPU_FINGER_PART_BYTES + GPU_FINGER_BYTES,
+               "a column fits with its fingerprint");
 _Static_assert(GPU_LANE_BYTES_MIN >= GPU_LEAF_BYTES + GPU_HASH_BYTES, "a leaf fits");
 
 struct piece {
@@ -278,10 +282,11 @@ static void make_passes(struct gpu *gpu, unsigned k, unsigned rows, const uint8_
     }
 }
 
-/* The most columns of one piece. */
-static size_t columns_of(const struct gpu *gpu, unsigned k, unsigned rows)
+/* The most bytes of a column in one piece. */
+static size_t columns_of(const struct gpu *gpu, unsigned columns, bool has_fingers)
 {
-    return gpu->lane[0].bytes / (k + rows) & ~(size_t)(GPU_RS_COLUMN_BYTES - 1);
+    const size_t room = gpu->lane[0].bytes / columns;
+    return (has_fingers ? gpu_finger_fit(room) : room) & ~(size_t)(GPU_RS_COLUMN_BYTES - 1);
 }
 
 /* Runs all passes over columns of stride_bytes that lie at the lane's start. */
@@ -311,8 +316,11 @@ static int put_rs(struct gpu *gpu, const struct work *w, unsigned lane, const ch
     const struct piece *piece = &gpu->piece[lane];
     const struct gpu_rs_job *job = w->rs;
     struct gpu_lane *l = &gpu->lane[lane];
+    const unsigned columns = job->k + job->rows;
     const size_t stride = (size_t)num_round_up(piece->bytes, GPU_RS_COLUMN_BYTES);
-    ASSERT((job->k + job->rows) * stride <= l->bytes);
+    const struct gpu_finger_pass fingers = gpu_finger_pass_of(l->device, columns, stride);
+    size_t results = job->rows * stride;
+    ASSERT(columns * stride <= l->bytes && stride % GPU_FINGER_BYTES == 0);
     for (unsigned j = 0; j < job->k; j++) {
         uint8_t *to = l->host + j * stride;
         memcpy(to, job->data[j] + piece->from, piece->bytes);
@@ -320,10 +328,17 @@ static int put_rs(struct gpu *gpu, const struct work *w, unsigned lane, const ch
     }
     *at = "copy to the device";
     TRY(gpu->driver->copy_in(l, job->k * stride));
-    *at = "Reed-Solomon kernel";
-    TRY(run_passes(gpu, l, stride));
+    if (job->rows > 0) {
+        *at = "Reed-Solomon kernel";
+        TRY(run_passes(gpu, l, stride));
+    }
+    if (job->fingers != NULL) {
+        *at = "fingerprint kernel";
+        TRY(gpu->driver->run_fingers(l, &fingers));
+        results += gpu_finger_sums_bytes(&fingers);
+    }
     *at = "copy from the device";
-    return gpu->driver->copy_out(l, job->k * stride, job->rows * stride);
+    return gpu->driver->copy_out(l, job->k * stride, results);
 }
 
 static void take_rs(const struct gpu *gpu, const struct work *w, unsigned lane)
@@ -335,6 +350,11 @@ static void take_rs(const struct gpu *gpu, const struct work *w, unsigned lane)
         memcpy(job->coded[row] + piece->from, gpu->lane[lane].host + (job->k + row) * stride,
                piece->bytes);
     }
+    if (job->fingers != NULL) {
+        const struct gpu_finger_pass fingers =
+            gpu_finger_pass_of(gpu->lane[lane].host, job->k + job->rows, stride);
+        gpu_finger_take(&fingers, fingers.sums, piece->from, job->fingers);
+    }
 }
 
 int gpu_engine_rs(struct gpu *gpu, const struct gpu_rs_job *job)
@@ -342,14 +362,18 @@ int gpu_engine_rs(struct gpu *gpu, const struct gpu_rs_job *job)
     if (!shape_is_valid(job->k, job->rows)) {
         return ERR_INVALID;
     }
-    if (job->rows == 0 || job->bytes == 0) {
+    const bool has_fingers = job->fingers != NULL;
+    if (has_fingers) {
+        memset(job->fingers, 0, (size_t)(job->k + job->rows) * GPU_FINGER_BYTES);
+    }
+    if (job->bytes == 0 || (job->rows == 0 && !has_fingers)) {
         return 0;
     }
     make_passes(gpu, job->k, job->rows, job->coefficients);
     const struct work w = {.put = put_rs,
                            .take = take_rs,
                            .total = job->bytes,
-                           .step = columns_of(gpu, job->k, job->rows),
+                           .step = columns_of(gpu, job->k + job->rows, has_fingers),
                            .rs = job};
     return work_through(gpu, &w);
 }
@@ -484,7 +508,13 @@ static int run_once(struct gpu *gpu, const struct gpu_rate_job *job, uint64_t *b
         *bytes = pass.tiles * (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES);
         return gpu->driver->run_sum(lane, &pass);
     }
-    const size_t columns = columns_of(gpu, job->k, job->rows);
+    if (job->kernel == GPU_KERNEL_FINGERS) {
+        const size_t column = columns_of(gpu, 1, true);
+        const struct gpu_finger_pass pass = gpu_finger_pass_of(lane->device, 1, column);
+        *bytes = column + gpu_finger_sums_bytes(&pass);
+        return gpu->driver->run_fingers(lane, &pass);
+    }
+    const size_t columns = columns_of(gpu, job->k + job->rows, false);
     *bytes = (uint64_t)columns * (job->k + job->rows);
     return run_passes(gpu, lane, columns);
 }
@@ -494,7 +524,7 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     const bool is_rs = job->kernel == GPU_KERNEL_RS;
     uint64_t bytes = 0;
     double seconds = 0;
-    if (job->rounds == 0 || (unsigned)job->kernel > GPU_KERNEL_SUM ||
+    if (job->rounds == 0 || (unsigned)job->kernel >= GPU_KERNELS ||
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
     }

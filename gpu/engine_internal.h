@@ -11,6 +11,7 @@
 #ifndef HOLDFAST_GPU_ENGINE_INTERNAL_H
 #define HOLDFAST_GPU_ENGINE_INTERNAL_H
 
+#include "gpu/finger_internal.h"
 #include "gpu/gpu.h"
 #include "gpu/rs_internal.h"
 #include "gpu/sha_internal.h"
@@ -52,6 +53,7 @@ struct gpu_driver {
     int (*run_xor)(struct gpu_lane *lane, const struct gpu_xor_pass *pass);
     int (*run_leaves)(struct gpu_lane *lane, const struct gpu_sha_pass *pass);
     int (*run_sum)(struct gpu_lane *lane, const struct gpu_sum_pass *pass);
+    int (*run_fingers)(struct gpu_lane *lane, const struct gpu_finger_pass *pass); /* both steps */
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);

@@ -7,7 +7,8 @@
  *   table->probe(&count, why, sizeof(why));           count 0: `why` says why
  *   table->describe(device, &about, why, sizeof(why));
  *   table->open(&gpu, device, &settings, why, sizeof(why));
- *   table->rs(gpu, &job);                             as compute_rs_encode, to the last bit
+ *   table->rs(gpu, &job);                             as compute_rs_encode, to the last bit, and
+ *                                                     fingerprints as compute/finger.h has them
  *   table->leaf_hashes(gpu, data, bytes, hashes);     as compute_leaf_hashes
  *   table->sum_f64s(gpu, values, count, &sink);       for gpu/sum.h: exact sums
  *   table->failure(gpu)                               after an error: what the device said
@@ -45,11 +46,12 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 2u
+#define GPU_TABLE_VERSION 3u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
 #define GPU_HASH_BYTES 32u
+#define GPU_FINGER_BYTES 32u
 #define GPU_WHY_BYTES 240u /* room for any text of this table */
 #define GPU_LANES_MAX 8u
 #define GPU_LANE_BYTES_MIN (256u << 10) /* a leaf and 2 * GPU_RS_MAX columns fit */
@@ -77,6 +79,9 @@ struct gpu_rs_job {
     const uint8_t *const *data;  /* k sources of bytes each */
     uint8_t *const *coded;       /* rows results of bytes each, apart from all sources */
     size_t bytes;
+    /* NULL, or room for the fingerprints of all sources and then of all results, GPU_FINGER_BYTES
+     * each, as they are on the device. With rows 0 those of the sources are all there is to do. */
+    uint8_t *fingers;
 };
 
 /* A part of an exact sum: (high1 * 2^32 + low1) * unit1 + (high2 * 2^32 + low2) * unit2. The four
@@ -104,6 +109,8 @@ enum gpu_kernel {
     GPU_KERNEL_RS,
     GPU_KERNEL_LEAVES,
     GPU_KERNEL_SUM,
+    GPU_KERNEL_FINGERS, /* of one column */
+    GPU_KERNELS,
 };
 
 /* What to time in device memory, without the way there and back. */
@@ -140,7 +147,8 @@ struct gpu_table {
     /* returns: what the device said when a call failed; "" if none has. Ends with gpu. */
     const char *(*failure)(const struct gpu *gpu);
 
-    /* returns: 0; ERR_INVALID; ERR_UNAVAILABLE. bytes 0 or rows 0: nothing to do. */
+    /* returns: 0; ERR_INVALID; ERR_UNAVAILABLE. bytes 0 or rows 0: nothing is coded; fingerprints
+     * of no bytes are zeros. */
     int (*rs)(struct gpu *gpu, const struct gpu_rs_job *job);
     /* SHA-256(0x00 || leaf) of consecutive leaves of GPU_LEAF_BYTES, the last one possibly shorter
      * (RFC 6962, section 2.1). hashes: GPU_HASH_BYTES a leaf. bytes 0 writes nothing.

@@ -90,4 +90,11 @@ GPU_FN uint32_t gpu_permute(uint32_t a, uint32_t b, uint32_t selector)
     return out;
 }
 
+/* Four bytes times x, over GF(2^8) modulo 0x11d. */
+GPU_FN uint32_t gpu_times_x(uint32_t a)
+{
+    const uint32_t over = gpu_permute(a, 0, 0xba98); /* 0xff where a byte has its greatest bit */
+    return (a << 1 & 0xfefefefeu) ^ (over & 0x1d1d1d1du);
+}
+
 #endif

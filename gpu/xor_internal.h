@@ -66,13 +66,6 @@ static inline bool gpu_xor_has(unsigned k, unsigned rows, const uint8_t *coeffic
     return is_known;
 }
 
-/* Four bytes times x. */
-GPU_FN uint32_t gpu_xor_times_x(uint32_t a)
-{
-    const uint32_t over = gpu_permute(a, 0, 0xba98); /* 0xff where a byte has its greatest bit */
-    return (a << 1 & 0xfefefefeu) ^ (over & 0x1d1d1d1du);
-}
-
 /* k, rows: the pass's, as constants where the compiler is to unroll everything. */
 GPU_FN void gpu_xor_thread(const struct gpu_xor_pass *p, unsigned k, unsigned rows, uint64_t thread)
 {
@@ -89,7 +82,7 @@ GPU_FN void gpu_xor_thread(const struct gpu_xor_pass *p, unsigned k, unsigned ro
         for (unsigned bit = 8; bit-- > 0;) {
             GPU_UNROLL
             for (unsigned w = 0; w < 4; w++) {
-                sum[w] = bit == 7 ? 0 : gpu_xor_times_x(sum[w]);
+                sum[w] = bit == 7 ? 0 : gpu_times_x(sum[w]);
                 GPU_UNROLL
                 for (unsigned j = 0; j < k; j++) {
                     const uint32_t coefficient = gpu_xor_inverse((k + row) ^ j);

@@ -13,7 +13,16 @@
 #define QUEUE_MAX 64u
 #define JUNK 0xc3
 
-enum step_kind { STEP_IN, STEP_OUT, STEP_WITHIN, STEP_RS, STEP_XOR, STEP_LEAVES, STEP_SUM };
+enum step_kind {
+    STEP_IN,
+    STEP_OUT,
+    STEP_WITHIN,
+    STEP_RS,
+    STEP_XOR,
+    STEP_LEAVES,
+    STEP_SUM,
+    STEP_FINGERS
+};
 struct step {
     enum step_kind kind;
     size_t at;
@@ -22,6 +31,7 @@ struct step {
     struct gpu_xor_pass by_xor;
     struct gpu_sha_pass leaves;
     struct gpu_sum_pass sum;
+    struct gpu_finger_pass fingers;
 };
 struct queue {
     unsigned device;
@@ -171,6 +181,17 @@ static void run_thread(const struct step *s, uint64_t thread)
     }
 }
 
+/* Two kernels, one behind the other. */
+static void run_fingers_pass(const struct gpu_finger_pass *p)
+{
+    for (uint64_t i = gpu_finger_threads(p); i-- > 0;) {
+        gpu_finger_thread(p, i);
+    }
+    for (uint64_t i = gpu_finger_end_threads(p); i-- > 0;) {
+        gpu_finger_end_thread(p, i);
+    }
+}
+
 /* Threads in an order of its own: a kernel may rely on none. */
 static void run_pass(const struct step *s)
 {
@@ -188,6 +209,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_IN: memcpy(lane->device, lane->host, s->bytes); break;
         case STEP_OUT: memcpy(lane->host + s->at, lane->device + s->at, s->bytes); break;
         case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
+        case STEP_FINGERS: run_fingers_pass(&s->fingers); break;
         default: run_pass(s); break;
         }
     }
@@ -271,6 +293,18 @@ static int run_sum(struct gpu_lane *lane, const struct gpu_sum_pass *pass)
     return put_done(lane);
 }
 
+static int run_fingers(struct gpu_lane *lane, const struct gpu_finger_pass *pass)
+{
+    const uint64_t tiles = pass->count * gpu_finger_tiles(pass);
+    ASSERT(pass->stride_bytes > 0 && pass->stride_bytes % GPU_FINGER_BYTES == 0);
+    ASSERT(is_within(lane, pass->columns, pass->count * pass->stride_bytes));
+    ASSERT(is_within(lane, pass->parts, tiles * GPU_FINGER_PART_BYTES));
+    ASSERT(is_within(lane, pass->sums, tiles * GPU_FINGER_BYTES));
+    put(lane, STEP_FINGERS)->fingers = *pass;
+    emulated.by_fingers++;
+    return put_done(lane);
+}
+
 static int wait_for(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -320,6 +354,7 @@ const struct gpu_driver emulated_driver = {
     .run_xor = run_xor,
     .run_leaves = run_leaves,
     .run_sum = run_sum,
+    .run_fingers = run_fingers,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

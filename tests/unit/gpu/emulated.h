@@ -37,6 +37,7 @@ struct emulated {
     unsigned by_rows[GPU_RS_PASS_ROWS + 1];                    /* passes of any matrix */
     unsigned by_code[GPU_XOR_K_MAX + 1][GPU_XOR_ROWS_MAX + 1]; /* of codes with own kernels */
     unsigned by_xor;                                           /* all of these */
+    unsigned by_fingers;                                       /* passes */
     unsigned busy_most; /* lanes with something in their queue at the same time */
 };
 extern struct emulated emulated;

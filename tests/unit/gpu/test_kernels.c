@@ -292,6 +292,7 @@ START_TEST(every_kernel_gives_the_bits_of_the_plain_twin)
 #define LAUNCHED(k, m) ck_assert_msg(emulated.by_code[k][m] > 0, "no kernel of %u+%u", k, m);
     GPU_XOR_CODES(LAUNCHED)
 #undef LAUNCHED
+    ck_assert_uint_gt(emulated.by_fingers, 0);
     ck_assert_uint_eq(emulated.lanes_open, 0);
 }
 END_TEST

@@ -75,7 +75,7 @@ static void time_device(const struct gpu_table *table, unsigned device)
     char why[GPU_WHY_BYTES];
     struct gpu *gpu = NULL;
     ck_assert_msg(table->open(&gpu, device, &small, why, sizeof(why)) == 0, "%s", why);
-    for (int kernel = GPU_KERNEL_COPY; kernel <= GPU_KERNEL_SUM; kernel++) {
+    for (int kernel = GPU_KERNEL_COPY; kernel < GPU_KERNELS; kernel++) {
         const struct gpu_rate_job job = {(enum gpu_kernel)kernel, 3, 2, 1, coefficients};
         struct gpu_rate rate = {0, -1};
         ck_assert_msg(table->rate(gpu, &job, &rate) == 0, "%s", table->failure(gpu));

@@ -5,6 +5,8 @@
 
 #include "base/num.h"
 #include "compute/compute.h"
+#include "compute/finger.h"
+#include "gpu/finger_internal.h"
 #include "gpu/rs_internal.h"
 #include "gpu/sum.h"
 #include "gpu/sum_internal.h"
@@ -78,6 +80,24 @@ static bool cells_init(struct cells *c, struct rng *r, unsigned k, unsigned rows
     return true;
 }
 
+static bool compare_fingers(struct twins *t, const struct gpu_rs_job *job)
+{
+    struct compute_finger f;
+    uint8_t twin[GPU_FINGER_BYTES];
+    for (unsigned i = 0; job->fingers != NULL && i < job->k + job->rows; i++) {
+        compute_finger_init_by(&f, COMPUTE_FINGER_PLAIN);
+        compute_finger_add(&f, i < job->k ? job->data[i] : job->coded[i - job->k], job->bytes);
+        compute_finger_end(&f, twin);
+        if (memcmp(twin, job->fingers + (size_t)i * GPU_FINGER_BYTES, sizeof(twin)) != 0) {
+            (void)snprintf(t->said, TWINS_SAID_BYTES,
+                           "%u rows of %u, cell %u, %zu bytes: another fingerprint", job->rows,
+                           job->k, i, job->bytes);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool compare_cells(struct twins *t, const struct cells *c, const struct gpu_rs_job *job)
 {
     const struct compute_rs_job twin = {job->k, job->rows, NULL, c->data, c->plain, job->bytes};
@@ -94,17 +114,24 @@ static bool compare_cells(struct twins *t, const struct cells *c, const struct g
             return false;
         }
     }
-    return true;
+    return compare_fingers(t, job);
 }
 
 static bool compare_code(struct twins *t, unsigned k, unsigned rows, const uint8_t *coefficients,
                          size_t bytes)
 {
     struct cells c;
+    uint8_t fingers[2 * GPU_RS_MAX * GPU_FINGER_BYTES];
     if (!cells_init(&c, &t->rng, k, rows, bytes)) {
         return out_of_memory(t);
     }
-    const struct gpu_rs_job job = {k, rows, coefficients, c.data, c.coded, bytes};
+    const struct gpu_rs_job job = {.k = k,
+                                   .rows = rows,
+                                   .coefficients = coefficients,
+                                   .data = c.data,
+                                   .coded = c.coded,
+                                   .bytes = bytes,
+                                   .fingers = rng_below(&t->rng, 2) == 0 ? fingers : NULL};
     const bool same = compare_cells(t, &c, &job);
     free(c.room);
     return same;
@@ -169,6 +196,27 @@ static bool compare_codes(struct twins *t)
         }
     }
     return true;
+}
+
+/* Fingerprints of sources alone, around tiles and pieces. */
+static bool compare_fingers_alone(struct twins *t)
+{
+    const size_t tile = (size_t)GPU_FINGER_TILE_BYTES;
+    const size_t sizes[] = {1,        GPU_FINGER_BYTES + 1, tile - 1,          tile + 1,
+                            3 * tile, t->lane_bytes - 1,    2 * t->lane_bytes, 5 * tile + 77};
+    bool same = true;
+    for (unsigned i = 0; same && i < sizeof(sizes) / sizeof(*sizes); i++) {
+        uint8_t fingers[2 * GPU_FINGER_BYTES];
+        struct cells c;
+        if (!cells_init(&c, &t->rng, 2, 0, sizes[i])) {
+            return out_of_memory(t);
+        }
+        const struct gpu_rs_job job = {
+            .k = 2, .data = c.data, .bytes = sizes[i], .fingers = fingers};
+        same = is_done(t, t->table->rs(t->gpu, &job), "rs") && compare_fingers(t, &job);
+        free(c.room);
+    }
+    return same;
 }
 
 /* --- leaf hashes --- */
@@ -296,14 +344,15 @@ bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long l
         if (same) {
             /* one column, the most, and any */
             same = compare_matrices(&t, lanes == 2 ? GPU_RS_MAX : 1, lanes == 1 ? 1 : GPU_RS_MAX) &&
-                   compare_codes(&t) && compare_leaves(&t) && compare_sums(&t);
+                   compare_codes(&t) && compare_fingers_alone(&t) && compare_leaves(&t) &&
+                   compare_sums(&t);
             table->close(t.gpu);
         }
     }
     if (same) {
         same = open_lanes(&t, device, LANE_BYTES_MORE, 2);
         if (same) {
-            same = compare_leaves(&t) && compare_sums(&t);
+            same = compare_fingers_alone(&t) && compare_leaves(&t) && compare_sums(&t);
             table->close(t.gpu);
         }
     }

@@ -3,9 +3,9 @@
  *
  * All kernels of a device through a table, each against its plain twin in compute, bit for bit:
  * one to eight rows of random matrices, which launches the kernel of every number of rows, all
- * codes with kernels of their own, leaf hashes, and sums of every kind of doubles. Lanes are the
- * smallest that may be, sizes lie around units and pieces and at no multiple of anything. For
- * tests, with a device or an emulated one, and for the program that measures.
+ * codes with kernels of their own, fingerprints, leaf hashes, and sums of every kind of doubles.
+ * Lanes are the smallest that may be, sizes lie around units and pieces and at no multiple of
+ * anything. For tests, with a device or an emulated one, and for the program that measures.
  *
  * threads: one.
  */
