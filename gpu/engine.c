@@ -9,6 +9,7 @@
 #include "gpu/engine_finger_internal.h"
 #include "gpu/engine_internal.h"
 #include "gpu/engine_sum_internal.h"
+#include "gpu/engine_work_internal.h"
 
 #include "base/alloc.h"
 #include "base/err.h"
@@ -17,8 +18,6 @@
 #define LANE_BYTES_USUAL (32u << 20)
 #define LANES_USUAL 3u
 #define CAPABILITY_MIN 8u
-/* 32 rows are 4 passes of 8; 31 are 3 of 8, one of 4 and one of 3. */
-#define PASSES_MAX 5u
 #define HASHES_AT(leaves) ((size_t)(leaves)*GPU_LEAF_BYTES)
 
 _Static_assert(GPU_LANE_BYTES_MIN / (2 * GPU_RS_MAX) >= GPU_RS_COLUMN_BYTES, "a column fits");
@@ -28,41 +27,7 @@ _Static_assert(GPU_LANE_BYTES_MIN / (2 * GPU_RS_MAX) >=
                "a column fits with its fingerprint");
 _Static_assert(GPU_LANE_BYTES_MIN >= GPU_LEAF_BYTES + GPU_HASH_BYTES, "a leaf fits");
 
-struct piece {
-    bool is_busy;
-    size_t from; /* of the job: columns, or bytes of leaves or values */
-    size_t bytes;
-    struct gpu_sum_pass sum; /* of an exact sum: what the results are units of */
-};
-
-struct gpu {
-    const struct gpu_driver *driver;
-    unsigned device;
-    unsigned lanes_count;
-    struct gpu_lane lane[GPU_LANES_MAX];
-    struct piece piece[GPU_LANES_MAX];
-    bool is_xor; /* the code in hand has a kernel of its own: */
-    struct gpu_xor_pass xor_pass;
-    unsigned passes_count; /* else these make its rows */
-    struct gpu_rs_pass pass[PASSES_MAX];
-    char failure[GPU_WHY_BYTES];
-};
-
-/* A kind of job. put: fills a lane and its queue; returns a driver's number, and names what it was
- * at. take: brings results of a finished piece to the caller. */
-struct work {
-    int (*put)(struct gpu *gpu, const struct work *w, unsigned lane, const char **at);
-    void (*take)(const struct gpu *gpu, const struct work *w, unsigned lane);
-    size_t total;
-    size_t step; /* the most of one piece */
-    const struct gpu_rs_job *rs;
-    const uint8_t *leaves;
-    uint8_t *hashes;
-    const uint8_t *values;
-    const struct gpu_sum_sink *sink;
-};
-
-static int fail(struct gpu *gpu, const char *at, int error)
+int gpu_work_fail(struct gpu *gpu, const char *at, int error)
 {
     char text[GPU_WHY_BYTES / 2];
     gpu->driver->text(error, text, sizeof(text));
@@ -70,15 +35,14 @@ static int fail(struct gpu *gpu, const char *at, int error)
     return ERR_UNAVAILABLE;
 }
 
-/* returns: whether jobs may be given to the device; this thread then uses it. */
-static bool is_usable(struct gpu *gpu)
+bool gpu_work_is_usable(struct gpu *gpu)
 {
     if (gpu->failure[0] != '\0') {
         return false;
     }
     const int error = gpu->driver->use(gpu->device);
     if (error != 0) {
-        (void)fail(gpu, "choice of the device", error);
+        (void)gpu_work_fail(gpu, "choice of the device", error);
     }
     return error == 0;
 }
@@ -158,7 +122,7 @@ static int open_lanes(struct gpu *gpu, const struct gpu_settings *s)
     if (error == 0) {
         return 0;
     }
-    (void)fail(gpu, "memory for the lanes", error);
+    (void)gpu_work_fail(gpu, "memory for the lanes", error);
     return gpu->driver->is_memory(error) ? ERR_NO_MEMORY : ERR_UNAVAILABLE;
 }
 
@@ -217,7 +181,7 @@ const char *gpu_engine_failure(const struct gpu *gpu)
 /* --- pieces --- */
 
 /* Waits for the piece of a lane, if there is one, and brings its results to the caller. */
-static int finish(struct gpu *gpu, const struct work *w, unsigned lane)
+static int finish(struct gpu *gpu, const struct gpu_work *w, unsigned lane)
 {
     if (!gpu->piece[lane].is_busy) {
         return 0;
@@ -225,27 +189,27 @@ static int finish(struct gpu *gpu, const struct work *w, unsigned lane)
     const int error = gpu->driver->wait(&gpu->lane[lane]);
     gpu->piece[lane].is_busy = false;
     if (error != 0) {
-        return fail(gpu, "wait for the device", error);
+        return gpu_work_fail(gpu, "wait for the device", error);
     }
     w->take(gpu, w, lane);
     return 0;
 }
 
-static int work_through(struct gpu *gpu, const struct work *w)
+int gpu_work_through(struct gpu *gpu, const struct gpu_work *w)
 {
     unsigned lane = 0;
-    if (!is_usable(gpu)) {
+    if (!gpu_work_is_usable(gpu)) {
         return ERR_UNAVAILABLE;
     }
     for (size_t from = 0; from < w->total;) {
         const char *at = "";
         TRY(finish(gpu, w, lane));
-        struct piece *piece = &gpu->piece[lane];
+        struct gpu_piece *piece = &gpu->piece[lane];
         piece->from = from;
         piece->bytes = NUM_MIN(w->step, w->total - from);
         const int error = w->put(gpu, w, lane, &at);
         if (error != 0) {
-            return fail(gpu, at, error);
+            return gpu_work_fail(gpu, at, error);
         }
         piece->is_busy = true;
         from += piece->bytes;
@@ -273,7 +237,7 @@ static void make_passes(struct gpu *gpu, unsigned k, unsigned rows, const uint8_
         return;
     }
     for (unsigned row = 0; row < rows;) {
-        ASSERT(gpu->passes_count < PASSES_MAX);
+        ASSERT(gpu->passes_count < GPU_WORK_PASSES_MAX);
         struct gpu_rs_pass *p = &gpu->pass[gpu->passes_count++];
         p->k = k;
         p->rows = gpu_rs_pass_rows(rows - row);
@@ -311,9 +275,9 @@ static int run_passes(struct gpu *gpu, struct gpu_lane *lane, size_t stride_byte
     return 0;
 }
 
-static int put_rs(struct gpu *gpu, const struct work *w, unsigned lane, const char **at)
+static int put_rs(struct gpu *gpu, const struct gpu_work *w, unsigned lane, const char **at)
 {
-    const struct piece *piece = &gpu->piece[lane];
+    const struct gpu_piece *piece = &gpu->piece[lane];
     const struct gpu_rs_job *job = w->rs;
     struct gpu_lane *l = &gpu->lane[lane];
     const unsigned columns = job->k + job->rows;
@@ -341,9 +305,9 @@ static int put_rs(struct gpu *gpu, const struct work *w, unsigned lane, const ch
     return gpu->driver->copy_out(l, job->k * stride, results);
 }
 
-static void take_rs(const struct gpu *gpu, const struct work *w, unsigned lane)
+static void take_rs(const struct gpu *gpu, const struct gpu_work *w, unsigned lane)
 {
-    const struct piece *piece = &gpu->piece[lane];
+    const struct gpu_piece *piece = &gpu->piece[lane];
     const struct gpu_rs_job *job = w->rs;
     const size_t stride = (size_t)num_round_up(piece->bytes, GPU_RS_COLUMN_BYTES);
     for (unsigned row = 0; row < job->rows; row++) {
@@ -370,12 +334,12 @@ int gpu_engine_rs(struct gpu *gpu, const struct gpu_rs_job *job)
         return 0;
     }
     make_passes(gpu, job->k, job->rows, job->coefficients);
-    const struct work w = {.put = put_rs,
-                           .take = take_rs,
-                           .total = job->bytes,
-                           .step = columns_of(gpu, job->k + job->rows, has_fingers),
-                           .rs = job};
-    return work_through(gpu, &w);
+    const struct gpu_work w = {.put = put_rs,
+                               .take = take_rs,
+                               .total = job->bytes,
+                               .step = columns_of(gpu, job->k + job->rows, has_fingers),
+                               .rs = job};
+    return gpu_work_through(gpu, &w);
 }
 
 /* --- leaf hashes --- */
@@ -385,9 +349,9 @@ static size_t leaves_of(size_t bytes)
     return (size_t)num_div_up(bytes, GPU_LEAF_BYTES);
 }
 
-static int put_leaves(struct gpu *gpu, const struct work *w, unsigned lane, const char **at)
+static int put_leaves(struct gpu *gpu, const struct gpu_work *w, unsigned lane, const char **at)
 {
-    const struct piece *piece = &gpu->piece[lane];
+    const struct gpu_piece *piece = &gpu->piece[lane];
     struct gpu_lane *l = &gpu->lane[lane];
     const size_t leaves = leaves_of(piece->bytes);
     const size_t padded = (size_t)num_round_up(piece->bytes, GPU_UNIT_BYTES);
@@ -404,9 +368,9 @@ static int put_leaves(struct gpu *gpu, const struct work *w, unsigned lane, cons
     return gpu->driver->copy_out(l, HASHES_AT(leaves), leaves * GPU_HASH_BYTES);
 }
 
-static void take_leaves(const struct gpu *gpu, const struct work *w, unsigned lane)
+static void take_leaves(const struct gpu *gpu, const struct gpu_work *w, unsigned lane)
 {
-    const struct piece *piece = &gpu->piece[lane];
+    const struct gpu_piece *piece = &gpu->piece[lane];
     const size_t leaves = leaves_of(piece->bytes);
     memcpy(w->hashes + piece->from / GPU_LEAF_BYTES * GPU_HASH_BYTES,
            gpu->lane[lane].host + HASHES_AT(leaves), leaves * GPU_HASH_BYTES);
@@ -422,13 +386,13 @@ int gpu_engine_leaf_hashes(struct gpu *gpu, const uint8_t *data, size_t bytes, u
     if (bytes == 0) {
         return 0;
     }
-    const struct work w = {.put = put_leaves,
-                           .take = take_leaves,
-                           .total = bytes,
-                           .step = HASHES_AT(leaves_a_lane(gpu)),
-                           .leaves = data,
-                           .hashes = hashes};
-    return work_through(gpu, &w);
+    const struct gpu_work w = {.put = put_leaves,
+                               .take = take_leaves,
+                               .total = bytes,
+                               .step = HASHES_AT(leaves_a_lane(gpu)),
+                               .leaves = data,
+                               .hashes = hashes};
+    return gpu_work_through(gpu, &w);
 }
 
 /* --- exact sums --- */
@@ -438,9 +402,9 @@ static size_t tiles_a_lane(const struct gpu *gpu)
     return (size_t)(gpu->lane[0].bytes / (GPU_SUM_TILE_BYTES + GPU_SUM_RESULT_BYTES));
 }
 
-static int put_sum(struct gpu *gpu, const struct work *w, unsigned lane, const char **at)
+static int put_sum(struct gpu *gpu, const struct gpu_work *w, unsigned lane, const char **at)
 {
-    struct piece *piece = &gpu->piece[lane];
+    struct gpu_piece *piece = &gpu->piece[lane];
     struct gpu_lane *l = &gpu->lane[lane];
     struct gpu_sum_pass *p = &piece->sum;
     p->tiles = num_div_up(piece->bytes, GPU_SUM_TILE_BYTES);
@@ -460,9 +424,9 @@ static int put_sum(struct gpu *gpu, const struct work *w, unsigned lane, const c
     return gpu->driver->copy_out(l, padded, results);
 }
 
-static void take_sum(const struct gpu *gpu, const struct work *w, unsigned lane)
+static void take_sum(const struct gpu *gpu, const struct gpu_work *w, unsigned lane)
 {
-    const struct piece *piece = &gpu->piece[lane];
+    const struct gpu_piece *piece = &gpu->piece[lane];
     gpu_sum_take(&piece->sum, gpu->lane[lane].host + piece->sum.tiles * GPU_SUM_TILE_BYTES,
                  piece->from / sizeof(double), piece->bytes / sizeof(double), w->sink);
 }
@@ -473,13 +437,13 @@ int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
     if (count == 0) {
         return 0;
     }
-    const struct work w = {.put = put_sum,
-                           .take = take_sum,
-                           .total = count * sizeof(double),
-                           .step = tiles_a_lane(gpu) * GPU_SUM_TILE_BYTES,
-                           .values = values,
-                           .sink = sink};
-    return work_through(gpu, &w);
+    const struct gpu_work w = {.put = put_sum,
+                               .take = take_sum,
+                               .total = count * sizeof(double),
+                               .step = tiles_a_lane(gpu) * GPU_SUM_TILE_BYTES,
+                               .values = values,
+                               .sink = sink};
+    return gpu_work_through(gpu, &w);
 }
 
 /* --- rates --- */
@@ -528,7 +492,7 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
     }
-    if (!is_usable(gpu)) {
+    if (!gpu_work_is_usable(gpu)) {
         return ERR_UNAVAILABLE;
     }
     if (is_rs) {
@@ -545,7 +509,7 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
         error = gpu->driver->clock_stop(&gpu->lane[0], &seconds);
     }
     if (error != 0) {
-        return fail(gpu, "measurement", error);
+        return gpu_work_fail(gpu, "measurement", error);
     }
     out->bytes = bytes * job->rounds;
     out->seconds = seconds;
