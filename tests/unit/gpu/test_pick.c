@@ -378,7 +378,12 @@ START_TEST(jobs_of_a_device_that_fails_give_the_bits_of_the_plain_twin)
     const uint8_t *const data[2] = {cells[0][0], cells[0][1]};
     uint8_t *const coded[2] = {cells[1][0], cells[1][1]};
     uint8_t *const plain[2] = {cells[2][0], cells[2][1]};
-    const struct gpu_rs_job job = {2, 2, coefficients, data, coded, CELL};
+    const struct gpu_rs_job job = {.k = 2,
+                                   .rows = 2,
+                                   .coefficients = coefficients,
+                                   .data = data,
+                                   .coded = coded,
+                                   .bytes = CELL};
     const struct compute_rs_job here = {2, 2, NULL, data, coded, CELL};
     const struct compute_rs_job twin = {2, 2, NULL, data, plain, CELL};
     struct gpu_pick p;
