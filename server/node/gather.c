@@ -7,10 +7,12 @@
  * its sources' bytes at that place, each times something that is not 0, and one of them that is
  * wrong makes it wrong. Wrong bytes of several sources may make up for one another, and those
  * behind the end of a shorter cell show nowhere: what is given out is right all the same, and
- * nobody is blamed. Only where a decoded cell is wrong are the sources compared, to find out which.
- * Parity has no root: where it is made, data cells that are read are compared first, and those
- * that are missing are decoded too, only to be compared. So a shard with right checksums and wrong
- * bytes is found out, and another takes its place.
+ * nobody is blamed. Who asks for cells by their fingerprints gets those that have the record's,
+ * which the decoding makes anyway, and roots are compared only where one differs. Only where a
+ * decoded cell is wrong are the sources compared, to find out which. Parity has no root: where it
+ * is made, data cells that are read are compared first, and those that are missing are decoded too,
+ * only to be compared. So a shard with right checksums and wrong bytes is found out, and another
+ * takes its place.
  *
  * If a decoded cell is wrong and no source is by its root, the record's fingerprints tell which
  * parity is to blame; without them parity is left out one after another, and so is parity that fits
@@ -189,6 +191,14 @@ static uint32_t node_gather_unlike(const struct node_gather *g, uint32_t shards)
     return unlike;
 }
 
+/* returns: whether shards, coded by the job, are known to have the record's fingerprints. */
+static bool node_gather_like(const struct node_gather *g, uint32_t shards)
+{
+    struct erasure_finger any;
+    const bool known = node_info_finger(g->spec.info, g->spec.stripe, 0, &any);
+    return known && node_gather_unlike(g, shards) == 0;
+}
+
 /* What the roots leave open of what was decoded: the ends of cells, and parity. */
 static void node_gather_judge(struct node_gather *g)
 {
@@ -227,7 +237,9 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
     if (g->wanted != 0) {
         task->job.code = erasure_decode(&g->plan, cells, g->cell, g->coded, &g->check);
     }
-    g->wrong = node_gather_compare(g, env->compute, g->wanted & data) != 0;
+    const uint32_t decoded = g->wanted & data;
+    const bool like = g->spec.by_finger && task->job.code == 0 && node_gather_like(g, decoded);
+    g->wrong = !like && node_gather_compare(g, env->compute, decoded) != 0;
     if (g->wrong && !rootless) {
         g->suspects = node_gather_compare(g, env->compute, read & data & ~g->spec.wanted);
     }
@@ -313,7 +325,7 @@ static int node_gather_decode(struct node_gather *g)
         g->wanted |= data & ~g->chosen & ~g->empty;
     }
     TRY(g->wanted == 0 ? 0 : erasure_plan_make(g->code, g->chosen, g->wanted, &g->plan));
-    if (!node_gather_room(g, g->wanted | copies, true)) {
+    if (!node_gather_room(g, g->wanted | copies, !g->spec.by_finger)) {
         return ERR_NO_MEMORY;
     }
     return node_task_start(g->o->n, &g->task, g->spec.lane);

@@ -329,6 +329,8 @@ struct node_gather_spec {
     uint32_t stripe;
     uint32_t wanted; /* bitmap of shards */
     uint32_t avoid;  /* shards not to be read, besides the wanted ones */
+    bool by_finger;  /* decoded cells are right by the record's fingerprints too, if it has some; no
+                        leaves are given out */
     enum node_lane lane;
     uint64_t deadline_us;
 };

@@ -346,6 +346,7 @@ static int node_run_decode(struct node_run *run)
     const struct node_gather_spec spec = {.info = run->range.info,
                                           .stripe = run->range.place.stripe,
                                           .wanted = 1u << shard,
+                                          .by_finger = true,
                                           .lane = NODE_LANE_COMPUTE,
                                           .deadline_us = run->range.deadline_us};
     struct node_blob *kept = node_decoded_take(o, &spec, shard);

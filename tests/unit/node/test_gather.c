@@ -20,6 +20,7 @@ struct gathered {
     uint8_t cell[ALL][CELL];
 };
 static struct gathered got;
+static bool by_finger;
 
 static struct node_objects *objects_of(unsigned node)
 {
@@ -42,6 +43,7 @@ static void gather_done(struct node *n, void *ctx, int code, const struct node_g
 /* Object a of two stripes in one extent, each of 3+2, on five nodes that know it. */
 static struct node_extent_info *put_stripes(void)
 {
+    by_finger = false;
     cluster(5, DATA, 2);
     text_content();
     ck_assert_int_eq(put(1, "a", SIZE), 0);
@@ -68,6 +70,7 @@ static void gather(unsigned node, uint32_t stripe, uint32_t wanted)
     const struct node_gather_spec spec = {.info = known_to(node),
                                           .stripe = stripe,
                                           .wanted = wanted,
+                                          .by_finger = by_finger,
                                           .lane = NODE_LANE_COMPUTE,
                                           .deadline_us =
                                               node_now(r->nodes[node - 1].node) + 10 * SECOND};
@@ -122,6 +125,7 @@ static unsigned parity_node(const struct node_extent_info *info)
 START_TEST(a_wrong_source_is_found_by_what_is_decoded_of_it)
 {
     const struct node_extent_info *info = put_stripes();
+    by_finger = _i == 1;
     const unsigned node = parity_node(info);
     make_wrong(info, 0, 1, 40000);
     gather(node, 0, 1u << 0);
@@ -136,6 +140,7 @@ END_TEST
 START_TEST(wrong_parity_is_found_by_what_is_decoded_of_it)
 {
     const struct node_extent_info *info = put_stripes();
+    by_finger = _i == 1;
     make_wrong(info, 0, DATA, 40000);
     gather(parity_node(info), 0, 1u << 0); /* of which it has the wrong one itself */
     ck_assert_int_eq(got.code, 0);
@@ -147,6 +152,7 @@ END_TEST
 START_TEST(a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm)
 {
     const struct node_extent_info *info = put_stripes();
+    by_finger = _i == 1;
     const unsigned node = parity_node(info);
     make_wrong(info, 1, 0, SHORT);
     gather(node, 1, 1u << 1);
@@ -166,11 +172,43 @@ END_TEST
 START_TEST(sources_whose_wrong_bytes_show_nowhere_give_right_bytes)
 {
     const struct node_extent_info *info = put_stripes();
+    by_finger = _i == 1;
     make_wrong(info, 1, 0, SHORT + 7);
     make_wrong(info, 1, DATA, SHORT + 9);
     gather(info->e.holder[DATA + 1], 1, 1u << 1);
     ck_assert_int_eq(got.code, 0);
     ck_assert_mem_eq(got.cell[1], content_of(1, 1), SHORT);
+}
+END_TEST
+
+/* A root in a node's memory that nothing fits: what is compared with it fails. */
+START_TEST(decoded_cells_with_the_fingerprints_of_the_record_are_not_hashed)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    uint8_t *known = (uint8_t *)(uintptr_t)node_info_root(known_to(node), 0, 0);
+    known[0] ^= 1;
+    by_finger = true;
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[0], content_of(0, 0), CELL);
+    by_finger = false;
+    gather(node, 0, 1u << 0);
+    ck_assert_int_ne(got.code, 0);
+}
+END_TEST
+
+START_TEST(a_decoded_cell_with_another_fingerprint_is_judged_by_its_root)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned node = parity_node(info);
+    uint8_t *fingers = (uint8_t *)(uintptr_t)known_to(node)->e.fingers.data;
+    fingers[0] ^= 1;
+    by_finger = true;
+    gather(node, 0, 1u << 0);
+    ck_assert_int_eq(got.code, 0);
+    ck_assert_mem_eq(got.cell[0], content_of(0, 0), CELL);
+    ck_assert_uint_eq(got.bad, 0);
 }
 END_TEST
 
@@ -423,10 +461,13 @@ int main(void)
     TCase *tc = tcase_create("gather");
     tcase_add_checked_fixture(tc, NULL, tear_down);
     tcase_set_timeout(tc, 240);
-    tcase_add_test(tc, a_wrong_source_is_found_by_what_is_decoded_of_it);
-    tcase_add_test(tc, wrong_parity_is_found_by_what_is_decoded_of_it);
-    tcase_add_test(tc, a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm);
-    tcase_add_test(tc, sources_whose_wrong_bytes_show_nowhere_give_right_bytes);
+    tcase_add_loop_test(tc, a_wrong_source_is_found_by_what_is_decoded_of_it, 0, 2);
+    tcase_add_loop_test(tc, wrong_parity_is_found_by_what_is_decoded_of_it, 0, 2);
+    tcase_add_loop_test(
+        tc, a_wrong_byte_behind_the_end_of_a_short_cell_is_not_seen_and_does_no_harm, 0, 2);
+    tcase_add_loop_test(tc, sources_whose_wrong_bytes_show_nowhere_give_right_bytes, 0, 2);
+    tcase_add_test(tc, decoded_cells_with_the_fingerprints_of_the_record_are_not_hashed);
+    tcase_add_test(tc, a_decoded_cell_with_another_fingerprint_is_judged_by_its_root);
     tcase_add_test(tc, parity_is_not_made_of_wrong_data);
     tcase_add_test(tc, a_cell_that_lies_where_another_one_is_decoded_is_not_moved);
     tcase_add_test(tc, a_damaged_cell_that_lies_where_another_one_is_decoded_is_found);
