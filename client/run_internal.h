@@ -15,7 +15,7 @@
 #include "compute/table.h"
 #include "compute/task.h"
 
-#define RUN_WINDOW 8u
+#define RUN_WINDOW 64u /* cells that are asked for at once, at most */
 #define RUN_PACES 32u
 #define RUN_VOTES_MAX 3u
 
@@ -128,6 +128,7 @@ struct hf_run {
     struct run_slot slots[RUN_WINDOW];
     unsigned first;
     unsigned count;
+    unsigned window;           /* as far as what came was not too much */
     struct run_paces paces[2]; /* of parts that were read, and of those that were decoded */
     unsigned backups;          /* under way */
     uint64_t next;             /* byte of the next cell to ask for */

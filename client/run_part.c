@@ -23,7 +23,10 @@
 
 #define RUN_STATE_BYTES_MAX ((uint64_t)1 << 20)
 #define RUN_KEPT_BYTES_MAX ((uint64_t)2 << 20) /* of states, by a cell whose turn is not yet */
-#define RUN_FITS 16u            /* parts that were small, until larger ones are tried */
+#define RUN_WINDOW_LEAST 8u
+#define RUN_WINDOW_NODE 4u                        /* cells for each node of the cluster */
+#define RUN_WINDOW_BYTES_MAX ((uint64_t)16 << 20) /* of states: beyond, only the least */
+#define RUN_FITS 16u            /* small parts, and two of each cell, until larger ones are tried */
 #define RUN_PACES_LEAST 3u      /* parts that must have been computed to speak of usual */
 #define RUN_BACKUPS_MAX 4u      /* at once */
 #define RUN_BACKUP_LEAST_MS 50u /* no part is late before */
@@ -315,11 +318,38 @@ static int run_join(struct hf_run *r)
     return 0;
 }
 
+/* returns: whether the node that was asked has to decode the cell, as far as is known. */
+static bool run_decodes(const struct run_slot *slot)
+{
+    const uint32_t holder = hf_node_by_id(slot->run->transfer.client, run_holder(slot));
+    return slot->first.apart || holder == HF_NOWHERE || slot->first.call->node != holder;
+}
+
+/* returns: whether one more cell may be asked for. Enough are for all nodes to have some that wait,
+ * as cells are joined in order and the first may take long; but for one that is decoded, k are
+ * read. One more after each answer, so that what is too much for a node is found out with few. */
+static bool run_has_room(const struct hf_run *r)
+{
+    const unsigned nodes = NUM_MIN(r->transfer.client->nodes_count, RUN_WINDOW);
+    uint64_t read = 0; /* cells */
+    uint64_t kept_bytes = 0;
+    if (r->count < RUN_WINDOW_LEAST) {
+        return true;
+    }
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
+        read += slot->first.call != NULL && run_decodes(slot) ? NUM_MAX(r->info.k, 1u) : 1;
+        kept_bytes += slot->kept_bytes;
+    }
+    return r->count < RUN_WINDOW && kept_bytes <= RUN_WINDOW_BYTES_MAX &&
+           read < NUM_MIN(r->window, RUN_WINDOW_NODE * nodes);
+}
+
 /* Keeps the window full. Ends the run when all is joined. */
 void hf_run_pump(struct hf_run *r)
 {
     int err = run_join(r);
-    while (err == 0 && r->count < RUN_WINDOW && r->next < r->info.size) {
+    while (err == 0 && r->next < r->info.size && run_has_room(r)) {
         struct run_slot *slot = &r->slots[(r->first + r->count) % RUN_WINDOW];
         const uint64_t cell = r->next / r->info.cell_bytes;
         const uint64_t end = NUM_MIN(r->next + r->info.cell_bytes, r->info.size);
@@ -356,6 +386,7 @@ static void run_halve(struct run_slot *slot, const struct hf_reply *reply)
 {
     struct hf_run *r = slot->run;
     r->fits = 0;
+    r->window = 0;
     run_stop_part(slot);
     if (slot->bytes == 1) {
         hf_run_end(r, reply->code,
@@ -366,11 +397,12 @@ static void run_halve(struct run_slot *slot, const struct hf_reply *reply)
     hf_run_settle(r, hf_run_next(slot));
 }
 
-/* The next parts may be larger again. */
+/* The next parts may be larger again, and more of them under way. */
 static void run_grow(struct hf_run *r, size_t state_bytes)
 {
+    r->window = NUM_MIN(NUM_MAX(r->window, RUN_WINDOW_LEAST) + 1, RUN_WINDOW);
     r->fits = state_bytes < RUN_STATE_BYTES_MAX / 4 ? r->fits + 1 : 0;
-    if (r->fits >= RUN_FITS && r->part_bytes < r->info.cell_bytes) {
+    if (r->fits >= NUM_MAX(RUN_FITS, 2 * r->count) && r->part_bytes < r->info.cell_bytes) {
         r->part_bytes = NUM_MIN(r->part_bytes * 2, r->info.cell_bytes);
         r->fits = 0;
     }
@@ -527,13 +559,6 @@ static void run_answered(void *ctx, const struct hf_reply *reply)
 }
 
 /* ---- what takes long ------------------------------------------------------------------------ */
-
-/* returns: whether the node that was asked has to decode the cell, as far as is known. */
-static bool run_decodes(const struct run_slot *slot)
-{
-    const uint32_t holder = hf_node_by_id(slot->run->transfer.client, run_holder(slot));
-    return slot->first.apart || holder == HF_NOWHERE || slot->first.call->node != holder;
-}
 
 /* returns: how long the slot's part may take; 0: not known yet. */
 static uint64_t run_usual_ms(const struct run_slot *slot)

@@ -123,6 +123,46 @@ static bool second_is_late_once(struct fake_conn *conn, const struct wire_rpc *m
     return true;
 }
 
+/* All parts are held: the first few, then after one answer one more. */
+static unsigned window;
+
+static void window_is_full(uv_timer_t *timer)
+{
+    const struct wire_rpc m = {.msgid = held[0].msgid};
+    ck_assert_uint_eq(held_count, window); /* nor did more come meanwhile */
+    uv_close((uv_handle_t *)timer, NULL);
+    if (++window < 11) {
+        held[0].part.text = bytes_of_text(program); /* of the first cell: no other is joined */
+        say_part_of(held[0].conn, &m, &held[0].part);
+        memmove(&held[0], &held[1], sizeof(held[0]) * --held_count);
+        return;
+    }
+    object.first = NULL;
+    release();
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct held *x = a;
+    const struct held *y = b;
+    return x->part.from < y->part.from ? -1 : x->part.from > y->part.from;
+}
+
+static bool parts_are_counted(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    static uv_timer_t timer;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    hold(conn, m);
+    qsort(held, held_count, sizeof(held[0]), by_place);
+    if (held_count == window) {
+        ck_assert_int_eq(uv_timer_init(&fake.loop, &timer), 0);
+        ck_assert_int_eq(uv_timer_start(&timer, window_is_full, 20, 0), 0);
+    }
+    return true;
+}
+
 static unsigned aparts_before;
 
 static bool the_last_cell_is_held(struct fake_conn *conn, const struct wire_rpc *m)
@@ -229,6 +269,19 @@ static bool is_noted(struct fake_conn *conn, const struct wire_rpc *m)
 }
 
 /* ---- runs ----------------------------------------------------------------------------------- */
+
+START_TEST(more_cells_are_asked_for_with_each_answer)
+{
+    begin(SIZE);
+    object.first = parts_are_counted;
+    window = 8;
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_eq(window, 11);
+    ck_assert_uint_eq(object.parts_all, CELLS);
+    end();
+}
+END_TEST
 
 START_TEST(a_late_part_is_asked_for_elsewhere_apart_from_its_holder)
 {
@@ -370,7 +423,8 @@ START_TEST(what_an_error_makes_needless_is_stopped)
 }
 END_TEST
 
-UNIT_MAIN("client_run_late", a_late_part_is_asked_for_elsewhere_apart_from_its_holder,
+UNIT_MAIN("client_run_late", more_cells_are_asked_for_with_each_answer,
+          a_late_part_is_asked_for_elsewhere_apart_from_its_holder,
           parts_that_are_slow_and_go_on_are_waited_for,
           the_first_of_two_answers_is_taken_and_the_other_node_told_to_stop,
           without_backups_a_late_part_is_waited_for,
