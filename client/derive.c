@@ -13,8 +13,9 @@
  * Where it is not known whether the object is there, it ends with an error of unknown outcome; with
  * all others it certainly is not.
  *
- * A scan without a total (`or`) goes from cell to cell: one is asked for when the carry of the one
- * before has come. Where there are totals, the carry that comes with a cell is compared with them.
+ * A scan without a total (`or`, `from`) goes from cell to cell: one is asked for when the carry of
+ * the one before has come. Where there are totals, the carry that comes with a cell is compared
+ * with them.
  */
 #include "client/run_internal.h"
 

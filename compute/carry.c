@@ -17,18 +17,18 @@
 bool compute_carry_has(const struct compute_program *p)
 {
     const struct compute_scan_plan *s = &p->scan;
-    const bool alone = p->wheres == 0 && p->lookups == 0 && !s->segments && p->columns == 1;
+    const bool alone = p->wheres == 0 && p->lookups == 0 && p->columns == 1;
     if (!s->raw || !alone || p->record_bytes != WORD ||
         compute_type_bytes(p->column[0].type) != WORD) {
         return false;
     }
-    return s->op == COMPUTE_OP_COUNT || s->dense;
+    return s->op == COMPUTE_OP_COUNT || s->field;
 }
 
 int compute_carry_total(const struct compute_program *p, char text[COMPUTE_CARRY_TEXT])
 {
     ASSERT(compute_carry_has(p));
-    if (p->scan.op == COMPUTE_OP_OR) {
+    if (p->scan.op == COMPUTE_OP_OR || p->scan.segments) {
         return ERR_NOT_FOUND;
     }
     (void)snprintf(text, COMPUTE_CARRY_TEXT, "%s | %s", compute_type_name(p->column[0].type),
@@ -191,7 +191,8 @@ static int seed(struct compute_scan *s, const struct compute_scan_plan *plan,
             s->tally.of.sum.whole = v;
         }
     }
-    const bool counted = plan->op != COMPUTE_OP_COUNT || s->tally.count == s->record;
+    const bool counted = plan->op != COMPUTE_OP_COUNT || s->tally.count == s->record ||
+                         (plan->segments && s->tally.count > 0 && s->tally.count < s->record);
     return bytes_reader_ended(&r) && counted ? 0 : ERR_PROTOCOL;
 }
 
@@ -229,7 +230,10 @@ static int scan(struct compute_task *t, const struct compute_carry_part *part, s
     if (out.size > 0) {
         memcpy(part->out, out.data, out.size);
     }
-    if (sums_reals(plan)) {
+    if (sums_reals(plan) && plan->segments) {
+        compute_exact_init(&sum);
+        compute_running_exact(&t->scan->running, &sum); /* of the last segment alone */
+    } else if (sums_reals(plan)) {
         compute_exact_add_f64s(&sum, part->in.data, part->in.size / WORD);
     }
     return put_next(t->scan, plan, &sum, next);

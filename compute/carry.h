@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Scans whose results lie as their records do: raw records of one field of 8 bytes, all of which
- * have a result, and in one segment. The results of a part follow from its bytes and from its
- * carry, which is what the scan keeps of all records before. So parts may be scanned in any order,
- * each where it lies, once their carries are known (docs/adr/0034); the bits are those of one scan
- * over all.
+ * have a result. The results of a part follow from its bytes and from its carry, which is what the
+ * scan keeps of all records before, or of those of the segment that they end in. So parts may be
+ * scanned in any order, each where it lies, once their carries are known (docs/adr/0034); the bits
+ * are those of one scan over all.
  *
  *   compute_carry_has(p)                          whether the program is such a scan
  *   compute_carry_total(p, text)                  the program whose task tells a carry
@@ -26,7 +26,8 @@
 
 bool compute_carry_has(const struct compute_program *p);
 /* text: of the program that computes the aggregate of all records, such as "i64 | sum".
- * returns: 0; ERR_NOT_FOUND: there is none (`or`), and a carry is only had from the part before. */
+ * returns: 0; ERR_NOT_FOUND: there is none (`or`, segments), and a carry is only had from the part
+ * before. */
 int compute_carry_total(const struct compute_program *p, char text[COMPUTE_CARRY_TEXT]);
 /* Appends the carry behind a span of that program from 0, of whole records; NULL: of no records.
  * The same records give the same bytes (docs/formats.md). returns: 0; ERR_INVALID (another

@@ -110,7 +110,8 @@ struct compute_scan_plan {
     bool dense;     /* of all numbers of one field of raw records, and raw */
     enum compute_op op;
     enum compute_type type;       /* raw: of results: i64, u64 or f64 */
-    struct compute_column column; /* dense: the field */
+    bool field;                   /* raw: the value is a field as it is */
+    struct compute_column column; /* that one */
     struct compute_expr value;
     struct compute_expr from;
 };

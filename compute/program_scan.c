@@ -117,12 +117,12 @@ void compute_plan_scan(struct compute_program *p)
         return;
     }
     const struct compute_code *code = &p->code[scan->value.from];
-    const bool field = scan->value.to == scan->value.from + 1 && code->op == COMPUTE_CODE_FIELD;
-    if (field) {
+    scan->field = scan->value.to == scan->value.from + 1 && code->op == COMPUTE_CODE_FIELD;
+    if (scan->field) {
         scan->column = p->column[code->field - 1];
     }
-    scan->dense = field && p->wheres == 0 && !scan->segments;
-    scan->type = value_is_real(p, scan->value)             ? COMPUTE_F64
-                 : field && is_unsigned(scan->column.type) ? COMPUTE_U64
-                                                           : COMPUTE_I64;
+    scan->dense = scan->field && p->wheres == 0 && !scan->segments;
+    scan->type = value_is_real(p, scan->value)                   ? COMPUTE_F64
+                 : scan->field && is_unsigned(scan->column.type) ? COMPUTE_U64
+                                                                 : COMPUTE_I64;
 }

@@ -128,16 +128,27 @@ static inline void two_sum(double a, double b, double *sum, double *rest)
     *sum = s;
 }
 
+void compute_running_exact(const struct compute_running *r, struct compute_exact *sum)
+{
+    if (r->wide) {
+        compute_exact_merge(sum, &r->exact);
+        return;
+    }
+    compute_exact_add_f64(sum, r->high);
+    if (r->low != 0) {
+        compute_exact_add_f64(sum, r->low);
+    }
+}
+
 /* The sum takes more than two doubles, or is not finite. */
 static double add_wide(struct compute_running *r, double value)
 {
     if (!r->wide) {
+        struct compute_exact all;
+        compute_exact_init(&all);
+        compute_running_exact(r, &all);
+        r->exact = all;
         r->wide = true;
-        compute_exact_init(&r->exact);
-        compute_exact_add_f64(&r->exact, r->high);
-        if (r->low != 0) {
-            compute_exact_add_f64(&r->exact, r->low);
-        }
     }
     compute_exact_add_f64(&r->exact, value);
     return compute_exact_round(&r->exact);

@@ -53,6 +53,8 @@ struct compute_running {
 void compute_running_init(struct compute_running *r);
 /* A sum that goes on from an exact one. */
 void compute_running_from(struct compute_running *r, const struct compute_exact *sum);
+/* Adds all that was added to it, exactly; -0 if nothing was. */
+void compute_running_exact(const struct compute_running *r, struct compute_exact *sum);
 /* Adds a value. returns: the sum of all of them as compute_exact_round has it. */
 double compute_running_add(struct compute_running *r, double value);
 

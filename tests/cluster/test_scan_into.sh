@@ -60,7 +60,9 @@ all() {
     one f64 'f64 | scan exclusive max' lies "${1:-}"
     one large 'i64 | scan exclusive sum' lies "${1:-}"
     one i64 'i64 | where $1 > 0 | scan sum' any "${1:-}"
-    one u64 'u64 | scan sum from $1 % 1000 = 0' any "${1:-}"
+    one u64 'u64 | scan sum from $1 % 1000 = 0' lies "${1:-}"
+    one f64 'f64 | scan exclusive sum from $1 < -900' lies "${1:-}"
+    one i64 'i64 | scan min from $1 % 70001 = 5' lies "${1:-}"
 }
 # moves NAME PROGRAM SHARE: at most so many hundredths of the bytes, and states
 moves() {

@@ -15,10 +15,33 @@
 #define WORDS_MAX 600u
 
 static const char *const programs[] = {
-    "i64 | scan sum", "i64 | scan exclusive sum", "u64 | scan sum",   "u64 | scan exclusive sum",
-    "f64 | scan sum", "f64 | scan exclusive sum", "i64 | scan min",   "u64 | scan exclusive min",
-    "f64 | scan min", "f64 | scan exclusive max", "i64 | scan max",   "u64 | scan or",
-    "i64 | scan or",  "i64 | scan exclusive or",  "f64 | scan count", "i64 | scan exclusive count",
+    "i64 | scan sum",
+    "i64 | scan exclusive sum",
+    "u64 | scan sum",
+    "u64 | scan exclusive sum",
+    "f64 | scan sum",
+    "f64 | scan exclusive sum",
+    "i64 | scan min",
+    "u64 | scan exclusive min",
+    "f64 | scan min",
+    "f64 | scan exclusive max",
+    "i64 | scan max",
+    "u64 | scan or",
+    "i64 | scan or",
+    "i64 | scan exclusive or",
+    "f64 | scan count",
+    "i64 | scan exclusive count",
+    "i64 | scan sum from $1 % 7 = 0",
+    "u64 | scan exclusive sum from $1 % 100 = 3",
+    "f64 | scan sum from $1 < -900",
+    "f64 | scan exclusive sum from $1 > 0",
+    "f64 | scan sum from $1 = 12345",
+    "i64 | scan max from $1 < 0",
+    "u64 | scan min from $1 % 9 = 0",
+    "f64 | scan min from $1 > 100",
+    "i64 | scan or from $1 % 5 = 0",
+    "f64 | scan exclusive count from $1 < 0",
+    "u64 | scan count from $1 % 50 = 1",
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
@@ -96,7 +119,7 @@ START_TEST(parts_have_the_bits_of_one_scan)
     struct rng r;
     unsigned wrong = 0;
     rng_init(&r, unit_seed("parts", 31));
-    for (unsigned round = 0; round < 1600; round++) {
+    for (unsigned round = 0; round < 2700; round++) {
         struct compute_program *p = tasks_program(programs[round % PROGRAMS]);
         const size_t count = (size_t)rng_between(&r, 1, WORDS_MAX);
         struct err_info why = {.code = 0};
@@ -121,6 +144,44 @@ START_TEST(parts_have_the_bits_of_one_scan)
 }
 END_TEST
 
+/* Of records that are one segment, however the carry was come by. */
+START_TEST(a_segment_has_the_carry_of_a_scan_of_its_records)
+{
+    static const char *const pairs[][2] = {{"f64 | scan sum", "f64 | scan sum from 1 = 2"},
+                                           {"i64 | scan sum", "i64 | scan sum from 1 = 2"},
+                                           {"u64 | scan count", "u64 | scan count from 1 = 2"}};
+    static uint64_t words[WORDS_MAX];
+    static uint8_t out[WORDS_MAX * 8];
+    const struct alloc heap = alloc_heap();
+    struct rng r;
+    rng_init(&r, unit_seed("segments", 32));
+    for (unsigned round = 0; round < 600; round++) {
+        const char *const *pair = pairs[round % 3];
+        const size_t count = (size_t)rng_between(&r, 1, WORDS_MAX);
+        struct buf carry[3];
+        int err[2];
+        for (unsigned i = 0; i < 3; i++) {
+            buf_init(&carry[i], &heap, COMPUTE_CARRY_BYTES_MAX);
+        }
+        fill(&r, pair[0], words, count);
+        for (unsigned i = 0; i < 2; i++) {
+            struct compute_program *p = tasks_program(pair[i]);
+            buf_clear(&carry[2]);
+            ck_assert_int_eq(compute_carry_of(p, NULL, &carry[2]), 0);
+            const struct compute_carry_part part = {
+                .carry = buf_view(&carry[2]), .in = bytes_of(words, count * 8), .out = out};
+            err[i] = compute_carry_scan(p, &heap, &part, &carry[i]);
+            compute_program_free(p);
+        }
+        ck_assert_int_eq(err[0], err[1]);
+        ck_assert(bytes_equal(buf_view(&carry[0]), buf_view(&carry[1])));
+        for (unsigned i = 0; i < 3; i++) {
+            buf_release(&carry[i]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(programs_whose_results_lie_otherwise_have_no_carry)
 {
     static const char *const others[] = {
@@ -128,7 +189,8 @@ START_TEST(programs_whose_results_lie_otherwise_have_no_carry)
         "i32 | scan sum",
         "i32,i32 | scan sum",
         "i64 | where $1 > 0 | scan sum",
-        "i64 | scan sum from $1 = 0",
+        "i64 | where $1 > 0 | scan sum from $1 = 1",
+        "i64 | scan sum $1 + 1 from $1 = 0",
         "i64 | scan sum $1 + 1",
         "i64 | select $1 scan sum",
         "csv | scan sum $1",
@@ -174,10 +236,19 @@ START_TEST(what_is_no_carry_is_refused)
     ck_assert_int_eq(scan_of("i64 | scan min", 8, bytes_of(least, 11), 16), ERR_PROTOCOL);
     ck_assert_int_eq(scan_of("i64 | scan count", 8, bytes_of(count, 18), 16), 0);
     ck_assert_int_eq(scan_of("i64 | scan count", 16, bytes_of(count, 18), 16), ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan count from $1 = 0", 16, bytes_of(count, 18), 16), 0);
+    count[2] = 3;
+    ck_assert_int_eq(scan_of("i64 | scan count from $1 = 0", 16, bytes_of(count, 18), 16),
+                     ERR_PROTOCOL);
+    count[2] = 0;
+    ck_assert_int_eq(scan_of("i64 | scan count from $1 = 0", 16, bytes_of(count, 18), 16),
+                     ERR_PROTOCOL);
+    ck_assert_int_eq(scan_of("i64 | scan count from $1 = 0", 0, bytes_of(count, 18), 16), 0);
     sum[0] = COMPUTE_CARRY_FORMAT + 1;
     ck_assert_int_eq(scan_of("i64 | scan sum", 8, bytes_of(sum, 18), 16), ERR_LEVEL);
 }
 END_TEST
 
 UNIT_MAIN("compute_carry", parts_have_the_bits_of_one_scan,
+          a_segment_has_the_carry_of_a_scan_of_its_records,
           programs_whose_results_lie_otherwise_have_no_carry, what_is_no_carry_is_refused)
