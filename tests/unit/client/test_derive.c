@@ -257,8 +257,11 @@ static void check_written(const char *text)
 
 START_TEST(each_cell_goes_with_its_carry)
 {
-    static const char *const programs[] = {"u64 | scan sum", "i64 | scan exclusive sum",
-                                           "u64 | scan max", "i64 | scan or", "u64 | scan count",
+    static const char *const programs[] = {"u64 | scan sum",
+                                           "i64 | scan exclusive sum",
+                                           "u64 | scan max",
+                                           "i64 | scan or",
+                                           "u64 | scan count",
                                            "i64 | scan sum from $1 % 1000 = 7",
                                            "u64 | scan exclusive count from $1 % 5000 = 1"};
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
