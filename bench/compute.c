@@ -7,7 +7,7 @@
  * memcpy's over the same bytes in the same round. Rates count bytes read, for memcpy bytes copied,
  * by the time that the processor spent here.
  *
- *   bench_compute [rounds [MiB]]
+ *   bench_compute [rounds [MiB [PART]]]    PART: of the names of the rows beside memcpy
  */
 #include "base/num.h"
 #include "base/rng.h"
@@ -20,6 +20,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define ROUNDS_DEFAULT 30u
@@ -178,6 +179,18 @@ static void run_reduce(const struct row *row, const uint8_t *data, size_t bytes)
     compute_reduce_free(r);
 }
 
+/* Leaves out rows that were not asked for. */
+static void keep_rows(const char *part)
+{
+    unsigned kept = 1;
+    for (unsigned i = 1; i < bench.rows_count; i++) {
+        if (strstr(bench.rows[i].name, part) != NULL) {
+            bench.rows[kept++] = bench.rows[i];
+        }
+    }
+    bench.rows_count = kept;
+}
+
 static void add_reduce(const char *name, enum compute_op op, bool of_doubles)
 {
     ASSERT(bench.rows_count < ROWS_MAX);
@@ -332,8 +345,8 @@ int main(int argc, char **argv)
     const long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : (long)ROUNDS_DEFAULT;
     const long mib = argc > 2 ? strtol(argv[2], NULL, 10) : (long)MIB_DEFAULT;
     if (rounds < 1 || rounds > (long)ROUNDS_MAX || mib < 1 || mib > (long)MIB_MAX) {
-        (void)fprintf(stderr, "usage: bench_compute [rounds, 1 to %u [MiB, 1 to %u]]\n", ROUNDS_MAX,
-                      MIB_MAX);
+        (void)fprintf(stderr, "usage: bench_compute [rounds, 1 to %u [MiB, 1 to %u [PART]]]\n",
+                      ROUNDS_MAX, MIB_MAX);
         return 2;
     }
     bench.rounds = (unsigned)rounds;
@@ -352,6 +365,7 @@ int main(int argc, char **argv)
     }
     fill();
     add_rows();
+    keep_rows(argc > 3 ? argv[3] : "");
     measure(bench.bytes, 1);
     measure(CACHED_BYTES, CACHED_TIMES);
     free(bench.reals);

@@ -237,40 +237,41 @@ static bool operate(const struct compute_code *code, struct compute_cell *stack,
     return true;
 }
 
-/* A field against what the program says: most conditions are that, and need no stack.
- * returns: whether this is one; *truth: whether it is true. */
-static bool holds_at_once(const struct compute_program *p, struct compute_expr e,
-                          const struct compute_record *r, bool *truth)
+bool compute_expr_is_plain(const struct compute_program *p, struct compute_expr e)
 {
     const struct compute_code *code = &p->code[e.from];
-    struct compute_cell field;
     if (e.to - e.from != 3 || code[0].op != COMPUTE_CODE_FIELD || code[2].op < COMPUTE_CODE_EQUAL ||
         code[2].op > COMPUTE_CODE_GREATER) {
         return false;
     }
-    if (code[1].op == COMPUTE_CODE_TEXT && p->source != COMPUTE_SOURCE_ARRAY &&
-        code[2].op <= COMPUTE_CODE_UNEQUAL) {
-        load_field(p, r, code[0].field, &field);
-        *truth = bytes_equal(field.text, code[1].text) == (code[2].op == COMPUTE_CODE_EQUAL);
-        return true;
+    return code[1].op == COMPUTE_CODE_NUMBER ||
+           (code[1].op == COMPUTE_CODE_TEXT && p->source != COMPUTE_SOURCE_ARRAY &&
+            code[2].op <= COMPUTE_CODE_UNEQUAL);
+}
+
+static bool cell_holds(const struct compute_code *code, struct compute_cell *field)
+{
+    if (code[1].op == COMPUTE_CODE_TEXT) {
+        return bytes_equal(field->text, code[1].text) == (code[2].op == COMPUTE_CODE_EQUAL);
     }
-    if (code[1].op == COMPUTE_CODE_NUMBER) {
-        load_field(p, r, code[0].field, &field);
-        compute_cell_read(&field);
-        *truth = field.kind == COMPUTE_CELL_NUMBER &&
-                 holds(code[2].op, compute_number_order(&field.number, &code[1].number));
-        return true;
-    }
-    return false;
+    compute_cell_read(field);
+    return field->kind == COMPUTE_CELL_NUMBER &&
+           holds(code[2].op, compute_number_order(&field->number, &code[1].number));
+}
+
+bool compute_expr_field_holds(const struct compute_code *code, struct bytes field)
+{
+    struct compute_cell cell = {.kind = COMPUTE_CELL_FIELD, .text = field};
+    return cell_holds(code, &cell);
 }
 
 bool compute_expr_holds(const struct compute_program *p, struct compute_expr e,
                         const struct compute_record *r, struct compute_fault *fault)
 {
     struct compute_cell cell;
-    bool truth = false;
-    if (holds_at_once(p, e, r, &truth)) {
-        return truth;
+    if (compute_expr_is_plain(p, e)) {
+        load_field(p, r, p->code[e.from].field, &cell);
+        return cell_holds(&p->code[e.from], &cell);
     }
     return compute_expr_eval(p, e, r, &cell, fault) && cell.truth;
 }

@@ -533,9 +533,27 @@ static bool plan_sorts_records(const struct compute_program *p)
     return p->sorts > 0 && p->selects == 0 && !rows;
 }
 
+/* The fields that expressions use, but for the whole record. */
+static void plan_named(struct compute_program *p)
+{
+    bool used[COMPUTE_PROGRAM_FIELDS_MAX + 1] = {false};
+    for (uint32_t i = 0; i < p->codes; i++) {
+        if (p->code[i].op == COMPUTE_CODE_FIELD) {
+            ASSERT(p->code[i].field <= p->fields && p->fields <= COMPUTE_PROGRAM_FIELDS_MAX);
+            used[p->code[i].field] = true;
+        }
+    }
+    for (uint32_t field = 1; field <= p->fields; field++) {
+        if (used[field]) {
+            p->named_field[p->named++] = (uint16_t)field;
+        }
+    }
+}
+
 static int plan(struct compute_parser *s)
 {
     struct compute_program *p = s->p;
+    plan_named(p);
     TRY(p->estimates ? plan_estimates(s) : 0);
     p->format = p->sorts > 0 || p->scan.on ? 5 : p->lookups > 0 ? 3 : p->estimates ? 2 : 1;
     p->sorts_records = plan_sorts_records(p);

@@ -144,6 +144,8 @@ struct compute_program {
     bool counts_records; /* lines | count, words | count */
     uint8_t format;      /* of encodings of its tasks */
     bool reduces;        /* all is done by compute_reduce */
+    uint32_t named;      /* fields that are used, in order and each once: named_field */
+    uint16_t named_field[COMPUTE_PROGRAM_FIELDS_MAX];
     struct compute_reduce_spec spec;
     struct bytes name[COMPUTE_PROGRAM_FIELDS_MAX]; /* into text */
     struct compute_column column[COMPUTE_PROGRAM_FIELDS_MAX];

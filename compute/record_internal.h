@@ -103,6 +103,11 @@ bool compute_expr_eval(const struct compute_program *p, struct compute_expr e,
 /* Of a condition. returns: whether it is true; false also for a fault. */
 bool compute_expr_holds(const struct compute_program *p, struct compute_expr e,
                         const struct compute_record *r, struct compute_fault *fault);
+/* returns: whether it is a field against what the program says: most conditions are that, and need
+ * no stack. */
+bool compute_expr_is_plain(const struct compute_program *p, struct compute_expr e);
+/* The same of the field's text alone, of such a condition: field, number or text, comparison. */
+bool compute_expr_field_holds(const struct compute_code *code, struct bytes field);
 /* returns: a number of a raw record. */
 struct compute_number compute_column_number(const uint8_t *record, const struct compute_column *c);
 /* Looks whether a field is a number. */

@@ -272,19 +272,13 @@ static int keep_tail(struct compute_reading *r, struct bytes data)
     return 0;
 }
 
-/* returns: whether rows have cost what they may for now. */
-static bool pauses(const struct compute_task *t)
-{
-    return t->row_steps >= t->row_steps_pause;
-}
-
 static int whole_lines(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
     if (t->p->counts_records) {
         compute_task_count_records(t->p, r, data, at);
     }
-    while (!pauses(t)) {
+    while (!compute_task_pauses(t)) {
         const size_t end = find_byte(data, *at, '\n');
         if (end == data.size) {
             return 0;
@@ -304,7 +298,7 @@ static int whole_words(struct compute_task *t, struct compute_reading *r, struct
     if (t->p->counts_words) {
         TRY(compute_task_count_words(r, data, at));
     }
-    while (!pauses(t)) {
+    while (!compute_task_pauses(t)) {
         size_t end = *at;
         while (end < data.size && is_space(data.data[end])) {
             end++;
@@ -322,25 +316,6 @@ static int whole_words(struct compute_task *t, struct compute_reading *r, struct
     return 0;
 }
 
-static int whole_csv(struct compute_task *t, struct compute_reading *r, struct bytes data,
-                     size_t *at)
-{
-    size_t quote = find_byte(data, *at, '"');
-    while (!pauses(t)) {
-        const size_t first = quote;
-        const size_t end = compute_csv_end(data, *at, &r->quoted, &quote);
-        if (end == data.size) {
-            return 0;
-        }
-        t->record.no_quotes = first > end;
-        const int err = compute_task_record(t, r, bytes_of(data.data + *at, end - *at));
-        t->record.no_quotes = false;
-        TRY(err);
-        *at = end + 1;
-    }
-    return 0;
-}
-
 static int whole_array(struct compute_task *t, struct compute_reading *r, struct bytes data,
                        size_t *at)
 {
@@ -352,7 +327,7 @@ static int whole_array(struct compute_task *t, struct compute_reading *r, struct
         *at += whole;
         return 0;
     }
-    for (; data.size - *at >= bytes && !pauses(t); *at += bytes) {
+    for (; data.size - *at >= bytes && !compute_task_pauses(t); *at += bytes) {
         TRY(compute_task_record(t, r, bytes_of(data.data + *at, bytes)));
     }
     return 0;
@@ -365,7 +340,7 @@ static int whole_records(struct compute_task *t, struct compute_reading *r, stru
     switch (t->p->source) {
     case COMPUTE_SOURCE_LINES: return whole_lines(t, r, data, at);
     case COMPUTE_SOURCE_WORDS: return whole_words(t, r, data, at);
-    case COMPUTE_SOURCE_CSV: return whole_csv(t, r, data, at);
+    case COMPUTE_SOURCE_CSV: return compute_task_csv(t, r, data, at);
     case COMPUTE_SOURCE_ARRAY: break;
     }
     return whole_array(t, r, data, at);
@@ -405,7 +380,7 @@ static int reading_update(struct compute_task *t, struct compute_reading *r, str
         at = end + skip;
     }
     TRY(whole_records(t, r, data, &at));
-    if (pauses(t)) {
+    if (compute_task_pauses(t)) {
         *taken = at;
         return 0;
     }
@@ -419,7 +394,7 @@ static int readings_update(struct compute_task *t, struct bytes data, size_t *ta
     for (unsigned i = 0; i < t->readings; i++) {
         struct compute_reading *r = &t->reading[i];
         ASSERT(r->ahead <= data.size);
-        if (!pauses(t) || needs_nothing(r)) {
+        if (!compute_task_pauses(t) || needs_nothing(r)) {
             size_t more = 0;
             TRY(reading_update(t, r, bytes_of(data.data + r->ahead, data.size - r->ahead), &more));
             r->ahead += more;

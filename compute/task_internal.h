@@ -74,8 +74,21 @@ struct compute_task {
     uint64_t row_steps_pause;         /* a record that brings it there is the last for now */
 };
 
+/* returns: whether rows have cost what they may for now. */
+static inline bool compute_task_pauses(const struct compute_task *t)
+{
+    return t->row_steps >= t->row_steps_pause;
+}
+
 /* One whole record, in the order of the span. returns: 0 or ERR_NO_MEMORY. */
 int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record);
+/* The task's record, whose fields are found and which the fault has the number of.
+ * returns: likewise. */
+int compute_task_take(struct compute_task *t, struct compute_reading *r);
+/* Records of CSV that end within the data, from *at on, which is between records; as far as it does
+ * not pause. *at: behind what was taken. returns: likewise. */
+int compute_task_csv(struct compute_task *t, struct compute_reading *r, struct bytes data,
+                     size_t *at);
 /* Of a plan that sorts: keeps the task's record with its key.
  * returns: 0, what is wrong being in fault; or as compute_sorter_add, but for the limit. */
 int compute_task_sort(struct compute_task *t, struct compute_reading *r,

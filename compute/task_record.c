@@ -300,11 +300,31 @@ static int check_header(struct compute_task *t, struct bytes record, struct comp
     return 0;
 }
 
-int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record)
+int compute_task_take(struct compute_task *t, struct compute_reading *r)
 {
     const struct compute_program *p = t->p;
     struct compute_fault *fault = &r->fault;
     bool pass = false;
+    TRY(passes(t, &pass, fault));
+    if (!pass) {
+        return 0;
+    }
+    if (p->aggregates > 0) {
+        return tally_record(t, r, fault);
+    }
+    if (p->sorts > 0) {
+        return compute_task_sort(t, r, fault);
+    }
+    if (p->scan.on) {
+        return compute_scan_record(t, r, fault);
+    }
+    return p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r);
+}
+
+int compute_task_record(struct compute_task *t, struct compute_reading *r, struct bytes record)
+{
+    const struct compute_program *p = t->p;
+    struct compute_fault *fault = &r->fault;
     if (fault->kind != COMPUTE_FAULT_NONE) {
         return 0;
     }
@@ -321,21 +341,5 @@ int compute_task_record(struct compute_task *t, struct compute_reading *r, struc
         return check_header(t, record, fault);
     }
     TRY(compute_record_set(&t->record, p, record, fault));
-    if (fault->kind != COMPUTE_FAULT_NONE) {
-        return 0;
-    }
-    TRY(passes(t, &pass, fault));
-    if (!pass) {
-        return 0;
-    }
-    if (p->aggregates > 0) {
-        return tally_record(t, r, fault);
-    }
-    if (p->sorts > 0) {
-        return compute_task_sort(t, r, fault);
-    }
-    if (p->scan.on) {
-        return compute_scan_record(t, r, fault);
-    }
-    return p->selects > 0 ? print_selected(t, r, fault) : print_record(t, r);
+    return fault->kind == COMPUTE_FAULT_NONE ? compute_task_take(t, r) : 0;
 }

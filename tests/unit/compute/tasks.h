@@ -59,6 +59,36 @@ static inline int tasks_end(struct compute_task *t, struct buf *out)
     return err;
 }
 
+/* Puts the encoding of the text's state, which comes in pieces of so many bytes. */
+static inline void tasks_state(const struct compute_program *p, uint64_t from, struct bytes text,
+                               size_t piece, struct buf *out)
+{
+    struct compute_task *t = tasks_new(p, from, 0);
+    for (size_t at = 0; at < text.size; at += piece) {
+        const size_t size = NUM_MIN(piece, text.size - at);
+        ASSERT(compute_task_update(t, bytes_of(text.data + at, size)) == 0);
+    }
+    ASSERT(compute_task_encode(t, out) == 0);
+    compute_task_free(t);
+}
+
+/* returns: whether pieces of both sizes give the same state. */
+static inline bool tasks_pieces_are_same(const struct compute_program *p, uint64_t from,
+                                         struct bytes text, size_t piece, size_t other)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf left;
+    struct buf right;
+    buf_init(&left, &heap, SIZE_MAX);
+    buf_init(&right, &heap, SIZE_MAX);
+    tasks_state(p, from, text, piece, &left);
+    tasks_state(p, from, text, other, &right);
+    const bool same = bytes_equal(buf_view(&left), buf_view(&right));
+    buf_release(&right);
+    buf_release(&left);
+    return same;
+}
+
 /* The state of [from, to), from pieces of any size. most: of a piece; 0: any. */
 static inline struct compute_task *tasks_span(struct rng *rng, const struct compute_program *p,
                                               uint64_t memory_bytes, struct bytes data, size_t from,

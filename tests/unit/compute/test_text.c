@@ -76,34 +76,11 @@ START_TEST(many_newlines_are_counted)
 }
 END_TEST
 
-/* The encoding of the text's state, which comes in pieces of so many bytes. */
-static void state_of(const struct compute_program *p, uint64_t from, struct bytes text,
-                     size_t piece, struct buf *out)
-{
-    struct compute_task *t = tasks_new(p, from, 0);
-    for (size_t at = 0; at < text.size; at += piece) {
-        const size_t size = NUM_MIN(piece, text.size - at);
-        ck_assert_int_eq(compute_task_update(t, bytes_of(text.data + at, size)), 0);
-    }
-    buf_clear(out);
-    ck_assert_int_eq(compute_task_encode(t, out), 0);
-    compute_task_free(t);
-}
-
 static void expect_same(const char *program, uint64_t from, struct bytes text, size_t piece)
 {
-    const struct alloc heap = alloc_heap();
     struct compute_program *p = tasks_program(program);
-    struct buf whole;
-    struct buf small;
-    buf_init(&whole, &heap, SIZE_MAX);
-    buf_init(&small, &heap, SIZE_MAX);
-    state_of(p, from, text, piece, &whole);
-    state_of(p, from, text, COMPUTE_TEXT_BLOCK - 1, &small);
-    ck_assert_msg(bytes_equal(buf_view(&whole), buf_view(&small)), "%s, %zu bytes", program,
-                  text.size);
-    buf_release(&small);
-    buf_release(&whole);
+    ck_assert_msg(tasks_pieces_are_same(p, from, text, piece, COMPUTE_TEXT_BLOCK - 1),
+                  "%s, %zu bytes", program, text.size);
     compute_program_free(p);
 }
 
