@@ -1,20 +1,27 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Counts by bins. Of a histogram, bins are told by their edges, which are computed once; an
- * estimate of the bin is made by a multiplication and then held against them. Of log and quantile,
+ * Counts by bins. Of a histogram, bins are told by their edges, which are computed once (bins.c
+ * finds a number's bin). Of log and quantile,
  * a bin is the exponent and the first bits of the fraction: parts of equal width of each power of
  * two, the widest [1, 1 + 2^-count) beside its value, without a logarithm.
  */
 #include "base/num.h"
+#include "compute/bins_internal.h"
 #include "compute/sketch_internal.h"
 
 #define FRACTION_BITS 52u
 #define MINUS_ZERO (UINT64_C(1) << 63)
-#define INFINITY_FIELD 0x7ffu
+#define INFINITY_FIELD UINT64_C(0x7ff)
 
-/* Words of a histogram: below, above, NaN; the bins; the edges, one more than bins. */
+/* Words of a histogram: below, above, NaN; the bins; the edges, one more than bins; how numbers are
+ * held against these. */
 enum { BELOW, ABOVE, OF_NAN, BINS };
+#define GRID_WORDS ((sizeof(struct compute_bins) + 7) / 8)
+#define PART 512u            /* numbers whose places are found at once */
+#define TABLES 4u            /* of counts, */
+#define TABLE_BINS_MAX 1024u /* of up to so many bins, */
+#define TABLE_VALUES_MIN 4u  /* for so many numbers a bin at least */
 /* Words of log and quantile: NaN; the bins of negative numbers, the greatest magnitude first; the
  * others. */
 enum { LOG_NAN, LOG_BINS };
@@ -22,7 +29,7 @@ enum { LOG_NAN, LOG_BINS };
 /* returns: bins for magnitudes, the last of infinity. */
 static size_t magnitudes(const struct compute_reduce_spec *spec)
 {
-    return ((size_t)INFINITY_FIELD << spec->count) + 1;
+    return ((size_t)(INFINITY_FIELD << spec->count)) + 1;
 }
 
 static size_t bins_of(const struct compute_reduce_spec *spec)
@@ -32,7 +39,8 @@ static size_t bins_of(const struct compute_reduce_spec *spec)
 
 size_t compute_histogram_words(const struct compute_reduce_spec *spec)
 {
-    const size_t edges = spec->op == COMPUTE_OP_HISTOGRAM ? (size_t)spec->count + 1 : 0;
+    const size_t edges =
+        spec->op == COMPUTE_OP_HISTOGRAM ? (size_t)spec->count + 1 + GRID_WORDS : 0;
     return bins_of(spec) + edges;
 }
 
@@ -55,12 +63,12 @@ static double real_of_bits(uint64_t bits)
 
 static double infinity(bool negative)
 {
-    return real_of_bits((uint64_t)negative << 63 | (uint64_t)INFINITY_FIELD << FRACTION_BITS);
+    return real_of_bits((uint64_t)negative << 63 | INFINITY_FIELD << FRACTION_BITS);
 }
 
 static double nan_of_text(void)
 {
-    return real_of_bits((uint64_t)INFINITY_FIELD << FRACTION_BITS | UINT64_C(1) << 51);
+    return real_of_bits(INFINITY_FIELD << FRACTION_BITS | UINT64_C(1) << 51);
 }
 
 static void counts_merge(struct compute_body *into, const struct compute_reduce_spec *spec,
@@ -80,8 +88,14 @@ static double edge_at(const struct compute_body *b, const struct compute_reduce_
     return real_of_bits(b->extra[BINS + spec->count + i]);
 }
 
+static uint64_t *grid_of(const struct compute_body *b, const struct compute_reduce_spec *spec)
+{
+    return b->extra + BINS + 2 * (size_t)spec->count + 1;
+}
+
 static void histogram_init(struct compute_body *b, const struct compute_reduce_spec *spec)
 {
+    struct compute_bins bins;
     const double width = spec->high - spec->low;
     for (uint32_t i = 0; i <= spec->count; i++) {
         /* a fraction of the width first: no product overflows */
@@ -89,58 +103,90 @@ static void histogram_init(struct compute_body *b, const struct compute_reduce_s
         edge = i == spec->count ? spec->high : NUM_MIN(edge, spec->high);
         memcpy(&b->extra[BINS + spec->count + i], &edge, sizeof(edge));
     }
+    compute_bins_init(&bins, (const double *)(const void *)(b->extra + BINS + spec->count),
+                      spec->count);
+    memcpy(grid_of(b, spec), &bins, sizeof(bins));
 }
 
-/* returns: the last bin whose edge is not above v. v: from the first edge to below the last. */
-static size_t bin_by_edges(const double *edges, size_t count, double v)
+/* Where a place of compute_bins_of is counted. */
+static inline size_t word_of(const struct compute_bins *b, uint32_t place)
 {
-    size_t low = 0;
-    size_t high = count;
-    while (high - low > 1) {
-        const size_t middle = (low + high) / 2;
-        if (edges[middle] <= v) {
-            low = middle;
-        } else {
-            high = middle;
+    if (place == compute_bins_nan(b)) {
+        return OF_NAN;
+    }
+    return place == 0 ? BELOW : place == compute_bins_above(b) ? ABOVE : BINS + place - 1;
+}
+
+static size_t part_of(const struct compute_batch *batch, size_t done)
+{
+    return NUM_MIN(batch->count - done, (size_t)PART);
+}
+
+/* The places of a part of the batch. */
+static void find_places(const struct compute_bins *b, const struct compute_batch *batch,
+                        size_t first, uint32_t places[PART])
+{
+    const size_t count = part_of(batch, first);
+    const uint8_t *values = (const uint8_t *)batch->values + first * sizeof(double);
+    double reals[PART];
+    if (batch->of != COMPUTE_REAL) {
+        for (size_t i = 0; i < count; i++) {
+            reals[i] = compute_real_at(batch, first + i);
+        }
+        values = (const uint8_t *)reals;
+    }
+    compute_bins_of(b, values, count, places);
+}
+
+/* In several tables, as counting twice in one place waits for the first time. batch: of fewer than
+ * 2^32 numbers. */
+static void count_in_tables(struct compute_body *body, const struct compute_bins *b,
+                            const struct compute_batch *batch)
+{
+    uint32_t places[PART];
+    uint32_t tables[TABLES][TABLE_BINS_MAX + 3];
+    memset(tables, 0, sizeof(tables));
+    for (size_t done = 0; done < batch->count; done += PART) {
+        const size_t count = part_of(batch, done);
+        find_places(b, batch, done, places);
+        size_t i = 0;
+        for (; i + TABLES <= count; i += TABLES) {
+            tables[0][places[i]]++;
+            tables[1][places[i + 1]]++;
+            tables[2][places[i + 2]]++;
+            tables[3][places[i + 3]]++;
+        }
+        for (; i < count; i++) {
+            tables[0][places[i]]++;
         }
     }
-    return low;
-}
-
-/* What the estimate misses: outside, NaN, and numbers next to an edge. */
-static void count_slowly(struct compute_body *b, const struct compute_reduce_spec *spec,
-                         const double *edges, double v)
-{
-    if (v >= spec->low && v < spec->high) {
-        b->extra[BINS + bin_by_edges(edges, spec->count, v)]++;
-    } else if (v != v) {
-        b->extra[OF_NAN]++;
-    } else {
-        b->extra[v < spec->low ? BELOW : ABOVE]++;
+    for (uint32_t place = 0; place <= compute_bins_nan(b); place++) {
+        uint64_t sum = 0;
+        for (unsigned table = 0; table < TABLES; table++) {
+            sum += tables[table][place];
+        }
+        body->extra[word_of(b, place)] += sum;
     }
 }
 
-static void histogram_consume(struct compute_body *b, const struct compute_reduce_spec *spec,
+static void histogram_consume(struct compute_body *body, const struct compute_reduce_spec *spec,
                               const struct compute_batch *batch)
 {
-    const struct compute_batch local = *batch;
-    uint64_t *bins = b->extra + BINS;
-    const double *edges = (const double *)(const void *)(bins + spec->count);
-    const double low = spec->low;
-    const double count = (double)spec->count;
-    const double bins_a_unit = count / (spec->high - low);
-    const double scale = bins_a_unit < infinity(false) ? bins_a_unit : 0;
-    for (size_t i = 0; i < local.count; i++) {
-        const double v = compute_real_at(&local, i);
-        const double estimate = (v - low) * scale;
-        if (estimate >= 0 && estimate < count) {
-            const size_t bin = (size_t)(int64_t)estimate;
-            if (edges[bin] <= v && v < edges[bin + 1]) {
-                bins[bin]++;
-                continue;
-            }
+    struct compute_bins b;
+    uint32_t places[PART];
+    memcpy(&b, grid_of(body, spec), sizeof(b));
+    b.edges = (const double *)(const void *)(body->extra + BINS + spec->count);
+    if (spec->count <= TABLE_BINS_MAX && batch->count / TABLE_VALUES_MIN >= spec->count &&
+        batch->count <= UINT32_MAX) {
+        count_in_tables(body, &b, batch);
+        return;
+    }
+    for (size_t done = 0; done < batch->count; done += PART) {
+        const size_t count = part_of(batch, done);
+        find_places(&b, batch, done, places);
+        for (size_t i = 0; i < count; i++) {
+            body->extra[word_of(&b, places[i])]++;
         }
-        count_slowly(b, spec, edges, v);
     }
 }
 
@@ -200,22 +246,35 @@ static void log_init(struct compute_body *b, const struct compute_reduce_spec *s
     (void)spec;
 }
 
+/* half: the bins of one sign. */
+static inline void log_count(uint64_t *words, size_t half, unsigned shift, uint64_t bits)
+{
+    const uint64_t size = bits << 1;
+    const uint64_t minus = size == 0 ? 0 : 0 - (bits >> 63); /* all ones below 0 */
+    if (size > INFINITY_FIELD << (FRACTION_BITS + 1)) {
+        words[LOG_NAN]++;
+    } else {
+        words[LOG_BINS + half + ((size >> shift) ^ minus)]++;
+    }
+}
+
 static void log_consume(struct compute_body *b, const struct compute_reduce_spec *spec,
                         const struct compute_batch *batch)
 {
     const size_t half = magnitudes(spec);
-    uint64_t *bins = b->extra + LOG_BINS;
+    const unsigned shift = FRACTION_BITS + 1 - spec->count;
+    uint64_t *words = b->extra;
+    if (batch->of == COMPUTE_REAL) {
+        for (size_t i = 0; i < batch->count; i++) {
+            log_count(words, half, shift, compute_bits_at(batch->values, i));
+        }
+        return;
+    }
     for (size_t i = 0; i < batch->count; i++) {
         const double v = compute_real_at(batch, i);
         uint64_t bits;
         memcpy(&bits, &v, sizeof(bits));
-        bits = bits == MINUS_ZERO ? 0 : bits;
-        const size_t magnitude = (size_t)((bits & ~MINUS_ZERO) >> (FRACTION_BITS - spec->count));
-        if (compute_bits_are_nan(bits)) {
-            b->extra[LOG_NAN]++;
-        } else {
-            bins[(bits & MINUS_ZERO) != 0 ? half - 1 - magnitude : half + magnitude]++;
-        }
+        log_count(words, half, shift, bits);
     }
 }
 
