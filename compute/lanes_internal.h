@@ -26,9 +26,14 @@
 
 #define VECTOR_BYTES (LANES * 8u)
 #define CACHE_LINE_BYTES 64u
-/* How far ahead a scan asks for its input: the processor's own guess ends with the page. It may be
- * behind the end, as a prefetch of what is not there does nothing. */
+/* How far ahead one stream of reads asks for more: the processor's own guess ends with the page. It
+ * may be behind the end, as a prefetch of what is not there does nothing. */
 #define AHEAD_BYTES 4096u
+
+/* Where the order of numbers does not matter, they are read in several places at once: the memory
+ * answers one stream of reads more slowly than the processor computes. */
+#define STREAMS 4u
+#define LINE_NUMBERS (CACHE_LINE_BYTES / 8u)
 
 typedef double reals ATTR_VECTOR(VECTOR_BYTES);
 typedef int64_t wholes ATTR_VECTOR(VECTOR_BYTES);
@@ -60,6 +65,12 @@ ATTR_TARGET(FEATURES) static inline uint64_t or_of_lanes(wholes v)
     return all;
 }
 
+/* returns: how many numbers each stream has; what is left is behind the last one. */
+ATTR_TARGET(FEATURES) static inline size_t numbers_of_stream(size_t count)
+{
+    return count / (STREAMS * LINE_NUMBERS) * LINE_NUMBERS;
+}
+
 ATTR_TARGET(FEATURES)
 void PIECES(const uint8_t *at, size_t count, const struct compute_window *w,
             struct compute_pieces *out)
@@ -78,6 +89,9 @@ void PIECES(const uint8_t *at, size_t count, const struct compute_window *w,
         outside[c] = left[c] = (wholes){0};
     }
     for (size_t i = 0; i < count; i += CHAINS * LANES) {
+        for (size_t line = 0; line < CHAINS * VECTOR_BYTES; line += CACHE_LINE_BYTES) {
+            ATTR_PREFETCH((const void *)((uintptr_t)at + i * sizeof(double) + line + AHEAD_BYTES));
+        }
         for (unsigned c = 0; c < CHAINS; c++) {
             reals value;
             memcpy(&value, at + (i + c * LANES) * sizeof(double), sizeof(value));
@@ -109,28 +123,31 @@ void HALVES(const uint8_t *at, size_t count, bool is_signed, struct compute_halv
     const uint64_t flip = is_signed ? UINT64_C(1) << 63 : 0;
     const naturals flips = (naturals){0} + flip;
     const naturals low_half = (naturals){0} + UINT32_MAX;
-    naturals low[CHAINS];
-    naturals high[CHAINS];
-    size_t i = 0;
+    const size_t part = numbers_of_stream(count);
+    naturals low[STREAMS];
+    naturals high[STREAMS];
     ASSERT(count <= COMPUTE_HALVES_MAX);
-    for (unsigned c = 0; c < CHAINS; c++) {
+    for (unsigned c = 0; c < STREAMS; c++) {
         low[c] = high[c] = (naturals){0};
     }
-    for (; i + CHAINS * LANES <= count; i += CHAINS * LANES) {
-        for (unsigned c = 0; c < CHAINS; c++) {
-            naturals value;
-            memcpy(&value, at + (i + c * LANES) * sizeof(uint64_t), sizeof(value));
-            low[c] += value & low_half;
-            high[c] += (value ^ flips) >> 32;
+    for (size_t i = 0; i < part; i += LINE_NUMBERS) {
+        for (unsigned c = 0; c < STREAMS; c++) {
+            const uint8_t *line = at + (c * part + i) * sizeof(uint64_t);
+            for (unsigned v = 0; v < LINE_NUMBERS; v += LANES) {
+                naturals value;
+                memcpy(&value, line + v * sizeof(uint64_t), sizeof(value));
+                low[c] += value & low_half;
+                high[c] += (value ^ flips) >> 32;
+            }
         }
     }
-    for (unsigned c = 1; c < CHAINS; c++) {
+    for (unsigned c = 1; c < STREAMS; c++) {
         low[0] += low[c];
         high[0] += high[c];
     }
     uint64_t low_sum = (uint64_t)sum_of_lanes((wholes)low[0]);
     uint64_t high_sum = (uint64_t)sum_of_lanes((wholes)high[0]);
-    for (; i < count; i++) {
+    for (size_t i = STREAMS * part; i < count; i++) {
         uint64_t value;
         memcpy(&value, at + i * sizeof(value), sizeof(value));
         low_sum += value & UINT32_MAX;
@@ -147,25 +164,29 @@ void RANGE(const uint8_t *at, size_t count, enum compute_class of, struct comput
 {
     const wholes real = all_lanes(of == COMPUTE_REAL ? INT64_MAX : 0);
     const wholes flip = all_lanes(of == COMPUTE_UNSIGNED ? INT64_MIN : 0);
-    wholes least[CHAINS];
-    wholes most[CHAINS];
-    size_t i = 0;
-    for (unsigned c = 0; c < CHAINS; c++) {
+    const size_t part = numbers_of_stream(count);
+    const size_t done = STREAMS * part;
+    wholes least[STREAMS];
+    wholes most[STREAMS];
+    for (unsigned c = 0; c < STREAMS; c++) {
         least[c] = all_lanes(INT64_MAX);
         most[c] = all_lanes(INT64_MIN);
     }
-    for (; i + CHAINS * LANES <= count; i += CHAINS * LANES) {
-        for (unsigned c = 0; c < CHAINS; c++) {
-            wholes value;
-            memcpy(&value, at + (i + c * LANES) * sizeof(int64_t), sizeof(value));
-            value ^= ((value >> 63) & real) ^ flip;
-            least[c] = LEAST(least[c], value);
-            most[c] = MOST(most[c], value);
+    for (size_t i = 0; i < part; i += LINE_NUMBERS) {
+        for (unsigned c = 0; c < STREAMS; c++) {
+            const uint8_t *line = at + (c * part + i) * sizeof(int64_t);
+            for (unsigned v = 0; v < LINE_NUMBERS; v += LANES) {
+                wholes value;
+                memcpy(&value, line + v * sizeof(int64_t), sizeof(value));
+                value ^= ((value >> 63) & real) ^ flip;
+                least[c] = LEAST(least[c], value);
+                most[c] = MOST(most[c], value);
+            }
         }
     }
-    compute_range_plain(at + i * sizeof(uint64_t), count - i, of, out);
-    for (unsigned c = 0; c < CHAINS; c++) {
-        for (unsigned lane = 0; lane < LANES && i > 0; lane++) {
+    compute_range_plain(at + done * sizeof(uint64_t), count - done, of, out);
+    for (unsigned c = 0; c < STREAMS; c++) {
+        for (unsigned lane = 0; lane < LANES && done > 0; lane++) {
             const uint64_t low = (uint64_t)least[c][lane] ^ COMPUTE_KEY_FLIP;
             const uint64_t high = (uint64_t)most[c][lane] ^ COMPUTE_KEY_FLIP;
             out->least = low < out->least ? low : out->least;
