@@ -119,15 +119,11 @@ static void run_scan_in_place(const struct row *row, const uint8_t *data, size_t
 /* Sums of doubles, each rounded once. */
 static void run_running(const struct row *row, const uint8_t *data, size_t bytes)
 {
+    const struct compute_scan_span span = {.from = data, .to = bench.copy, .count = bytes / 8};
     struct compute_running running;
     (void)row;
     compute_running_init(&running);
-    for (size_t at = 0; at < bytes; at += sizeof(double)) {
-        double value;
-        memcpy(&value, data + at, sizeof(value));
-        value = compute_running_add(&running, value);
-        memcpy(bench.copy + at, &value, sizeof(value));
-    }
+    bench.sink += compute_running_scan(&running, 0, false, &span);
 }
 
 static void run_newlines(const struct row *row, const uint8_t *data, size_t bytes)
@@ -243,6 +239,8 @@ static void add_rows(void)
     add("i64 | scan sum", compute_lanes_pick(), false, run_program);
     bench.rows[bench.rows_count - 1].of_steps = true;
     add("i64 | scan or", compute_lanes_pick(), false, run_program);
+    add("i64 | scan min", compute_lanes_pick(), false, run_program);
+    add("f64 | scan max", compute_lanes_pick(), true, run_program);
     add("f64 | scan sum", compute_lanes_pick(), true, run_program);
     add_reduce("operator sum of f64", COMPUTE_OP_SUM, true);
     add_reduce("operator sum of i64", COMPUTE_OP_SUM, false);

@@ -25,6 +25,7 @@
 #define UP_2(v) (_mm256_permute2x128_si256((v), (v), 0x08))
 #define UP(v, by) ((naturals)UP_##by((__m256i)(v)))
 #define LAST(v) ((naturals)_mm256_permute4x64_epi64((__m256i)(v), 0xff))
+#define STORE_PAST(to, v) _mm256_stream_si256((__m256i *)(void *)(to), (__m256i)(v))
 #define SCAN compute_scan_avx2
 #include "compute/lanes_internal.h"
 

@@ -22,6 +22,7 @@
 #define RANGE compute_range_avx512
 #define UP(v, by) ((naturals)_mm512_alignr_epi64((__m512i)(v), _mm512_setzero_si512(), 8 - (by)))
 #define LAST(v) ((naturals)_mm512_permutexvar_epi64(_mm512_set1_epi64(7), (__m512i)(v)))
+#define STORE_PAST(to, v) _mm512_stream_si512((__m512i *)(void *)(to), (__m512i)(v))
 #define SCAN compute_scan_avx512
 #include "compute/lanes_internal.h"
 

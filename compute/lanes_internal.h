@@ -5,6 +5,7 @@
  *   LANES FEATURES            doubles of a vector; the processor's features
  *   OR_XOR(a, b, c)           a | (b ^ c), of whole numbers
  *   LEAST(a, b) MOST(a, b)    lane by lane, of signed whole numbers
+ *   STORE_PAST(to, v)         to an aligned address, past the caches
  *   UP(v, n) LAST(v)          lanes n places up, zeros from below; the last one in all lanes
  *   PIECES HALVES RANGE SCAN  names of the functions
  *
@@ -218,11 +219,20 @@ static inline naturals scan_vector(const struct compute_scan_sums *how, naturals
     return how->exclusive ? before : sum;
 }
 
-/* how: constants, so that there is a loop of its own for each. One addition alone waits for the
- * vectors before. */
+ATTR_TARGET(FEATURES) static inline void put_sums(uint8_t *to, naturals sums, bool past)
+{
+    if (past) {
+        STORE_PAST(to, sums);
+    } else {
+        memcpy(to, &sums, sizeof(sums));
+    }
+}
+
+/* how, past: constants, so that there is a loop of its own for each. One addition alone waits for
+ * the vectors before. */
 ATTR_TARGET(FEATURES)
 static inline bool scan_all(const struct compute_scan_sums how,
-                            const struct compute_scan_span *span, uint64_t *carry)
+                            const struct compute_scan_span *span, bool past, uint64_t *carry)
 {
     const uint8_t *from = span->from;
     uint8_t *to = span->to;
@@ -242,28 +252,50 @@ static inline bool scan_all(const struct compute_scan_sums how,
         const naturals sum_b = prefix_sums(b) + LAST(sum_a);
         const naturals result_a = scan_vector(&how, a, all + sum_a, &out);
         const naturals result_b = scan_vector(&how, b, all + sum_b, &out);
-        memcpy(to + i * sizeof(uint64_t), &result_a, sizeof(result_a));
-        memcpy(to + (i + LANES) * sizeof(uint64_t), &result_b, sizeof(result_b));
+        put_sums(to + i * sizeof(uint64_t), result_a, past);
+        put_sums(to + (i + LANES) * sizeof(uint64_t), result_b, past);
         all += LAST(sum_b);
     }
     const struct compute_scan_span rest = {.from = from + whole * sizeof(uint64_t),
                                            .to = to + whole * sizeof(uint64_t),
                                            .count = span->count - whole};
     *carry = all[0];
-    const bool rest_out = compute_scan_plain(&how, &rest, carry);
+    const bool rest_out = compute_scan_plain(&how, &rest, false, carry);
+    if (past) {
+        _mm_sfence(); /* what comes next is seen after the sums */
+    }
     return or_of_lanes((wholes)out) >> 63 != 0 || rest_out;
 }
 
 ATTR_TARGET(FEATURES)
-bool SCAN(const struct compute_scan_sums *how, const struct compute_scan_span *span,
-          uint64_t *carry)
+static bool scan_past(const struct compute_scan_sums *how, const struct compute_scan_span *span,
+                      uint64_t *carry)
 {
     static const struct compute_scan_sums kinds[] = {
         {false, false}, {false, true}, {true, false}, {true, true}};
     if (how->is_signed) {
-        return how->exclusive ? scan_all(kinds[3], span, carry) : scan_all(kinds[2], span, carry);
+        return how->exclusive ? scan_all(kinds[3], span, true, carry)
+                              : scan_all(kinds[2], span, true, carry);
     }
-    return how->exclusive ? scan_all(kinds[1], span, carry) : scan_all(kinds[0], span, carry);
+    return how->exclusive ? scan_all(kinds[1], span, true, carry)
+                          : scan_all(kinds[0], span, true, carry);
+}
+
+ATTR_TARGET(FEATURES)
+bool SCAN(const struct compute_scan_sums *how, const struct compute_scan_span *span, bool past,
+          uint64_t *carry)
+{
+    static const struct compute_scan_sums kinds[] = {
+        {false, false}, {false, true}, {true, false}, {true, true}};
+    if (past) {
+        return scan_past(how, span, carry);
+    }
+    if (how->is_signed) {
+        return how->exclusive ? scan_all(kinds[3], span, false, carry)
+                              : scan_all(kinds[2], span, false, carry);
+    }
+    return how->exclusive ? scan_all(kinds[1], span, false, carry)
+                          : scan_all(kinds[0], span, false, carry);
 }
 
 #endif

@@ -11,9 +11,11 @@
 #include "compute/exact_internal.h"
 #include "compute/scan.h"
 
-/* returns: whether a sum has left its range. All are modulo 2^64. */
+/* past: sums may go past the caches; span->to is a multiple of COMPUTE_SCAN_LINE_BYTES then.
+ * returns: whether a sum has left its range. All are modulo 2^64. */
 typedef bool compute_scan_fn(const struct compute_scan_sums *how,
-                             const struct compute_scan_span *span, uint64_t *carry);
+                             const struct compute_scan_span *span, bool past, uint64_t *carry);
+#define COMPUTE_SCAN_LINE_BYTES 64u
 compute_scan_fn compute_scan_plain;
 #if COMPUTE_EXACT_HAS_LANES
 compute_scan_fn compute_scan_avx2;

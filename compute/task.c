@@ -322,7 +322,8 @@ static int whole_array(struct compute_task *t, struct compute_reading *r, struct
     const size_t bytes = t->p->record_bytes;
     if (t->p->scan.dense) {
         const size_t whole = (data.size - *at) / bytes * bytes;
-        TRY(compute_scan_array(t->p, r, bytes_of(data.data + *at, whole)));
+        const struct bytes records = bytes_of(data.data + *at, whole);
+        TRY(compute_scan_at_once(t, r, records) ? 0 : compute_scan_array(t->p, r, records));
         r->records += whole / bytes;
         *at += whole;
         return 0;

@@ -111,6 +111,10 @@ int compute_scan_record(struct compute_task *t, struct compute_reading *r,
 /* Of a dense plan: keeps the values of whole records. returns: 0 or ERR_NO_MEMORY. */
 int compute_scan_array(const struct compute_program *p, struct compute_reading *r,
                        struct bytes records);
+/* Of a dense plan: gives whole records their results at once, where all before have theirs and some
+ * were taken, so that values are in no state. An error is found by the next compute_scan_results.
+ * returns: false: it is not so, and they are to be kept. */
+bool compute_scan_at_once(struct compute_task *t, struct compute_reading *r, struct bytes records);
 /* The values of a span that follows. returns: 0 or ERR_NO_MEMORY. */
 int compute_scan_merge(const struct compute_program *p, struct compute_reading *into,
                        const struct compute_reading *from);

@@ -14,7 +14,6 @@
 
 #define BLOCK 4096u /* numbers that a kernel takes at once */
 #define WORD sizeof(uint64_t)
-#define NAN_BITS (UINT64_C(0x7ff8) << 48) /* one for all, as processors differ */
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define HOST_IS_LITTLE true
@@ -149,7 +148,7 @@ static bool fits(const struct compute_i128 *v, enum compute_type type)
 
 static uint64_t bits_of_real(double real)
 {
-    uint64_t bits = NAN_BITS;
+    uint64_t bits = COMPUTE_SCAN_NAN;
     if (real == real) {
         memcpy(&bits, &real, sizeof(bits));
     }
@@ -314,33 +313,17 @@ static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
     return 0;
 }
 
-/* Sums of whole numbers by a kernel. returns: whether all have a result; if not, nothing is
- * changed. */
+/* Sums of whole numbers of 64 bits by a kernel. returns: whether all have a result; if not, the sum
+ * is as before. */
 static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan *plan,
-                          struct bytes block, struct compute_reading *r)
+                          const struct compute_scan_span *span)
 {
     const struct compute_scan_sums how = {.is_signed = plan->type == COMPUTE_I64,
                                           .exclusive = plan->exclusive};
-    const uint32_t bytes = compute_type_bytes(plan->column.type);
-    const size_t count = block.size / bytes;
+    const size_t count = span->count;
     struct compute_i128 *sum = &s->tally.of.sum.whole;
-    struct compute_column at_start = {.type = plan->column.type};
     uint64_t carry = sum->low;
-    uint8_t *to = fits(sum, plan->type) ? buf_extend(&r->output, count * WORD) : NULL;
-    struct compute_scan_span span = {.from = block.data, .to = to, .count = count};
-    if (to == NULL) {
-        return false;
-    }
-    if (bytes < WORD) {
-        span.from = to;
-        for (size_t i = 0; i < count; i++) {
-            const struct compute_number n =
-                compute_column_number(block.data + i * bytes, &at_start);
-            num_put_u64(to + i * WORD, n.minus ? 0 - n.size : n.size);
-        }
-    }
-    if (compute_scan_sums(&how, &span, &carry) < count) {
-        r->output.size -= count * WORD;
+    if (!fits(sum, plan->type) || compute_scan_sums(&how, span, &carry) < count) {
         return false;
     }
     sum->low = carry;
@@ -351,29 +334,66 @@ static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan
 }
 
 /* Bits of whole numbers of 64 bits: all have a result. */
-static void block_of_bits(struct compute_scan *s, bool exclusive, bool is_signed,
-                          const uint8_t *from, size_t count, uint8_t *to)
+static void block_of_bits(struct compute_scan *s, const struct compute_scan_plan *plan,
+                          const struct compute_scan_span *span)
 {
     struct compute_i128 *all = &s->tally.of.sum.whole;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < span->count; i++) {
         const uint64_t before = all->low;
-        all->low |= num_get_u64(from + i * WORD);
-        num_put_u64(to + i * WORD, exclusive ? before : all->low);
+        all->low |= num_get_u64((const uint8_t *)span->from + i * WORD);
+        num_put_u64((uint8_t *)span->to + i * WORD, plan->exclusive ? before : all->low);
     }
-    all->high = is_signed && all->low >> 63 != 0 ? -1 : 0;
+    all->high = plan->type == COMPUTE_I64 && all->low >> 63 != 0 ? -1 : 0;
+    s->record += span->count;
 }
 
-/* Exact sums of doubles: likewise. */
-static void block_of_running(struct compute_scan *s, bool exclusive, const uint8_t *from,
-                             size_t count, uint8_t *to)
+static uint64_t key_of_number(const struct compute_number *n, const struct compute_scan_ends *how)
 {
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t bits = num_get_u64(from + i * WORD);
-        const double before = s->sum;
-        double value;
-        memcpy(&value, &bits, sizeof(value));
-        s->sum = compute_running_add(&s->running, value);
-        num_put_u64(to + i * WORD, bits_of_real(exclusive ? before : s->sum));
+    if (!n->is_real) {
+        return compute_key_of(n->minus ? 0 - n->size : n->size, how->of);
+    }
+    return n->real != n->real ? 0 - (uint64_t)how->greatest
+                              : compute_key_of(bits_of_real(n->real), how->of);
+}
+
+static struct compute_number number_of_key(uint64_t key, const struct compute_scan_ends *how)
+{
+    const struct compute_value v = compute_value_of_key(key, how->of);
+    if (v.is_real) {
+        return compute_number_of_real(v.real);
+    }
+    return how->of == COMPUTE_UNSIGNED ? compute_number_of_u64(v.whole.low)
+                                       : compute_number_of_i64((int64_t)v.whole.low);
+}
+
+/* The least and the greatest: likewise. */
+static void block_of_ends(struct compute_scan *s, const struct compute_scan_plan *plan,
+                          const struct compute_scan_span *span)
+{
+    const struct compute_scan_ends how = {.of = compute_class_of(plan->type),
+                                          .greatest = plan->op == COMPUTE_OP_MAX,
+                                          .exclusive = plan->exclusive};
+    struct compute_tally *t = &s->tally;
+    uint64_t key =
+        t->count > 0 ? key_of_number(&t->of.best, &how) : compute_scan_ends_of_nothing(&how);
+    compute_scan_ends(&how, span, &key);
+    t->of.best = number_of_key(key, &how);
+    t->count += span->count;
+    t->reals += how.of == COMPUTE_REAL ? span->count : 0;
+    s->record += span->count;
+}
+
+/* Numbers of the column as whole numbers or doubles of 64 bits. */
+static void widen(const struct compute_column *at_start, struct bytes block, uint8_t *to)
+{
+    const uint32_t bytes = compute_type_bytes(at_start->type);
+    for (size_t i = 0; i < block.size / bytes; i++) {
+        const struct compute_number n = compute_column_number(block.data + i * bytes, at_start);
+        uint64_t bits = n.minus ? 0 - n.size : n.size;
+        if (n.is_real) {
+            memcpy(&bits, &n.real, sizeof(bits));
+        }
+        num_put_u64(to + i * WORD, bits);
     }
 }
 
@@ -381,23 +401,29 @@ static void block_of_running(struct compute_scan *s, bool exclusive, const uint8
 static bool block_at_once(struct compute_scan *s, const struct compute_scan_plan *plan,
                           struct bytes block, struct compute_reading *r)
 {
-    const enum compute_type type = plan->column.type;
-    const size_t count = block.size / compute_type_bytes(type);
-    const bool reals = runs(plan) && type == COMPUTE_F64;
-    const bool bits = plan->op == COMPUTE_OP_OR && (type == COMPUTE_I64 || type == COMPUTE_U64);
-    if (plan->op == COMPUTE_OP_SUM && plan->type != COMPUTE_F64) {
-        return HOST_IS_LITTLE && block_of_sums(s, plan, block, r);
-    }
-    uint8_t *to = reals || bits ? buf_extend(&r->output, count * WORD) : NULL;
+    const struct compute_column at_start = {.type = plan->column.type};
+    const uint32_t bytes = compute_type_bytes(at_start.type);
+    const size_t count = block.size / bytes;
+    uint8_t *to = HOST_IS_LITTLE ? buf_extend(&r->output, count * WORD) : NULL;
+    struct compute_scan_span span = {.from = block.data, .to = to, .count = count};
     if (to == NULL) {
         return false;
     }
-    if (reals) {
-        block_of_running(s, plan->exclusive, block.data, count, to);
-    } else {
-        block_of_bits(s, plan->exclusive, type == COMPUTE_I64, block.data, count, to);
+    if (bytes < WORD) {
+        widen(&at_start, block, to);
+        span.from = to;
     }
-    s->record += count;
+    if (plan->op == COMPUTE_OP_OR) {
+        block_of_bits(s, plan, &span);
+    } else if (plan->op != COMPUTE_OP_SUM) {
+        block_of_ends(s, plan, &span);
+    } else if (runs(plan)) {
+        s->sum = compute_running_scan(&s->running, s->sum, plan->exclusive, &span);
+        s->record += count;
+    } else if (!block_of_sums(s, plan, &span)) {
+        r->output.size -= count * WORD;
+        return false;
+    }
     return true;
 }
 
@@ -407,15 +433,16 @@ static bool has_ended(const struct compute_reading *r)
     return r->fault.kind == COMPUTE_FAULT_SCAN || r->fault.kind == COMPUTE_FAULT_BITS;
 }
 
-static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
+/* values: whole numbers of the column. */
+static int dense(struct compute_scan *s, const struct compute_scan_plan *plan, struct bytes values,
                  struct compute_reading *r)
 {
     const uint32_t bytes = compute_type_bytes(plan->column.type);
     const struct compute_column at_start = {.type = plan->column.type};
     size_t at = 0;
-    while (at < r->values.size && !has_ended(r)) {
-        const size_t part = NUM_MIN(r->values.size - at, BLOCK * (size_t)bytes);
-        const struct bytes block = bytes_of(r->values.data + at, part);
+    while (at < values.size && !has_ended(r)) {
+        const size_t part = NUM_MIN(values.size - at, BLOCK * (size_t)bytes);
+        const struct bytes block = bytes_of(values.data + at, part);
         const bool all = block_at_once(s, plan, block, r);
         for (size_t i = 0; i < part && !all && !has_ended(r); i += bytes) {
             const struct compute_scan_value v = {
@@ -425,6 +452,19 @@ static int dense(struct compute_scan *s, const struct compute_scan_plan *plan,
         at += part;
     }
     return 0;
+}
+
+bool compute_scan_at_once(struct compute_task *t, struct compute_reading *r, struct bytes records)
+{
+    const struct compute_scan_plan *plan = &t->p->scan;
+    struct compute_scan *s = t->scan;
+    if (s == NULL || !s->begun || s->err != 0 || r->values.size > 0 ||
+        r->fault.kind != COMPUTE_FAULT_NONE ||
+        compute_type_bytes(plan->column.type) != t->p->record_bytes) {
+        return false;
+    }
+    s->err = dense(s, plan, records, r);
+    return true;
 }
 
 int compute_scan_results(struct compute_task *t)
@@ -438,7 +478,7 @@ int compute_scan_results(struct compute_task *t)
     s->begun = true;
     struct bytes_reader from = bytes_reader_of(buf_view(&r->values));
     const bool is_dense = t->p->scan.dense;
-    s->err = is_dense ? dense(s, &t->p->scan, r) : 0;
+    s->err = is_dense ? dense(s, &t->p->scan, buf_view(&r->values), r) : 0;
     while (!is_dense && s->err == 0 && from.left > 0 && !has_ended(r)) {
         compute_scan_take(t->p, &from, &v);
         ASSERT(!from.failed);

@@ -19,6 +19,12 @@ static const char *const programs[] = {
     "f64 | scan sum",
     "f32,i16 | scan exclusive max $1",
     "u16 | scan exclusive min",
+    "i64 | scan min",
+    "u64 | scan exclusive max",
+    "f64 | scan exclusive min",
+    "f64 | scan max",
+    "f32 | scan sum",
+    "i8 | scan exclusive or",
     "i16 | where $1 > 5 | scan count",
     "i16,i16 | scan exclusive sum $1 * 281474976710656 from $2 % 16 = 3",
     "i8,u16,u8 | select $3, $1 scan min $2 - $1 from $3 < 9",
@@ -318,6 +324,56 @@ START_TEST(sums_go_on_from_block_to_block)
 }
 END_TEST
 
+/* What is printed, the object in pieces, each of whose results are taken. */
+static void results_of(const char *program, struct bytes object, size_t piece, struct buf *out)
+{
+    struct compute_program *p = tasks_program(program);
+    struct compute_task *t = tasks_new(p, 0, 0);
+    for (size_t at = 0; at < object.size; at += piece) {
+        const struct bytes part = bytes_of(object.data + at, NUM_MIN(piece, object.size - at));
+        ck_assert_int_eq(compute_task_update(t, part), 0);
+        const struct bytes some = compute_task_output(t);
+        ck_assert_int_eq(buf_append(out, some.data, some.size), 0);
+        compute_task_output_clear(t);
+    }
+    (void)tasks_end(t, out);
+    compute_program_free(p);
+}
+
+START_TEST(blocks_have_the_results_of_records_one_by_one)
+{
+    static const char *const types[] = {"i8", "u16", "i32", "u32", "i64", "u64", "f32", "f64"};
+    static const char *const scans[] = {"sum",           "min",           "max", "exclusive sum",
+                                        "exclusive min", "exclusive max", "or",  "exclusive or"};
+    static uint8_t object[6000];
+    const struct alloc heap = alloc_heap();
+    struct rng r;
+    rng_init(&r, unit_seed("blocks", 25));
+    for (unsigned round = 0; round < 512; round++) {
+        const char *type = types[round % 8];
+        const char *scan = scans[round / 8 % (type[0] == 'f' ? 6 : 8)];
+        const size_t size = rng_below(&r, sizeof(object) / 8) * 8;
+        char blocks[64];
+        char records[64];
+        struct buf got;
+        struct buf want;
+        buf_init(&got, &heap, TASKS_TEXT_BYTES);
+        buf_init(&want, &heap, TASKS_TEXT_BYTES);
+        rng_fill(&r, object, size);
+        for (size_t i = 0; i < size && round % 3 > 0; i++) { /* signs of all, else few bits */
+            object[i] = i % 4 == 3 ? object[i] & 0x81 : i % 4 == 2 ? 0 : object[i];
+        }
+        (void)snprintf(blocks, sizeof(blocks), "%s | scan %s", type, scan);
+        (void)snprintf(records, sizeof(records), "%s | where 1 = 1 | scan %s", type, scan);
+        results_of(blocks, bytes_of(object, size), (size_t)rng_between(&r, 1, 2 * size + 1), &got);
+        results_of(records, bytes_of(object, size), size + 1, &want);
+        ck_assert_msg(bytes_equal(buf_view(&got), buf_view(&want)), "%s", blocks);
+        buf_release(&got);
+        buf_release(&want);
+    }
+}
+END_TEST
+
 /* 2^53 + 1 is no double; three of it are 27021597764222979, to which ...980 is next. */
 START_TEST(whole_numbers_of_rows_are_added_before_they_are_rounded)
 {
@@ -427,5 +483,6 @@ UNIT_MAIN("compute_task_scan", results_do_not_depend_on_where_the_object_was_cut
           a_result_that_is_no_number_of_its_type_is_named,
           a_state_whose_results_were_taken_is_not_encoded,
           states_from_outside_are_values_of_records_or_refused, sums_go_on_from_block_to_block,
+          blocks_have_the_results_of_records_one_by_one,
           whole_numbers_of_rows_are_added_before_they_are_rounded,
           memory_that_is_refused_ends_a_scan, states_have_no_numbers_that_the_program_cannot_give)
