@@ -91,6 +91,12 @@ void compute_exact_add_i64s_by(enum compute_lanes lanes, struct compute_exact *e
 void compute_exact_add_u64s_by(enum compute_lanes lanes, struct compute_exact *e,
                                const void *values, size_t count);
 
+/* Adds the products of count pairs of values, likewise. x and y may be the same. */
+void compute_exact_add_products_f64s(struct compute_exact *e, const void *x, const void *y,
+                                     size_t count);
+void compute_exact_add_products_f64s_by(enum compute_lanes lanes, struct compute_exact *e,
+                                        const void *x, const void *y, size_t count);
+
 /* into += from. They may be the same. */
 void compute_exact_merge(struct compute_exact *into, const struct compute_exact *from);
 

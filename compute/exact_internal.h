@@ -61,6 +61,9 @@ uint8_t compute_exact_seen_both(unsigned seen, unsigned more);
 /* returns: whether values can have left these marks beside a sum that is zero or not. */
 bool compute_exact_seen_is_possible(unsigned seen, bool is_zero);
 void compute_exact_see(struct compute_exact *e, unsigned seen);
+/* Makes the marks of finite doubles, whose bits are added without signs of zeros. Ends at the first
+ * usual one. */
+void compute_exact_see_finite(struct compute_exact *e, const uint8_t *at, size_t count);
 /* Adds (high:low) * 2^(at_bit - 2176), or takes it away. */
 void compute_exact_add_bits(struct compute_exact *e, bool negative, uint64_t low, uint64_t high,
                             unsigned at_bit);

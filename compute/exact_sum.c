@@ -96,8 +96,7 @@ static void add_plain(struct compute_exact *e, const uint8_t *at, size_t count)
     }
 }
 
-/* The pieces have no signs of zeros: the marks are made here. Ends at the first usual value. */
-static void see_finite(struct compute_exact *e, const uint8_t *at, size_t count)
+void compute_exact_see_finite(struct compute_exact *e, const uint8_t *at, size_t count)
 {
     for (size_t i = 0; i < count && (e->seen & COMPUTE_EXACT_USUAL) == 0; i++) {
         compute_exact_see(e, bits_at(at, i) == MINUS_ZERO ? COMPUTE_EXACT_MINUS_ZERO
@@ -130,7 +129,7 @@ static void add_block(compute_pieces_fn *kernel, struct compute_exact *e, struct
         add_plain(e, at, count);
         return;
     }
-    see_finite(e, at, count);
+    compute_exact_see_finite(e, at, count);
     add_signed(e, p.sum1, w->unit1_bit);
     add_signed(e, p.sum2, w->unit2_bit);
 }

@@ -77,6 +77,10 @@ static void add_product(struct compute_exact *e, enum compute_class of, uint64_t
 static void add_products(struct compute_exact *e, const struct compute_batch *batch,
                          const void *others)
 {
+    if (batch->of == COMPUTE_REAL) {
+        compute_exact_add_products_f64s(e, batch->values, others, batch->count);
+        return;
+    }
     for (size_t i = 0; i < batch->count; i++) {
         add_product(e, batch->of, compute_bits_at(batch->values, i), compute_bits_at(others, i));
     }

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#define PAIRS 5000u
 #define VALUES_MAX 6000u
 
 static struct compute_exact sum_of(const double *values, size_t count)
@@ -233,6 +234,34 @@ START_TEST(every_integer_kernel_gives_the_bytes_of_single_additions)
 }
 END_TEST
 
+START_TEST(products_of_arrays_have_the_bytes_of_single_products)
+{
+    static double x[PAIRS];
+    static double y[PAIRS];
+    struct rng r;
+    rng_init(&r, unit_seed("products_of_arrays_have_the_bytes_of_single_products", 1));
+    for (unsigned round = 0; round < 3 * VALUES_KINDS * VALUES_KINDS; round++) {
+        const size_t count = round % 3 == 0 ? rng_below(&r, PAIRS) : PAIRS - rng_below(&r, 9);
+        const bool squares = round % 2 == 0;
+        struct compute_exact single;
+        compute_exact_init(&single);
+        values_make(&r, (enum values_kind)(round % VALUES_KINDS), x, count);
+        values_make(&r, (enum values_kind)(round / VALUES_KINDS % VALUES_KINDS), y, count);
+        for (size_t i = 0; i < count; i++) {
+            compute_exact_add_product_f64(&single, x[i], squares ? x[i] : y[i]);
+        }
+        for (enum compute_lanes v = COMPUTE_LANES_PLAIN; v < COMPUTE_LANES_COUNT; v++) {
+            struct compute_exact e;
+            if (compute_lanes_runs(v)) {
+                compute_exact_init(&e);
+                compute_exact_add_products_f64s_by(v, &e, x, squares ? x : y, count);
+                expect_same_bytes(&single, &e);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(order_and_split_do_not_show_in_the_bytes)
 {
     static double values[VALUES_MAX];
@@ -431,6 +460,7 @@ UNIT_MAIN("compute_exact", what_rounding_would_lose_is_kept,
           variance_of_close_large_values_is_exact, sums_that_no_values_have_are_no_variance,
           whole_numbers_fill_exactly_128_bits, every_kernel_gives_the_bytes_of_the_plain_twin,
           every_integer_kernel_gives_the_bytes_of_single_additions,
+          products_of_arrays_have_the_bytes_of_single_products,
           order_and_split_do_not_show_in_the_bytes, carries_of_many_merges_stay_within_their_limbs,
           an_encoding_reads_back_and_writes_the_same_bytes,
           bytes_that_are_no_canonical_encoding_are_refused,
