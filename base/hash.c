@@ -8,13 +8,6 @@
 
 #include "base/num.h"
 
-uint64_t hash_mix(uint64_t v)
-{
-    v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9u;
-    v = (v ^ (v >> 27)) * 0x94d049bb133111ebu;
-    return v ^ (v >> 31);
-}
-
 #define HASH_ODD_LOW 0xd6e8feb86659fd93u
 #define HASH_ODD_HIGH 0xca5a826395121157u
 

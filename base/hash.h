@@ -15,7 +15,12 @@
 /* returns: a well-mixed 64-bit hash. It never changes: samples of programs are taken by it. */
 uint64_t hash_of(struct bytes v, uint64_t seed);
 /* returns: v mixed, a bijection (the finaliser of splitmix64). */
-uint64_t hash_mix(uint64_t v);
+static inline uint64_t hash_mix(uint64_t v)
+{
+    v = (v ^ (v >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    v = (v ^ (v >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return v ^ (v >> 31);
+}
 
 /* A sum of record hashes modulo 2^128 (two words): adding and removing records in any order gives
  * the same digest, so a whole state is summed in the transaction that changes it. */

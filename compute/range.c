@@ -34,11 +34,6 @@ uint64_t compute_key_bits(uint64_t key, enum compute_class of)
     return key ^ COMPUTE_KEY_FLIP;
 }
 
-bool compute_bits_are_nan(uint64_t bits)
-{
-    return (bits & ~COMPUTE_KEY_FLIP) > INFINITY_BITS;
-}
-
 void compute_range_plain(const uint8_t *at, size_t count, enum compute_class of,
                          struct compute_range *out)
 {

@@ -35,6 +35,9 @@ struct compute_range compute_range_by(enum compute_lanes lanes, const void *valu
 uint64_t compute_key_of(uint64_t bits, enum compute_class of);
 /* returns: the bits of the value with this key. */
 uint64_t compute_key_bits(uint64_t key, enum compute_class of);
-bool compute_bits_are_nan(uint64_t bits);
+static inline bool compute_bits_are_nan(uint64_t bits)
+{
+    return bits << 1 > UINT64_C(0x7ff) << 53;
+}
 
 #endif

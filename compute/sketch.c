@@ -15,6 +15,7 @@
 #define PRECISION 14u
 #define REGISTERS (1u << PRECISION)
 #define RANK_MAX (64u - PRECISION + 1u)
+#define TOP_PART 4096u /* numbers whose greatest is looked for at once */
 #define MINUS_ZERO (UINT64_C(1) << 63)
 #define ONE_NAN (UINT64_C(0x7ff8) << 48)
 
@@ -79,13 +80,12 @@ static void distinct_consume(struct compute_body *b, const struct compute_reduce
             bits = compute_bits_are_nan(bits) ? ONE_NAN : bits;
         }
         const uint64_t hash = hash_mix(bits + UINT64_C(0x9e3779b97f4a7c15));
-        uint64_t rest = hash << PRECISION;
-        uint8_t rank = 1;
-        for (; rank < RANK_MAX && rest >> 63 == 0; rest <<= 1) {
-            rank++;
-        }
+        const uint64_t rest = hash << PRECISION | UINT64_C(1) << (PRECISION - 1);
+        const uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
         uint8_t *at = &registers[hash >> (64 - PRECISION)];
-        *at = NUM_MAX(*at, rank);
+        if (*at < rank) { /* seldom, once there were many */
+            *at = rank;
+        }
     }
 }
 
@@ -226,16 +226,35 @@ static void top_init(struct compute_body *b, const struct compute_reduce_spec *s
     (void)spec;
 }
 
-static void top_consume(struct compute_body *b, const struct compute_reduce_spec *spec,
-                        const struct compute_batch *batch)
+static size_t put_values(const struct compute_body *b, const struct compute_reduce_spec *spec,
+                         const struct compute_batch *batch, size_t held)
 {
-    size_t held = held_by(spec, b->records);
     for (size_t i = 0; i < batch->count; i++) {
         const uint64_t bits = compute_bits_at(batch->values, i);
         const bool is_nan = batch->of == COMPUTE_REAL && compute_bits_are_nan(bits);
         const uint64_t pair[2] = {is_nan ? UINT64_MAX : compute_key_of(bits, batch->of),
                                   batch->first + i};
         held = put_pair(b, spec, held, pair);
+    }
+    return held;
+}
+
+/* Numbers of which none can be among the greatest are not looked at one by one. */
+static void top_consume(struct compute_body *b, const struct compute_reduce_spec *spec,
+                        const struct compute_batch *batch)
+{
+    size_t held = held_by(spec, b->records);
+    for (size_t at = 0; at < batch->count; at += TOP_PART) {
+        const struct compute_batch part = {.of = batch->of,
+                                           .values = (const uint8_t *)batch->values +
+                                                     at * sizeof(uint64_t),
+                                           .count = NUM_MIN(batch->count - at, (size_t)TOP_PART),
+                                           .first = batch->first + at};
+        const bool full = held == spec->count;
+        if (!full ||
+            compute_range_of(part.values, part.count, part.of).most >= b->extra[2 * (held - 1)]) {
+            held = put_values(b, spec, &part, held);
+        }
     }
 }
 

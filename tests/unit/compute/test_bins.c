@@ -1,14 +1,12 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Bins of doubles: every kernel against the edges, most of all next to them; and counts of many
- * numbers at once against those of one at a time.
+ * Bins of doubles: every kernel against the edges, most of all next to them.
  */
 #include "compute/bins_internal.h"
 
 #include "base/num.h"
 #include "base/rng.h"
-#include "compute/reduce.h"
 #include "tests/unit/unit.h"
 
 #include <float.h>
@@ -121,58 +119,4 @@ START_TEST(every_kernel_finds_the_bin_whose_edges_are_around_a_number)
 }
 END_TEST
 
-/* --- counts --- */
-
-#define NUMBERS 20000u
-
-static void state_of(const struct compute_reduce_spec *s, const uint8_t *data, size_t piece,
-                     struct buf *into)
-{
-    const struct alloc heap = alloc_heap();
-    struct compute_reduce *r = NULL;
-    const size_t bytes = NUMBERS * sizeof(double);
-    buf_init(into, &heap, SIZE_MAX);
-    ck_assert_int_eq(compute_reduce_new(&r, &heap, s, 0, NULL), 0);
-    for (size_t at = 0; at < bytes; at += piece) {
-        const struct bytes part = bytes_of(data + at, NUM_MIN(piece, bytes - at));
-        ck_assert_int_eq(compute_reduce_update(r, part), 0);
-    }
-    ck_assert_int_eq(compute_reduce_encode(r, into), 0);
-    compute_reduce_free(r);
-}
-
-START_TEST(many_numbers_at_once_count_as_one_at_a_time)
-{
-    static uint8_t data[NUMBERS * sizeof(double) + 8];
-    static const enum compute_op ops[] = {COMPUTE_OP_HISTOGRAM, COMPUTE_OP_LOG,
-                                          COMPUTE_OP_QUANTILE};
-    struct rng r;
-    rng_init(&r, unit_seed("compute_bins", 2));
-    for (unsigned round = 0; round < 36; round++) {
-        struct compute_reduce_spec s = {.op = ops[round % 3], .record_bytes = 8};
-        struct buf whole;
-        struct buf single;
-        s.type = round % 4 == 0 ? COMPUTE_I64 : round % 4 == 1 ? COMPUTE_U64 : COMPUTE_F64;
-        s.count = (uint32_t)rng_below(&r, 9);
-        make_edges(-1000, 1000, 100);
-        if (s.op == COMPUTE_OP_HISTOGRAM) {
-            s.count = 1 + (uint32_t)rng_below(&r, BINS_MAX);
-            s.low = -1000;
-            s.high = 1000;
-        }
-        for (size_t i = 0; i < NUMBERS; i++) {
-            const double v = make_value(&r, 100);
-            const uint64_t whole_number = rng_below(&r, 3000) - 1500;
-            memcpy(data + 1 + i * 8, s.type == COMPUTE_F64 ? (const void *)&v : &whole_number, 8);
-        }
-        state_of(&s, data + 1, NUMBERS * sizeof(double), &whole);
-        state_of(&s, data + 1, 8, &single);
-        ck_assert(bytes_equal(buf_view(&whole), buf_view(&single)));
-        buf_release(&whole);
-        buf_release(&single);
-    }
-}
-END_TEST
-
-UNIT_MAIN("compute_bins", every_kernel_finds_the_bin_whose_edges_are_around_a_number,
-          many_numbers_at_once_count_as_one_at_a_time)
+UNIT_MAIN("compute_bins", every_kernel_finds_the_bin_whose_edges_are_around_a_number)

@@ -435,7 +435,84 @@ START_TEST(a_later_format_is_told_apart_from_nonsense)
 }
 END_TEST
 
-UNIT_MAIN("compute_reduce", the_state_of_a_span_is_the_same_however_it_was_put_together,
+/* --- many numbers --- */
+
+#define NUMBERS 20000u
+
+static void state_of(const struct compute_reduce_spec *s, const uint8_t *data, size_t piece,
+                     struct buf *into)
+{
+    const struct alloc heap = alloc_heap();
+    struct compute_reduce *r = objects_new(s, 0);
+    const size_t bytes = NUMBERS * sizeof(double);
+    buf_init(into, &heap, SIZE_MAX);
+    for (size_t at = 0; at < bytes; at += piece) {
+        const struct bytes part = bytes_of(data + at, NUM_MIN(piece, bytes - at));
+        ck_assert_int_eq(compute_reduce_update(r, part), 0);
+    }
+    ck_assert_int_eq(compute_reduce_encode(r, into), 0);
+    compute_reduce_free(r);
+}
+
+static struct compute_reduce_spec any_spec(struct rng *r, enum compute_op op)
+{
+    struct compute_reduce_spec s = {.op = op, .record_bytes = 8};
+    const uint64_t type = rng_below(r, 4);
+    s.type = type == 0 ? COMPUTE_I64 : type == 1 ? COMPUTE_U64 : COMPUTE_F64;
+    switch (op) {
+    case COMPUTE_OP_HISTOGRAM:
+        s.count = 1 + (uint32_t)rng_below(r, 3000);
+        s.low = -1000;
+        s.high = 1000;
+        break;
+    case COMPUTE_OP_LOG:
+    case COMPUTE_OP_QUANTILE: s.count = (uint32_t)rng_below(r, 9); break;
+    case COMPUTE_OP_TOP: s.count = 1 + (uint32_t)rng_below(r, 200); break;
+    default: break;
+    }
+    return s;
+}
+
+/* About the edges of a histogram, of any size, or not finite. */
+static double any_number(struct rng *r)
+{
+    const uint64_t bits = rng_next(r);
+    double any;
+    memcpy(&any, &bits, sizeof(any));
+    switch (rng_below(r, 5)) {
+    case 0: return (double)rng_below(r, 2100) - 1050;
+    case 1: return nextafter((double)rng_below(r, 2100) - 1050, 0);
+    case 2: return rng_chance(r, 1, 50) ? any : -0.0;
+    default: return ((double)rng_below(r, 1u << 30) - 0x1p29) / 0x1p18;
+    }
+}
+
+START_TEST(many_numbers_at_once_give_the_state_of_one_at_a_time)
+{
+    static uint8_t data[NUMBERS * sizeof(double) + 8];
+    struct rng r;
+    rng_init(&r, unit_seed("many_numbers_at_once_give_the_state_of_one_at_a_time", 1));
+    for (unsigned round = 0; round < 6 * COMPUTE_OPS; round++) {
+        const struct compute_reduce_spec s = any_spec(&r, (enum compute_op)(round % COMPUTE_OPS));
+        struct buf whole;
+        struct buf single;
+        for (size_t i = 0; i < NUMBERS; i++) {
+            const double real = any_number(&r);
+            const uint64_t number = rng_below(&r, 3000) - 1500;
+            memcpy(data + 1 + i * 8, s.type == COMPUTE_F64 ? (const void *)&real : &number, 8);
+        }
+        state_of(&s, data + 1, NUMBERS * sizeof(double), &whole);
+        state_of(&s, data + 1, 8, &single);
+        ck_assert_msg(bytes_equal(buf_view(&whole), buf_view(&single)), "%s",
+                      compute_op_name(s.op));
+        buf_release(&whole);
+        buf_release(&single);
+    }
+}
+END_TEST
+
+UNIT_MAIN("compute_reduce", many_numbers_at_once_give_the_state_of_one_at_a_time,
+          the_state_of_a_span_is_the_same_however_it_was_put_together,
           small_arrays_have_the_results_of_arithmetic, the_first_of_equal_records_has_the_place,
           what_has_no_result_is_not_found, a_whole_number_beyond_128_bits_is_an_overflow,
           a_span_that_is_not_all_records_of_an_object_has_no_result,
