@@ -11,6 +11,7 @@
  */
 #include "base/num.h"
 #include "base/rng.h"
+#include "bench/words.h"
 #include "compute/exact.h"
 #include "compute/range.h"
 #include "compute/reduce.h"
@@ -25,7 +26,8 @@
 
 #define ROUNDS_DEFAULT 30u
 #define ROUNDS_MAX 10000u
-#define ROWS_MAX 40u
+#define ROWS_MAX 64u
+#define BY_WORD "words | by $0 count"
 #define MIB_DEFAULT 64u
 #define MIB_MAX 4096u
 #define CACHED_BYTES (256u << 10)
@@ -37,16 +39,42 @@ struct row {
     void (*run)(const struct row *row, const uint8_t *data, size_t bytes);
     enum compute_lanes lanes;
     bool of_doubles;
-    bool of_steps;      /* else of doubles or of whole numbers */
-    bool of_table;      /* likewise */
-    enum compute_op op; /* run_reduce */
+    uint8_t *const *data; /* NULL: doubles or whole numbers */
+    const char *of;       /* what is printed of it; or NULL */
+    enum compute_op op;   /* run_reduce */
 };
+
+/* What a kernel is to reach in memory, of memcpy; of words, in millions a second. */
+static const struct {
+    const char *name;
+    double of_memcpy;
+} goals[] = {
+    {"exact sum of f64", 1.2},
+    {"sum of i64", 1.6},
+    {"min and max of f64", 1.6},
+    {"min and max of i64", 1.6},
+    {"operator sum of f64", 1.2},
+    {"operator sum of i64", 1.6},
+    {"operator min of f64", 1.6},
+    {"operator max of i64", 1.6},
+    {"scan of i64", 1.2},
+    {"scan of i64 in place", 1.2},
+    {"i64 | scan sum", 1.2},
+    {"newlines", 1.5},
+    {"histogram of f64, 1,024 bins", 0.5},
+    {"csv | where $3 >= 900 | select $1, $4", 0.1},
+};
+#define GOALS (sizeof(goals) / sizeof(goals[0]))
+#define WORDS_GOAL 25.0
 
 struct bench {
     uint8_t *reals;
     uint8_t *wholes;
-    uint8_t *steps; /* whole numbers whose sums leave no range */
-    uint8_t *table; /* CSV */
+    uint8_t *steps;  /* whole numbers whose sums leave no range */
+    uint8_t *table;  /* CSV */
+    uint8_t *quoted; /* likewise, a field of each line in quotes */
+    uint8_t *text;   /* words */
+    struct words words;
     uint8_t *copy;
     uint8_t *scanned; /* in place, again and again */
     size_t bytes;
@@ -131,6 +159,15 @@ static void run_newlines(const struct row *row, const uint8_t *data, size_t byte
     bench.sink += (double)compute_text_newlines_by(row->lanes, data, bytes);
 }
 
+/* returns: where the last line ends: a table may be cut within quotes. */
+static size_t whole_lines(const uint8_t *data, size_t bytes)
+{
+    while (bytes > 0 && data[bytes - 1] != '\n') {
+        bytes--;
+    }
+    return bytes;
+}
+
 /* A whole program, whose text is the row's name, with all that it prints but for the printing. */
 static void run_program(const struct row *row, const uint8_t *data, size_t bytes)
 {
@@ -138,6 +175,9 @@ static void run_program(const struct row *row, const uint8_t *data, size_t bytes
     const struct compute_task_options options = {.from = 0};
     struct compute_program *p = NULL;
     struct compute_task *t = NULL;
+    if (row->data == &bench.table || row->data == &bench.quoted) {
+        bytes = whole_lines(data, bytes);
+    }
     ASSERT(compute_program_new(&p, &heap, bytes_of_text(row->name), NULL) == 0);
     ASSERT(compute_task_new(&t, &heap, p, &options, NULL) == 0);
     for (size_t at = 0; at < bytes; at += PIECE_BYTES) {
@@ -164,9 +204,9 @@ static void run_reduce(const struct row *row, const uint8_t *data, size_t bytes)
         spec.low = -0x1p62;
         spec.high = 0x1p62;
     }
-    spec.count = row->op == COMPUTE_OP_QUANTILE ? 7 : spec.count;
+    spec.count = row->op == COMPUTE_OP_QUANTILE || row->op == COMPUTE_OP_LOG ? 7 : spec.count;
     spec.count = row->op == COMPUTE_OP_TOP ? 10 : spec.count;
-    buf_init(&state, &heap, 1u << 20);
+    buf_init(&state, &heap, 16u << 20);
     ASSERT(compute_reduce_new(&r, &heap, &spec, 0, NULL) == 0);
     ASSERT(compute_reduce_update(r, bytes_of(data, bytes)) == 0);
     ASSERT(compute_reduce_encode(r, &state) == 0);
@@ -207,6 +247,12 @@ static void add(const char *name, enum compute_lanes lanes, bool of_doubles,
     }
 }
 
+static void add_program(const char *text, enum compute_lanes lanes, uint8_t *const *data)
+{
+    add(text, lanes, false, run_program);
+    bench.rows[bench.rows_count - 1].data = data;
+}
+
 static void add_rows(void)
 {
     add("memcpy", COMPUTE_LANES_PLAIN, true, run_memcpy);
@@ -233,20 +279,26 @@ static void add_rows(void)
         add("newlines", compute_text_lanes(), false, run_newlines);
     }
     add("exact scan of f64", COMPUTE_LANES_PLAIN, true, run_running);
-    add("lines | count", compute_text_lanes(), false, run_program);
-    add("csv | where $3 >= 900 | select $1, $4", COMPUTE_LANES_PLAIN, false, run_program);
-    bench.rows[bench.rows_count - 1].of_table = true;
-    add("i64 | scan sum", compute_lanes_pick(), false, run_program);
-    bench.rows[bench.rows_count - 1].of_steps = true;
-    add("i64 | scan or", compute_lanes_pick(), false, run_program);
-    add("i64 | scan min", compute_lanes_pick(), false, run_program);
-    add("f64 | scan max", compute_lanes_pick(), true, run_program);
-    add("f64 | scan sum", compute_lanes_pick(), true, run_program);
+    add_program("lines | count", compute_text_lanes(), &bench.wholes);
+    add_program("words | count", compute_text_lanes(), &bench.text);
+    add_program(BY_WORD, compute_text_lanes(), &bench.text);
+    add_program("csv | where $3 >= 900 | select $1, $4", compute_text_lanes(), &bench.table);
+    add_program("csv | where $3 >= 900 | select $1, $4", compute_text_lanes(), &bench.quoted);
+    bench.rows[bench.rows_count - 1].of = ", quotes";
+    add_program("csv | by $2 sum $3", compute_text_lanes(), &bench.table);
+    add_program("i64 | scan sum", compute_lanes_pick(), &bench.steps);
+    add_program("i64 | scan or", compute_lanes_pick(), &bench.wholes);
+    add_program("i64 | scan min", compute_lanes_pick(), &bench.wholes);
+    add_program("f64 | scan max", compute_lanes_pick(), &bench.reals);
+    add_program("f64 | scan sum", compute_lanes_pick(), &bench.reals);
     add_reduce("operator sum of f64", COMPUTE_OP_SUM, true);
     add_reduce("operator sum of i64", COMPUTE_OP_SUM, false);
     add_reduce("operator min of f64", COMPUTE_OP_MIN, true);
+    add_reduce("operator max of i64", COMPUTE_OP_MAX, false);
     add_reduce("operator var of f64", COMPUTE_OP_VAR, true);
+    add_reduce("operator dot of f64", COMPUTE_OP_DOT, true);
     add_reduce("histogram of f64, 1,024 bins", COMPUTE_OP_HISTOGRAM, true);
+    add_reduce("log of f64, 128 parts", COMPUTE_OP_LOG, true);
     add_reduce("quantile of f64", COMPUTE_OP_QUANTILE, true);
     add_reduce("distinct of f64", COMPUTE_OP_DISTINCT, true);
     add_reduce("top 10 of f64", COMPUTE_OP_TOP, true);
@@ -256,7 +308,7 @@ static void add_rows(void)
 static double rate_of(const struct row *row, size_t bytes, unsigned times)
 {
     const uint8_t *usual = row->of_doubles ? bench.reals : bench.wholes;
-    const uint8_t *data = row->of_steps ? bench.steps : row->of_table ? bench.table : usual;
+    const uint8_t *data = row->data != NULL ? *row->data : usual;
     row->run(row, data, bytes); /* caches as this row leaves them, not as the one before did */
     const uint64_t start = now_ns();
     for (unsigned i = 0; i < times; i++) {
@@ -273,11 +325,36 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(const double *rates)
+/* returns: a text, empty for a row without a goal. */
+static const char *goal_of(const char *name, size_t bytes)
+{
+    static char text[16];
+    text[0] = '\0';
+    for (size_t i = 0; i < GOALS && bytes > CACHED_BYTES; i++) {
+        if (strcmp(goals[i].name, name) == 0) {
+            (void)snprintf(text, sizeof(text), "%.1f", goals[i].of_memcpy);
+        }
+    }
+    return text;
+}
+
+/* rate: bytes a nanosecond. */
+static void report_words(double rate, size_t bytes)
+{
+    size_t words = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        words += bench.text[i] == ' ' || bench.text[i] == '\n';
+    }
+    printf("words by themselves: %.1f million a second, to be %.0f\n",
+           rate * 1e3 * (double)words / (double)bytes, WORDS_GOAL);
+}
+
+static void report(const double *rates, size_t bytes)
 {
     static double sorted[ROUNDS_MAX];
     static double ratios[ROUNDS_MAX];
-    printf("%-38s %10s %10s %12s\n", "", "p50 GB/s", "worst", "of memcpy");
+    double words = 0;
+    printf("%-54s %10s %10s %12s %6s\n", "", "p50 GB/s", "worst", "of memcpy", "goal");
     for (unsigned i = 0; i < bench.rows_count; i++) {
         char name[64];
         for (unsigned round = 0; round < bench.rounds; round++) {
@@ -286,10 +363,16 @@ static void report(const double *rates)
         }
         qsort(sorted, bench.rounds, sizeof(*sorted), by_size);
         qsort(ratios, bench.rounds, sizeof(*ratios), by_size);
-        (void)snprintf(name, sizeof(name), "%s%s%s", bench.rows[i].name, i == 0 ? "" : ", ",
-                       i == 0 ? "" : compute_lanes_name(bench.rows[i].lanes));
-        printf("%-38s %10.2f %10.2f %12.3f\n", name, sorted[bench.rounds / 2], sorted[0],
-               ratios[bench.rounds / 2]);
+        const struct row *row = &bench.rows[i];
+        (void)snprintf(name, sizeof(name), "%s%s%s%s", row->name, i == 0 ? "" : ", ",
+                       i == 0 ? "" : compute_lanes_name(row->lanes),
+                       row->of != NULL ? row->of : "");
+        printf("%-54s %10.2f %10.2f %12.3f %6s\n", name, sorted[bench.rounds / 2], sorted[0],
+               ratios[bench.rounds / 2], goal_of(bench.rows[i].name, bytes));
+        words = strcmp(bench.rows[i].name, BY_WORD) == 0 ? sorted[bench.rounds / 2] : words;
+    }
+    if (words > 0 && bytes > CACHED_BYTES) {
+        report_words(words, bytes);
     }
 }
 
@@ -301,24 +384,35 @@ static void measure(size_t bytes, unsigned times)
         }
     }
     printf("%u rounds over %zu KiB, %u times each\n", bench.rounds, bytes >> 10, times);
-    report(bench.rates);
+    report(bench.rates, bytes);
 }
 
-/* Lines of CSV of five fields, some 30 bytes; the last one may be cut. */
-static void fill_table(struct rng *r)
+/* Lines of CSV of five fields, some 30 bytes; the last one may be cut. quotes: around names. */
+static void fill_table(struct rng *r, uint8_t *table, const char *quotes)
 {
-    uint8_t *table = bench.table;
     size_t left = bench.bytes;
     for (unsigned line = 0; left > 0; line++) {
         char text[64];
         const unsigned number = (unsigned)rng_below(r, 1000);
         const unsigned part = (unsigned)rng_below(r, 10000);
-        const int size = snprintf(text, sizeof(text), "%u,name%u,%u,0.%04u,EUR\n", line, line % 977,
-                                  number, part);
+        const int size = snprintf(text, sizeof(text), "%u,%sname%u%s,%u,0.%04u,EUR\n", line, quotes,
+                                  line % 977, quotes, number, part);
         const size_t bytes = NUM_MIN((size_t)size, left);
         memcpy(table, text, bytes);
         table += bytes;
         left -= bytes;
+    }
+}
+
+static void fill_text(struct rng *r)
+{
+    uint8_t word[WORDS_BYTES_MAX];
+    words_init(&bench.words);
+    for (size_t at = 0; at < bench.bytes;) {
+        const size_t bytes = words_put(&bench.words, r, word);
+        const size_t part = NUM_MIN(bytes, bench.bytes - at);
+        memcpy(bench.text + at, word, part);
+        at += part;
     }
 }
 
@@ -335,7 +429,9 @@ static void fill(void)
         memcpy(bench.reals + at, &value, sizeof(value));
         num_put_u64(bench.steps + at, (uint64_t)rng_below(&r, 1u << 21) - (1u << 20));
     }
-    fill_table(&r);
+    fill_table(&r, bench.table, "");
+    fill_table(&r, bench.quoted, "\"");
+    fill_text(&r);
 }
 
 int main(int argc, char **argv)
@@ -353,11 +449,14 @@ int main(int argc, char **argv)
     bench.wholes = aligned_alloc(4096, bench.bytes);
     bench.steps = aligned_alloc(4096, bench.bytes);
     bench.table = aligned_alloc(4096, bench.bytes);
+    bench.quoted = aligned_alloc(4096, bench.bytes);
+    bench.text = aligned_alloc(4096, bench.bytes);
     bench.copy = aligned_alloc(4096, bench.bytes);
     bench.scanned = aligned_alloc(4096, bench.bytes);
     bench.rates = calloc((size_t)bench.rounds * ROWS_MAX, sizeof(*bench.rates));
     if (bench.reals == NULL || bench.wholes == NULL || bench.steps == NULL || bench.table == NULL ||
-        bench.copy == NULL || bench.scanned == NULL || bench.rates == NULL) {
+        bench.quoted == NULL || bench.text == NULL || bench.copy == NULL || bench.scanned == NULL ||
+        bench.rates == NULL) {
         (void)fprintf(stderr, "out of memory\n");
         return 1;
     }
@@ -370,6 +469,8 @@ int main(int argc, char **argv)
     free(bench.wholes);
     free(bench.steps);
     free(bench.table);
+    free(bench.quoted);
+    free(bench.text);
     free(bench.copy);
     free(bench.scanned);
     free(bench.rates);
