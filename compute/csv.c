@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The index of CSV, with AVX2. There is no plain twin: without the instructions records are found
- * one by one (record.c), which is faster than an index made byte by byte.
+ * one by one (record.c).
  */
 #include "compute/csv_internal.h"
 
