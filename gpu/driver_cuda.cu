@@ -3,6 +3,7 @@
  *
  * The driver over CUDA. No error is kept here: what a call or a kernel answers goes to the engine.
  */
+#include "gpu/driver_cub_internal.h"
 #include "gpu/engine_internal.h"
 
 #include <cuda_runtime.h>
@@ -220,6 +221,11 @@ static int cuda_run_fingers(struct gpu_lane *lane, const struct gpu_finger_pass 
     return launch(finger_end_kernel, lane, pass, gpu_finger_end_threads(pass), FINGER_THREADS);
 }
 
+static int cuda_run_reduce(struct gpu_lane *lane, const struct gpu_reduce_pass *pass)
+{
+    return gpu_cub_reduce(lane->queue, pass);
+}
+
 static int cuda_wait(struct gpu_lane *lane)
 {
     const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
@@ -255,8 +261,25 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count,      cuda_describe,  cuda_use,         cuda_lane_open,
-    cuda_lane_close,      cuda_copy_in,    cuda_copy_out,  cuda_copy_within, cuda_run_rs,
-    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,   cuda_run_fingers, cuda_wait,
-    cuda_clock_start,     cuda_clock_stop, cuda_is_memory, cuda_text,
+    "cudaGetDeviceCount",
+    cuda_count,
+    cuda_describe,
+    cuda_use,
+    cuda_lane_open,
+    cuda_lane_close,
+    cuda_copy_in,
+    cuda_copy_out,
+    cuda_copy_within,
+    cuda_run_rs,
+    cuda_run_xor,
+    cuda_run_leaves,
+    cuda_run_sum,
+    cuda_run_fingers,
+    gpu_cub_room,
+    cuda_run_reduce,
+    cuda_wait,
+    cuda_clock_start,
+    cuda_clock_stop,
+    cuda_is_memory,
+    cuda_text,
 };

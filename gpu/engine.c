@@ -6,6 +6,7 @@
  * the device copies and computes on the others. A device touches the lanes' memory only, never the
  * caller's: after an error nothing is written to the caller's memory any more.
  */
+#include "gpu/engine_array_internal.h"
 #include "gpu/engine_finger_internal.h"
 #include "gpu/engine_internal.h"
 #include "gpu/engine_sum_internal.h"
@@ -449,9 +450,13 @@ int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
 /* --- rates --- */
 
 /* Puts one round into the queue of the first lane. bytes: what it reads and writes. */
-static int run_once(struct gpu *gpu, const struct gpu_rate_job *job, uint64_t *bytes)
+static int run_once(struct gpu *gpu, const struct gpu_rate_job *job,
+                    const struct gpu_array_plan *plan, uint64_t *bytes)
 {
     struct gpu_lane *lane = &gpu->lane[0];
+    if (job->kernel >= GPU_KERNEL_REDUCE) {
+        return gpu_array_run_once(gpu, plan, bytes);
+    }
     if (job->kernel == GPU_KERNEL_COPY) {
         const size_t half = lane->bytes / 2;
         *bytes = 2 * (uint64_t)half;
@@ -488,6 +493,7 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     const bool is_rs = job->kernel == GPU_KERNEL_RS;
     uint64_t bytes = 0;
     double seconds = 0;
+    struct gpu_array_plan plan = {.count = 0};
     if (job->rounds == 0 || (unsigned)job->kernel >= GPU_KERNELS ||
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
@@ -498,12 +504,15 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     if (is_rs) {
         make_passes(gpu, job->k, job->rows, job->coefficients);
     }
-    int error = run_once(gpu, job, &bytes); /* the first one loads code: not timed */
+    if (job->kernel >= GPU_KERNEL_REDUCE) {
+        TRY(gpu_array_rate_plan(gpu, job->kernel, &plan));
+    }
+    int error = run_once(gpu, job, &plan, &bytes); /* the first one loads code: not timed */
     if (error == 0) {
         error = gpu->driver->clock_start(&gpu->lane[0]);
     }
     for (unsigned i = 0; i < job->rounds && error == 0; i++) {
-        error = run_once(gpu, job, &bytes);
+        error = run_once(gpu, job, &plan, &bytes);
     }
     if (error == 0) {
         error = gpu->driver->clock_stop(&gpu->lane[0], &seconds);

@@ -13,6 +13,7 @@
 
 #include "gpu/finger_internal.h"
 #include "gpu/gpu.h"
+#include "gpu/reduce_internal.h"
 #include "gpu/rs_internal.h"
 #include "gpu/sha_internal.h"
 #include "gpu/sum_internal.h"
@@ -23,6 +24,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* What a library does with arrays, in scratch memory of which it says how much it wants. */
+enum gpu_array {
+    GPU_ARRAY_REDUCE,
+};
 
 /* Page-locked memory, device memory of the same size, and a queue: what is put into it happens in
  * its order, and beside the other lanes. */
@@ -54,6 +60,9 @@ struct gpu_driver {
     int (*run_leaves)(struct gpu_lane *lane, const struct gpu_sha_pass *pass);
     int (*run_sum)(struct gpu_lane *lane, const struct gpu_sum_pass *pass);
     int (*run_fingers)(struct gpu_lane *lane, const struct gpu_finger_pass *pass); /* both steps */
+    /* Scratch memory for so many records, or for fewer. */
+    int (*room)(enum gpu_array array, uint32_t count, size_t *bytes);
+    int (*run_reduce)(struct gpu_lane *lane, const struct gpu_reduce_pass *pass);
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);
@@ -77,6 +86,7 @@ int gpu_engine_rs(struct gpu *gpu, const struct gpu_rs_job *job);
 int gpu_engine_leaf_hashes(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes);
 int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
                         const struct gpu_sum_sink *sink);
+int gpu_engine_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 
 extern const struct gpu_driver gpu_driver_cuda;

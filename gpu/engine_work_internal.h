@@ -45,6 +45,7 @@ struct gpu_work {
     uint8_t *hashes;
     const uint8_t *values;
     const struct gpu_sum_sink *sink;
+    void *state; /* of a kind of its own */
 };
 
 /* Keeps what the driver said, for good. returns: ERR_UNAVAILABLE. */

@@ -11,6 +11,7 @@
  *                                                     fingerprints as compute/finger.h has them
  *   table->leaf_hashes(gpu, data, bytes, hashes);     as compute_leaf_hashes
  *   table->sum_f64s(gpu, values, count, &sink);       for gpu/sum.h: exact sums
+ *   table->reduce(gpu, &job, &reduced);               sums, least, greatest of an array
  *   table->failure(gpu)                               after an error: what the device said
  *   table->close(gpu);
  *
@@ -24,7 +25,8 @@
  * Errors: calls return 0 or a number of base/err.h.
  *   ERR_INVALID      an argument is beyond the limits; nothing was done
  *   ERR_NOT_FOUND    there is no such device
- *   ERR_NO_MEMORY    memory for the lanes is not to be had, here or there
+ *   ERR_NO_MEMORY    memory for the lanes is not to be had, here or there; or a lane has too little
+ *                    for what a job over an array wants: nothing was done
  *   ERR_UNAVAILABLE  the device or its driver failed. Results are then of no use: do the job on the
  *                    processor, and close the device. Every later call on the same `struct gpu`
  *                    answers this without a try. It may be opened again after a while; after an
@@ -46,7 +48,7 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 3u
+#define GPU_TABLE_VERSION 4u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
@@ -104,12 +106,49 @@ struct gpu_sum_sink {
     void (*rest)(void *ctx, size_t from, size_t count); /* numbers of values */
 };
 
+/* How the 64 bits of a number are read, as enum compute_class (compute/range.h). */
+enum gpu_class {
+    GPU_SIGNED,
+    GPU_UNSIGNED,
+    GPU_REAL,
+};
+
+enum gpu_fold {
+    GPU_FOLD_SUM,
+    GPU_FOLD_LEAST,
+    GPU_FOLD_MOST,
+};
+
+/* A whole number of 128 bits, two's complement. */
+struct gpu_whole {
+    uint64_t low;
+    int64_t high;
+};
+
+/* Not the sum of doubles, which is sum_f64s. */
+struct gpu_reduce_job {
+    enum gpu_fold fold;
+    enum gpu_class of;
+    const void *values; /* count numbers of 64 bits without gaps, any alignment, little-endian */
+    size_t count;
+};
+
+/* sum: of GPU_FOLD_SUM, exact. key, place: of the others, as compute_range_of has the least and the
+ * greatest key, and the number of the first value that has it, from 0; of a NaN, if there is one.
+ * Of no values: the sum 0, the key UINT64_MAX of the least and 0 of the greatest, no place. */
+struct gpu_reduced {
+    struct gpu_whole sum;
+    uint64_t key;
+    uint64_t place;
+};
+
 enum gpu_kernel {
     GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
     GPU_KERNEL_RS,
     GPU_KERNEL_LEAVES,
     GPU_KERNEL_SUM,
     GPU_KERNEL_FINGERS, /* of one column */
+    GPU_KERNEL_REDUCE,  /* a sum of whole numbers */
     GPU_KERNELS,
 };
 
@@ -158,8 +197,10 @@ struct gpu_table {
      * returns: 0; ERR_UNAVAILABLE. */
     int (*sum_f64s)(struct gpu *gpu, const void *values, size_t count,
                     const struct gpu_sum_sink *sink);
+    /* returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. out: untouched on an error. */
+    int (*reduce)(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
     /* Runs a kernel over a lane's memory, whatever it holds. For programs that measure.
-     * returns: 0; ERR_INVALID; ERR_UNAVAILABLE. */
+     * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
     int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 };
 

@@ -58,6 +58,21 @@ GPU_FN struct gpu_words gpu_unit_load(const uint8_t *at)
     return out;
 }
 
+/* The i-th of numbers of 64 bits. */
+GPU_FN uint64_t gpu_word_load(const uint8_t *words, uint64_t i)
+{
+#ifdef __CUDA_ARCH__
+    return __ldg((const unsigned long long *)words + i);
+#else
+    const uint8_t *at = words + 8 * i;
+    uint64_t word = 0;
+    for (unsigned n = 8; n-- > 0;) {
+        word = word << 8 | at[n];
+    }
+    return word;
+#endif
+}
+
 GPU_FN void gpu_unit_store(uint8_t *at, uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
 {
 #ifdef __CUDA_ARCH__

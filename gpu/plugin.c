@@ -34,5 +34,6 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .rs = gpu_engine_rs,
     .leaf_hashes = gpu_engine_leaf_hashes,
     .sum_f64s = gpu_engine_sum_f64s,
+    .reduce = gpu_engine_reduce,
     .rate = gpu_engine_rate,
 };

@@ -21,7 +21,8 @@ enum step_kind {
     STEP_XOR,
     STEP_LEAVES,
     STEP_SUM,
-    STEP_FINGERS
+    STEP_FINGERS,
+    STEP_REDUCE,
 };
 struct step {
     enum step_kind kind;
@@ -32,6 +33,7 @@ struct step {
     struct gpu_sha_pass leaves;
     struct gpu_sum_pass sum;
     struct gpu_finger_pass fingers;
+    struct gpu_reduce_pass reduce;
 };
 struct queue {
     unsigned device;
@@ -200,6 +202,31 @@ static void run_pass(const struct step *s)
     }
 }
 
+/* Scratch memory holds junk before and after whatever is done in it. */
+static void spoil(uint8_t *scratch, uint64_t bytes)
+{
+    memset(scratch, JUNK, (size_t)bytes);
+}
+
+static void put_word(uint8_t *at, uint64_t word)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        at[i] = (uint8_t)(word >> 8 * i);
+    }
+}
+
+static void run_reduce_pass(const struct gpu_reduce_pass *p)
+{
+    struct gpu_pair sum = gpu_reduce_none(p->fold);
+    spoil(p->scratch, p->scratch_bytes);
+    for (uint32_t i = p->count; i-- > 0;) {
+        sum = gpu_reduce_join(p->fold, sum,
+                              gpu_reduce_of(p->fold, p->of, gpu_word_load(p->values, i), i));
+    }
+    put_word(p->result, sum.first);
+    put_word(p->result + 8, sum.second);
+}
+
 static void run_queue(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -210,6 +237,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_OUT: memcpy(lane->host + s->at, lane->device + s->at, s->bytes); break;
         case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
         case STEP_FINGERS: run_fingers_pass(&s->fingers); break;
+        case STEP_REDUCE: run_reduce_pass(&s->reduce); break;
         default: run_pass(s); break;
         }
     }
@@ -305,6 +333,33 @@ static int run_fingers(struct gpu_lane *lane, const struct gpu_finger_pass *pass
     return put_done(lane);
 }
 
+/* As much as the tests say for a record, and something. */
+static int room(enum gpu_array array, uint32_t count, size_t *bytes)
+{
+    ASSERT((unsigned)array < EMULATED_ARRAYS && count > 0 && count <= GPU_ARRAY_MAX);
+    ASSERT(emulated.current != EMULATED_NO_DEVICE);
+    *bytes = 300 + (size_t)count * emulated.scratch_bytes_each;
+    return call();
+}
+
+/* What all passes over arrays have. */
+static void check_array(const struct gpu_lane *lane, enum gpu_array array, uint32_t count,
+                        const uint8_t *scratch, uint64_t scratch_bytes)
+{
+    ASSERT(count > 0 && scratch_bytes >= 300 + (uint64_t)count * emulated.scratch_bytes_each);
+    ASSERT(is_within(lane, scratch, scratch_bytes));
+    emulated.by_array[array]++;
+}
+
+static int run_reduce(struct gpu_lane *lane, const struct gpu_reduce_pass *pass)
+{
+    check_array(lane, GPU_ARRAY_REDUCE, pass->count, pass->scratch, pass->scratch_bytes);
+    ASSERT(is_within(lane, pass->values, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->result, sizeof(struct gpu_pair)));
+    put(lane, STEP_REDUCE)->reduce = *pass;
+    return put_done(lane);
+}
+
 static int wait_for(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -355,6 +410,8 @@ const struct gpu_driver emulated_driver = {
     .run_leaves = run_leaves,
     .run_sum = run_sum,
     .run_fingers = run_fingers,
+    .room = room,
+    .run_reduce = run_reduce,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

@@ -21,6 +21,7 @@
 #define EMULATED_IS_EAGER false
 #endif
 #define EMULATED_DEVICES_MAX 2u
+#define EMULATED_ARRAYS 1u /* enum gpu_array */
 
 struct emulated {
     bool is_eager;
@@ -30,6 +31,7 @@ struct emulated {
     unsigned fail_at;                          /* the call that fails, from 1; 0: none */
     int error;                                 /* with this */
     unsigned current;                          /* the device in use; EMULATED_NO_DEVICE: none */
+    unsigned scratch_bytes_each;               /* of a record of an array */
     /* counted */
     unsigned calls;
     unsigned lanes_open;
@@ -38,6 +40,7 @@ struct emulated {
     unsigned by_code[GPU_XOR_K_MAX + 1][GPU_XOR_ROWS_MAX + 1]; /* of codes with own kernels */
     unsigned by_xor;                                           /* all of these */
     unsigned by_fingers;                                       /* passes */
+    unsigned by_array[EMULATED_ARRAYS];
     unsigned busy_most; /* lanes with something in their queue at the same time */
 };
 extern struct emulated emulated;

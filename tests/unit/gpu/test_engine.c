@@ -256,6 +256,11 @@ START_TEST(a_rate_counts_sources_and_results_once)
     /* nine tiles and the most of a tenth, each with its sums of both steps */
     const uint64_t tiles = 10;
     ck_assert_uint_eq(rate.bytes, 3 * (GPU_LANE_BYTES_MIN - tiles * GPU_FINGER_PART_BYTES));
+    job.kernel = GPU_KERNEL_REDUCE;
+    ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
+    ck_assert_uint_eq(rate.bytes % (3 * 256), 0);
+    ck_assert_uint_gt(rate.bytes, 3 * (GPU_LANE_BYTES_MIN - 4096));
+    ck_assert_uint_lt(rate.bytes, 3 * GPU_LANE_BYTES_MIN);
     job.rounds = 0;
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), ERR_INVALID);
     job = (struct gpu_rate_job){.kernel = GPU_KERNEL_RS, .rounds = 1, .k = 2, .rows = 0};

@@ -275,6 +275,7 @@ static const struct gpu_table table = {
     .rs = gpu_engine_rs,
     .leaf_hashes = gpu_engine_leaf_hashes,
     .sum_f64s = gpu_engine_sum_f64s,
+    .reduce = gpu_engine_reduce,
 };
 
 /* What holds a device to the twins launches every kernel that there is. */
@@ -293,6 +294,9 @@ START_TEST(every_kernel_gives_the_bits_of_the_plain_twin)
     GPU_XOR_CODES(LAUNCHED)
 #undef LAUNCHED
     ck_assert_uint_gt(emulated.by_fingers, 0);
+    for (unsigned i = 0; i < EMULATED_ARRAYS; i++) {
+        ck_assert_uint_gt(emulated.by_array[i], 0);
+    }
     ck_assert_uint_eq(emulated.lanes_open, 0);
 }
 END_TEST

@@ -6,7 +6,9 @@
 #include "base/num.h"
 #include "compute/compute.h"
 #include "compute/finger.h"
+#include "compute/range.h"
 #include "gpu/finger_internal.h"
+#include "gpu/reduce_internal.h"
 #include "gpu/rs_internal.h"
 #include "gpu/sum.h"
 #include "gpu/sum_internal.h"
@@ -25,6 +27,7 @@
 #define OFFSET_MAX 64u /* how far from a multiple of 64 bytes memory begins */
 #define UNTOUCHED 0xa5
 #define SIZES_MAX 8u
+#define ARRAY_ROUNDS 7u
 #define TILE_VALUES ((size_t)(GPU_SUM_TILE_BYTES / sizeof(double)))
 
 struct twins {
@@ -323,6 +326,95 @@ static bool compare_sums(struct twins *t)
     return same;
 }
 
+/* --- arrays --- */
+
+/* returns: how many records: few, about a piece, or more. */
+static size_t array_count(struct twins *t, unsigned round)
+{
+    const size_t lane = t->lane_bytes / sizeof(uint64_t);
+    const size_t counts[ARRAY_ROUNDS] = {
+        1, 31, 33, lane / 2, lane - 1, lane + 1, rng_between(&t->rng, 1, 2 * lane)};
+    return counts[round];
+}
+
+static bool other_array(struct twins *t, const char *what, unsigned of, size_t count)
+{
+    (void)snprintf(t->said, TWINS_SAID_BYTES, "%s of %zu numbers of class %u: other bits", what,
+                   count, of);
+    return false;
+}
+
+static bool compare_reduced_sum(struct twins *t, const struct gpu_reduce_job *job)
+{
+    struct gpu_reduced reduced;
+    struct compute_exact sum;
+    struct compute_i128 whole = {.high = 0};
+    if (!is_done(t, t->table->reduce(t->gpu, job, &reduced), "reduce")) {
+        return false;
+    }
+    compute_exact_init(&sum);
+    if (job->of == GPU_SIGNED) {
+        compute_exact_add_i64s_by(COMPUTE_LANES_PLAIN, &sum, job->values, job->count);
+    } else {
+        compute_exact_add_u64s_by(COMPUTE_LANES_PLAIN, &sum, job->values, job->count);
+    }
+    return (compute_exact_to_i128(&sum, &whole) == 0 && whole.low == reduced.sum.low &&
+            whole.high == reduced.sum.high) ||
+           other_array(t, "sum", job->of, job->count);
+}
+
+static bool compare_reduced_key(struct twins *t, const struct gpu_reduce_job *job)
+{
+    struct gpu_reduced reduced;
+    const bool is_most = job->fold == GPU_FOLD_MOST;
+    const struct compute_range range =
+        compute_range_by(COMPUTE_LANES_PLAIN, job->values, job->count, (enum compute_class)job->of);
+    const uint64_t key = is_most ? range.most : range.least;
+    uint64_t place = 0;
+    if (!is_done(t, t->table->reduce(t->gpu, job, &reduced), "reduce")) {
+        return false;
+    }
+    while (gpu_key_of(job->of, is_most, gpu_word_load(job->values, place)) != key) {
+        place++;
+    }
+    return (reduced.key == key && reduced.place == place) ||
+           other_array(t, is_most ? "greatest" : "least", job->of, job->count);
+}
+
+/* Numbers of any bits, and then of few: many are the least. */
+static bool compare_reduced(struct twins *t, const uint8_t *values, size_t count)
+{
+    bool same = true;
+    for (unsigned of = GPU_SIGNED; same && of <= GPU_REAL; of++) {
+        const enum gpu_class class = (enum gpu_class)of;
+        const struct gpu_reduce_job sum = {GPU_FOLD_SUM, class, values, count};
+        const struct gpu_reduce_job least = {GPU_FOLD_LEAST, class, values, count};
+        const struct gpu_reduce_job most = {GPU_FOLD_MOST, class, values, count};
+        same = (class == GPU_REAL || compare_reduced_sum(t, &sum)) &&
+               compare_reduced_key(t, &least) && compare_reduced_key(t, &most);
+    }
+    return same;
+}
+
+static bool compare_arrays(struct twins *t)
+{
+    const size_t most = 2 * t->lane_bytes / sizeof(uint64_t);
+    uint8_t *room = malloc((most + 1) * sizeof(uint64_t));
+    bool same = room != NULL || out_of_memory(t);
+    for (unsigned round = 0; same && round < ARRAY_ROUNDS; round++) {
+        const size_t count = array_count(t, round);
+        uint8_t *values = room + rng_below(&t->rng, sizeof(uint64_t));
+        rng_fill(&t->rng, values, count * sizeof(uint64_t));
+        for (size_t i = 0; round % 2 != 0 && i < count; i++) {
+            memset(values + i * sizeof(uint64_t), values[i * sizeof(uint64_t)] % 3 - 1,
+                   sizeof(uint64_t));
+        }
+        same = compare_reduced(t, values, count);
+    }
+    free(room);
+    return same;
+}
+
 /* --- all --- */
 
 static bool open_lanes(struct twins *t, unsigned device, size_t lane_bytes, unsigned lanes)
@@ -345,14 +437,15 @@ bool twins_agree(const struct gpu_table *table, unsigned device, unsigned long l
             /* one column, the most, and any */
             same = compare_matrices(&t, lanes == 2 ? GPU_RS_MAX : 1, lanes == 1 ? 1 : GPU_RS_MAX) &&
                    compare_codes(&t) && compare_fingers_alone(&t) && compare_leaves(&t) &&
-                   compare_sums(&t);
+                   compare_sums(&t) && compare_arrays(&t);
             table->close(t.gpu);
         }
     }
     if (same) {
         same = open_lanes(&t, device, LANE_BYTES_MORE, 2);
         if (same) {
-            same = compare_fingers_alone(&t) && compare_leaves(&t) && compare_sums(&t);
+            same = compare_fingers_alone(&t) && compare_leaves(&t) && compare_sums(&t) &&
+                   compare_arrays(&t);
             table->close(t.gpu);
         }
     }

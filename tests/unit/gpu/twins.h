@@ -3,7 +3,8 @@
  *
  * All kernels of a device through a table, each against its plain twin in compute, bit for bit:
  * one to eight rows of random matrices, which launches the kernel of every number of rows, all
- * codes with kernels of their own, fingerprints, leaf hashes, and sums of every kind of doubles.
+ * codes with kernels of their own, fingerprints, leaf hashes, sums of every kind of doubles, and
+ * whatever is done with arrays.
  * Lanes are the smallest that may be, sizes lie around units and pieces and at no multiple of
  * anything. For tests, with a device or an emulated one, and for the program that measures.
  *

@@ -30,6 +30,9 @@
 #define __global__
 #define __grid_constant__
 #define __launch_bounds__(threads)
+#define __host__
+#define __device__
+#define __forceinline__ inline
 
 #define FAKE_DEVICES 3
 #define FAKE_EAGER 2 /* this device */
@@ -104,10 +107,12 @@ struct fake_cuda {
     }
 };
 
-static fake_cuda fake;
-static struct {
+/* one for all files of the driver */
+inline fake_cuda fake;
+struct fake_index {
     unsigned x;
-} blockIdx, threadIdx;
+};
+inline fake_index blockIdx, threadIdx;
 
 /* --- devices and errors --- */
 

@@ -1,0 +1,37 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * In the place of CUB's: the same calls, done in a loop when the stream comes to them.
+ */
+#ifndef HOLDFAST_TESTS_UNIT_GPU_FAKE_CUDA_CUB_DEVICE_DEVICE_REDUCE_CUH
+#define HOLDFAST_TESTS_UNIT_GPU_FAKE_CUDA_CUB_DEVICE_DEVICE_REDUCE_CUH
+
+#include "../fake_cub.h"
+
+namespace cub
+{
+struct DeviceReduce {
+    /* Halves are joined, then the two of them with init: an operator may rely on no order. */
+    template <class IN, class OUT, class JOIN, class VALUE>
+    static cudaError_t Reduce(void *scratch, size_t &bytes, IN in, OUT out, int count, JOIN join,
+                              VALUE init, cudaStream_t stream)
+    {
+        if (fake_is_query(scratch, bytes, count)) {
+            return cudaSuccess;
+        }
+        return fake_cub_add(scratch, bytes, count, stream, [=] {
+            VALUE sum = init;
+            for (uint32_t i = (uint32_t)count / 2; i < (uint32_t)count; i++) {
+                sum = join(in[i], sum);
+            }
+            for (uint32_t i = 0; i < (uint32_t)count / 2; i++) {
+                sum = join(sum, in[i]);
+            }
+            fake_check(out, sizeof(*out), stream->device);
+            *out = sum;
+        });
+    }
+};
+} // namespace cub
+
+#endif

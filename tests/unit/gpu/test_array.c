@@ -1,0 +1,290 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Jobs over arrays of numbers: what plain loops and compute's plain twins give, for any count,
+ * alignment and number of lanes, whatever scratch memory takes of them.
+ */
+#include "base/err.h"
+#include "base/num.h"
+#include "base/rng.h"
+#include "compute/range.h"
+#include "gpu/engine_array_internal.h"
+#include "tests/unit/compute/values.h"
+#include "tests/unit/gpu/emulated.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#define COUNT_MAX 100000u
+#define WORD sizeof(uint64_t)
+
+_Static_assert((int)GPU_SIGNED == (int)COMPUTE_SIGNED &&
+                   (int)GPU_UNSIGNED == (int)COMPUTE_UNSIGNED && (int)GPU_REAL == (int)COMPUTE_REAL,
+               "classes are compute's");
+
+static uint8_t room[(COUNT_MAX + 1) * WORD];
+
+/* Scratch memory of up to a dozen bytes a record. */
+static struct gpu *open_emulated(struct rng *r)
+{
+    const struct gpu_settings s = {.lane_bytes = GPU_LANE_BYTES_MIN + 32 * rng_below(r, 5000),
+                                   .lanes = (unsigned)rng_between(r, 1, 4)};
+    struct gpu *gpu = NULL;
+    char why[GPU_WHY_BYTES];
+    emulated_reset();
+    emulated.scratch_bytes_each = (unsigned)rng_below(r, 13);
+    ck_assert_int_eq(gpu_engine_open(&emulated_driver, &gpu, 0, &s, why, sizeof(why)), 0);
+    return gpu;
+}
+
+/* Counts around nothing, a unit, a piece, and any. */
+static size_t count_of(struct rng *r, unsigned round)
+{
+    switch (round % 4) {
+    case 0: return rng_below(r, 70);
+    case 1: return rng_below(r, 40000);
+    case 2: return (GPU_LANE_BYTES_MIN - 2048) / WORD / 32 * 32 + rng_below(r, 3) - 1;
+    default: return rng_below(r, COUNT_MAX + 1);
+    }
+}
+
+static uint64_t word_at(const uint8_t *at, size_t i)
+{
+    uint64_t word;
+    memcpy(&word, at + i * WORD, sizeof(word));
+    return word;
+}
+
+static void put_word(uint8_t *at, size_t i, uint64_t word)
+{
+    memcpy(at + i * WORD, &word, sizeof(word));
+}
+
+/* Numbers of any size, the greatest and the least, few different ones, or doubles. */
+static void fill(struct rng *r, uint8_t *at, size_t count)
+{
+    const unsigned kind = (unsigned)rng_below(r, 6);
+    const uint64_t middle = rng_below(r, 2000);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t any = rng_next(r);
+        const double real = values_one(r, (enum values_kind)(any % VALUES_KINDS), middle % 1900);
+        uint64_t word = any;
+        switch (kind) {
+        case 0: word = any; break;
+        case 1: word = any % 7 - 3; break;
+        case 2: word = UINT64_MAX >> any % 3; break;
+        case 3: word = (uint64_t)INT64_MAX + any % 2; break;
+        case 4: word = any >> any % 64; break;
+        default: memcpy(&word, &real, sizeof(word)); break;
+        }
+        put_word(at, i, word);
+    }
+}
+
+/* --- reduce --- */
+
+static void expect_sum(const struct gpu_whole *sum, enum gpu_class of, const uint8_t *at,
+                       size_t count)
+{
+    struct compute_exact e;
+    struct compute_i128 whole;
+    compute_exact_init(&e);
+    if (of == GPU_SIGNED) {
+        compute_exact_add_i64s_by(COMPUTE_LANES_PLAIN, &e, at, count);
+    } else {
+        compute_exact_add_u64s_by(COMPUTE_LANES_PLAIN, &e, at, count);
+    }
+    ck_assert_int_eq(compute_exact_to_i128(&e, &whole), 0);
+    ck_assert_uint_eq(sum->low, whole.low);
+    ck_assert_int_eq(sum->high, whole.high);
+}
+
+/* The key is compute's; the place is the first value's with that key, as an argmin's. */
+static void expect_best(const struct gpu_reduced *best, const struct gpu_reduce_job *job)
+{
+    const enum compute_class of = (enum compute_class)job->of;
+    const struct compute_range range =
+        compute_range_by(COMPUTE_LANES_PLAIN, job->values, job->count, of);
+    const bool is_most = job->fold == GPU_FOLD_MOST;
+    const uint64_t key = is_most ? range.most : range.least;
+    ck_assert_uint_eq(best->key, key);
+    for (size_t i = 0; i < job->count; i++) {
+        const uint64_t bits = word_at(job->values, i);
+        const bool is_nan = of == COMPUTE_REAL && compute_bits_are_nan(bits);
+        const uint64_t of_nan = is_most ? UINT64_MAX : 0;
+        if ((is_nan ? of_nan : compute_key_of(bits, of)) == key) {
+            ck_assert_uint_eq(best->place, i);
+            return;
+        }
+    }
+    ck_assert_uint_eq(job->count, 0);
+}
+
+static void compare_reduced(struct gpu *gpu, const uint8_t *at, size_t count)
+{
+    for (unsigned fold = GPU_FOLD_SUM; fold <= GPU_FOLD_MOST; fold++) {
+        for (unsigned of = GPU_SIGNED; of <= GPU_REAL; of++) {
+            const struct gpu_reduce_job job = {(enum gpu_fold)fold, (enum gpu_class)of, at, count};
+            struct gpu_reduced reduced;
+            if (fold == GPU_FOLD_SUM && of == GPU_REAL) {
+                continue;
+            }
+            ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &reduced), 0);
+            if (fold == GPU_FOLD_SUM) {
+                expect_sum(&reduced.sum, job.of, at, count);
+            } else {
+                expect_best(&reduced, &job);
+            }
+        }
+    }
+}
+
+START_TEST(arrays_of_any_size_are_reduced_as_by_the_plain_twins)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("arrays_of_any_size_are_reduced_as_by_the_plain_twins", 1));
+    for (unsigned round = 0; round < 60; round++) {
+        struct gpu *gpu = open_emulated(&r);
+        const size_t count = count_of(&r, round);
+        uint8_t *at = room + rng_below(&r, WORD);
+        fill(&r, at, count);
+        compare_reduced(gpu, at, count);
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
+/* Equal ones in several pieces, alone among others and everywhere. */
+START_TEST(the_first_of_equal_values_is_found_in_any_piece)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("the_first_of_equal_values_is_found_in_any_piece", 2));
+    for (unsigned round = 0; round < 30; round++) {
+        struct gpu *gpu = open_emulated(&r);
+        const uint64_t usual = round % 2 == 0 ? 1 : UINT64_C(0x7ff8) << 48;
+        for (size_t i = 0; i < COUNT_MAX; i++) {
+            put_word(room, i, usual);
+        }
+        compare_reduced(gpu, room, COUNT_MAX);
+        const uint64_t other[] = {0, UINT64_MAX, UINT64_C(1) << 63, UINT64_C(0xfff8) << 48};
+        for (unsigned i = 0; i < 3; i++) {
+            put_word(room, rng_below(&r, COUNT_MAX), other[round % 4]);
+        }
+        compare_reduced(gpu, room, COUNT_MAX);
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
+START_TEST(halves_of_sums_carry_into_128_bits)
+{
+    const struct {
+        uint64_t high;
+        uint64_t low;
+        uint64_t sum_low;
+        int64_t sum_high;
+    } parts[] = {
+        {UINT64_MAX, UINT32_MAX, UINT64_MAX, -1},      /* -1 */
+        {0, 1, 0, 0},                                  /* and 1 are 0 */
+        {UINT64_C(1) << 62, 0, 0, INT64_C(1) << 30},   /* 2^94 */
+        {0, UINT64_MAX, UINT64_MAX, INT64_C(1) << 30}, /* with 2^64 - 1 */
+        {UINT64_C(1) << 32, 1, 0, (INT64_C(1) << 30) + 2},
+        {UINT64_C(3) << 62, 0, 0, 2}, /* less 2^94 */
+        {UINT64_MAX - UINT64_C(0x1ffffffff), 0, 0, 0},
+    };
+    struct gpu_whole sum = {0, 0};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        gpu_array_add(&sum, parts[i].high, parts[i].low);
+        ck_assert_msg(sum.low == parts[i].sum_low && sum.high == parts[i].sum_high,
+                      "step %zu: %lld, %llu", i, (long long)sum.high, (unsigned long long)sum.low);
+    }
+}
+END_TEST
+
+/* --- what goes wrong --- */
+
+static int reduce_some(struct gpu *gpu)
+{
+    const struct gpu_reduce_job job = {GPU_FOLD_MOST, GPU_REAL, room, 80000};
+    struct gpu_reduced out = {.place = 77};
+    const int err = gpu_engine_reduce(gpu, &job, &out);
+    ck_assert(err == 0 || out.place == 77);
+    return err;
+}
+
+static struct gpu *open_small(void)
+{
+    const struct gpu_settings s = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = 2};
+    struct gpu *gpu = NULL;
+    char why[GPU_WHY_BYTES];
+    emulated_reset();
+    ck_assert_int_eq(gpu_engine_open(&emulated_driver, &gpu, 0, &s, why, sizeof(why)), 0);
+    emulated.calls = 0;
+    return gpu;
+}
+
+/* Fails every call of a job in turn. returns: how many calls it makes. */
+static unsigned fail_each(int (*job)(struct gpu *gpu))
+{
+    for (unsigned at = 1;; at++) {
+        struct gpu *gpu = open_small();
+        emulated.fail_at = at;
+        emulated.error = 719;
+        const int err = job(gpu);
+        if (err != 0) {
+            ck_assert_int_eq(err, ERR_UNAVAILABLE);
+            ck_assert(strstr(gpu_engine_failure(gpu), ": 719, emulated") != NULL);
+            const unsigned calls = emulated.calls;
+            ck_assert_int_eq(job(gpu), ERR_UNAVAILABLE);
+            ck_assert_uint_eq(emulated.calls, calls);
+        }
+        gpu_engine_close(gpu);
+        ck_assert_uint_eq(emulated.lanes_open, 0);
+        if (err == 0) {
+            return at - 1;
+        }
+    }
+}
+
+START_TEST(a_job_over_an_array_fails_at_any_call)
+{
+    /* use, two sizes of scratch memory, use, and for each of 3 pieces: in, run, out, wait */
+    ck_assert_uint_eq(fail_each(reduce_some), 4 + 3 * 4);
+}
+END_TEST
+
+START_TEST(a_lane_without_room_for_a_record_is_refused_and_the_device_is_well)
+{
+    struct gpu *gpu = open_small();
+    emulated.scratch_bytes_each = GPU_LANE_BYTES_MIN / 32;
+    ck_assert_int_eq(reduce_some(gpu), ERR_NO_MEMORY);
+    ck_assert_str_eq(gpu_engine_failure(gpu), "");
+    emulated.scratch_bytes_each = 0;
+    ck_assert_int_eq(reduce_some(gpu), 0);
+    gpu_engine_close(gpu);
+}
+END_TEST
+
+START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
+{
+    struct gpu *gpu = open_small();
+    struct gpu_reduce_job job = {GPU_FOLD_SUM, GPU_REAL, room, 5};
+    struct gpu_reduced out;
+    ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    job.of = (enum gpu_class)3;
+    ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    job = (struct gpu_reduce_job){(enum gpu_fold)9, GPU_SIGNED, room, 5};
+    ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    job = (struct gpu_reduce_job){GPU_FOLD_LEAST, GPU_SIGNED, NULL, 0};
+    ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), 0);
+    ck_assert_uint_eq(out.key, UINT64_MAX);
+    ck_assert_uint_eq(emulated.calls, 0);
+    gpu_engine_close(gpu);
+}
+END_TEST
+
+UNIT_MAIN("gpu_array", arrays_of_any_size_are_reduced_as_by_the_plain_twins,
+          the_first_of_equal_values_is_found_in_any_piece, halves_of_sums_carry_into_128_bits,
+          a_job_over_an_array_fails_at_any_call,
+          a_lane_without_room_for_a_record_is_refused_and_the_device_is_well,
+          what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
