@@ -126,6 +126,7 @@ static void add_rows(void)
     bench.sum_row = bench.rows_count;
     add(GPU_KERNEL_SUM, "exact sum of doubles");
     add(GPU_KERNEL_REDUCE, "sum of whole numbers");
+    add(GPU_KERNEL_SCAN, "running sum of whole numbers");
 }
 
 static uint8_t *cell(unsigned part, unsigned i)

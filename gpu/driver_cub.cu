@@ -8,6 +8,7 @@
 #include "gpu/driver_cub_internal.h"
 
 #include <cub/device/device_reduce.cuh>
+#include <cub/device/device_scan.cuh>
 #include <cuda_runtime.h>
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/iterator/transform_iterator.h>
@@ -55,15 +56,55 @@ int gpu_cub_reduce(void *queue, const struct gpu_reduce_pass *pass)
     return reduce(pass->scratch, &bytes, queue, pass);
 }
 
+/* --- scan --- */
+
+struct scan_of {
+    const uint8_t *values;
+    uint64_t carry;
+    uint32_t fold;
+    uint32_t of;
+    METHOD uint64_t operator()(uint32_t place) const
+    {
+        const uint64_t value = gpu_word_load(values, place);
+        return place == 0 ? gpu_scan_join(fold, of, carry, value) : value;
+    }
+};
+
+struct scan_join {
+    uint32_t fold;
+    uint32_t of;
+    METHOD uint64_t operator()(uint64_t a, uint64_t b) const
+    {
+        return gpu_scan_join(fold, of, a, b);
+    }
+};
+
+static int scan(void *scratch, size_t *bytes, void *queue, const struct gpu_scan_pass *p)
+{
+    const struct scan_of of = {p->values, p->carry, p->fold, p->of};
+    const struct scan_join join = {p->fold, p->of};
+    const auto from = thrust::make_transform_iterator(thrust::make_counting_iterator(0u), of);
+    return (int)cub::DeviceScan::InclusiveScan(scratch, *bytes, from, (uint64_t *)p->results, join,
+                                               (int)p->count, stream_of(queue));
+}
+
+int gpu_cub_scan(void *queue, const struct gpu_scan_pass *pass)
+{
+    size_t bytes = (size_t)pass->scratch_bytes;
+    return scan(pass->scratch, &bytes, queue, pass);
+}
+
 /* --- room --- */
 
 int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes)
 {
     struct gpu_reduce_pass to_reduce = {};
+    struct gpu_scan_pass to_scan = {};
+    to_reduce.count = count;
+    to_scan.count = count;
     switch (array) {
-    case GPU_ARRAY_REDUCE:
-        to_reduce.count = count;
-        return reduce(nullptr, bytes, nullptr, &to_reduce);
+    case GPU_ARRAY_REDUCE: return reduce(nullptr, bytes, nullptr, &to_reduce);
+    case GPU_ARRAY_SCAN: return scan(nullptr, bytes, nullptr, &to_scan);
     }
     return (int)cudaErrorInvalidValue;
 }

@@ -15,6 +15,7 @@
 #define SHA_THREADS 64u
 #define SUM_THREADS 128u
 #define FINGER_THREADS 128u
+#define SCAN_THREADS 128u
 
 template <unsigned ROWS>
 static __global__ void __launch_bounds__(RS_THREADS)
@@ -69,6 +70,15 @@ static __global__ void __launch_bounds__(FINGER_THREADS)
     const uint64_t thread = (uint64_t)blockIdx.x * FINGER_THREADS + threadIdx.x;
     if (thread < threads) {
         gpu_finger_end_thread(&pass, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(SCAN_THREADS)
+    scan_look_kernel(const __grid_constant__ struct gpu_scan_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * SCAN_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_scan_thread(&pass, thread);
     }
 }
 
@@ -226,6 +236,16 @@ static int cuda_run_reduce(struct gpu_lane *lane, const struct gpu_reduce_pass *
     return gpu_cub_reduce(lane->queue, pass);
 }
 
+static int cuda_run_scan(struct gpu_lane *lane, const struct gpu_scan_pass *pass)
+{
+    return gpu_cub_scan(lane->queue, pass);
+}
+
+static int cuda_run_scan_look(struct gpu_lane *lane, const struct gpu_scan_pass *pass)
+{
+    return launch(scan_look_kernel, lane, pass, gpu_scan_threads(pass), SCAN_THREADS);
+}
+
 static int cuda_wait(struct gpu_lane *lane)
 {
     const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
@@ -261,25 +281,9 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount",
-    cuda_count,
-    cuda_describe,
-    cuda_use,
-    cuda_lane_open,
-    cuda_lane_close,
-    cuda_copy_in,
-    cuda_copy_out,
-    cuda_copy_within,
-    cuda_run_rs,
-    cuda_run_xor,
-    cuda_run_leaves,
-    cuda_run_sum,
-    cuda_run_fingers,
-    gpu_cub_room,
-    cuda_run_reduce,
-    cuda_wait,
-    cuda_clock_start,
-    cuda_clock_stop,
-    cuda_is_memory,
-    cuda_text,
+    "cudaGetDeviceCount", cuda_count,      cuda_describe,      cuda_use,         cuda_lane_open,
+    cuda_lane_close,      cuda_copy_in,    cuda_copy_out,      cuda_copy_within, cuda_run_rs,
+    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,       cuda_run_fingers, gpu_cub_room,
+    cuda_run_reduce,      cuda_run_scan,   cuda_run_scan_look, cuda_wait,        cuda_clock_start,
+    cuda_clock_stop,      cuda_is_memory,  cuda_text,
 };

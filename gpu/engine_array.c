@@ -167,14 +167,15 @@ static int run_reduce_once(struct gpu *gpu, const struct gpu_array_plan *plan, u
 int gpu_array_rate_plan(struct gpu *gpu, enum gpu_kernel kernel, struct gpu_array_plan *plan)
 {
     switch (kernel) {
-    default: *plan = reduce_plan; break;
+    case GPU_KERNEL_SCAN: return gpu_scan_rate_plan(gpu, plan);
+    default: *plan = reduce_plan; return gpu_array_fit(gpu, GPU_ARRAY_MAX, plan);
     }
-    return gpu_array_fit(gpu, GPU_ARRAY_MAX, plan);
 }
 
 int gpu_array_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint64_t *bytes)
 {
     switch (plan->array) {
+    case GPU_ARRAY_SCAN: return gpu_scan_run_once(gpu, plan, bytes);
     default: return run_reduce_once(gpu, plan, bytes);
     }
 }

@@ -35,6 +35,10 @@ size_t gpu_array_part(size_t *at, size_t bytes);
 /* sum += high * 2^32 + low, high in two's complement. */
 void gpu_array_add(struct gpu_whole *sum, uint64_t high, uint64_t low);
 
+/* Those of other files, for the two below. */
+int gpu_scan_rate_plan(struct gpu *gpu, struct gpu_array_plan *plan);
+int gpu_scan_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint64_t *bytes);
+
 /* For gpu_engine_rate: a plan of a whole lane for a kernel over arrays. returns: as gpu_array_fit.
  */
 int gpu_array_rate_plan(struct gpu *gpu, enum gpu_kernel kernel, struct gpu_array_plan *plan);

@@ -15,6 +15,7 @@
 #include "gpu/gpu.h"
 #include "gpu/reduce_internal.h"
 #include "gpu/rs_internal.h"
+#include "gpu/scan_internal.h"
 #include "gpu/sha_internal.h"
 #include "gpu/sum_internal.h"
 #include "gpu/xor_internal.h"
@@ -28,6 +29,7 @@ extern "C" {
 /* What a library does with arrays, in scratch memory of which it says how much it wants. */
 enum gpu_array {
     GPU_ARRAY_REDUCE,
+    GPU_ARRAY_SCAN,
 };
 
 /* Page-locked memory, device memory of the same size, and a queue: what is put into it happens in
@@ -63,6 +65,8 @@ struct gpu_driver {
     /* Scratch memory for so many records, or for fewer. */
     int (*room)(enum gpu_array array, uint32_t count, size_t *bytes);
     int (*run_reduce)(struct gpu_lane *lane, const struct gpu_reduce_pass *pass);
+    int (*run_scan)(struct gpu_lane *lane, const struct gpu_scan_pass *pass);
+    int (*run_scan_look)(struct gpu_lane *lane, const struct gpu_scan_pass *pass); /* at its sums */
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);
@@ -87,6 +91,7 @@ int gpu_engine_leaf_hashes(struct gpu *gpu, const uint8_t *data, size_t bytes, u
 int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
                         const struct gpu_sum_sink *sink);
 int gpu_engine_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
+int gpu_engine_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out);
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 
 extern const struct gpu_driver gpu_driver_cuda;

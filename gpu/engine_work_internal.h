@@ -18,6 +18,7 @@ struct gpu_piece {
     size_t from; /* of the job: columns, or bytes of leaves or values */
     size_t bytes;
     struct gpu_sum_pass sum; /* of an exact sum: what the results are units of */
+    uint64_t carry;          /* of a scan: what all before come to */
 };
 
 struct gpu {

@@ -12,6 +12,7 @@
  *   table->leaf_hashes(gpu, data, bytes, hashes);     as compute_leaf_hashes
  *   table->sum_f64s(gpu, values, count, &sink);       for gpu/sum.h: exact sums
  *   table->reduce(gpu, &job, &reduced);               sums, least, greatest of an array
+ *   table->scan(gpu, &job, &scanned);                 running sums and the like, inclusive
  *   table->failure(gpu)                               after an error: what the device said
  *   table->close(gpu);
  *
@@ -48,7 +49,7 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 4u
+#define GPU_TABLE_VERSION 5u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
@@ -117,6 +118,7 @@ enum gpu_fold {
     GPU_FOLD_SUM,
     GPU_FOLD_LEAST,
     GPU_FOLD_MOST,
+    GPU_FOLD_OR, /* of the bits of whole numbers: of scans alone */
 };
 
 /* A whole number of 128 bits, two's complement. */
@@ -142,6 +144,26 @@ struct gpu_reduced {
     uint64_t place;
 };
 
+/* result[i] is what carry and value[0] to value[i] come to; of whole numbers. */
+struct gpu_scan_job {
+    enum gpu_fold fold;
+    enum gpu_class of;
+    const void *values; /* as those of struct gpu_reduce_job */
+    void *results;      /* count numbers likewise, apart from the values */
+    size_t count;
+    /* what all values before come to. Before there are some: 0 of sums and GPU_FOLD_OR, the
+     * greatest number of GPU_FOLD_LEAST and the least one of GPU_FOLD_MOST */
+    uint64_t carry;
+};
+
+/* As compute_scan_sums has it, of which this is the inclusive kind: done counts the values that can
+ * be added before the sum of all so far leaves its range. Sums behind such a one are modulo 2^64.
+ * Of other operators done is the count. */
+struct gpu_scanned {
+    uint64_t carry; /* what all values up to the end come to */
+    size_t done;
+};
+
 enum gpu_kernel {
     GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
     GPU_KERNEL_RS,
@@ -149,6 +171,7 @@ enum gpu_kernel {
     GPU_KERNEL_SUM,
     GPU_KERNEL_FINGERS, /* of one column */
     GPU_KERNEL_REDUCE,  /* a sum of whole numbers */
+    GPU_KERNEL_SCAN,    /* likewise, running */
     GPU_KERNELS,
 };
 
@@ -199,6 +222,8 @@ struct gpu_table {
                     const struct gpu_sum_sink *sink);
     /* returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. out: untouched on an error. */
     int (*reduce)(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
+    /* returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. out: untouched on an error. */
+    int (*scan)(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out);
     /* Runs a kernel over a lane's memory, whatever it holds. For programs that measure.
      * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
     int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);

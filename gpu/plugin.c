@@ -35,5 +35,6 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .leaf_hashes = gpu_engine_leaf_hashes,
     .sum_f64s = gpu_engine_sum_f64s,
     .reduce = gpu_engine_reduce,
+    .scan = gpu_engine_scan,
     .rate = gpu_engine_rate,
 };

@@ -23,6 +23,8 @@ enum step_kind {
     STEP_SUM,
     STEP_FINGERS,
     STEP_REDUCE,
+    STEP_SCAN,
+    STEP_SCAN_LOOK,
 };
 struct step {
     enum step_kind kind;
@@ -34,6 +36,7 @@ struct step {
     struct gpu_sum_pass sum;
     struct gpu_finger_pass fingers;
     struct gpu_reduce_pass reduce;
+    struct gpu_scan_pass scan; /* and the look at it */
 };
 struct queue {
     unsigned device;
@@ -168,6 +171,7 @@ static uint64_t threads_of(const struct step *s)
     case STEP_XOR: return gpu_xor_threads(&s->by_xor);
     case STEP_LEAVES: return gpu_sha_threads(&s->leaves);
     case STEP_SUM: return gpu_sum_threads(&s->sum);
+    case STEP_SCAN_LOOK: return gpu_scan_threads(&s->scan);
     default: return 0;
     }
 }
@@ -179,6 +183,7 @@ static void run_thread(const struct step *s, uint64_t thread)
     case STEP_XOR: gpu_xor_thread(&s->by_xor, s->by_xor.k, s->by_xor.rows, thread); break;
     case STEP_LEAVES: gpu_sha_thread(&s->leaves, thread); break;
     case STEP_SUM: gpu_sum_thread(&s->sum, thread); break;
+    case STEP_SCAN_LOOK: gpu_scan_thread(&s->scan, thread); break;
     default: break;
     }
 }
@@ -227,6 +232,16 @@ static void run_reduce_pass(const struct gpu_reduce_pass *p)
     put_word(p->result + 8, sum.second);
 }
 
+static void run_scan_pass(const struct gpu_scan_pass *p)
+{
+    uint64_t sum = p->carry;
+    spoil(p->scratch, p->scratch_bytes);
+    for (uint32_t i = 0; i < p->count; i++) {
+        sum = gpu_scan_join(p->fold, p->of, sum, gpu_word_load(p->values, i));
+        put_word(p->results + (size_t)i * 8, sum);
+    }
+}
+
 static void run_queue(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -238,6 +253,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_WITHIN: memcpy(lane->device + s->bytes, lane->device, s->bytes); break;
         case STEP_FINGERS: run_fingers_pass(&s->fingers); break;
         case STEP_REDUCE: run_reduce_pass(&s->reduce); break;
+        case STEP_SCAN: run_scan_pass(&s->scan); break;
         default: run_pass(s); break;
         }
     }
@@ -360,6 +376,23 @@ static int run_reduce(struct gpu_lane *lane, const struct gpu_reduce_pass *pass)
     return put_done(lane);
 }
 
+static int run_scan(struct gpu_lane *lane, const struct gpu_scan_pass *pass)
+{
+    check_array(lane, GPU_ARRAY_SCAN, pass->count, pass->scratch, pass->scratch_bytes);
+    ASSERT(is_within(lane, pass->values, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->results, (uint64_t)pass->count * 8));
+    put(lane, STEP_SCAN)->scan = *pass;
+    return put_done(lane);
+}
+
+static int run_scan_look(struct gpu_lane *lane, const struct gpu_scan_pass *pass)
+{
+    ASSERT(is_within(lane, pass->results, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->left, gpu_scan_threads(pass)));
+    put(lane, STEP_SCAN_LOOK)->scan = *pass;
+    return put_done(lane);
+}
+
 static int wait_for(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -412,6 +445,8 @@ const struct gpu_driver emulated_driver = {
     .run_fingers = run_fingers,
     .room = room,
     .run_reduce = run_reduce,
+    .run_scan = run_scan,
+    .run_scan_look = run_scan_look,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

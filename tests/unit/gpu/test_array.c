@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "compute/range.h"
+#include "compute/scan.h"
 #include "gpu/engine_array_internal.h"
 #include "tests/unit/compute/values.h"
 #include "tests/unit/gpu/emulated.h"
@@ -201,6 +202,111 @@ START_TEST(halves_of_sums_carry_into_128_bits)
 }
 END_TEST
 
+/* --- scan --- */
+
+static uint8_t results[(COUNT_MAX + 1) * WORD];
+static uint8_t plain[(COUNT_MAX + 1) * WORD];
+
+/* By compute's plain kernel. */
+static void expect_sums(const struct gpu_scan_job *job, const struct gpu_scanned *scanned)
+{
+    const struct compute_scan_sums how = {.is_signed = job->of == GPU_SIGNED};
+    const struct compute_scan_span span = {.from = job->values, .to = plain, .count = job->count};
+    uint64_t carry = job->carry;
+    const size_t done = compute_scan_sums_by(COMPUTE_LANES_PLAIN, &how, &span, &carry);
+    ck_assert_uint_eq(scanned->carry, carry);
+    ck_assert_uint_eq(scanned->done, done);
+    ck_assert_mem_eq(job->results, plain, job->count * WORD);
+}
+
+static uint64_t best_of(const struct gpu_scan_job *job, uint64_t a, uint64_t b)
+{
+    const bool is_less = job->of == GPU_SIGNED ? (int64_t)a < (int64_t)b : a < b;
+    return is_less == (job->fold == GPU_FOLD_LEAST) ? a : b;
+}
+
+static void expect_others(const struct gpu_scan_job *job, const struct gpu_scanned *scanned)
+{
+    uint64_t carry = job->carry;
+    for (size_t i = 0; i < job->count; i++) {
+        const uint64_t value = word_at(job->values, i);
+        carry = job->fold == GPU_FOLD_OR ? carry | value : best_of(job, carry, value);
+        ck_assert_uint_eq(word_at(job->results, i), carry);
+    }
+    ck_assert_uint_eq(scanned->carry, carry);
+    ck_assert_uint_eq(scanned->done, job->count);
+}
+
+static void compare_scans(struct gpu *gpu, struct rng *r, const uint8_t *at, size_t count)
+{
+    for (unsigned fold = GPU_FOLD_SUM; fold <= GPU_FOLD_OR; fold++) {
+        for (unsigned of = GPU_SIGNED; of <= GPU_UNSIGNED; of++) {
+            struct gpu_scan_job job = {(enum gpu_fold)fold,
+                                       (enum gpu_class)of,
+                                       at,
+                                       results,
+                                       count,
+                                       rng_below(r, 2) == 0 ? 0 : rng_next(r)};
+            struct gpu_scanned scanned;
+            job.results = results + rng_below(r, WORD);
+            memset(results, 0xa5, sizeof(results));
+            ck_assert_int_eq(gpu_engine_scan(gpu, &job, &scanned), 0);
+            if (fold == GPU_FOLD_SUM) {
+                expect_sums(&job, &scanned);
+            } else {
+                expect_others(&job, &scanned);
+            }
+            ck_assert_uint_eq(((uint8_t *)job.results)[count * WORD], 0xa5);
+        }
+    }
+}
+
+START_TEST(arrays_of_any_size_are_scanned_as_by_the_plain_twins)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("arrays_of_any_size_are_scanned_as_by_the_plain_twins", 3));
+    for (unsigned round = 0; round < 60; round++) {
+        struct gpu *gpu = open_emulated(&r);
+        const size_t count = NUM_MIN(count_of(&r, round), (size_t)COUNT_MAX - 1);
+        uint8_t *at = room + rng_below(&r, WORD);
+        fill(&r, at, count);
+        compare_scans(gpu, &r, at, count);
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
+/* Small numbers, one of which makes the sum leave its range: at any place of a tile, at the ends of
+ * tiles and pieces; perhaps another one behind it. */
+START_TEST(the_first_sum_that_leaves_its_range_is_found_anywhere)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("the_first_sum_that_leaves_its_range_is_found_anywhere", 4));
+    for (unsigned round = 0; round < 300; round++) {
+        struct gpu *gpu = open_emulated(&r);
+        const size_t count = 1 + rng_below(&r, 20000);
+        const size_t tile = GPU_SCAN_TILE_VALUES;
+        size_t at = rng_below(&r, count);
+        at = round % 3 == 0 ? NUM_MIN(at / tile * tile + round % 2, count - 1) : at;
+        for (size_t i = 0; i < count; i++) {
+            put_word(room, i, 1);
+        }
+        put_word(room, at, round % 2 == 0 ? (uint64_t)INT64_MAX : UINT64_MAX - round % 5);
+        if (round % 7 == 0) {
+            put_word(room, rng_below(&r, count), UINT64_C(1) << 63);
+        }
+        for (unsigned of = GPU_SIGNED; of <= GPU_UNSIGNED; of++) {
+            const struct gpu_scan_job job = {GPU_FOLD_SUM, (enum gpu_class)of,    room, results,
+                                             count,        round % 4 == 0 ? 3 : 0};
+            struct gpu_scanned scanned;
+            ck_assert_int_eq(gpu_engine_scan(gpu, &job, &scanned), 0);
+            expect_sums(&job, &scanned);
+        }
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
 /* --- what goes wrong --- */
 
 static int reduce_some(struct gpu *gpu)
@@ -209,6 +315,15 @@ static int reduce_some(struct gpu *gpu)
     struct gpu_reduced out = {.place = 77};
     const int err = gpu_engine_reduce(gpu, &job, &out);
     ck_assert(err == 0 || out.place == 77);
+    return err;
+}
+
+static int scan_some(struct gpu *gpu)
+{
+    const struct gpu_scan_job job = {GPU_FOLD_SUM, GPU_SIGNED, room, results, 40000, 0};
+    struct gpu_scanned out = {.done = 77};
+    const int err = gpu_engine_scan(gpu, &job, &out);
+    ck_assert(err == 0 || out.done == 77);
     return err;
 }
 
@@ -250,6 +365,8 @@ START_TEST(a_job_over_an_array_fails_at_any_call)
 {
     /* use, two sizes of scratch memory, use, and for each of 3 pieces: in, run, out, wait */
     ck_assert_uint_eq(fail_each(reduce_some), 4 + 3 * 4);
+    /* and the look */
+    ck_assert_uint_eq(fail_each(scan_some), 4 + 3 * 5);
 }
 END_TEST
 
@@ -275,6 +392,16 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
     job = (struct gpu_reduce_job){(enum gpu_fold)9, GPU_SIGNED, room, 5};
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    job.fold = GPU_FOLD_OR;
+    ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    struct gpu_scan_job scan = {(enum gpu_fold)4, GPU_SIGNED, room, results, 5, 0};
+    struct gpu_scanned scanned;
+    ck_assert_int_eq(gpu_engine_scan(gpu, &scan, &scanned), ERR_INVALID);
+    scan = (struct gpu_scan_job){GPU_FOLD_LEAST, GPU_REAL, room, results, 5, 0};
+    ck_assert_int_eq(gpu_engine_scan(gpu, &scan, &scanned), ERR_INVALID);
+    scan = (struct gpu_scan_job){GPU_FOLD_LEAST, GPU_SIGNED, NULL, NULL, 0, 5};
+    ck_assert_int_eq(gpu_engine_scan(gpu, &scan, &scanned), 0);
+    ck_assert(scanned.carry == 5 && scanned.done == 0);
     job = (struct gpu_reduce_job){GPU_FOLD_LEAST, GPU_SIGNED, NULL, 0};
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), 0);
     ck_assert_uint_eq(out.key, UINT64_MAX);
@@ -284,7 +411,9 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
 END_TEST
 
 UNIT_MAIN("gpu_array", arrays_of_any_size_are_reduced_as_by_the_plain_twins,
-          the_first_of_equal_values_is_found_in_any_piece, halves_of_sums_carry_into_128_bits,
+          the_first_of_equal_values_is_found_in_any_piece,
+          arrays_of_any_size_are_scanned_as_by_the_plain_twins,
+          the_first_sum_that_leaves_its_range_is_found_anywhere, halves_of_sums_carry_into_128_bits,
           a_job_over_an_array_fails_at_any_call,
           a_lane_without_room_for_a_record_is_refused_and_the_device_is_well,
           what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)

@@ -276,6 +276,7 @@ static const struct gpu_table table = {
     .leaf_hashes = gpu_engine_leaf_hashes,
     .sum_f64s = gpu_engine_sum_f64s,
     .reduce = gpu_engine_reduce,
+    .scan = gpu_engine_scan,
 };
 
 /* What holds a device to the twins launches every kernel that there is. */

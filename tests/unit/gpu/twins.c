@@ -7,9 +7,11 @@
 #include "compute/compute.h"
 #include "compute/finger.h"
 #include "compute/range.h"
+#include "compute/scan.h"
 #include "gpu/finger_internal.h"
 #include "gpu/reduce_internal.h"
 #include "gpu/rs_internal.h"
+#include "gpu/scan_internal.h"
 #include "gpu/sum.h"
 #include "gpu/sum_internal.h"
 #include "gpu/xor_internal.h"
@@ -396,6 +398,46 @@ static bool compare_reduced(struct twins *t, const uint8_t *values, size_t count
     return same;
 }
 
+/* A sum by compute's kernel, the others one by one. returns: whether results are the same. */
+static bool scanned_as_plain(const struct gpu_scan_job *job, const struct gpu_scanned *scanned)
+{
+    const struct compute_scan_sums how = {.is_signed = job->of == GPU_SIGNED};
+    const size_t bytes = job->count * sizeof(uint64_t);
+    uint64_t carry = job->carry;
+    uint8_t *plain = malloc(bytes);
+    size_t done = job->count;
+    if (plain == NULL) {
+        return false;
+    }
+    if (job->fold == GPU_FOLD_SUM) {
+        const struct compute_scan_span span = {job->values, plain, job->count};
+        done = compute_scan_sums_by(COMPUTE_LANES_PLAIN, &how, &span, &carry);
+    }
+    for (size_t i = 0; job->fold != GPU_FOLD_SUM && i < job->count; i++) {
+        carry = gpu_scan_join(job->fold, job->of, carry, gpu_word_load(job->values, i));
+        memcpy(plain + i * sizeof(carry), &carry, sizeof(carry));
+    }
+    const bool same =
+        scanned->carry == carry && scanned->done == done && memcmp(job->results, plain, bytes) == 0;
+    free(plain);
+    return same;
+}
+
+static bool compare_scans(struct twins *t, const uint8_t *values, size_t count)
+{
+    uint8_t *results = malloc(count * sizeof(uint64_t));
+    bool same = results != NULL || out_of_memory(t);
+    for (unsigned i = 0; same && i < 8; i++) {
+        const struct gpu_scan_job job = {
+            (enum gpu_fold)(i / 2), (enum gpu_class)(i % 2), values, results, count, i};
+        struct gpu_scanned scanned;
+        same = is_done(t, t->table->scan(t->gpu, &job, &scanned), "scan") &&
+               (scanned_as_plain(&job, &scanned) || other_array(t, "scan", job.of, count));
+    }
+    free(results);
+    return same;
+}
+
 static bool compare_arrays(struct twins *t)
 {
     const size_t most = 2 * t->lane_bytes / sizeof(uint64_t);
@@ -409,7 +451,7 @@ static bool compare_arrays(struct twins *t)
             memset(values + i * sizeof(uint64_t), values[i * sizeof(uint64_t)] % 3 - 1,
                    sizeof(uint64_t));
         }
-        same = compare_reduced(t, values, count);
+        same = compare_reduced(t, values, count) && compare_scans(t, values, count);
     }
     free(room);
     return same;
