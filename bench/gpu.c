@@ -4,10 +4,10 @@
  * The kernels of the first device that is not too old: all of them against their plain twins, bit
  * for bit, then their rates in device memory next to the rate of a copy in the same run. Bytes of a
  * copy are those read and those written; of a code, of all data and parity cells; of leaf hashes,
- * of leaves and hashes; of fingerprints, of a column; of sums and reductions, of values. The exact
- * sum is also compared with CUB's plain one, and whole jobs with the link to the device
- * (bench/gpu_pipe.h). Rounds go over all rows in turn; rates and ratios are medians over them.
- * Without a plug-in or a device it says why, and ends well.
+ * of leaves and hashes; of fingerprints, of a column; of sums and reductions, of values; of scans
+ * and sorts, of all that comes and goes. The exact sum is also compared with CUB's plain one, and
+ * whole jobs with the link to the device (bench/gpu_pipe.h). Rounds go over all rows in turn; rates
+ * and ratios are medians over them. Without a plug-in or a device it says why, and ends well.
  *
  *   bench_gpu [PLUGIN [SEED]]   the shared object, by default the one of this build; of what is
  *                               compared in small lanes
@@ -39,6 +39,7 @@
 #define SUM_GOAL 0.85
 #define CELL_BYTES 1000003u /* whole columns and a rest */
 #define CELLS_MAX 32u
+#define AREA_BYTES ((size_t)3 * CELLS_MAX * CELL_BYTES)
 #define LEAF_BYTES_ALL (CELL_BYTES * 8u)
 #define VALUES (CELL_BYTES * 4u)
 
@@ -127,6 +128,7 @@ static void add_rows(void)
     add(GPU_KERNEL_SUM, "exact sum of doubles");
     add(GPU_KERNEL_REDUCE, "sum of whole numbers");
     add(GPU_KERNEL_SCAN, "running sum of whole numbers");
+    add(GPU_KERNEL_SORT, "sort of random keys");
 }
 
 static uint8_t *cell(unsigned part, unsigned i)
@@ -280,8 +282,14 @@ static int compare_all(void)
 static bool rate_of(const struct row *row, size_t values_bytes, struct gpu_rate *out)
 {
     char why[GPU_PEER_WHY_BYTES];
-    const struct gpu_rate_job job = {row->kernel, RUNS_A_ROUND, row->k, row->rows,
-                                     row->coefficients};
+    const bool is_sort = row->kernel == GPU_KERNEL_SORT;
+    const struct gpu_rate_job job = {.kernel = row->kernel,
+                                     .rounds = RUNS_A_ROUND,
+                                     .k = row->k,
+                                     .rows = row->rows,
+                                     .coefficients = row->coefficients,
+                                     .fill = is_sort ? bench.area : NULL,
+                                     .fill_bytes = AREA_BYTES};
     if (row->is_peer) {
         out->bytes = (uint64_t)values_bytes * RUNS_A_ROUND;
         if (!gpu_peer_sum(bench.peer, RUNS_A_ROUND, &out->seconds, why)) {
@@ -495,14 +503,13 @@ static int run(void)
     if (bench.device == count) {
         return no_device("none of them has compute capability 8.0 or later");
     }
-    const size_t bytes = (size_t)3 * CELLS_MAX * CELL_BYTES;
-    bench.area = malloc(bytes);
+    bench.area = malloc(AREA_BYTES);
     if (bench.area == NULL) {
         (void)fprintf(stderr, "bench_gpu: out of memory\n");
         return 1;
     }
     rng_init(&r, 2);
-    rng_fill(&r, bench.area, bytes);
+    rng_fill(&r, bench.area, AREA_BYTES);
     add_rows();
     const int status = use(&about);
     free(bench.area);

@@ -7,6 +7,7 @@
  */
 #include "gpu/driver_cub_internal.h"
 
+#include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_reduce.cuh>
 #include <cub/device/device_scan.cuh>
 #include <cuda_runtime.h>
@@ -94,6 +95,21 @@ int gpu_cub_scan(void *queue, const struct gpu_scan_pass *pass)
     return scan(pass->scratch, &bytes, queue, pass);
 }
 
+/* --- sort --- */
+
+static int sort(void *scratch, size_t *bytes, void *queue, const struct gpu_sort_pass *p)
+{
+    return (int)cub::DeviceRadixSort::SortPairs(
+        scratch, *bytes, (const uint64_t *)p->keys, (uint64_t *)p->sorted,
+        (const uint32_t *)p->places, (uint32_t *)p->order, (int)p->count, 0, 64, stream_of(queue));
+}
+
+int gpu_cub_sort(void *queue, const struct gpu_sort_pass *pass)
+{
+    size_t bytes = (size_t)pass->scratch_bytes;
+    return sort(pass->scratch, &bytes, queue, pass);
+}
+
 /* --- room --- */
 
 int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes)
@@ -101,10 +117,13 @@ int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes)
     struct gpu_reduce_pass to_reduce = {};
     struct gpu_scan_pass to_scan = {};
     to_reduce.count = count;
+    struct gpu_sort_pass to_sort = {};
     to_scan.count = count;
+    to_sort.count = count;
     switch (array) {
     case GPU_ARRAY_REDUCE: return reduce(nullptr, bytes, nullptr, &to_reduce);
     case GPU_ARRAY_SCAN: return scan(nullptr, bytes, nullptr, &to_scan);
+    case GPU_ARRAY_SORT: return sort(nullptr, bytes, nullptr, &to_sort);
     }
     return (int)cudaErrorInvalidValue;
 }

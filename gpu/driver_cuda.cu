@@ -16,6 +16,7 @@
 #define SUM_THREADS 128u
 #define FINGER_THREADS 128u
 #define SCAN_THREADS 128u
+#define SORT_THREADS 256u
 
 template <unsigned ROWS>
 static __global__ void __launch_bounds__(RS_THREADS)
@@ -79,6 +80,15 @@ static __global__ void __launch_bounds__(SCAN_THREADS)
     const uint64_t thread = (uint64_t)blockIdx.x * SCAN_THREADS + threadIdx.x;
     if (thread < threads) {
         gpu_scan_thread(&pass, thread);
+    }
+}
+
+static __global__ void __launch_bounds__(SORT_THREADS)
+    sort_places_kernel(const __grid_constant__ struct gpu_sort_pass pass, uint64_t threads)
+{
+    const uint64_t thread = (uint64_t)blockIdx.x * SORT_THREADS + threadIdx.x;
+    if (thread < threads) {
+        gpu_sort_thread(&pass, thread);
     }
 }
 
@@ -246,6 +256,13 @@ static int cuda_run_scan_look(struct gpu_lane *lane, const struct gpu_scan_pass 
     return launch(scan_look_kernel, lane, pass, gpu_scan_threads(pass), SCAN_THREADS);
 }
 
+static int cuda_run_sort(struct gpu_lane *lane, const struct gpu_sort_pass *pass)
+{
+    const int error =
+        launch(sort_places_kernel, lane, pass, gpu_sort_threads(pass), SORT_THREADS);
+    return error != 0 ? error : gpu_cub_sort(lane->queue, pass);
+}
+
 static int cuda_wait(struct gpu_lane *lane)
 {
     const cudaError_t error = cudaEventRecord((cudaEvent_t)lane->end, stream_of(lane));
@@ -281,9 +298,5 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count,      cuda_describe,      cuda_use,         cuda_lane_open,
-    cuda_lane_close,      cuda_copy_in,    cuda_copy_out,      cuda_copy_within, cuda_run_rs,
-    cuda_run_xor,         cuda_run_leaves, cuda_run_sum,       cuda_run_fingers, gpu_cub_room,
-    cuda_run_reduce,      cuda_run_scan,   cuda_run_scan_look, cuda_wait,        cuda_clock_start,
-    cuda_clock_stop,      cuda_is_memory,  cuda_text,
+    "cudaGetDeviceCount", cuda_count, cuda_describe, cuda_use, cuda_lane_open, cuda_lane_close, cuda_copy_in, cuda_copy_out, cuda_copy_within, cuda_run_rs, cuda_run_xor, cuda_run_leaves, cuda_run_sum, cuda_run_fingers, gpu_cub_room, cuda_run_reduce, cuda_run_scan, cuda_run_scan_look, cuda_run_sort, cuda_wait, cuda_clock_start, cuda_clock_stop, cuda_is_memory, cuda_text,
 };

@@ -488,13 +488,26 @@ static int run_once(struct gpu *gpu, const struct gpu_rate_job *job,
     return run_passes(gpu, lane, columns);
 }
 
+static int fill_lane(struct gpu *gpu, const struct gpu_rate_job *job)
+{
+    struct gpu_lane *lane = &gpu->lane[0];
+    for (size_t at = 0; at < lane->bytes; at += job->fill_bytes) {
+        memcpy(lane->host + at, job->fill, NUM_MIN(job->fill_bytes, lane->bytes - at));
+    }
+    int error = gpu->driver->copy_in(lane, lane->bytes);
+    if (error == 0) {
+        error = gpu->driver->wait(lane);
+    }
+    return error == 0 ? 0 : gpu_work_fail(gpu, "copy to the device", error);
+}
+
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out)
 {
     const bool is_rs = job->kernel == GPU_KERNEL_RS;
     uint64_t bytes = 0;
     double seconds = 0;
     struct gpu_array_plan plan = {.count = 0};
-    if (job->rounds == 0 || (unsigned)job->kernel >= GPU_KERNELS ||
+    if (job->rounds == 0 || (job->fill != NULL && job->fill_bytes == 0) || (unsigned)job->kernel >= GPU_KERNELS ||
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
     }
@@ -503,6 +516,9 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     }
     if (is_rs) {
         make_passes(gpu, job->k, job->rows, job->coefficients);
+    }
+    if (job->fill != NULL) {
+        TRY(fill_lane(gpu, job));
     }
     if (job->kernel >= GPU_KERNEL_REDUCE) {
         TRY(gpu_array_rate_plan(gpu, job->kernel, &plan));

@@ -17,6 +17,7 @@
 #include "gpu/rs_internal.h"
 #include "gpu/scan_internal.h"
 #include "gpu/sha_internal.h"
+#include "gpu/sort_internal.h"
 #include "gpu/sum_internal.h"
 #include "gpu/xor_internal.h"
 
@@ -30,6 +31,7 @@ extern "C" {
 enum gpu_array {
     GPU_ARRAY_REDUCE,
     GPU_ARRAY_SCAN,
+    GPU_ARRAY_SORT,
 };
 
 /* Page-locked memory, device memory of the same size, and a queue: what is put into it happens in
@@ -67,6 +69,7 @@ struct gpu_driver {
     int (*run_reduce)(struct gpu_lane *lane, const struct gpu_reduce_pass *pass);
     int (*run_scan)(struct gpu_lane *lane, const struct gpu_scan_pass *pass);
     int (*run_scan_look)(struct gpu_lane *lane, const struct gpu_scan_pass *pass); /* at its sums */
+    int (*run_sort)(struct gpu_lane *lane, const struct gpu_sort_pass *pass); /* kernel and sort */
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);
@@ -92,6 +95,7 @@ int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
                         const struct gpu_sum_sink *sink);
 int gpu_engine_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
 int gpu_engine_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out);
+int gpu_engine_sort(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run);
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 
 extern const struct gpu_driver gpu_driver_cuda;

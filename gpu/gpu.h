@@ -13,6 +13,7 @@
  *   table->sum_f64s(gpu, values, count, &sink);       for gpu/sum.h: exact sums
  *   table->reduce(gpu, &job, &reduced);               sums, least, greatest of an array
  *   table->scan(gpu, &job, &scanned);                 running sums and the like, inclusive
+ *   table->sort(gpu, &job, &run);                     sorted runs; the caller merges them
  *   table->failure(gpu)                               after an error: what the device said
  *   table->close(gpu);
  *
@@ -49,7 +50,7 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 5u
+#define GPU_TABLE_VERSION 6u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
@@ -164,6 +165,15 @@ struct gpu_scanned {
     size_t done;
 };
 
+/* Sorts keys, equal ones as they came. A piece of the keys becomes a sorted run; all runs but the
+ * last have the same number of keys. */
+struct gpu_sort_job {
+    const void *keys; /* count numbers of 64 bits without sign, as the values of a reduction */
+    void *sorted;     /* the keys, run by run, likewise, apart from `keys`; NULL: not asked for */
+    void *order;      /* of each the place among all keys, from 0: 32 bits, little-endian */
+    size_t count;     /* at most UINT32_MAX */
+};
+
 enum gpu_kernel {
     GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
     GPU_KERNEL_RS,
@@ -172,6 +182,7 @@ enum gpu_kernel {
     GPU_KERNEL_FINGERS, /* of one column */
     GPU_KERNEL_REDUCE,  /* a sum of whole numbers */
     GPU_KERNEL_SCAN,    /* likewise, running */
+    GPU_KERNEL_SORT,
     GPU_KERNELS,
 };
 
@@ -182,6 +193,9 @@ struct gpu_rate_job {
     unsigned k;      /* these three: GPU_KERNEL_RS */
     unsigned rows;
     const uint8_t *coefficients; /* rows * k */
+    /* what the lane holds at first, again and again, fill_bytes of it; NULL: whatever it does */
+    const void *fill;
+    size_t fill_bytes;
 };
 
 struct gpu_rate {
@@ -224,7 +238,10 @@ struct gpu_table {
     int (*reduce)(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
     /* returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. out: untouched on an error. */
     int (*scan)(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out);
-    /* Runs a kernel over a lane's memory, whatever it holds. For programs that measure.
+    /* run: keys of a run, from 1; if they are all, all are sorted. Untouched on an error.
+     * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
+    int (*sort)(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run);
+    /* Runs a kernel over a lane's memory. For programs that measure.
      * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
     int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 };

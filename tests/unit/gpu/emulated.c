@@ -25,6 +25,7 @@ enum step_kind {
     STEP_REDUCE,
     STEP_SCAN,
     STEP_SCAN_LOOK,
+    STEP_SORT,
 };
 struct step {
     enum step_kind kind;
@@ -37,6 +38,7 @@ struct step {
     struct gpu_finger_pass fingers;
     struct gpu_reduce_pass reduce;
     struct gpu_scan_pass scan; /* and the look at it */
+    struct gpu_sort_pass sort;
 };
 struct queue {
     unsigned device;
@@ -242,6 +244,40 @@ static void run_scan_pass(const struct gpu_scan_pass *p)
     }
 }
 
+struct sorted {
+    uint64_t key;
+    uint32_t place;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct sorted *x = a;
+    const struct sorted *y = b;
+    const int keys = (x->key > y->key) - (x->key < y->key);
+    return keys != 0 ? keys : (x->place > y->place) - (x->place < y->place);
+}
+
+/* Places rise, so that the order by key and place is the stable one. */
+static void run_sort_pass(const struct gpu_sort_pass *p)
+{
+    struct sorted *list = malloc(p->count * sizeof(*list));
+    ASSERT(list != NULL);
+    for (uint64_t i = gpu_sort_threads(p); i-- > 0;) {
+        gpu_sort_thread(p, i);
+    }
+    spoil(p->scratch, p->scratch_bytes);
+    for (uint32_t i = 0; i < p->count; i++) {
+        list[i].key = gpu_word_load(p->keys, i);
+        memcpy(&list[i].place, p->places + (size_t)i * GPU_SORT_PLACE_BYTES, GPU_SORT_PLACE_BYTES);
+    }
+    qsort(list, p->count, sizeof(*list), by_key);
+    for (uint32_t i = 0; i < p->count; i++) {
+        put_word(p->sorted + (size_t)i * 8, list[i].key);
+        memcpy(p->order + (size_t)i * GPU_SORT_PLACE_BYTES, &list[i].place, GPU_SORT_PLACE_BYTES);
+    }
+    free(list);
+}
+
 static void run_queue(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -254,6 +290,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_FINGERS: run_fingers_pass(&s->fingers); break;
         case STEP_REDUCE: run_reduce_pass(&s->reduce); break;
         case STEP_SCAN: run_scan_pass(&s->scan); break;
+        case STEP_SORT: run_sort_pass(&s->sort); break;
         default: run_pass(s); break;
         }
     }
@@ -393,6 +430,17 @@ static int run_scan_look(struct gpu_lane *lane, const struct gpu_scan_pass *pass
     return put_done(lane);
 }
 
+static int run_sort(struct gpu_lane *lane, const struct gpu_sort_pass *pass)
+{
+    check_array(lane, GPU_ARRAY_SORT, pass->count, pass->scratch, pass->scratch_bytes);
+    ASSERT(is_within(lane, pass->keys, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->sorted, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->order, (uint64_t)pass->count * GPU_SORT_PLACE_BYTES));
+    ASSERT(is_within(lane, pass->places, gpu_sort_threads(pass) * GPU_UNIT_BYTES));
+    put(lane, STEP_SORT)->sort = *pass;
+    return put_done(lane);
+}
+
 static int wait_for(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -447,6 +495,7 @@ const struct gpu_driver emulated_driver = {
     .run_reduce = run_reduce,
     .run_scan = run_scan,
     .run_scan_look = run_scan_look,
+    .run_sort = run_sort,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

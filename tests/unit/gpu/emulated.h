@@ -21,7 +21,7 @@
 #define EMULATED_IS_EAGER false
 #endif
 #define EMULATED_DEVICES_MAX 2u
-#define EMULATED_ARRAYS 2u /* enum gpu_array */
+#define EMULATED_ARRAYS 3u /* enum gpu_array */
 
 struct emulated {
     bool is_eager;

@@ -54,5 +54,6 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .sum_f64s = gpu_engine_sum_f64s,
     .reduce = gpu_engine_reduce,
     .scan = gpu_engine_scan,
+    .sort = gpu_engine_sort,
     .rate = gpu_engine_rate,
 };

@@ -307,6 +307,91 @@ START_TEST(the_first_sum_that_leaves_its_range_is_found_anywhere)
 }
 END_TEST
 
+/* --- sort --- */
+
+static uint8_t order[(COUNT_MAX + 1) * sizeof(uint32_t)];
+
+static uint32_t place_at(const uint8_t *at, size_t i)
+{
+    uint32_t place;
+    memcpy(&place, at + i * sizeof(place), sizeof(place));
+    return place;
+}
+
+/* Each run has the places of its piece, once each, by key and then by place. */
+static void expect_run(const uint8_t *keys, const uint8_t *places, size_t from, size_t to)
+{
+    uint64_t sum = 0;
+    for (size_t i = from; i < to; i++) {
+        const size_t place = place_at(places, i);
+        sum += place;
+        ck_assert(place >= from && place < to);
+        if (i > from) {
+            const size_t before = place_at(places, i - 1);
+            const uint64_t x = word_at(keys, before);
+            const uint64_t y = word_at(keys, place);
+            ck_assert(x < y || (x == y && before < place));
+        }
+    }
+    /* so none is there twice: those of equal keys rise, and of others the keys */
+    ck_assert_uint_eq(sum, (uint64_t)(to - from) * (from + to - 1) / 2);
+}
+
+static void compare_sorted(struct gpu *gpu, struct rng *r, const uint8_t *keys, size_t count)
+{
+    uint8_t *sorted = results + rng_below(r, WORD);
+    uint8_t *places = order + rng_below(r, sizeof(uint32_t));
+    const bool has_keys = rng_below(r, 2) == 0;
+    const struct gpu_sort_job job = {keys, has_keys ? sorted : NULL, places, count};
+    size_t run = 0;
+    memset(results, 0xa5, sizeof(results));
+    memset(order, 0xa5, sizeof(order));
+    ck_assert_int_eq(gpu_engine_sort(gpu, &job, &run), 0);
+    ck_assert_uint_gt(run, 0);
+    for (size_t from = 0; from < count; from += run) {
+        expect_run(keys, places, from, NUM_MIN(from + run, count));
+    }
+    for (size_t i = 0; i < count && has_keys; i++) {
+        ck_assert_uint_eq(word_at(sorted, i), word_at(keys, place_at(places, i)));
+    }
+    ck_assert_uint_eq(places[count * sizeof(uint32_t)], 0xa5);
+    ck_assert_uint_eq(sorted[has_keys ? count * WORD : 0], 0xa5);
+}
+
+START_TEST(keys_become_runs_in_a_stable_order)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("keys_become_runs_in_a_stable_order", 5));
+    for (unsigned round = 0; round < 60; round++) {
+        struct gpu *gpu = open_emulated(&r);
+        const size_t count = NUM_MIN(count_of(&r, round), (size_t)COUNT_MAX - 1);
+        uint8_t *keys = room + rng_below(&r, WORD);
+        fill(&r, keys, count);
+        compare_sorted(gpu, &r, keys, count);
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
+START_TEST(keys_that_fit_into_a_lane_are_one_run)
+{
+    struct rng r;
+    size_t run = 0;
+    rng_init(&r, unit_seed("keys_that_fit_into_a_lane_are_one_run", 6));
+    const struct gpu_settings s = {.lane_bytes = GPU_LANE_BYTES_MIN, .lanes = 3};
+    struct gpu *gpu = NULL;
+    char why[GPU_WHY_BYTES];
+    emulated_reset();
+    ck_assert_int_eq(gpu_engine_open(&emulated_driver, &gpu, 0, &s, why, sizeof(why)), 0);
+    fill(&r, room, COUNT_MAX);
+    const struct gpu_sort_job job = {room, results, order, 10000};
+    ck_assert_int_eq(gpu_engine_sort(gpu, &job, &run), 0);
+    ck_assert_uint_ge(run, 10000);
+    ck_assert_uint_eq(emulated.by_array[GPU_ARRAY_SORT], 1);
+    gpu_engine_close(gpu);
+}
+END_TEST
+
 /* --- what goes wrong --- */
 
 static int reduce_some(struct gpu *gpu)
@@ -324,6 +409,15 @@ static int scan_some(struct gpu *gpu)
     struct gpu_scanned out = {.done = 77};
     const int err = gpu_engine_scan(gpu, &job, &out);
     ck_assert(err == 0 || out.done == 77);
+    return err;
+}
+
+static int sort_some(struct gpu *gpu)
+{
+    const struct gpu_sort_job job = {room, results, order, 25000};
+    size_t run = 77;
+    const int err = gpu_engine_sort(gpu, &job, &run);
+    ck_assert(err == 0 || run == 77);
     return err;
 }
 
@@ -367,6 +461,8 @@ START_TEST(a_job_over_an_array_fails_at_any_call)
     ck_assert_uint_eq(fail_each(reduce_some), 4 + 3 * 4);
     /* and the look */
     ck_assert_uint_eq(fail_each(scan_some), 4 + 3 * 5);
+    /* the first size fits */
+    ck_assert_uint_eq(fail_each(sort_some), 3 + 3 * 4);
 }
 END_TEST
 
@@ -394,6 +490,12 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
     job.fold = GPU_FOLD_OR;
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    size_t run = 0;
+    const struct gpu_sort_job too_many = {room, NULL, order, (size_t)UINT32_MAX + 1};
+    const struct gpu_sort_job none = {.count = 0};
+    ck_assert_int_eq(gpu_engine_sort(gpu, &too_many, &run), ERR_INVALID);
+    ck_assert_int_eq(gpu_engine_sort(gpu, &none, &run), 0);
+    ck_assert_uint_eq(run, 1);
     struct gpu_scan_job scan = {(enum gpu_fold)4, GPU_SIGNED, room, results, 5, 0};
     struct gpu_scanned scanned;
     ck_assert_int_eq(gpu_engine_scan(gpu, &scan, &scanned), ERR_INVALID);
@@ -410,7 +512,8 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
 }
 END_TEST
 
-UNIT_MAIN("gpu_array", arrays_of_any_size_are_reduced_as_by_the_plain_twins,
+UNIT_MAIN("gpu_array", keys_become_runs_in_a_stable_order, keys_that_fit_into_a_lane_are_one_run,
+          arrays_of_any_size_are_reduced_as_by_the_plain_twins,
           the_first_of_equal_values_is_found_in_any_piece,
           arrays_of_any_size_are_scanned_as_by_the_plain_twins,
           the_first_sum_that_leaves_its_range_is_found_anywhere, halves_of_sums_carry_into_128_bits,

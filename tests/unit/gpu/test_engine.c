@@ -261,6 +261,14 @@ START_TEST(a_rate_counts_sources_and_results_once)
     ck_assert_uint_eq(rate.bytes % (3 * 256), 0);
     ck_assert_uint_gt(rate.bytes, 3 * (GPU_LANE_BYTES_MIN - 4096));
     ck_assert_uint_lt(rate.bytes, 3 * GPU_LANE_BYTES_MIN);
+    const uint8_t fill[7] = {1, 2, 3, 4, 5, 6, 7};
+    job.kernel = GPU_KERNEL_SORT;
+    job.fill = fill;
+    ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), ERR_INVALID);
+    job.fill_bytes = sizeof(fill);
+    ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
+    ck_assert_uint_eq(rate.bytes % (3 * 20), 0);
+    ck_assert_uint_gt(rate.bytes, 3 * (GPU_LANE_BYTES_MIN / 24 - 200) * 20);
     job.rounds = 0;
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), ERR_INVALID);
     job = (struct gpu_rate_job){.kernel = GPU_KERNEL_RS, .rounds = 1, .k = 2, .rows = 0};

@@ -277,6 +277,7 @@ static const struct gpu_table table = {
     .sum_f64s = gpu_engine_sum_f64s,
     .reduce = gpu_engine_reduce,
     .scan = gpu_engine_scan,
+    .sort = gpu_engine_sort,
 };
 
 /* What holds a device to the twins launches every kernel that there is. */

@@ -76,7 +76,13 @@ static void time_device(const struct gpu_table *table, unsigned device)
     struct gpu *gpu = NULL;
     ck_assert_msg(table->open(&gpu, device, &small, why, sizeof(why)) == 0, "%s", why);
     for (int kernel = GPU_KERNEL_COPY; kernel < GPU_KERNELS; kernel++) {
-        const struct gpu_rate_job job = {(enum gpu_kernel)kernel, 3, 2, 1, coefficients};
+        const struct gpu_rate_job job = {.kernel = (enum gpu_kernel)kernel,
+                                         .rounds = 3,
+                                         .k = 2,
+                                         .rows = 1,
+                                         .coefficients = coefficients,
+                                         .fill = kernel % 2 == 0 ? coefficients : NULL,
+                                         .fill_bytes = sizeof(coefficients)};
         struct gpu_rate rate = {0, -1};
         ck_assert_msg(table->rate(gpu, &job, &rate) == 0, "%s", table->failure(gpu));
         ck_assert_uint_gt(rate.bytes, GPU_LANE_BYTES_MIN / 2);

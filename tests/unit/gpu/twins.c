@@ -438,6 +438,42 @@ static bool compare_scans(struct twins *t, const uint8_t *values, size_t count)
     return same;
 }
 
+/* returns: whether a run has the keys of its piece in order, and equal ones as they came. */
+static bool is_sorted_run(const struct gpu_sort_job *job, size_t from, size_t to)
+{
+    uint64_t sum = 0;
+    bool same = true;
+    uint32_t before = 0;
+    for (size_t i = from; same && i < to; i++) {
+        const uint32_t place = num_get_u32((const uint8_t *)job->order + i * sizeof(place));
+        same = place >= from && place < to &&
+               gpu_word_load(job->sorted, i) == gpu_word_load(job->keys, place);
+        if (same && i > from) {
+            const uint64_t x = gpu_word_load(job->sorted, i - 1);
+            const uint64_t y = gpu_word_load(job->sorted, i);
+            same = x < y || (x == y && before < place);
+        }
+        before = place;
+        sum += place;
+    }
+    return same && sum == (uint64_t)(to - from) * (from + to - 1) / 2;
+}
+
+static bool compare_sorted(struct twins *t, const uint8_t *keys, size_t count)
+{
+    uint8_t *sorted = malloc(count * (sizeof(uint64_t) + sizeof(uint32_t)));
+    bool same = sorted != NULL || out_of_memory(t);
+    const struct gpu_sort_job job = {keys, sorted, sorted + count * sizeof(uint64_t), count};
+    size_t run = 0;
+    same = same && is_done(t, t->table->sort(t->gpu, &job, &run), "sort");
+    for (size_t from = 0; same && from < count; from += run) {
+        same = is_sorted_run(&job, from, NUM_MIN(from + run, count)) ||
+               other_array(t, "sort", GPU_UNSIGNED, count);
+    }
+    free(sorted);
+    return same;
+}
+
 static bool compare_arrays(struct twins *t)
 {
     const size_t most = 2 * t->lane_bytes / sizeof(uint64_t);
@@ -451,7 +487,8 @@ static bool compare_arrays(struct twins *t)
             memset(values + i * sizeof(uint64_t), values[i * sizeof(uint64_t)] % 3 - 1,
                    sizeof(uint64_t));
         }
-        same = compare_reduced(t, values, count) && compare_scans(t, values, count);
+        same = compare_reduced(t, values, count) && compare_scans(t, values, count) &&
+               compare_sorted(t, values, count);
     }
     free(room);
     return same;
