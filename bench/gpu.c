@@ -129,6 +129,7 @@ static void add_rows(void)
     add(GPU_KERNEL_REDUCE, "sum of whole numbers");
     add(GPU_KERNEL_SCAN, "running sum of whole numbers");
     add(GPU_KERNEL_SORT, "sort of random keys");
+    add(GPU_KERNEL_GROUPS, "groups, all keys differ");
 }
 
 static uint8_t *cell(unsigned part, unsigned i)
@@ -282,13 +283,13 @@ static int compare_all(void)
 static bool rate_of(const struct row *row, size_t values_bytes, struct gpu_rate *out)
 {
     char why[GPU_PEER_WHY_BYTES];
-    const bool is_sort = row->kernel == GPU_KERNEL_SORT;
+    const bool has_keys = row->kernel == GPU_KERNEL_SORT || row->kernel == GPU_KERNEL_GROUPS;
     const struct gpu_rate_job job = {.kernel = row->kernel,
                                      .rounds = RUNS_A_ROUND,
                                      .k = row->k,
                                      .rows = row->rows,
                                      .coefficients = row->coefficients,
-                                     .fill = is_sort ? bench.area : NULL,
+                                     .fill = has_keys ? bench.area : NULL,
                                      .fill_bytes = AREA_BYTES};
     if (row->is_peer) {
         out->bytes = (uint64_t)values_bytes * RUNS_A_ROUND;

@@ -110,6 +110,41 @@ int gpu_cub_sort(void *queue, const struct gpu_sort_pass *pass)
     return sort(pass->scratch, &bytes, queue, pass);
 }
 
+/* --- groups --- */
+
+struct group_of {
+    const uint8_t *values;
+    uint32_t of;
+    METHOD struct gpu_group_sum operator()(uint32_t place) const
+    {
+        return gpu_group_of(values, of, place);
+    }
+};
+
+struct group_join {
+    METHOD struct gpu_group_sum operator()(const struct gpu_group_sum &a,
+                                           const struct gpu_group_sum &b) const
+    {
+        return gpu_group_join(a, b);
+    }
+};
+
+static int groups(void *scratch, size_t *bytes, void *queue, const struct gpu_groups_pass *p)
+{
+    const struct group_of of = {p->values, p->of};
+    const auto from = thrust::make_transform_iterator(thrust::make_counting_iterator(0u), of);
+    return (int)cub::DeviceReduce::ReduceByKey(
+        scratch, *bytes, (const uint64_t *)p->keys, (uint64_t *)p->group_keys, from,
+        (struct gpu_group_sum *)p->sums, (uint32_t *)p->found, group_join(), (int)p->count,
+        stream_of(queue));
+}
+
+int gpu_cub_groups(void *queue, const struct gpu_groups_pass *pass)
+{
+    size_t bytes = (size_t)pass->scratch_bytes;
+    return groups(pass->scratch, &bytes, queue, pass);
+}
+
 /* --- room --- */
 
 int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes)
@@ -119,11 +154,14 @@ int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes)
     to_reduce.count = count;
     struct gpu_sort_pass to_sort = {};
     to_scan.count = count;
+    struct gpu_groups_pass to_group = {};
     to_sort.count = count;
+    to_group.count = count;
     switch (array) {
     case GPU_ARRAY_REDUCE: return reduce(nullptr, bytes, nullptr, &to_reduce);
     case GPU_ARRAY_SCAN: return scan(nullptr, bytes, nullptr, &to_scan);
     case GPU_ARRAY_SORT: return sort(nullptr, bytes, nullptr, &to_sort);
+    case GPU_ARRAY_GROUPS: return groups(nullptr, bytes, nullptr, &to_group);
     }
     return (int)cudaErrorInvalidValue;
 }

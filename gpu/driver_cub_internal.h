@@ -20,6 +20,7 @@ int gpu_cub_room(enum gpu_array array, uint32_t count, size_t *bytes);
 int gpu_cub_reduce(void *queue, const struct gpu_reduce_pass *pass);
 int gpu_cub_scan(void *queue, const struct gpu_scan_pass *pass);
 int gpu_cub_sort(void *queue, const struct gpu_sort_pass *pass);
+int gpu_cub_groups(void *queue, const struct gpu_groups_pass *pass);
 
 #ifdef __cplusplus
 }

@@ -258,9 +258,13 @@ static int cuda_run_scan_look(struct gpu_lane *lane, const struct gpu_scan_pass 
 
 static int cuda_run_sort(struct gpu_lane *lane, const struct gpu_sort_pass *pass)
 {
-    const int error =
-        launch(sort_places_kernel, lane, pass, gpu_sort_threads(pass), SORT_THREADS);
+    const int error = launch(sort_places_kernel, lane, pass, gpu_sort_threads(pass), SORT_THREADS);
     return error != 0 ? error : gpu_cub_sort(lane->queue, pass);
+}
+
+static int cuda_run_groups(struct gpu_lane *lane, const struct gpu_groups_pass *pass)
+{
+    return gpu_cub_groups(lane->queue, pass);
 }
 
 static int cuda_wait(struct gpu_lane *lane)
@@ -298,5 +302,29 @@ static void cuda_text(int error, char *out, size_t bytes)
 }
 
 const struct gpu_driver gpu_driver_cuda = {
-    "cudaGetDeviceCount", cuda_count, cuda_describe, cuda_use, cuda_lane_open, cuda_lane_close, cuda_copy_in, cuda_copy_out, cuda_copy_within, cuda_run_rs, cuda_run_xor, cuda_run_leaves, cuda_run_sum, cuda_run_fingers, gpu_cub_room, cuda_run_reduce, cuda_run_scan, cuda_run_scan_look, cuda_run_sort, cuda_wait, cuda_clock_start, cuda_clock_stop, cuda_is_memory, cuda_text,
+    "cudaGetDeviceCount",
+    cuda_count,
+    cuda_describe,
+    cuda_use,
+    cuda_lane_open,
+    cuda_lane_close,
+    cuda_copy_in,
+    cuda_copy_out,
+    cuda_copy_within,
+    cuda_run_rs,
+    cuda_run_xor,
+    cuda_run_leaves,
+    cuda_run_sum,
+    cuda_run_fingers,
+    gpu_cub_room,
+    cuda_run_reduce,
+    cuda_run_scan,
+    cuda_run_scan_look,
+    cuda_run_sort,
+    cuda_run_groups,
+    cuda_wait,
+    cuda_clock_start,
+    cuda_clock_stop,
+    cuda_is_memory,
+    cuda_text,
 };

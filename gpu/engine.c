@@ -36,6 +36,12 @@ int gpu_work_fail(struct gpu *gpu, const char *at, int error)
     return ERR_UNAVAILABLE;
 }
 
+int gpu_work_fail_text(struct gpu *gpu, const char *text)
+{
+    (void)snprintf(gpu->failure, sizeof(gpu->failure), "%s", text);
+    return ERR_UNAVAILABLE;
+}
+
 bool gpu_work_is_usable(struct gpu *gpu)
 {
     if (gpu->failure[0] != '\0') {
@@ -187,8 +193,12 @@ static int finish(struct gpu *gpu, const struct gpu_work *w, unsigned lane)
     if (!gpu->piece[lane].is_busy) {
         return 0;
     }
-    const int error = gpu->driver->wait(&gpu->lane[lane]);
+    int error = gpu->driver->wait(&gpu->lane[lane]);
     gpu->piece[lane].is_busy = false;
+    if (error == 0 && w->more != NULL) {
+        TRY(w->more(gpu, w, lane));
+        error = gpu->driver->wait(&gpu->lane[lane]);
+    }
     if (error != 0) {
         return gpu_work_fail(gpu, "wait for the device", error);
     }
@@ -507,7 +517,8 @@ int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_
     uint64_t bytes = 0;
     double seconds = 0;
     struct gpu_array_plan plan = {.count = 0};
-    if (job->rounds == 0 || (job->fill != NULL && job->fill_bytes == 0) || (unsigned)job->kernel >= GPU_KERNELS ||
+    if (job->rounds == 0 || (job->fill != NULL && job->fill_bytes == 0) ||
+        (unsigned)job->kernel >= GPU_KERNELS ||
         (is_rs && (!shape_is_valid(job->k, job->rows) || job->rows == 0))) {
         return ERR_INVALID;
     }

@@ -169,6 +169,7 @@ int gpu_array_rate_plan(struct gpu *gpu, enum gpu_kernel kernel, struct gpu_arra
     switch (kernel) {
     case GPU_KERNEL_SCAN: return gpu_scan_rate_plan(gpu, plan);
     case GPU_KERNEL_SORT: return gpu_sort_rate_plan(gpu, plan);
+    case GPU_KERNEL_GROUPS: return gpu_groups_rate_plan(gpu, plan);
     default: *plan = reduce_plan; return gpu_array_fit(gpu, GPU_ARRAY_MAX, plan);
     }
 }
@@ -178,6 +179,7 @@ int gpu_array_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint6
     switch (plan->array) {
     case GPU_ARRAY_SCAN: return gpu_scan_run_once(gpu, plan, bytes);
     case GPU_ARRAY_SORT: return gpu_sort_run_once(gpu, plan, bytes);
+    case GPU_ARRAY_GROUPS: return gpu_groups_run_once(gpu, plan, bytes);
     default: return run_reduce_once(gpu, plan, bytes);
     }
 }

@@ -38,6 +38,8 @@ void gpu_array_add(struct gpu_whole *sum, uint64_t high, uint64_t low);
 /* Those of other files, for the two below. */
 int gpu_scan_rate_plan(struct gpu *gpu, struct gpu_array_plan *plan);
 int gpu_scan_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint64_t *bytes);
+int gpu_groups_rate_plan(struct gpu *gpu, struct gpu_array_plan *plan);
+int gpu_groups_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint64_t *bytes);
 int gpu_sort_rate_plan(struct gpu *gpu, struct gpu_array_plan *plan);
 int gpu_sort_run_once(struct gpu *gpu, const struct gpu_array_plan *plan, uint64_t *bytes);
 

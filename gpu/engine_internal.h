@@ -13,6 +13,7 @@
 
 #include "gpu/finger_internal.h"
 #include "gpu/gpu.h"
+#include "gpu/groups_internal.h"
 #include "gpu/reduce_internal.h"
 #include "gpu/rs_internal.h"
 #include "gpu/scan_internal.h"
@@ -32,6 +33,7 @@ enum gpu_array {
     GPU_ARRAY_REDUCE,
     GPU_ARRAY_SCAN,
     GPU_ARRAY_SORT,
+    GPU_ARRAY_GROUPS,
 };
 
 /* Page-locked memory, device memory of the same size, and a queue: what is put into it happens in
@@ -70,6 +72,7 @@ struct gpu_driver {
     int (*run_scan)(struct gpu_lane *lane, const struct gpu_scan_pass *pass);
     int (*run_scan_look)(struct gpu_lane *lane, const struct gpu_scan_pass *pass); /* at its sums */
     int (*run_sort)(struct gpu_lane *lane, const struct gpu_sort_pass *pass); /* kernel and sort */
+    int (*run_groups)(struct gpu_lane *lane, const struct gpu_groups_pass *pass);
     /* Waits until the queue is empty. returns: also what went wrong in it. */
     int (*wait)(struct gpu_lane *lane);
     int (*clock_start)(struct gpu_lane *lane);
@@ -96,6 +99,7 @@ int gpu_engine_sum_f64s(struct gpu *gpu, const void *values, size_t count,
 int gpu_engine_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out);
 int gpu_engine_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out);
 int gpu_engine_sort(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run);
+int gpu_engine_groups(struct gpu *gpu, const struct gpu_groups_job *job);
 int gpu_engine_rate(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);
 
 extern const struct gpu_driver gpu_driver_cuda;

@@ -35,9 +35,11 @@ struct gpu {
 };
 
 /* A kind of job. put: fills a lane and its queue; returns a driver's number, and names what it was
- * at. take: brings results of a finished piece to the caller. */
+ * at. more: of a finished piece, puts what is to be waited for yet into the queue; may be NULL;
+ * returns 0 or what gpu_work_fail does. take: brings results of a finished piece to the caller. */
 struct gpu_work {
     int (*put)(struct gpu *gpu, const struct gpu_work *w, unsigned lane, const char **at);
+    int (*more)(struct gpu *gpu, const struct gpu_work *w, unsigned lane);
     void (*take)(const struct gpu *gpu, const struct gpu_work *w, unsigned lane);
     size_t total;
     size_t step; /* the most of one piece */
@@ -51,6 +53,8 @@ struct gpu_work {
 
 /* Keeps what the driver said, for good. returns: ERR_UNAVAILABLE. */
 int gpu_work_fail(struct gpu *gpu, const char *at, int error);
+/* The same of what no call of the driver said. */
+int gpu_work_fail_text(struct gpu *gpu, const char *text);
 /* returns: whether jobs may be given to the device; this thread then uses it. */
 bool gpu_work_is_usable(struct gpu *gpu);
 /* Does a job, piece by piece. Pieces are put and taken in their order.

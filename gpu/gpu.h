@@ -14,6 +14,7 @@
  *   table->reduce(gpu, &job, &reduced);               sums, least, greatest of an array
  *   table->scan(gpu, &job, &scanned);                 running sums and the like, inclusive
  *   table->sort(gpu, &job, &run);                     sorted runs; the caller merges them
+ *   table->groups(gpu, &job);                         counts and sums by keys that are sorted
  *   table->failure(gpu)                               after an error: what the device said
  *   table->close(gpu);
  *
@@ -50,7 +51,7 @@ extern "C" {
 #endif
 
 /* A change of anything in this header is another version. */
-#define GPU_TABLE_VERSION 6u
+#define GPU_TABLE_VERSION 7u
 #define GPU_TABLE_SYMBOL "gpu_table"
 #define GPU_RS_MAX 32u
 #define GPU_LEAF_BYTES 16384u
@@ -174,6 +175,25 @@ struct gpu_sort_job {
     size_t count;     /* at most UINT32_MAX */
 };
 
+/* Records of one key, one behind the other. */
+struct gpu_group {
+    uint64_t key;
+    uint64_t count;
+    struct gpu_whole sum; /* of their values, exact */
+};
+
+/* Takes records whose keys are sorted, or lie beside their equals, and gives each group in its
+ * order. group is called by the thread that called, before that returns; also in calls that then
+ * fail. */
+struct gpu_groups_job {
+    enum gpu_class of;  /* of the values, which are whole numbers */
+    const void *keys;   /* count numbers of 64 bits, as the values of a reduction */
+    const void *values; /* likewise; NULL: zeros */
+    size_t count;
+    void *ctx;
+    void (*group)(void *ctx, const struct gpu_group *group);
+};
+
 enum gpu_kernel {
     GPU_KERNEL_COPY, /* one half of a lane to the other: the device's own memory rate */
     GPU_KERNEL_RS,
@@ -183,6 +203,7 @@ enum gpu_kernel {
     GPU_KERNEL_REDUCE,  /* a sum of whole numbers */
     GPU_KERNEL_SCAN,    /* likewise, running */
     GPU_KERNEL_SORT,
+    GPU_KERNEL_GROUPS, /* its bytes are those of the records alone */
     GPU_KERNELS,
 };
 
@@ -241,6 +262,8 @@ struct gpu_table {
     /* run: keys of a run, from 1; if they are all, all are sorted. Untouched on an error.
      * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
     int (*sort)(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run);
+    /* returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
+    int (*groups)(struct gpu *gpu, const struct gpu_groups_job *job);
     /* Runs a kernel over a lane's memory. For programs that measure.
      * returns: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_UNAVAILABLE. */
     int (*rate)(struct gpu *gpu, const struct gpu_rate_job *job, struct gpu_rate *out);

@@ -26,6 +26,7 @@ enum step_kind {
     STEP_SCAN,
     STEP_SCAN_LOOK,
     STEP_SORT,
+    STEP_GROUPS,
 };
 struct step {
     enum step_kind kind;
@@ -39,6 +40,7 @@ struct step {
     struct gpu_reduce_pass reduce;
     struct gpu_scan_pass scan; /* and the look at it */
     struct gpu_sort_pass sort;
+    struct gpu_groups_pass groups;
 };
 struct queue {
     unsigned device;
@@ -278,6 +280,38 @@ static void run_sort_pass(const struct gpu_sort_pass *p)
     free(list);
 }
 
+static void put_group(const struct gpu_groups_pass *p, uint32_t i, uint64_t key,
+                      const struct gpu_group_sum *sum)
+{
+    uint8_t *at = p->sums + (size_t)i * GPU_GROUP_SUM_BYTES;
+    put_word(p->group_keys + (size_t)i * 8, key);
+    put_word(at, sum->count);
+    put_word(at + 8, sum->high);
+    put_word(at + 16, sum->low);
+}
+
+static void run_groups_pass(const struct gpu_groups_pass *p)
+{
+    uint64_t key = gpu_word_load(p->keys, 0);
+    struct gpu_group_sum sum = gpu_group_of(p->values, p->of, 0);
+    uint32_t found = 0;
+    spoil(p->scratch, p->scratch_bytes);
+    for (uint32_t i = 1; i < p->count; i++) {
+        const struct gpu_group_sum one = gpu_group_of(p->values, p->of, i);
+        const uint64_t next = gpu_word_load(p->keys, i);
+        if (next == key) {
+            sum = gpu_group_join(sum, one);
+        } else {
+            put_group(p, found++, key, &sum);
+            sum = one;
+        }
+        key = next;
+    }
+    put_group(p, found++, key, &sum);
+    found = emulated.groups_found != 0 ? emulated.groups_found : found;
+    memcpy(p->found, &found, sizeof(found));
+}
+
 static void run_queue(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -291,6 +325,7 @@ static void run_queue(struct gpu_lane *lane)
         case STEP_REDUCE: run_reduce_pass(&s->reduce); break;
         case STEP_SCAN: run_scan_pass(&s->scan); break;
         case STEP_SORT: run_sort_pass(&s->sort); break;
+        case STEP_GROUPS: run_groups_pass(&s->groups); break;
         default: run_pass(s); break;
         }
     }
@@ -441,6 +476,18 @@ static int run_sort(struct gpu_lane *lane, const struct gpu_sort_pass *pass)
     return put_done(lane);
 }
 
+static int run_groups(struct gpu_lane *lane, const struct gpu_groups_pass *pass)
+{
+    check_array(lane, GPU_ARRAY_GROUPS, pass->count, pass->scratch, pass->scratch_bytes);
+    ASSERT(is_within(lane, pass->keys, (uint64_t)pass->count * 8));
+    ASSERT(pass->values == NULL || is_within(lane, pass->values, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->found, GPU_GROUPS_FOUND_BYTES));
+    ASSERT(is_within(lane, pass->group_keys, (uint64_t)pass->count * 8));
+    ASSERT(is_within(lane, pass->sums, (uint64_t)pass->count * GPU_GROUP_SUM_BYTES));
+    put(lane, STEP_GROUPS)->groups = *pass;
+    return put_done(lane);
+}
+
 static int wait_for(struct gpu_lane *lane)
 {
     struct queue *q = queue_of(lane);
@@ -496,6 +543,7 @@ const struct gpu_driver emulated_driver = {
     .run_scan = run_scan,
     .run_scan_look = run_scan_look,
     .run_sort = run_sort,
+    .run_groups = run_groups,
     .wait = wait_for,
     .clock_start = clock_start,
     .clock_stop = clock_stop,

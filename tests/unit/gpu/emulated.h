@@ -21,7 +21,7 @@
 #define EMULATED_IS_EAGER false
 #endif
 #define EMULATED_DEVICES_MAX 2u
-#define EMULATED_ARRAYS 3u /* enum gpu_array */
+#define EMULATED_ARRAYS 4u /* enum gpu_array */
 
 struct emulated {
     bool is_eager;
@@ -32,6 +32,7 @@ struct emulated {
     int error;                                 /* with this */
     unsigned current;                          /* the device in use; EMULATED_NO_DEVICE: none */
     unsigned scratch_bytes_each;               /* of a record of an array */
+    uint32_t groups_found;                     /* it says so many groups; 0: what there are */
     /* counted */
     unsigned calls;
     unsigned lanes_open;

@@ -55,5 +55,6 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .reduce = gpu_engine_reduce,
     .scan = gpu_engine_scan,
     .sort = gpu_engine_sort,
+    .groups = gpu_engine_groups,
     .rate = gpu_engine_rate,
 };

@@ -392,6 +392,73 @@ START_TEST(keys_that_fit_into_a_lane_are_one_run)
 }
 END_TEST
 
+/* --- groups --- */
+
+struct taken {
+    const uint8_t *keys;
+    const uint8_t *values;
+    enum gpu_class of;
+    size_t count;
+    size_t at; /* the record behind the last group */
+};
+
+/* A group is of the records that come next, all with its key, and the one behind has another. */
+static void take_group(void *ctx, const struct gpu_group *group)
+{
+    struct taken *t = ctx;
+    const size_t to = t->at + group->count;
+    ck_assert(group->count > 0 && to <= t->count);
+    for (size_t i = t->at; i < to; i++) {
+        ck_assert_uint_eq(word_at(t->keys, i), group->key);
+    }
+    ck_assert(to == t->count || word_at(t->keys, to) != group->key);
+    if (t->values != NULL) {
+        expect_sum(&group->sum, t->of, t->values + t->at * WORD, group->count);
+    } else {
+        ck_assert(group->sum.low == 0 && group->sum.high == 0);
+    }
+    t->at = to;
+}
+
+/* Groups of about so many records; keys rise, or are of any order. */
+static void fill_keys(struct rng *r, uint8_t *at, size_t count, uint64_t about)
+{
+    uint64_t key = rng_next(r) >> 40;
+    for (size_t i = 0; i < count; i++) {
+        key += rng_below(r, about) == 0 ? 1 + rng_below(r, 3) : 0;
+        put_word(at, i, key);
+    }
+}
+
+static void compare_groups(struct gpu *gpu, const uint8_t *keys, const uint8_t *values,
+                           size_t count)
+{
+    for (unsigned of = GPU_SIGNED; of <= GPU_UNSIGNED; of++) {
+        struct taken t = {keys, values, (enum gpu_class)of, count, 0};
+        const struct gpu_groups_job job = {t.of, keys, values, count, &t, take_group};
+        ck_assert_int_eq(gpu_engine_groups(gpu, &job), 0);
+        ck_assert_uint_eq(t.at, count);
+    }
+}
+
+START_TEST(records_of_equal_keys_become_groups_across_pieces)
+{
+    struct rng r;
+    rng_init(&r, unit_seed("records_of_equal_keys_become_groups_across_pieces", 7));
+    for (unsigned round = 0; round < 60; round++) {
+        const uint64_t abouts[] = {1, 2, 30, 5000, COUNT_MAX, 1u << 30};
+        struct gpu *gpu = open_emulated(&r);
+        const size_t count = NUM_MIN(count_of(&r, round), (size_t)COUNT_MAX - 1);
+        uint8_t *keys = room + rng_below(&r, WORD);
+        uint8_t *values = results + rng_below(&r, WORD);
+        fill_keys(&r, keys, count, abouts[round % 6]);
+        fill(&r, values, count);
+        compare_groups(gpu, keys, round % 5 == 0 ? NULL : values, count);
+        gpu_engine_close(gpu);
+    }
+}
+END_TEST
+
 /* --- what goes wrong --- */
 
 static int reduce_some(struct gpu *gpu)
@@ -419,6 +486,18 @@ static int sort_some(struct gpu *gpu)
     const int err = gpu_engine_sort(gpu, &job, &run);
     ck_assert(err == 0 || run == 77);
     return err;
+}
+
+static void drop_group(void *ctx, const struct gpu_group *group)
+{
+    (void)ctx;
+    (void)group;
+}
+
+static int group_some(struct gpu *gpu)
+{
+    const struct gpu_groups_job job = {GPU_SIGNED, room, results, 12000, NULL, drop_group};
+    return gpu_engine_groups(gpu, &job);
 }
 
 static struct gpu *open_small(void)
@@ -463,6 +542,23 @@ START_TEST(a_job_over_an_array_fails_at_any_call)
     ck_assert_uint_eq(fail_each(scan_some), 4 + 3 * 5);
     /* the first size fits */
     ck_assert_uint_eq(fail_each(sort_some), 3 + 3 * 4);
+    /* twice out and wait once more */
+    ck_assert_uint_eq(fail_each(group_some), 3 + 3 * 7);
+}
+END_TEST
+
+/* Memory behind the lane would be read else. */
+START_TEST(a_number_of_groups_that_cannot_be_is_an_error_of_the_device)
+{
+    const uint32_t numbers[] = {12001, UINT32_MAX, 4751 * 2};
+    for (unsigned i = 0; i < 3; i++) {
+        struct gpu *gpu = open_small();
+        emulated.groups_found = numbers[i];
+        ck_assert_int_eq(group_some(gpu), ERR_UNAVAILABLE);
+        ck_assert_str_eq(gpu_engine_failure(gpu), "groups: a number that cannot be");
+        ck_assert_int_eq(group_some(gpu), ERR_UNAVAILABLE);
+        gpu_engine_close(gpu);
+    }
 }
 END_TEST
 
@@ -490,6 +586,10 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
     job.fold = GPU_FOLD_OR;
     ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &out), ERR_INVALID);
+    const struct gpu_groups_job of_doubles = {GPU_REAL, room, room, 5, NULL, drop_group};
+    const struct gpu_groups_job of_none = {GPU_SIGNED, NULL, NULL, 0, NULL, drop_group};
+    ck_assert_int_eq(gpu_engine_groups(gpu, &of_doubles), ERR_INVALID);
+    ck_assert_int_eq(gpu_engine_groups(gpu, &of_none), 0);
     size_t run = 0;
     const struct gpu_sort_job too_many = {room, NULL, order, (size_t)UINT32_MAX + 1};
     const struct gpu_sort_job none = {.count = 0};
@@ -512,7 +612,9 @@ START_TEST(what_is_no_operator_is_refused_and_nothing_is_asked_for_nothing)
 }
 END_TEST
 
-UNIT_MAIN("gpu_array", keys_become_runs_in_a_stable_order, keys_that_fit_into_a_lane_are_one_run,
+UNIT_MAIN("gpu_array", records_of_equal_keys_become_groups_across_pieces,
+          a_number_of_groups_that_cannot_be_is_an_error_of_the_device,
+          keys_become_runs_in_a_stable_order, keys_that_fit_into_a_lane_are_one_run,
           arrays_of_any_size_are_reduced_as_by_the_plain_twins,
           the_first_of_equal_values_is_found_in_any_piece,
           arrays_of_any_size_are_scanned_as_by_the_plain_twins,

@@ -269,6 +269,10 @@ START_TEST(a_rate_counts_sources_and_results_once)
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
     ck_assert_uint_eq(rate.bytes % (3 * 20), 0);
     ck_assert_uint_gt(rate.bytes, 3 * (GPU_LANE_BYTES_MIN / 24 - 200) * 20);
+    job.kernel = GPU_KERNEL_GROUPS;
+    ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), 0);
+    ck_assert_uint_eq(rate.bytes % (3 * 16), 0);
+    ck_assert_uint_gt(rate.bytes, 3 * (GPU_LANE_BYTES_MIN / 48 - 200) * 16);
     job.rounds = 0;
     ck_assert_int_eq(gpu_engine_rate(gpu, &job, &rate), ERR_INVALID);
     job = (struct gpu_rate_job){.kernel = GPU_KERNEL_RS, .rounds = 1, .k = 2, .rows = 0};

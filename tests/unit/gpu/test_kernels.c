@@ -278,6 +278,7 @@ static const struct gpu_table table = {
     .reduce = gpu_engine_reduce,
     .scan = gpu_engine_scan,
     .sort = gpu_engine_sort,
+    .groups = gpu_engine_groups,
 };
 
 /* What holds a device to the twins launches every kernel that there is. */

@@ -474,6 +474,51 @@ static bool compare_sorted(struct twins *t, const uint8_t *keys, size_t count)
     return same;
 }
 
+struct groups_taken {
+    const struct gpu_groups_job *job;
+    size_t at; /* the record behind the last group */
+    bool same;
+};
+
+/* A group is of the records that come next, all with its key, and the one behind has another. */
+static void take_group(void *ctx, const struct gpu_group *group)
+{
+    struct groups_taken *g = ctx;
+    struct compute_exact sum;
+    struct compute_i128 whole = {.high = 0};
+    const size_t to = g->at + (size_t)group->count;
+    compute_exact_init(&sum);
+    g->same = g->same && group->count > 0 && group->count <= g->job->count - g->at;
+    for (size_t i = g->at; g->same && i < to; i++) {
+        g->same = gpu_word_load(g->job->keys, i) == group->key;
+        compute_exact_add_i64(&sum, (int64_t)gpu_word_load(g->job->values, i));
+    }
+    g->same = g->same && (to == g->job->count || gpu_word_load(g->job->keys, to) != group->key) &&
+              compute_exact_to_i128(&sum, &whole) == 0 && whole.low == group->sum.low &&
+              whole.high == group->sum.high;
+    g->at = to;
+}
+
+/* Groups of a power of two records. */
+static bool compare_groups(struct twins *t, const uint8_t *values, size_t count)
+{
+    const unsigned shift = (unsigned)rng_below(&t->rng, 20);
+    uint8_t *keys = malloc(count * sizeof(uint64_t));
+    bool same = keys != NULL || out_of_memory(t);
+    for (size_t i = 0; same && i < count; i++) {
+        const uint64_t key = (uint64_t)i >> shift;
+        memcpy(keys + i * sizeof(key), &key, sizeof(key));
+    }
+    struct gpu_groups_job job = {.of = GPU_SIGNED, .keys = keys, .values = values, .count = count};
+    struct groups_taken taken = {&job, 0, true};
+    job.ctx = &taken;
+    job.group = take_group;
+    same = same && is_done(t, t->table->groups(t->gpu, &job), "groups") &&
+           ((taken.same && taken.at == count) || other_array(t, "groups", job.of, count));
+    free(keys);
+    return same;
+}
+
 static bool compare_arrays(struct twins *t)
 {
     const size_t most = 2 * t->lane_bytes / sizeof(uint64_t);
@@ -488,7 +533,7 @@ static bool compare_arrays(struct twins *t)
                    sizeof(uint64_t));
         }
         same = compare_reduced(t, values, count) && compare_scans(t, values, count) &&
-               compare_sorted(t, values, count);
+               compare_sorted(t, values, count) && compare_groups(t, values, count);
     }
     free(room);
     return same;

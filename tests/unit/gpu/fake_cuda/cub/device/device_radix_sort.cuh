@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * In the place of CUB's: the same calls, done by the standard library when the stream comes to them.
+ * In the place of CUB's: the same calls, done by the standard library when the stream comes to
+ * them.
  */
 #ifndef HOLDFAST_TESTS_UNIT_GPU_FAKE_CUDA_CUB_DEVICE_DEVICE_RADIX_SORT_CUH
 #define HOLDFAST_TESTS_UNIT_GPU_FAKE_CUDA_CUB_DEVICE_DEVICE_RADIX_SORT_CUH
@@ -42,6 +43,6 @@ struct DeviceRadixSort {
         });
     }
 };
-}
+} // namespace cub
 
 #endif

@@ -31,6 +31,35 @@ struct DeviceReduce {
             *out = sum;
         });
     }
+
+    /* Records of one key, one behind the other, become one. */
+    template <class KEYS, class KEY, class IN, class OUT, class JOIN>
+    static cudaError_t ReduceByKey(void *scratch, size_t &bytes, KEYS keys, KEY *unique, IN in,
+                                   OUT out, uint32_t *found, JOIN join, int count,
+                                   cudaStream_t stream)
+    {
+        if (fake_is_query(scratch, bytes, count)) {
+            return cudaSuccess;
+        }
+        return fake_cub_add(scratch, bytes, count, stream, [=] {
+            uint32_t last = 0;
+            unique[0] = keys[0];
+            out[0] = in[0];
+            for (uint32_t i = 1; i < (uint32_t)count; i++) {
+                if (keys[i] == keys[i - 1]) {
+                    out[last] = join(out[last], in[i]);
+                } else {
+                    last++;
+                    unique[last] = keys[i];
+                    out[last] = in[i];
+                }
+            }
+            fake_check(unique, (last + 1) * sizeof(*unique), stream->device);
+            fake_check(out, (last + 1) * sizeof(*out), stream->device);
+            fake_check(found, sizeof(*found), stream->device);
+            *found = last + 1;
+        });
+    }
 };
 } // namespace cub
 
