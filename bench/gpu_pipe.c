@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define ROUNDS 9u
-#define JOBS_MAX 6u
+#define JOBS_MAX 9u
 #define K_MAX 16u
 #define GOAL 0.85
 
@@ -97,6 +97,9 @@ static void add_jobs(struct pipe *p)
         flow_of(p, bytes, bytes / GPU_LEAF_BYTES * GPU_HASH_BYTES);
     add(p, "exact sum of doubles", GPU_KERNEL_SUM)->flow =
         flow_of(p, bytes, bytes / GPU_SUM_TILE_BYTES * GPU_SUM_RESULT_BYTES);
+    add(p, "greatest double", GPU_KERNEL_REDUCE)->flow = flow_of(p, bytes, 0);
+    add(p, "running sum", GPU_KERNEL_SCAN)->flow = flow_of(p, bytes, bytes);
+    add(p, "order of keys", GPU_KERNEL_SORT)->flow = flow_of(p, bytes, bytes / 2);
 }
 
 static bool run_code(const struct pipe *p, const struct job *job)
@@ -120,6 +123,23 @@ static bool run_code(const struct pipe *p, const struct job *job)
     return p->with->table->rs(p->with->gpu, &rs) == 0;
 }
 
+static bool run_array(const struct pipe *p, const struct job *job)
+{
+    const struct gpu_pipe *w = p->with;
+    const size_t count = w->bytes / sizeof(uint64_t);
+    const struct gpu_reduce_job reduce = {GPU_FOLD_MOST, GPU_REAL, p->sources, count};
+    const struct gpu_scan_job scan = {GPU_FOLD_SUM, GPU_UNSIGNED, p->sources, p->results, count, 0};
+    const struct gpu_sort_job sort = {p->sources, NULL, p->results, count};
+    struct gpu_reduced reduced;
+    struct gpu_scanned scanned;
+    size_t run = 0;
+    switch (job->kernel) {
+    case GPU_KERNEL_REDUCE: return w->table->reduce(w->gpu, &reduce, &reduced) == 0;
+    case GPU_KERNEL_SCAN: return w->table->scan(w->gpu, &scan, &scanned) == 0;
+    default: return w->table->sort(w->gpu, &sort, &run) == 0;
+    }
+}
+
 static bool run_job(const struct pipe *p, const struct job *job)
 {
     const struct gpu_pipe *w = p->with;
@@ -131,9 +151,8 @@ static bool run_job(const struct pipe *p, const struct job *job)
     case GPU_KERNEL_SUM:
         compute_exact_init(&sum);
         return gpu_sum_add_f64s(w->table, w->gpu, &sum, p->sources, w->bytes / sizeof(double)) == 0;
-    default: break;
+    default: return run_array(p, job);
     }
-    return true;
 }
 
 /* What one thread of this machine does for a job: fills lanes and empties them. */
