@@ -82,10 +82,17 @@ static void fill(struct rng *r, uint8_t *at, size_t count)
     }
 }
 
+/* For each record of many: Check notes the place of every assertion in a file. */
+static void expect(bool is_so, const char *what, size_t i)
+{
+    if (!is_so) {
+        ck_abort_msg("record %zu: %s", i, what);
+    }
+}
+
 /* --- reduce --- */
 
-static void expect_sum(const struct gpu_whole *sum, enum gpu_class of, const uint8_t *at,
-                       size_t count)
+static bool is_sum(const struct gpu_whole *sum, enum gpu_class of, const uint8_t *at, size_t count)
 {
     struct compute_exact e;
     struct compute_i128 whole;
@@ -95,9 +102,8 @@ static void expect_sum(const struct gpu_whole *sum, enum gpu_class of, const uin
     } else {
         compute_exact_add_u64s_by(COMPUTE_LANES_PLAIN, &e, at, count);
     }
-    ck_assert_int_eq(compute_exact_to_i128(&e, &whole), 0);
-    ck_assert_uint_eq(sum->low, whole.low);
-    ck_assert_int_eq(sum->high, whole.high);
+    return compute_exact_to_i128(&e, &whole) == 0 && sum->low == whole.low &&
+           sum->high == whole.high;
 }
 
 /* The key is compute's; the place is the first value's with that key, as an argmin's. */
@@ -132,7 +138,7 @@ static void compare_reduced(struct gpu *gpu, const uint8_t *at, size_t count)
             }
             ck_assert_int_eq(gpu_engine_reduce(gpu, &job, &reduced), 0);
             if (fold == GPU_FOLD_SUM) {
-                expect_sum(&reduced.sum, job.of, at, count);
+                ck_assert(is_sum(&reduced.sum, job.of, at, count));
             } else {
                 expect_best(&reduced, &job);
             }
@@ -231,7 +237,7 @@ static void expect_others(const struct gpu_scan_job *job, const struct gpu_scann
     for (size_t i = 0; i < job->count; i++) {
         const uint64_t value = word_at(job->values, i);
         carry = job->fold == GPU_FOLD_OR ? carry | value : best_of(job, carry, value);
-        ck_assert_uint_eq(word_at(job->results, i), carry);
+        expect(word_at(job->results, i) == carry, "result", i);
     }
     ck_assert_uint_eq(scanned->carry, carry);
     ck_assert_uint_eq(scanned->done, job->count);
@@ -325,12 +331,12 @@ static void expect_run(const uint8_t *keys, const uint8_t *places, size_t from, 
     for (size_t i = from; i < to; i++) {
         const size_t place = place_at(places, i);
         sum += place;
-        ck_assert(place >= from && place < to);
+        expect(place >= from && place < to, "place of another piece", i);
         if (i > from) {
             const size_t before = place_at(places, i - 1);
             const uint64_t x = word_at(keys, before);
             const uint64_t y = word_at(keys, place);
-            ck_assert(x < y || (x == y && before < place));
+            expect(x < y || (x == y && before < place), "order", i);
         }
     }
     /* so none is there twice: those of equal keys rise, and of others the keys */
@@ -352,7 +358,7 @@ static void compare_sorted(struct gpu *gpu, struct rng *r, const uint8_t *keys, 
         expect_run(keys, places, from, NUM_MIN(from + run, count));
     }
     for (size_t i = 0; i < count && has_keys; i++) {
-        ck_assert_uint_eq(word_at(sorted, i), word_at(keys, place_at(places, i)));
+        expect(word_at(sorted, i) == word_at(keys, place_at(places, i)), "key", i);
     }
     ck_assert_uint_eq(places[count * sizeof(uint32_t)], 0xa5);
     ck_assert_uint_eq(sorted[has_keys ? count * WORD : 0], 0xa5);
@@ -407,15 +413,15 @@ static void take_group(void *ctx, const struct gpu_group *group)
 {
     struct taken *t = ctx;
     const size_t to = t->at + group->count;
-    ck_assert(group->count > 0 && to <= t->count);
+    expect(group->count > 0 && to <= t->count, "count", t->at);
     for (size_t i = t->at; i < to; i++) {
-        ck_assert_uint_eq(word_at(t->keys, i), group->key);
+        expect(word_at(t->keys, i) == group->key, "another key", i);
     }
-    ck_assert(to == t->count || word_at(t->keys, to) != group->key);
+    expect(to == t->count || word_at(t->keys, to) != group->key, "the same key behind", to);
     if (t->values != NULL) {
-        expect_sum(&group->sum, t->of, t->values + t->at * WORD, group->count);
+        expect(is_sum(&group->sum, t->of, t->values + t->at * WORD, group->count), "sum", t->at);
     } else {
-        ck_assert(group->sum.low == 0 && group->sum.high == 0);
+        expect(group->sum.low == 0 && group->sum.high == 0, "sum of nothing", t->at);
     }
     t->at = to;
 }
