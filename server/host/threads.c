@@ -11,14 +11,15 @@
  * Programs have workers of their own, with a tenth of the others' weight in the kernel's eyes: any
  * thread of the node that wakes runs at once, and programs have what is left, but never nothing.
  * The others have short slices, so that they need not wait for the slice of whatever else runs.
- * They hold locks for some instructions only, and wake the loop by an eventfd: with libuv's own
- * way the loop spins for as long as a thread that was put off is within its call.
+ * They hold locks for some instructions only, and are woken by a bell, not a condition variable,
+ * whose signal may wait for a thread that was put off. They wake the loop by an eventfd: with
+ * libuv's own way the loop spins for as long as such a thread is within its call.
  */
 #include "server/host/host_internal.h"
 
 #include "base/num.h"
+#include "server/host/bell.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -63,6 +64,7 @@ struct host_worker {
     struct node_env env;
     struct compute *compute;
     pthread_t thread;
+    struct host_bell_rope rope;
     unsigned index;
     unsigned lane; /* of the job in work */
     bool busy;
@@ -74,11 +76,10 @@ struct host_worker {
 struct host_pool {
     struct host_threads *all;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct host_bell bell;
     struct host_worker *workers;
     unsigned workers_count;
     unsigned lanes_count;
-    unsigned waiting;
     unsigned behind;   /* at work in the lane behind */
     unsigned done_max; /* completions are given back in batches of so many at most */
     int nice;
@@ -199,8 +200,8 @@ static void worker_leave(struct host_worker *w)
     struct host_pool *p = w->pool;
     if (w->busy && w->lane > 0) {
         p->behind--;
-        if (p->waiting > 0 && p->lanes[1].count > 0) {
-            (void)pthread_cond_signal(&p->wake); /* it may have waited for this share */
+        if (p->lanes[1].count > 0) {
+            host_bell_ring(host_bell_take(&p->bell, 1)); /* it may have waited for this share */
         }
     }
     w->busy = false;
@@ -221,9 +222,7 @@ static struct node_job *worker_take(struct host_worker *w)
         lane = pool_pick(p, w->index);
     }
     while (!p->stop && lane == p->lanes_count) {
-        p->waiting++;
-        (void)pthread_cond_wait(&p->wake, &p->lock);
-        p->waiting--;
+        host_bell_wait(&p->bell, &w->rope, &p->lock);
         lane = pool_pick(p, w->index);
     }
     if (!p->stop) {
@@ -253,10 +252,11 @@ static void worker_run_jobs(struct host_worker *w)
 /* ---- shards --------------------------------------------------------------------------------- */
 
 /* Waits until there is something to take. returns: false after a pause. Under the lock. */
-static bool pool_wait_until(struct host_pool *p, time_t seconds, long nanoseconds)
+static bool worker_wait_until(struct host_worker *w, time_t seconds, long nanoseconds)
 {
+    struct host_pool *p = w->pool;
     struct timespec until;
-    int err = 0;
+    bool rung = true;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
     until.tv_nsec += nanoseconds;
@@ -264,21 +264,18 @@ static bool pool_wait_until(struct host_pool *p, time_t seconds, long nanosecond
         until.tv_sec++;
         until.tv_nsec -= 1000000000L;
     }
-    p->waiting++;
-    while (!p->stop && p->lanes[0].count == 0 && err == 0) {
-        err = pthread_cond_timedwait(&p->wake, &p->lock, &until);
+    while (!p->stop && p->lanes[0].count == 0 && rung) {
+        rung = host_bell_wait_until(&p->bell, &w->rope, &p->lock, &until);
     }
-    p->waiting--;
-    return err != ETIMEDOUT || p->stop || p->lanes[0].count > 0;
+    return rung || p->stop || p->lanes[0].count > 0;
 }
 
-static void pool_wait(struct host_pool *p)
+static void worker_wait(struct host_worker *w)
 {
-    p->waiting++;
+    struct host_pool *p = w->pool;
     while (!p->stop && p->lanes[0].count == 0) {
-        (void)pthread_cond_wait(&p->wake, &p->lock);
+        host_bell_wait(&p->bell, &w->rope, &p->lock);
     }
-    p->waiting--;
 }
 
 static void shard_batch(struct host_worker *w, struct node_job **jobs, unsigned count)
@@ -306,7 +303,7 @@ static void worker_run_shards(struct host_worker *w)
     bool tidy = true; /* something may be left to compact */
     (void)pthread_mutex_lock(&p->lock);
     while (!p->stop) {
-        if (tidy && !pool_wait_until(p, THREADS_SHARD_IDLE_S, 0)) {
+        if (tidy && !worker_wait_until(w, THREADS_SHARD_IDLE_S, 0)) {
             (void)pthread_mutex_unlock(&p->lock);
             bool more = false;
             tidy = store_segments_maintain(w->env.segments, THREADS_MAINTAIN_BYTES, &more) == 0 &&
@@ -314,7 +311,7 @@ static void worker_run_shards(struct host_worker *w)
             (void)pthread_mutex_lock(&p->lock);
             continue;
         }
-        pool_wait(p);
+        worker_wait(w);
         unsigned count = 0;
         while (!p->stop && count < HOST_JOBS_MAX && p->lanes[0].count > 0) {
             jobs[count++] = ring_pop(&p->lanes[0]);
@@ -377,7 +374,7 @@ static void worker_run_wal(struct host_worker *w)
     bool failed = false;
     (void)pthread_mutex_lock(&p->lock);
     while (!p->stop) {
-        if (tidy && !failed && !pool_wait_until(p, 0, THREADS_IDLE_NS)) {
+        if (tidy && !failed && !worker_wait_until(w, 0, THREADS_IDLE_NS)) {
             (void)pthread_mutex_unlock(&p->lock);
             int err = wal_tidy(w, &idle_due, &tidy);
             failed = wal_failed(w, err);
@@ -385,7 +382,7 @@ static void worker_run_wal(struct host_worker *w)
             (void)pthread_mutex_lock(&p->lock);
             continue;
         }
-        pool_wait(p);
+        worker_wait(w);
         if (p->stop) {
             break;
         }
@@ -438,12 +435,7 @@ static int pool_start(struct host_pool *p, const struct node_env *env, unsigned 
                       struct err_info *why)
 {
     const struct alloc *heap = &p->all->heap;
-    pthread_condattr_t attr;
     (void)pthread_mutex_init(&p->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&p->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
     p->workers = alloc_get_zeroed(heap, workers, sizeof(struct host_worker));
     if (p->workers == NULL) {
         return err_set(why, ERR_NO_MEMORY, "no memory for threads");
@@ -453,6 +445,7 @@ static int pool_start(struct host_pool *p, const struct node_env *env, unsigned 
         struct host_worker *w = &p->workers[i];
         w->pool = p;
         w->index = i;
+        host_bell_rope_init(&w->rope);
         w->env = *env;
         TRY(compute_new(&w->compute, heap, why));
         w->env.compute = w->compute;
@@ -469,8 +462,9 @@ static void pool_stop(struct host_pool *p)
 {
     (void)pthread_mutex_lock(&p->lock);
     p->stop = true;
-    (void)pthread_cond_broadcast(&p->wake);
+    struct host_bell_rope *all = host_bell_take(&p->bell, p->workers_count);
     (void)pthread_mutex_unlock(&p->lock);
+    host_bell_ring(all);
     for (unsigned i = 0; i < p->workers_count; i++) {
         if (p->workers[i].started) {
             (void)pthread_join(p->workers[i].thread, NULL);
@@ -483,12 +477,12 @@ static void pool_release(struct host_pool *p)
     const struct alloc *heap = &p->all->heap;
     for (unsigned i = 0; i < p->workers_count; i++) {
         compute_free(p->workers[i].compute);
+        host_bell_rope_release(&p->workers[i].rope);
     }
     alloc_put(heap, p->workers, p->workers_count * sizeof(struct host_worker));
     for (unsigned i = 0; i < THREADS_LANES_MAX; i++) {
         alloc_put(heap, p->lanes[i].items, p->lanes[i].cap * sizeof(void *));
     }
-    (void)pthread_cond_destroy(&p->wake);
     (void)pthread_mutex_destroy(&p->lock);
 }
 
@@ -539,13 +533,9 @@ static void pool_post(struct host_pool *p, unsigned lane, void *const *items, un
     for (unsigned i = 0; i < count; i++) {
         ring_push(&p->lanes[lane], &p->all->heap, items[i]);
     }
-    unsigned wake = NUM_MIN(p->waiting, count);
+    struct host_bell_rope *awake = host_bell_take(&p->bell, count);
     (void)pthread_mutex_unlock(&p->lock);
-    if (wake > 1) {
-        (void)pthread_cond_broadcast(&p->wake);
-    } else if (wake == 1) {
-        (void)pthread_cond_signal(&p->wake);
-    }
+    host_bell_ring(awake);
 }
 
 void host_threads_wal(struct host_threads *t, struct node_wal_batch *batch)
