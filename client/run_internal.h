@@ -11,12 +11,12 @@
 #define HOLDFAST_CLIENT_RUN_INTERNAL_H
 
 #include "client/object_internal.h"
+#include "client/run_pace.h"
 #include "client/spill_internal.h"
 #include "compute/table.h"
 #include "compute/task.h"
 
 #define RUN_WINDOW 64u /* cells that are asked for at once, at most */
-#define RUN_PACES 32u
 #define RUN_VOTES_MAX 3u
 
 struct run_slot;
@@ -26,7 +26,8 @@ struct run_ask {
     struct run_slot *slot;
     struct hf_call *call; /* NULL: none is under way */
     uint64_t sent_ms;
-    bool apart; /* from the cell's holder */
+    unsigned depth; /* parts that its node had to compute then, with this one */
+    bool apart;     /* from the cell's holder */
 };
 
 /* What one node has computed of a part. */
@@ -66,12 +67,6 @@ struct run_slot {
     unsigned votes_count; /* of this part */
     unsigned vote_tries;  /* nodes that were asked after the first two */
     struct run_vote votes[RUN_VOTES_MAX];
-};
-
-/* How long the last parts of a kind took. */
-struct run_paces {
-    uint64_t ns[RUN_PACES]; /* a byte */
-    unsigned count;         /* of all */
 };
 
 struct run_fetch;

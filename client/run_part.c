@@ -26,11 +26,9 @@
 #define RUN_WINDOW_LEAST 8u
 #define RUN_WINDOW_NODE 4u                        /* cells for each node of the cluster */
 #define RUN_WINDOW_BYTES_MAX ((uint64_t)16 << 20) /* of states: beyond, only the least */
-#define RUN_FITS 16u            /* small parts, and two of each cell, until larger ones are tried */
-#define RUN_PACES_LEAST 3u      /* parts that must have been computed to speak of usual */
-#define RUN_BACKUPS_MAX 4u      /* at once */
-#define RUN_BACKUP_LEAST_MS 50u /* no part is late before */
-#define RUN_LATE_MS 5u          /* two looks no farther apart: what has come is read between them */
+#define RUN_FITS 16u       /* small parts, and two of each cell, until larger ones are tried */
+#define RUN_BACKUPS_MAX 4u /* at once */
+#define RUN_LATE_MS 5u     /* two looks no farther apart: what has come is read between them */
 #define RUN_LOOK_MS 250u
 #define RUN_LOOKS_IDLE 4u /* looks without progress: a second */
 
@@ -161,6 +159,18 @@ static uint32_t run_decoder(const struct run_slot *slot, uint32_t avoid)
     return count > 0 ? able[stripe % count] : 0;
 }
 
+/* returns: parts that the node is to compute, as far as is known: it takes turns with them. */
+static unsigned run_depth(const struct hf_run *r, uint32_t node)
+{
+    unsigned depth = 0;
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
+        depth += slot->first.call != NULL && slot->first.call->node == node;
+        depth += slot->backup.call != NULL && slot->backup.call->node == node;
+    }
+    return NUM_MAX(depth, 1u);
+}
+
 /* Asks a node for the slot's part: its holder, unless it is to be computed apart from it. */
 static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
 {
@@ -200,8 +210,10 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     int err = hf_call_start(ask->call, ask, run_answered);
     if (err != 0) {
         ask->call = NULL;
+        return err;
     }
-    return err;
+    ask->depth = run_depth(r, ask->call->node);
+    return 0;
 }
 
 /* returns: whether nothing comes from the cell's holder at present. */
@@ -440,8 +452,7 @@ static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool dec
     struct hf_client *c = r->transfer.client;
     const uint64_t took_ms = hf_now_ms(c) - ask->sent_ms;
     const struct hf_call *other = slot->first.call;
-    struct run_paces *paces = &r->paces[decoded];
-    paces->ns[paces->count++ % RUN_PACES] = took_ms * 1000000 / slot->bytes;
+    hf_run_pace_add(&r->paces[decoded], took_ms, slot->bytes, ask->depth);
     if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
         c->nodes[other->node].heard_ms < slot->first.sent_ms) {
         c->nodes[other->node].silent = true;
@@ -560,26 +571,6 @@ static void run_answered(void *ctx, const struct hf_reply *reply)
 
 /* ---- what takes long ------------------------------------------------------------------------ */
 
-/* returns: how long the slot's part may take; 0: not known yet. */
-static uint64_t run_usual_ms(const struct run_slot *slot)
-{
-    const struct run_paces *paces = &slot->run->paces[run_decodes(slot)];
-    const unsigned count = NUM_MIN(paces->count, RUN_PACES);
-    uint64_t sorted[RUN_PACES];
-    if (count < RUN_PACES_LEAST) {
-        return 0;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        unsigned at = i;
-        for (; at > 0 && sorted[at - 1] > paces->ns[i]; at--) {
-            sorted[at] = sorted[at - 1];
-        }
-        sorted[at] = paces->ns[i];
-    }
-    const uint64_t late_ms = sorted[count / 2] * slot->bytes / 1000000 * 3 / 2;
-    return NUM_MAX(late_ms, (uint64_t)RUN_BACKUP_LEAST_MS);
-}
-
 static void run_looked(void *ctx, const struct hf_reply *reply)
 {
     struct run_slot *slot = ctx;
@@ -615,7 +606,8 @@ static bool run_goes_on(struct run_slot *slot, uint64_t now)
 static uint64_t run_watch(struct run_slot *slot, uint64_t now)
 {
     struct hf_run *r = slot->run;
-    const uint64_t usual_ms = run_usual_ms(slot);
+    const uint64_t usual_ms =
+        hf_run_pace_late_ms(&r->paces[run_decodes(slot)], slot->bytes, slot->first.depth);
     if (usual_ms > 0 && now < slot->first.sent_ms + usual_ms) {
         return slot->first.sent_ms + usual_ms;
     }
