@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Counts by bins. Of a histogram, bins are told by their edges, which are computed once (bins.c
- * finds a number's bin). Of log and quantile,
- * a bin is the exponent and the first bits of the fraction: parts of equal width of each power of
- * two, the widest [1, 1 + 2^-count) beside its value, without a logarithm.
+ * finds a number's bin). Of log and quantile, a bin is the exponent and the first bits of the
+ * fraction: parts of equal width of each power of two, the widest [1, 1 + 2^-count) beside its
+ * value, without a logarithm.
  */
 #include "base/num.h"
 #include "compute/bins_internal.h"

@@ -238,7 +238,8 @@ static bool reading_is_sound(const struct compute_task *t, const struct compute_
     const bool fault = r->fault.kind != COMPUTE_FAULT_NONE;
     const uint64_t span = t->to - t->from;
     const bool csv = t->p->source == COMPUTE_SOURCE_CSV;
-    if ((r->quoted && (!csv || fault)) || r->head.size > COMPUTE_RECORD_BYTES_MAX + 1 ||
+    const bool in_quotes = csv && !fault && (r->open || r->tail.size > 0); /* which began there */
+    if ((r->quoted && !in_quotes) || r->head.size > COMPUTE_RECORD_BYTES_MAX + 1 ||
         r->tail.size > COMPUTE_RECORD_BYTES_MAX || r->records > span || r->fault.record > span) {
         return false;
     }

@@ -243,7 +243,7 @@ int compute_task_csv(struct compute_task *t, struct compute_reading *r, struct b
             TRY(take_index(t, r, data.data + *at, &x, &how, &taken));
         }
         *at += taken;
-        if (taken == 0) {
+        if (taken == 0 && r->fault.kind == COMPUTE_FAULT_NONE) {
             TRY(next_record(t, r, data, at, &q, &found));
         }
     }

@@ -433,7 +433,7 @@ static bool has_ended(const struct compute_reading *r)
     return r->fault.kind == COMPUTE_FAULT_SCAN || r->fault.kind == COMPUTE_FAULT_BITS;
 }
 
-/* values: whole numbers of the column. */
+/* values: those of the column, without gaps. */
 static int dense(struct compute_scan *s, const struct compute_scan_plan *plan, struct bytes values,
                  struct compute_reading *r)
 {

@@ -232,6 +232,41 @@ START_TEST(records_may_be_longer_than_an_index_and_not_too_long)
 }
 END_TEST
 
+/* A state with any byte of it changed: refused, or one that goes on. */
+START_TEST(a_state_that_is_taken_can_go_on)
+{
+    static const char *const texts[] = {"a\nb\n", "a\n\"b", "a\nb", "\"a\n"};
+    static const char more[] =
+        "c,d\n\"e\nf\",g\nhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh\n"
+        "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii\n";
+    const struct alloc heap = alloc_heap();
+    struct compute_program *p = tasks_program("csv | count");
+    unsigned taken = 0;
+    for (unsigned i = 0; i < 4 * 2; i++) {
+        struct compute_task *t = tasks_new(p, i < 4 ? 0 : 7, 0);
+        struct buf state;
+        buf_init(&state, &heap, SIZE_MAX);
+        ck_assert_int_eq(compute_task_update(t, bytes_of_text(texts[i % 4])), 0);
+        ck_assert_int_eq(compute_task_encode(t, &state), 0);
+        compute_task_free(t);
+        for (size_t at = 0; at < state.size; at++) {
+            for (unsigned change = 1; change < 256; change++) {
+                state.data[at] ^= (uint8_t)change;
+                if (compute_task_decode(&t, &heap, p, 0, buf_view(&state)) == 0) {
+                    taken++;
+                    (void)compute_task_update(t, bytes_of_text(more));
+                    compute_task_free(t);
+                }
+                state.data[at] ^= (uint8_t)change;
+            }
+        }
+        buf_release(&state);
+    }
+    ck_assert_uint_gt(taken, 0);
+    compute_program_free(p);
+}
+END_TEST
+
 UNIT_MAIN("compute_csv", the_index_has_what_is_not_in_quotes, an_index_can_be_full,
           states_are_those_of_records_one_by_one, a_split_at_every_byte_changes_nothing,
-          records_may_be_longer_than_an_index_and_not_too_long)
+          records_may_be_longer_than_an_index_and_not_too_long, a_state_that_is_taken_can_go_on)
