@@ -22,14 +22,19 @@ void compute_groups_init(struct compute_groups *g, const struct compute_program 
         .p = p, .store = {.alloc = *alloc, .used_bytes = 0}, .limit_bytes = limit_bytes};
 }
 
+static void release_tallies(struct compute_groups *g, const struct compute_aggregate *a)
+{
+    struct compute_groups_cursor c = compute_groups_begin(g);
+    for (struct compute_group *group; (group = compute_groups_next(&c)) != NULL;) {
+        compute_tally_release(compute_group_tally(group, a->at), a->op, &g->store);
+    }
+}
+
 void compute_groups_release(struct compute_groups *g)
 {
-    const struct compute_program *p = g->p;
-    for (size_t i = 0; i < g->slot_count; i++) {
-        struct compute_group *group = g->slots[i].group;
-        for (uint32_t a = 0; a < p->aggregates && group != NULL; a++) {
-            compute_tally_release(compute_group_tally(group, p->aggregate[a].at),
-                                  p->aggregate[a].op, &g->store);
+    for (uint32_t a = 0; a < g->p->aggregates; a++) {
+        if (compute_tally_has_more(g->p->aggregate[a].op)) {
+            release_tallies(g, &g->p->aggregate[a]);
         }
     }
     while (g->chunks != NULL) {
@@ -58,26 +63,35 @@ int compute_groups_keep(struct compute_groups *g)
 
 /* --- the table --- */
 
+/* returns: the free slot that a group with this hash comes to. */
+static struct compute_group_slot *slot_for(const struct compute_groups *g, uint64_t hash)
+{
+    size_t at = hash & (g->slot_count - 1);
+    while (g->slots[at].group != NULL) {
+        at = (at + 1) & (g->slot_count - 1);
+    }
+    return &g->slots[at];
+}
+
+/* Slots for one more group than there are. */
 static int grow(struct compute_groups *g)
 {
-    const size_t count = g->slot_count == 0 ? SLOTS_FIRST : g->slot_count * 2;
+    size_t count = NUM_MAX(g->slot_count, (size_t)SLOTS_FIRST / 2) * 2;
+    while (g->count >= count / 2) {
+        count *= 2;
+    }
     struct compute_group_slot *slots = alloc_get_zeroed(&g->store.alloc, count, sizeof(slots[0]));
     if (slots == NULL) {
         return ERR_NO_MEMORY;
     }
-    for (size_t i = 0; i < g->slot_count; i++) {
-        if (g->slots[i].group == NULL) {
-            continue;
-        }
-        size_t at = g->slots[i].hash & (count - 1);
-        while (slots[at].group != NULL) {
-            at = (at + 1) & (count - 1);
-        }
-        slots[at] = g->slots[i];
-    }
     alloc_put(&g->store.alloc, g->slots, g->slot_count * sizeof(slots[0]));
     g->slots = slots;
     g->slot_count = count;
+    struct compute_groups_cursor c = compute_groups_begin(g);
+    for (struct compute_group *group; (group = compute_groups_next(&c)) != NULL;) {
+        *slot_for(g, group->hash) =
+            (struct compute_group_slot){.hash = group->hash, .group = group};
+    }
     return 0;
 }
 
@@ -143,45 +157,60 @@ int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint6
     return 0;
 }
 
+int compute_groups_append(struct compute_groups *g, struct bytes key, struct compute_group **out)
+{
+    ASSERT(g->slot_count == 0);
+    TRY(make(g, key, compute_key_hash(key, g->p->seed), out));
+    g->count++;
+    return 0;
+}
+
 int compute_groups_find(struct compute_groups *g, struct bytes key, struct compute_group **out)
 {
     return compute_groups_find_hashed(g, key, compute_key_hash(key, g->p->seed), out);
 }
 
-/* Has the memory of groups fetched that are merged soon: slots first, then what they have. */
-static void fetch_ahead(const struct compute_groups *into, const struct compute_groups *from,
-                        size_t i)
+/* Has what will be looked at in `into` fetched: slots of far groups, and what is in those of near
+ * ones. Either may be NULL. */
+static void fetch_ahead(const struct compute_groups *into, const struct compute_group *far,
+                        const struct compute_group *near)
 {
-    const size_t last = from->slot_count - 1; /* slots are a power of two */
-    const struct compute_group_slot *far = &from->slots[(i + 2 * AHEAD) & last];
-    const struct compute_group_slot *near = &from->slots[(i + AHEAD) & last];
-    if (far->group != NULL) {
-        __builtin_prefetch(far->group);
+    if (far != NULL) {
         __builtin_prefetch(compute_groups_slot(into, far->hash));
     }
-    if (near->group != NULL && into->slot_count > 0) {
+    if (near != NULL && into->slot_count > 0) {
         __builtin_prefetch(compute_groups_slot(into, near->hash)->group);
     }
+}
+
+static int merge_group(struct compute_groups *into, struct compute_group *other, uint64_t before)
+{
+    const struct compute_program *p = into->p;
+    struct compute_group *group = NULL;
+    TRY(compute_groups_find_hashed(into, compute_group_key(other), other->hash, &group));
+    for (uint32_t a = 0; a < p->aggregates; a++) {
+        const struct compute_aggregate *agg = &p->aggregate[a];
+        TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,
+                                compute_group_tally(other, agg->at), before, &into->store));
+    }
+    return compute_groups_keep(into);
 }
 
 int compute_groups_merge(struct compute_groups *into, const struct compute_groups *from,
                          uint64_t before)
 {
-    const struct compute_program *p = into->p;
-    for (size_t i = 0; i < from->slot_count; i++) {
-        struct compute_group *other = from->slots[i].group;
-        struct compute_group *group = NULL;
-        fetch_ahead(into, from, i);
-        if (other == NULL) {
-            continue;
-        }
-        TRY(compute_groups_find_hashed(into, compute_group_key(other), other->hash, &group));
-        for (uint32_t a = 0; a < p->aggregates; a++) {
-            const struct compute_aggregate *agg = &p->aggregate[a];
-            TRY(compute_tally_merge(compute_group_tally(group, agg->at), agg->op,
-                                    compute_group_tally(other, agg->at), before, &into->store));
-        }
-        TRY(compute_groups_keep(into));
+    struct compute_groups_cursor c = compute_groups_begin(from);
+    struct compute_groups_cursor near = c;
+    struct compute_groups_cursor far = c;
+    for (unsigned i = 0; i < AHEAD; i++) {
+        fetch_ahead(into, compute_groups_next(&far), NULL);
+    }
+    for (unsigned i = 0; i < AHEAD; i++) {
+        fetch_ahead(into, compute_groups_next(&far), compute_groups_next(&near));
+    }
+    for (struct compute_group *other; (other = compute_groups_next(&c)) != NULL;) {
+        fetch_ahead(into, compute_groups_next(&far), compute_groups_next(&near));
+        TRY(merge_group(into, other, before));
     }
     return 0;
 }
@@ -200,14 +229,12 @@ static size_t sorted_bytes(const struct compute_groups *g)
 static void sort_groups(const struct compute_groups *g, struct compute_order_item *items,
                         struct compute_group **out)
 {
+    struct compute_groups_cursor c = compute_groups_begin(g);
     size_t count = 0;
-    for (size_t i = 0; i < g->slot_count; i++) {
-        struct compute_group *group = g->slots[i].group;
-        if (group != NULL) {
-            out[count] = group;
-            items[count++] = (struct compute_order_item){
-                .prefix = compute_order_prefix(compute_group_key(group)), .at = group};
-        }
+    for (struct compute_group *group; (group = compute_groups_next(&c)) != NULL;) {
+        out[count] = group;
+        items[count++] = (struct compute_order_item){
+            .prefix = compute_order_prefix(compute_group_key(group)), .at = group};
     }
     ASSERT(count == g->count);
     const struct compute_order_item *sorted = compute_order(items, items + count, count, key_at);
@@ -445,12 +472,9 @@ static int ranked_compare(const void *left, const void *right)
 
 static int rank(const struct compute_groups *g, struct ranked *list)
 {
+    struct compute_groups_cursor c = compute_groups_begin(g);
     size_t count = 0;
-    for (size_t i = 0; i < g->slot_count; i++) {
-        struct compute_group *group = g->slots[i].group;
-        if (group == NULL) {
-            continue;
-        }
+    for (struct compute_group *group; (group = compute_groups_next(&c)) != NULL;) {
         list[count] = (struct ranked){.group = group};
         if (g->p->top > 0) {
             const int err = compute_group_rank(g->p, group, &list[count].value);
@@ -495,16 +519,15 @@ int compute_groups_text(const struct compute_groups *g, struct buf *into, uint32
         *failed = 0;
         return groups_text(g, into);
     }
-    size_t at = 0;
-    while (g->slots[at].group == NULL) {
-        at++; /* there is one group, whose key is empty */
-    }
+    struct compute_groups_cursor c = compute_groups_begin(g);
+    const struct compute_group *group =
+        compute_groups_next(&c); /* the only one: its key is empty */
     for (uint32_t a = 0; a < p->aggregates; a++) {
         *failed = a;
         if (a > 0) {
             (void)buf_put_u8(into, ',');
         }
-        TRY(put_value(g->slots[at].group, &p->aggregate[a], into));
+        TRY(put_value(group, &p->aggregate[a], into));
     }
     return buf_put_u8(into, '\n');
 }

@@ -72,9 +72,15 @@ struct compute_groups {
     uint64_t limit_bytes;
     struct compute_runs *runs; /* where groups go beyond the limit; NULL: nowhere */
     struct compute_group_slot *slots;
-    size_t slot_count; /* a power of two, or 0 */
+    size_t slot_count; /* a power of two, or 0: none is looked for since they were appended */
     size_t count;
-    struct compute_group_chunk *chunks;
+    struct compute_group_chunk *chunks; /* of all groups, the last one first */
+};
+
+/* Goes through all groups, as they lie in memory. */
+struct compute_groups_cursor {
+    const struct compute_group_chunk *chunk;
+    size_t at;
 };
 
 void compute_groups_init(struct compute_groups *g, const struct compute_program *p,
@@ -86,6 +92,9 @@ int compute_groups_find(struct compute_groups *g, struct bytes key, struct compu
 /* The same with compute_key_hash(key, p->seed). */
 int compute_groups_find_hashed(struct compute_groups *g, struct bytes key, uint64_t hash,
                                struct compute_group **out);
+/* A group with a key that none has, without looking: keys come in their order.
+ * returns: as compute_groups_find. */
+int compute_groups_append(struct compute_groups *g, struct bytes key, struct compute_group **out);
 /* returns: the first slot to look at; NULL while there are none. */
 static inline const struct compute_group_slot *compute_groups_slot(const struct compute_groups *g,
                                                                    uint64_t hash)
@@ -133,6 +142,24 @@ static inline struct compute_tally *compute_group_tally(struct compute_group *gr
 static inline struct bytes compute_group_key(const struct compute_group *group)
 {
     return bytes_of((const uint8_t *)group + group->key_at, group->key_bytes);
+}
+static inline struct compute_groups_cursor compute_groups_begin(const struct compute_groups *g)
+{
+    return (struct compute_groups_cursor){.chunk = g->chunks, .at = sizeof(*g->chunks)};
+}
+/* No group may come meanwhile. returns: NULL behind the last. */
+static inline struct compute_group *compute_groups_next(struct compute_groups_cursor *c)
+{
+    if (c->chunk != NULL && c->at == c->chunk->used) {
+        *c = (struct compute_groups_cursor){.chunk = c->chunk->next, .at = sizeof(*c->chunk)};
+    }
+    if (c->chunk == NULL) {
+        return NULL;
+    }
+    struct compute_group *group =
+        (struct compute_group *)(uintptr_t)((const uint8_t *)c->chunk + c->at);
+    c->at += num_round_up((size_t)group->key_at + group->key_bytes, sizeof(uint64_t));
+    return group;
 }
 
 /* The same of a program that estimates: of each key all clusters. returns: likewise; ERR_CORRUPT.

@@ -353,6 +353,19 @@ int compute_tally_merge(struct compute_tally *into, enum compute_op op,
     return 0;
 }
 
+bool compute_tally_has_more(enum compute_op op)
+{
+    switch (op) {
+    case COMPUTE_OP_SUM:
+    case COMPUTE_OP_MEAN:
+    case COMPUTE_OP_VAR:
+    case COMPUTE_OP_VARP:
+    case COMPUTE_OP_DOT:
+    case COMPUTE_OP_DISTINCT: return true;
+    default: return false;
+    }
+}
+
 void compute_tally_release(struct compute_tally *t, enum compute_op op, struct compute_store *store)
 {
     switch (op) {

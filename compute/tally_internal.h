@@ -73,6 +73,8 @@ void compute_tally_total(const struct compute_tally *t, struct compute_exact *ou
 int compute_tally_merge(struct compute_tally *into, enum compute_op op,
                         const struct compute_tally *from, uint64_t before,
                         struct compute_store *store);
+/* returns: whether a tally may have memory of its own, which compute_tally_release gives back. */
+bool compute_tally_has_more(enum compute_op op);
 void compute_tally_release(struct compute_tally *t, enum compute_op op,
                            struct compute_store *store);
 /* Appends the encoding. returns: 0, what buf_append returns, or ERR_OVERFLOW. */

@@ -45,7 +45,8 @@ static int decode_group(struct compute_groups *g, struct bytes key, uint64_t rec
 {
     const struct compute_program *p = g->p;
     struct compute_group *group = NULL;
-    TRY(compute_groups_find(g, key, &group));
+    TRY(g->slot_count > 0 ? compute_groups_find(g, key, &group) /* it has the only one */
+                          : compute_groups_append(g, key, &group));
     for (uint32_t a = 0; a < p->aggregates; a++) {
         TRY(compute_tally_decode(compute_group_tally(group, p->aggregate[a].at), p->aggregate[a].op,
                                  from, records, &g->store));
