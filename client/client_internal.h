@@ -29,6 +29,7 @@
 #include <uv.h>
 
 #define HF_NODES_MAX 72u
+#define HF_CLUSTER_BYTES 16u
 #define HF_GROUPS_MAX 64u
 #define HF_SLOT_RANGES_MAX 256u
 #define HF_MEMBERS_MAX 8u
@@ -281,6 +282,8 @@ struct hf_conn {
     uint32_t node;
     uint64_t began_ms;
     uint64_t fails_at_ms; /* if it is not open by then */
+    uint32_t hello;       /* number of the first request, which is this file's */
+    bool greeting;        /* connected; its answer is waited for */
     bool open;
     bool closing;
     bool resolving;
@@ -322,6 +325,9 @@ struct hf_client {
     uint64_t unreachable_ms;
     uint64_t unreachable_since_ms; /* 0: a node is connected, or none was tried */
     bool plain;
+    bool cluster_known;
+    uint8_t
+        cluster[HF_CLUSTER_BYTES]; /* of the first node that was connected: others have no say */
     struct hf_node nodes[HF_NODES_MAX];
     uint32_t nodes_count;
     struct hf_group groups[HF_GROUPS_MAX];

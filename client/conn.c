@@ -4,7 +4,10 @@
  * Connections: one a node, made when first needed. Writes requests without copying their bodies,
  * cuts what arrives into messages that passed the pre-scan, hands answers to their calls.
  *
- *   resolving -> connecting -> open -> closing, from which there is no way back
+ *   resolving -> connecting -> greeting -> open -> closing, from which there is no way back
+ *
+ * An address may have become that of another cluster since it was told: nothing is asked of a node,
+ * and nothing written to it, before it has said that it is of the same cluster as the first one.
  */
 #include "client/client_internal.h"
 
@@ -133,6 +136,43 @@ static struct hf_call *conn_find(struct hf_conn *conn, uint32_t msgid)
     return call;
 }
 
+/* The connection is of use: what was placed on it goes. */
+static void conn_opened(struct hf_conn *conn)
+{
+    struct hf_client *c = conn->client;
+    conn->open = true;
+    c->nodes[conn->node].failures = 0;
+    c->nodes[conn->node].silent = false;
+    c->nodes[conn->node].heard_ms = hf_now_ms(c);
+    c->unreachable_since_ms = 0;
+    for (struct hf_call *call = c->calls; call != NULL && !conn->closing; call = call->next) {
+        if (call->state == HF_CALL_PLACED && call->node == conn->node) {
+            hf_call_connected(call, conn);
+        }
+    }
+    if (!conn->closing) {
+        hf_calls_leave_unmade(c);
+    }
+}
+
+/* The answer to its hello. returns: 0, or why the connection is of no use. */
+static int conn_greeted(struct hf_conn *conn, const struct wire_rpc *m)
+{
+    struct hf_client *c = conn->client;
+    const struct bytes cluster = hf_field_bytes(m->result, WIRE_FIELD_CLUSTER);
+    if (m->type != WIRE_RESPONSE || m->msgid != conn->hello || cluster.size != HF_CLUSTER_BYTES) {
+        return ERR_PROTOCOL;
+    }
+    if (c->cluster_known && memcmp(c->cluster, cluster.data, HF_CLUSTER_BYTES) != 0) {
+        return ERR_WRONG_CLUSTER;
+    }
+    memcpy(c->cluster, cluster.data, HF_CLUSTER_BYTES);
+    c->cluster_known = true;
+    conn->greeting = false;
+    conn_opened(conn);
+    return 0;
+}
+
 /* One whole message. returns: 0, or why the connection is of no use. */
 static int conn_message(struct hf_conn *conn, struct bytes message)
 {
@@ -140,6 +180,9 @@ static int conn_message(struct hf_conn *conn, struct bytes message)
     struct wire_rpc m;
     TRY(wire_decode(conn->decoder, message, &root));
     TRY(wire_rpc_of(root, &m));
+    if (conn->greeting) {
+        return conn_greeted(conn, &m);
+    }
     conn->client->nodes[conn->node].silent = false;
     conn->client->nodes[conn->node].heard_ms = hf_now_ms(conn->client);
     if (m.type == WIRE_NOTIFICATION) {
@@ -195,7 +238,7 @@ static void conn_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *into)
     conn->in.size += (size_t)got;
     int err = conn_messages(conn);
     if (err != 0) {
-        hf_conn_fail(conn, ERR_CONNECTION, err_text(err));
+        hf_conn_fail(conn, conn->open ? ERR_CONNECTION : ERR_UNREACHABLE, err_text(err));
     }
 }
 
@@ -319,23 +362,43 @@ void hf_conn_send(struct hf_conn *conn, struct hf_call *call)
     }
 }
 
-void hf_conn_note(struct hf_conn *conn, struct bytes message)
+/* A request that is no call's. */
+static int conn_say(struct hf_conn *conn, struct bytes message)
 {
-    struct conn_write *w = conn->open ? calloc(1, sizeof(*w)) : NULL;
+    struct conn_write *w = calloc(1, sizeof(*w));
     if (w == NULL) {
-        return;
+        return UV_ENOMEM;
     }
     buf_init(&w->bytes, &conn->client->heap, HF_MESSAGE_BYTES_MAX);
     w->msgid = UINT32_MAX;
     if (buf_append(&w->bytes, message.data, message.size) != 0) {
         buf_release(&w->bytes);
         free(w);
-        return;
+        return UV_ENOMEM;
     }
     w->head_bytes = w->bytes.size;
-    if (conn_write(conn, w, bytes_of(NULL, 0)) != 0) {
+    return conn_write(conn, w, bytes_of(NULL, 0));
+}
+
+void hf_conn_note(struct hf_conn *conn, struct bytes message)
+{
+    if (conn->open && conn_say(conn, message) != 0) {
         hf_conn_fail(conn, ERR_CONNECTION, "cannot write");
     }
+}
+
+static int conn_greet(struct hf_conn *conn)
+{
+    struct hf_client *c = conn->client;
+    struct buf message;
+    buf_init(&message, &c->heap, HF_MESSAGE_BYTES_MAX);
+    conn->hello = c->next_msgid++;
+    conn->greeting = true;
+    int err = wire_pack_request(&message, conn->hello, WIRE_METHOD_HELLO, 0) == 0
+                  ? conn_say(conn, buf_view(&message))
+                  : UV_ENOMEM;
+    buf_release(&message);
+    return err;
 }
 
 /* ---- connecting ----------------------------------------------------------------------------- */
@@ -343,7 +406,6 @@ void hf_conn_note(struct hf_conn *conn, struct bytes message)
 static void conn_connected(uv_connect_t *req, int status)
 {
     struct hf_conn *conn = req->data;
-    struct hf_client *c = conn->client;
     if (conn->closing) {
         return;
     }
@@ -351,21 +413,10 @@ static void conn_connected(uv_connect_t *req, int status)
         (void)uv_tcp_nodelay(&conn->tcp, 1);
         status = uv_read_start((uv_stream_t *)&conn->tcp, conn_alloc, conn_read);
     }
+    status = status == 0 ? conn_greet(conn) : status;
     if (status != 0) {
         hf_conn_fail(conn, ERR_UNREACHABLE, uv_strerror(status));
         return;
-    }
-    conn->open = true;
-    c->nodes[conn->node].failures = 0;
-    c->nodes[conn->node].silent = false;
-    c->unreachable_since_ms = 0;
-    for (struct hf_call *call = c->calls; call != NULL && !conn->closing; call = call->next) {
-        if (call->state == HF_CALL_PLACED && call->node == conn->node) {
-            hf_call_connected(call, conn);
-        }
-    }
-    if (!conn->closing) {
-        hf_calls_leave_unmade(c);
     }
 }
 

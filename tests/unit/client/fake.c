@@ -139,6 +139,17 @@ static void fake_topology(struct fake_conn *conn, const struct wire_rpc *m)
     fake_end(conn, out);
 }
 
+static void fake_hello(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint8_t cluster[16] = {0};
+    struct buf *out = fake_begin(conn, m);
+    cluster[0] = conn->fake->cluster[conn->node];
+    (void)wire_pack_map(out, 1);
+    (void)wire_pack_text(out, WIRE_FIELD_CLUSTER);
+    (void)wire_pack_bin(out, bytes_of(cluster, sizeof(cluster)));
+    fake_end(conn, out);
+}
+
 static void fake_serve(struct fake_conn *conn, struct bytes message)
 {
     struct fake *f = conn->fake;
@@ -151,7 +162,10 @@ static void fake_serve(struct fake_conn *conn, struct bytes message)
     if (f->paused[conn->node]) {
         return;
     }
-    if (wire_rpc_is(&m, WIRE_METHOD_TOPOLOGY)) {
+    if (wire_rpc_is(&m, WIRE_METHOD_HELLO)) {
+        f->hellos++;
+        fake_hello(conn, &m);
+    } else if (wire_rpc_is(&m, WIRE_METHOD_TOPOLOGY)) {
         f->topologies++;
         fake_topology(conn, &m);
     } else if (wire_rpc_is(&m, WIRE_METHOD_SESSION_OPEN)) {

@@ -44,7 +44,9 @@ struct fake {
     unsigned leader; /* id that the map names for every group */
     struct fake_conn *conns;
     fake_fn *serve;
-    unsigned requests; /* all but topology and those of sessions, which are answered here */
+    uint8_t cluster[FAKE_NODES_MAX]; /* first byte of what each says it is of */
+    unsigned hellos;
+    unsigned requests; /* all but hello, topology and those of sessions, which are answered here */
     unsigned topologies;
     unsigned sessions;
     unsigned closes; /* session.close, the last one by */

@@ -145,6 +145,35 @@ START_TEST(a_hint_is_followed_without_a_pause_and_remembered)
 }
 END_TEST
 
+static void first_only(struct fake *f, struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)note(f, conn, m);
+    ck_assert_uint_eq(conn->node, 0);
+    fake_say_revision(conn, m, 5);
+}
+
+/* The address of the leader is that of another cluster's node by now. */
+START_TEST(a_node_of_another_cluster_is_asked_nothing)
+{
+    struct hf_answer a;
+    begin(2, first_only);
+    fake.leader = 2;
+    fake.cluster[1] = 7;
+    *strchr(fake.endpoints, ',') = '\0';
+    fake_client(&fake, (struct hf_client_options){.timeout_ms = 2000});
+    ck_assert_int_eq(put(&a), 0);
+    ck_assert_uint_eq(a.result.revision, 5);
+    hf_answer_release(&a);
+    ck_assert_uint_ge(fake.hellos, 2);
+    fake_stop_node(&fake, 0);
+    ck_assert_int_ne(put(&a), 0);
+    ck_assert_ptr_nonnull(strstr(a.result.text, "belongs to another cluster"));
+    hf_answer_release(&a);
+    ck_assert_uint_eq(seen.count, 1);
+    fake_close(&fake);
+}
+END_TEST
+
 static const int passing[] = {ERR_BUSY,     ERR_NO_LEADER, ERR_UNAVAILABLE,
                               ERR_STARTING, ERR_BEHIND,    ERR_DISK_FULL};
 #define PASSING (sizeof(passing) / sizeof(passing[0]))
@@ -633,7 +662,7 @@ UNIT_MAIN("client_call", a_lost_write_is_repeated_with_its_sequence,
           a_lost_write_outside_a_session_is_unknown_and_not_repeated,
           a_write_outside_a_session_is_sent_once_also_over_a_new_connection,
           a_hint_is_followed_without_a_pause_and_remembered,
-          what_was_not_done_is_repeated_until_it_is,
+          a_node_of_another_cluster_is_asked_nothing, what_was_not_done_is_repeated_until_it_is,
           a_slot_that_has_moved_is_looked_up_again_and_written_under_a_new_sequence,
           pauses_grow_and_the_last_refusal_is_told_at_the_deadline,
           a_refusal_is_final_and_names_the_key, no_node_is_unreachable_and_certainly_not_done,
