@@ -28,6 +28,7 @@ struct compute_reduce {
     uint64_t to;
     uint64_t first_boundary; /* the least multiple of record_bytes not below from */
     struct compute_body body;
+    const struct compute_whole *whole;
     uint8_t *pieces;   /* head, then tail: record_bytes each */
     uint64_t memory[]; /* the operator's words, then the pieces */
 };
@@ -120,6 +121,11 @@ int compute_reduce_new(struct compute_reduce **out, const struct alloc *alloc,
     compute_body_init(&r->body, spec, r->memory);
     *out = r;
     return 0;
+}
+
+void compute_reduce_use(struct compute_reduce *r, const struct compute_whole *whole)
+{
+    r->whole = whole;
 }
 
 void compute_reduce_free(struct compute_reduce *r)
@@ -215,7 +221,8 @@ static void consume(struct compute_reduce *r, const uint8_t *at, size_t count, u
     const struct compute_reduce_spec *s = &r->spec;
     uint64_t values[BATCH_MAX];
     uint64_t others[BATCH_MAX];
-    struct compute_batch batch = {.of = compute_class_of(s->type), .first = first};
+    struct compute_batch batch = {
+        .of = compute_class_of(s->type), .first = first, .whole = r->whole};
     if (s->op == COMPUTE_OP_COUNT || count == 0) {
         r->body.records += count;
         return;

@@ -16,9 +16,10 @@
 struct compute_batch {
     enum compute_class of;
     const void *values;
-    const void *others; /* second factors; NULL but for dot */
-    size_t count;       /* > 0 */
-    uint64_t first;     /* number of the first record */
+    const void *others;                /* second factors; NULL but for dot */
+    size_t count;                      /* > 0 */
+    uint64_t first;                    /* number of the first record */
+    const struct compute_whole *whole; /* NULL: none */
 };
 
 struct compute_body {

@@ -50,12 +50,23 @@ static bool has_key(enum compute_op op)
     return op == COMPUTE_OP_MIN || op == COMPUTE_OP_MAX || is_of_place(op);
 }
 
+/* returns: whether what the host gave has added them. */
+static bool add_whole(struct compute_exact *e, const struct compute_batch *batch)
+{
+    const struct compute_whole *w = batch->whole;
+    return w != NULL && w->sum_f64s != NULL && w->sum_f64s(w->ctx, e, batch->values, batch->count);
+}
+
 static void add_values(struct compute_exact *e, const struct compute_batch *batch)
 {
     switch (batch->of) {
     case COMPUTE_SIGNED: compute_exact_add_i64s(e, batch->values, batch->count); break;
     case COMPUTE_UNSIGNED: compute_exact_add_u64s(e, batch->values, batch->count); break;
-    case COMPUTE_REAL: compute_exact_add_f64s(e, batch->values, batch->count); break;
+    case COMPUTE_REAL:
+        if (!add_whole(e, batch)) {
+            compute_exact_add_f64s(e, batch->values, batch->count);
+        }
+        break;
     }
 }
 

@@ -29,6 +29,7 @@
 
 #include "compute/program.h"
 #include "compute/spill.h"
+#include "compute/whole.h"
 
 #include <stdbool.h>
 
@@ -53,6 +54,7 @@ struct compute_task_options {
      * sorted; NULL: nowhere, and that is TOO_LARGE. Of a span from 0, which is to be finished and
      * not encoded. Borrowed. */
     const struct compute_spill *spill;
+    const struct compute_whole *whole; /* is offered what it may do; may be NULL. Borrowed */
 };
 
 struct compute_task;

@@ -81,6 +81,58 @@ START_TEST(the_state_of_a_span_is_the_same_however_it_was_put_together)
 }
 END_TEST
 
+/* Does a sum, or leaves it. */
+struct host {
+    struct rng rng;
+    unsigned done;
+};
+
+static bool host_sum(void *ctx, struct compute_exact *e, const void *values, size_t count)
+{
+    struct host *h = ctx;
+    if (rng_chance(&h->rng, 1, 2)) {
+        return false;
+    }
+    compute_exact_add_f64s_by(COMPUTE_LANES_PLAIN, e, values, count);
+    h->done++;
+    return true;
+}
+
+START_TEST(sums_that_the_host_does_or_leaves_give_the_same_state)
+{
+    struct rng r;
+    struct host h = {.done = 0};
+    const struct compute_whole whole = {.ctx = &h, .sum_f64s = host_sum};
+    const struct compute_whole nothing = {.ctx = NULL};
+    rng_init(&r, unit_seed("sums_that_the_host_does_or_leaves_give_the_same_state", 1));
+    rng_init(&h.rng, rng_next(&r));
+    for (unsigned round = 0; round < 1000; round++) {
+        struct compute_reduce_spec s = objects_spec(&r);
+        s.type = rng_chance(&r, 1, 2) && s.record_bytes >= 8 ? COMPUTE_F64 : s.type;
+        s.field = s.type == COMPUTE_F64 ? 0 : s.field;
+        s.other = s.type == COMPUTE_F64 ? 0 : s.other;
+        const size_t bytes = (size_t)rng_below(&r, OBJECTS_BYTES_MAX);
+        objects_fill(&r, &s, object, bytes);
+        struct compute_reduce *here = of_object(&s, object, bytes);
+        struct compute_reduce *there = objects_new(&s, 0);
+        const unsigned before = h.done;
+        struct buf x;
+        struct buf y;
+        compute_reduce_use(there, rng_chance(&r, 1, 10) ? &nothing : &whole);
+        ck_assert_int_eq(compute_reduce_update(there, bytes_of(object, bytes)), 0);
+        encode(here, &x);
+        encode(there, &y);
+        ck_assert(bytes_equal(buf_view(&x), buf_view(&y)));
+        ck_assert(h.done == before || s.type >= COMPUTE_F32);
+        buf_release(&x);
+        buf_release(&y);
+        compute_reduce_free(here);
+        compute_reduce_free(there);
+    }
+    ck_assert_uint_gt(h.done, 0);
+}
+END_TEST
+
 START_TEST(small_arrays_have_the_results_of_arithmetic)
 {
     static const int32_t whole[] = {3, -1, 4, 1, -5};
@@ -513,6 +565,7 @@ END_TEST
 
 UNIT_MAIN("compute_reduce", many_numbers_at_once_give_the_state_of_one_at_a_time,
           the_state_of_a_span_is_the_same_however_it_was_put_together,
+          sums_that_the_host_does_or_leaves_give_the_same_state,
           small_arrays_have_the_results_of_arithmetic, the_first_of_equal_records_has_the_place,
           what_has_no_result_is_not_found, a_whole_number_beyond_128_bits_is_an_overflow,
           a_span_that_is_not_all_records_of_an_object_has_no_result,
