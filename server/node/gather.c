@@ -137,27 +137,49 @@ static void node_gather_report(const struct node_gather *g, uint8_t shard)
 
 /* ---- decode and compare --------------------------------------------------------------------- */
 
+struct node_gather_cell {
+    const uint8_t *committed;
+    const uint8_t *leaves;
+    uint64_t count;
+};
+
+static bool node_gather_fits(void *ctx)
+{
+    const struct node_gather_cell *c = ctx;
+    uint8_t root[MERKLE_HASH_BYTES];
+    merkle_root_of(c->leaves, c->count, root);
+    return memcmp(root, c->committed, sizeof root) == 0;
+}
+
 /* returns: whether a data cell's bytes have the committed root, or none is known. */
-static bool node_gather_true(struct node_gather *g, struct compute *c, unsigned s, uint8_t *leaves)
+static bool node_gather_true(struct node_gather *g, const struct node_env *env, unsigned s,
+                             uint8_t *leaves)
 {
     uint8_t root[MERKLE_HASH_BYTES];
     const struct node_extent_info *info = g->spec.info;
-    const uint8_t *committed = node_info_root(info, g->spec.stripe, (uint8_t)s);
-    uint32_t bytes = node_info_cell_bytes(info, g->spec.stripe, (uint8_t)s);
-    node_leaves_of(c, g->cell[s], bytes, leaves, root);
-    return committed == NULL || memcmp(root, committed, sizeof root) == 0;
+    const uint32_t bytes = node_info_cell_bytes(info, g->spec.stripe, (uint8_t)s);
+    const struct compute_leaves run = {g->cell[s], bytes, leaves};
+    struct node_gather_cell cell = {.committed = node_info_root(info, g->spec.stripe, (uint8_t)s),
+                                    .leaves = leaves,
+                                    .count = compute_leaves_of(bytes)};
+    if (cell.committed == NULL) {
+        node_leaves_of(env->compute, run.data, bytes, leaves, root);
+        return true;
+    }
+    return node_leaves_check(env, &run, &cell, node_gather_fits);
 }
 
 /* returns: those of some data cells, read or decoded, whose bytes have not their committed roots.
  */
-static uint32_t node_gather_compare(struct node_gather *g, struct compute *c, uint32_t cells)
+static uint32_t node_gather_compare(struct node_gather *g, const struct node_env *env,
+                                    uint32_t cells)
 {
     uint8_t spare[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
     uint32_t wrong = 0;
     for (unsigned s = 0; s < g->spec.info->shape.scheme.k; s++) {
         if ((cells >> s & 1u) != 0) {
             uint8_t *leaves = g->leaves[s] != NULL ? g->leaves[s] : spare;
-            wrong |= !node_gather_true(g, c, s, leaves) ? 1u << s : 0;
+            wrong |= !node_gather_true(g, env, s, leaves) ? 1u << s : 0;
         }
     }
     return wrong;
@@ -229,8 +251,7 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
         }
     }
     g->check.wrong = 0;
-    g->suspects =
-        node_gather_compare(g, env->compute, read & data & (rootless ? data : g->spec.wanted));
+    g->suspects = node_gather_compare(g, env, read & data & (rootless ? data : g->spec.wanted));
     if (g->suspects != 0) {
         return;
     }
@@ -239,9 +260,9 @@ static void node_gather_run(struct node_task *task, struct node_env *env)
     }
     const uint32_t decoded = g->wanted & data;
     const bool like = g->spec.by_finger && task->job.code == 0 && node_gather_like(g, decoded);
-    g->wrong = !like && node_gather_compare(g, env->compute, decoded) != 0;
+    g->wrong = !like && node_gather_compare(g, env, decoded) != 0;
     if (g->wrong && !rootless) {
-        g->suspects = node_gather_compare(g, env->compute, read & data & ~g->spec.wanted);
+        g->suspects = node_gather_compare(g, env, read & data & ~g->spec.wanted);
     }
     if (g->wanted != 0 && task->job.code == 0) {
         node_gather_judge(g);

@@ -244,18 +244,25 @@ static void node_get_gather(struct node_get *g)
 
 /* ---- from the holder ------------------------------------------------------------------------ */
 
+/* returns: whether the leaves that were hashed and those that came with them have the committed
+ * root. */
+static bool node_get_fits(void *ctx)
+{
+    const struct node_get *g = ctx;
+    uint8_t root[MERKLE_HASH_BYTES];
+    const uint8_t *committed =
+        node_info_root(g->range.info, g->range.place.stripe, g->range.place.shard);
+    merkle_root_of(g->leaves, g->leaves_count, root);
+    return committed != NULL && memcmp(root, committed, sizeof root) == 0;
+}
+
 static void node_get_run(struct node_task *task, struct node_env *env)
 {
     struct node_get *g = (struct node_get *)(void *)task;
-    uint8_t root[MERKLE_HASH_BYTES];
     const uint8_t *data = node_blob_data(g->blob);
     size_t at = g->at / COMPUTE_LEAF_BYTES * (size_t)COMPUTE_HASH_BYTES;
-    const uint8_t *committed =
-        node_info_root(g->range.info, g->range.place.stripe, g->range.place.shard);
-    node_leaves_of(env->compute, data, g->bytes, g->leaves + at, root);
-    merkle_root_of(g->leaves, g->leaves_count, root);
-    g->wrong =
-        committed == NULL || memcmp(root, committed, sizeof root) != 0 || node_get_prove(g) != 0;
+    const struct compute_leaves run = {data, g->bytes, g->leaves + at};
+    g->wrong = !node_leaves_check(env, &run, g, node_get_fits) || node_get_prove(g) != 0;
     g->crc = crc_of(data, g->bytes);
 }
 

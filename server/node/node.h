@@ -34,6 +34,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "compute/compute.h"
+#include "compute/whole.h"
 #include "erasure/erasure.h"
 #include "gossip/gossip.h"
 #include "store/kv.h"
@@ -106,7 +107,8 @@ struct node_env {
     struct store_kv *kv;
     struct store_segments *segments;
     struct compute *compute;
-    struct alloc alloc; /* thread-safe */
+    struct alloc alloc;                /* thread-safe */
+    const struct compute_whole *whole; /* is offered what it may do; NULL: there is none */
 };
 
 enum node_lane {

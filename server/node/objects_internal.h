@@ -315,9 +315,20 @@ bool node_shard_check_next(struct bytes_reader *r, struct node_check_result *out
 bool node_info_same(const struct node_extent_info *info, uint32_t stripe, uint8_t shard,
                     const struct node_check_result *result);
 
-/* Hashes cells on a worker: leaves of `bytes` bytes, and their root. */
+/* ---- leaves.c: on a worker ------------------------------------------------------------------ */
+
+/* Hashes a cell by the processor: leaves of `bytes` bytes, and their root. */
 void node_leaves_of(struct compute *c, const uint8_t *data, uint32_t bytes, uint8_t *leaves,
                     uint8_t root[MERKLE_HASH_BYTES]);
+/* Leaves of some cells, by whatever the host has: whoever calls leaves it to others to compare what
+ * follows from them before anything relies on it. */
+void node_leaves_many(const struct node_env *env, const struct compute_leaves *runs,
+                      unsigned count);
+/* Leaves of one cell that are to fit what is known of it. returns: whether they do, and then they
+ * are right; if not, those that were made are the processor's. */
+typedef bool node_leaves_fit_fn(void *ctx);
+bool node_leaves_check(const struct node_env *env, const struct compute_leaves *run, void *ctx,
+                       node_leaves_fit_fn *fits);
 
 /* ---- gather.c ------------------------------------------------------------------------------- */
 

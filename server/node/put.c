@@ -97,12 +97,16 @@ static void node_stripe_run(struct node_task *task, struct node_env *env)
     struct node_put_stripe *s = (struct node_put_stripe *)(void *)task;
     struct erasure_scheme scheme = s->p->shape.scheme;
     struct bytes data[NODE_OBJECT_SHARDS_MAX];
+    struct compute_leaves runs[NODE_OBJECT_SHARDS_MAX] = {{0}};
     size_t leaves = s->leaves_bytes / scheme.k;
     for (unsigned i = 0; i < scheme.k; i++) {
         data[i] = bytes_of(s->data[i], s->bytes[i]);
+        runs[i] = (struct compute_leaves){s->data[i], s->bytes[i], s->leaves + i * leaves};
+    }
+    node_leaves_many(env, runs, scheme.k); /* the client has a root to compare with */
+    for (unsigned i = 0; i < scheme.k; i++) {
         if (s->bytes[i] > 0) {
-            node_leaves_of(env->compute, s->data[i], s->bytes[i], s->leaves + i * leaves,
-                           s->roots[i]);
+            merkle_root_of(runs[i].hashes, compute_leaves_of(s->bytes[i]), s->roots[i]);
         }
     }
     task->job.code = erasure_encode(s->p->erasure, data, s->data + scheme.k, s->coded, &s->check);

@@ -167,10 +167,12 @@ static int node_run_open(struct node_run_task *t, struct node_env *env)
 }
 
 /* With its tables, if it has any. */
-static int node_run_begin(struct node_run_task *t)
+static int node_run_begin(struct node_run_task *t, const struct node_env *env)
 {
-    const struct compute_task_options options = {
-        .from = t->spec.from, .quotes = t->spec.quotes, .memory_bytes = UINT64_MAX};
+    const struct compute_task_options options = {.from = t->spec.from,
+                                                 .quotes = t->spec.quotes,
+                                                 .memory_bytes = UINT64_MAX,
+                                                 .whole = env->whole};
     if (t->spec.bytes > NODE_RUN_STEPS_MAX / compute_program_steps(t->plan) ||
         compute_program_row_steps(t->plan) > NODE_RUN_STEPS_MAX) {
         return ERR_TOO_LARGE;
@@ -260,7 +262,7 @@ static void node_run_job(struct node_task *task, struct node_env *env)
             task->job.code = 0;
             return;
         }
-        err = err != 0 || t->compute != NULL ? err : node_run_begin(t);
+        err = err != 0 || t->compute != NULL ? err : node_run_begin(t, env);
         err = err != 0 ? err : node_run_slice(t, env);
     }
     bool spent = err == ERR_NO_MEMORY && t->plan != NULL && t->budget.refused > 0;

@@ -34,22 +34,6 @@ struct store_cell_id node_cell_id(const struct node_cell_ref *ref)
                                   .shard = ref->shard};
 }
 
-void node_leaves_of(struct compute *c, const uint8_t *data, uint32_t bytes, uint8_t *leaves,
-                    uint8_t root[MERKLE_HASH_BYTES])
-{
-    uint64_t count = compute_leaves_of(bytes);
-    if (c != NULL) {
-        compute_leaf_hashes(c, data, bytes, leaves);
-    } else {
-        for (uint64_t i = 0; i < count; i++) {
-            uint64_t at = i * COMPUTE_LEAF_BYTES;
-            compute_leaf_hash(data + at, NUM_MIN((uint64_t)COMPUTE_LEAF_BYTES, bytes - at),
-                              leaves + i * COMPUTE_HASH_BYTES);
-        }
-    }
-    merkle_root_of(leaves, count, root);
-}
-
 /* ---- write ---------------------------------------------------------------------------------- */
 
 int node_shard_write(struct node_objects *o, uint32_t peer, const struct node_cell_write *w,
@@ -338,6 +322,15 @@ struct node_check_task {
     uint8_t leaves[STORE_SEG_LEAVES_MAX * COMPUTE_HASH_BYTES];
 };
 
+/* returns: whether the leaves are those that lie with the cell. */
+static bool node_check_fits(void *ctx)
+{
+    const struct node_check_task *t = ctx;
+    const size_t bytes = (size_t)t->info.leaves_count * COMPUTE_HASH_BYTES;
+    return t->info.leaves_count == compute_leaves_of(t->info.bytes) &&
+           memcmp(t->info.leaves, t->leaves, bytes) == 0;
+}
+
 /* buffer: room for a cell. */
 static void node_check_cell(struct node_check_task *t, uint32_t i, uint8_t *buffer,
                             struct node_env *env)
@@ -359,13 +352,10 @@ static void node_check_cell(struct node_check_task *t, uint32_t i, uint8_t *buff
         result->has_finger = true;
         return;
     }
-    node_leaves_of(env->compute, buffer, t->info.bytes, t->leaves, result->root);
+    const struct compute_leaves run = {buffer, t->info.bytes, t->leaves};
+    result->code = node_leaves_check(env, &run, t, node_check_fits) ? 0 : ERR_CORRUPT;
+    merkle_root_of(t->leaves, compute_leaves_of(t->info.bytes), result->root);
     result->has_root = true;
-    size_t bytes = (size_t)t->info.leaves_count * COMPUTE_HASH_BYTES;
-    if (t->info.leaves_count != compute_leaves_of(t->info.bytes) ||
-        memcmp(t->info.leaves, t->leaves, bytes) != 0) {
-        result->code = ERR_CORRUPT;
-    }
 }
 
 static void node_check_run(struct node_task *task, struct node_env *env)

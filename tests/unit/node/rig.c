@@ -298,7 +298,8 @@ static int rig_open(struct rig *r, struct rig_node *n, unsigned i, struct err_in
                                .kv = &n->kv,
                                .segments = n->segments,
                                .compute = r->compute,
-                               .alloc = r->heap};
+                               .alloc = r->heap,
+                               .whole = &r->whole};
     struct node_options o = {.identity = &n->identity,
                              .log = r->log,
                              .boot = ++n->boot,

@@ -75,6 +75,7 @@ struct rig {
     uint64_t intent_ttl_us, free_delay_us, put_deadline_us, audit_interval_us; /* 0: default */
     uint64_t repair_delay_us;
     struct erasure_kernel kernel; /* of nodes started from then on */
+    struct compute_whole whole;   /* of all nodes */
     bool mute;                    /* nodes that start from now on do not gossip */
     struct log *log;              /* of nodes that start from now on, or NULL */
     /* Sees each message before it is delivered, and may change it. NULL: nobody. */
