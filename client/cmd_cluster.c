@@ -215,17 +215,33 @@ static void status_repair(struct wire_node repair)
     }
 }
 
+/* "from 1.0 MiB on", or "never". */
+static void status_from(struct wire_node gpu, const char *field, char *text, size_t size)
+{
+    char least[32];
+    if (wire_node_is_nil(wire_node_find(gpu, field))) {
+        (void)snprintf(text, size, "never");
+        return;
+    }
+    (void)hf_cmd_bytes(least, sizeof(least), (double)hf_field(gpu, field));
+    (void)snprintf(text, size, "from %s on", least);
+}
+
 /* Only of a node that uses a device, or would if it worked. */
 static void status_device(struct wire_node gpu)
 {
     struct bytes state = hf_field_bytes(gpu, WIRE_FIELD_STATE);
     struct bytes name = hf_field_bytes(gpu, "device");
     struct bytes cause = hf_field_bytes(gpu, "cause");
-    char least[32];
+    char codes[48];
+    char sums[48];
+    char leaves[48];
     if (bytes_equal(state, bytes_of_text("healthy"))) {
-        (void)hf_cmd_bytes(least, sizeof(least), (double)hf_field(gpu, "least_bytes"));
-        (void)printf("           gpu: %.*s codes jobs from %s on\n", (int)name.size,
-                     (const char *)name.data, least);
+        status_from(gpu, "least_bytes", codes, sizeof(codes));
+        status_from(gpu, "sum_least_bytes", sums, sizeof(sums));
+        status_from(gpu, "leaf_least_bytes", leaves, sizeof(leaves));
+        (void)printf("           gpu: %.*s codes jobs %s, adds doubles %s, hashes leaves %s\n",
+                     (int)name.size, (const char *)name.data, codes, sums, leaves);
     } else if (bytes_equal(state, bytes_of_text("suspect")) ||
                bytes_equal(state, bytes_of_text("trial"))) {
         (void)printf("           gpu: %.*s is left alone for a while: %.*s\n", (int)name.size,

@@ -5,14 +5,10 @@
  */
 #include "server/host/device_internal.h"
 
-#include "base/num.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define DEVICE_COLUMN_BYTES 64u
 
 static uint64_t device_now(const struct host_device *d)
 {
@@ -41,41 +37,17 @@ void host_device_note(struct host_device *d, const struct gpu_pick *before)
     }
 }
 
-struct gpu_rs_job host_device_job(const struct host_device_slot *slot,
-                                  const uint8_t *data[GPU_RS_MAX], uint8_t *coded[GPU_RS_MAX])
-{
-    for (unsigned i = 0; i < slot->k; i++) {
-        data[i] = slot->memory + i * slot->stride;
-    }
-    for (unsigned i = 0; i < slot->rows; i++) {
-        coded[i] = slot->memory + (slot->k + i) * slot->stride;
-    }
-    return (struct gpu_rs_job){.k = slot->k,
-                               .rows = slot->rows,
-                               .coefficients = slot->coefficients,
-                               .data = data,
-                               .coded = coded,
-                               .bytes = slot->bytes};
-}
-
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-/* A piece of a job, on its way to the device. */
-struct device_piece {
-    const struct compute_rs_job *job;
-    const uint8_t *coefficients;
-    size_t from;
-    size_t bytes;
-};
-
 /* Asks for a place. returns: NULL: the processor is to do it. Under the lock. */
-static struct host_device_slot *device_take(struct host_device *d, size_t job_bytes)
+static struct host_device_slot *device_take(struct host_device *d,
+                                            const struct host_device_piece *p)
 {
     struct gpu_pick_ticket ticket;
-    if (d->phase != HOST_DEVICE_READY || d->stop) {
+    if (d->phase != HOST_DEVICE_READY || d->stop || p->job_bytes < d->least[p->kind]) {
         return NULL;
     }
-    const enum gpu_pick_where where = gpu_pick_take(&d->pick, device_now(d), job_bytes, &ticket);
+    const enum gpu_pick_where where = gpu_pick_take(&d->pick, device_now(d), p->job_bytes, &ticket);
     if (where == GPU_PICK_OPEN) {
         d->trial = ticket;
         d->trial_due = true;
@@ -92,19 +64,6 @@ static struct host_device_slot *device_take(struct host_device *d, size_t job_by
     slot->state = HOST_DEVICE_FILLING;
     slot->ticket = ticket;
     return slot;
-}
-
-static void device_fill(struct host_device_slot *slot, const struct device_piece *p)
-{
-    slot->k = p->job->k;
-    slot->rows = p->job->rows;
-    slot->bytes = p->bytes;
-    slot->stride = (size_t)num_round_up(p->bytes, DEVICE_COLUMN_BYTES);
-    ASSERT((slot->k + slot->rows) * slot->stride <= HOST_DEVICE_JOB_BYTES);
-    memcpy(slot->coefficients, p->coefficients, (size_t)slot->k * slot->rows);
-    for (unsigned i = 0; i < slot->k; i++) {
-        memcpy(slot->memory + i * slot->stride, p->job->data[i] + p->from, p->bytes);
-    }
 }
 
 static struct timespec device_until(uint64_t patience_us)
@@ -145,17 +104,26 @@ static void device_give_up(struct host_device *d, struct host_device_slot *slot)
     host_device_note(d, &before);
 }
 
-/* Takes the results of a slot that is done, and gives it back. returns: whether there are some.
- * Under the lock, but for the copying. */
-static bool device_finish(struct host_device *d, struct host_device_slot *slot,
-                          const struct device_piece *p)
+/* What was made there is wrong. Under the lock. */
+static void device_blame(struct host_device *d, const char *what)
 {
+    const struct gpu_pick before = d->pick;
+    d->report.wrong++;
+    (void)snprintf(d->failure, sizeof(d->failure), "%s", what);
+    gpu_pick_wrong(&d->pick, device_now(d));
+    host_device_note(d, &before);
+    device_kick(d); /* it is to close */
+}
+
+/* Takes the results of a slot that is done, and gives it back. returns: whether there are some.
+ * Under the lock, but for the taking. */
+static bool device_finish(struct host_device *d, struct host_device_slot *slot,
+                          const struct host_device_piece *p)
+{
+    enum host_device_verdict verdict = HOST_DEVICE_RIGHT;
     if (slot->err == 0) {
         (void)pthread_mutex_unlock(&d->lock);
-        for (unsigned i = 0; i < slot->rows; i++) {
-            memcpy(p->job->coded[i] + p->from, slot->memory + (slot->k + i) * slot->stride,
-                   p->bytes);
-        }
+        verdict = host_device_take(slot, p);
         (void)pthread_mutex_lock(&d->lock);
     }
     const struct gpu_pick before = d->pick;
@@ -163,20 +131,24 @@ static bool device_finish(struct host_device *d, struct host_device_slot *slot,
         gpu_pick_done(&d->pick, device_now(d), &slot->ticket, slot->err) == GPU_PICK_ANSWERED;
     slot->state = HOST_DEVICE_FREE;
     host_device_note(d, &before);
-    d->report.bytes += answered ? (uint64_t)slot->k * p->bytes : 0;
+    if (verdict == HOST_DEVICE_WRONG) {
+        device_blame(d, p->kind == NODE_DEVICE_SUMS ? "wrong sums" : "wrong hashes");
+    }
+    const bool made = answered && verdict == HOST_DEVICE_RIGHT;
+    d->report.of[p->kind].bytes += made ? p->bytes : 0;
     d->report.failed += !answered;
     device_kick(d); /* it may be to close */
-    return answered;
+    return made;
 }
 
-static bool device_code_piece(struct host_device *d, const struct device_piece *p)
+static bool device_run_piece(struct host_device *d, const struct host_device_piece *p)
 {
     (void)pthread_mutex_lock(&d->lock);
-    struct host_device_slot *slot = device_take(d, p->job->k * p->job->bytes);
+    struct host_device_slot *slot = device_take(d, p);
     bool made = false;
     if (slot != NULL) {
         (void)pthread_mutex_unlock(&d->lock);
-        device_fill(slot, p);
+        host_device_fill(slot, p);
         (void)pthread_mutex_lock(&d->lock);
         if (device_wait(d, slot)) {
             device_give_up(d, slot);
@@ -184,45 +156,97 @@ static bool device_code_piece(struct host_device *d, const struct device_piece *
             made = device_finish(d, slot, p);
         }
     }
-    d->report.jobs += made && p->from + p->bytes == p->job->bytes;
+    d->report.of[p->kind].jobs += made && p->done_bytes + p->bytes == p->job_bytes;
     (void)pthread_mutex_unlock(&d->lock);
     return made;
 }
 
-static bool device_code(void *ctx, const struct compute_rs_job *job, const uint8_t *coefficients)
+static bool device_run(struct host_device *d, struct host_device_piece *p)
 {
-    struct host_device *d = ctx;
-    if (job->k > GPU_RS_MAX || job->rows > GPU_RS_MAX || job->bytes == 0) {
+    if (p->job_bytes == 0 || p->job_bytes < host_device_least(p->kind)) {
         return false;
     }
-    const size_t most =
-        HOST_DEVICE_JOB_BYTES / (job->k + job->rows) & ~(size_t)(DEVICE_COLUMN_BYTES - 1);
-    struct device_piece p = {.job = job, .coefficients = coefficients};
-    for (; p.from < job->bytes; p.from += p.bytes) {
-        p.bytes = NUM_MIN(most, job->bytes - p.from);
-        if (!device_code_piece(d, &p)) {
+    while (host_device_next(p)) {
+        if (!device_run_piece(d, p)) {
             return false;
         }
     }
     return true;
 }
 
-static void device_wrong(void *ctx)
+static bool device_code(void *ctx, const struct compute_rs_job *job, const uint8_t *coefficients)
 {
-    struct host_device *d = ctx;
+    struct host_device_piece p = {.kind = NODE_DEVICE_CODES,
+                                  .job_bytes = job->k * job->bytes,
+                                  .job = job,
+                                  .coefficients = coefficients};
+    return job->k <= GPU_RS_MAX && job->rows <= GPU_RS_MAX && device_run(ctx, &p);
+}
+
+static bool device_sum(void *ctx, struct compute_exact *e, const void *values, size_t count)
+{
+    struct compute_exact sum;
+    struct host_device_piece p = {.kind = NODE_DEVICE_SUMS,
+                                  .job_bytes = count * sizeof(double),
+                                  .values = values,
+                                  .sum = &sum};
+    compute_exact_init(&sum);
+    if (!device_run(ctx, &p)) {
+        return false;
+    }
+    compute_exact_merge(e, &sum);
+    return true;
+}
+
+/* What is left behind whole leaves is hashed here. */
+static bool device_leaves(void *ctx, const struct compute_leaves *runs, unsigned count)
+{
+    struct host_device_piece p = {.kind = NODE_DEVICE_LEAVES, .leaves = {runs, count, 0}};
+    for (unsigned i = 0; i < count; i++) {
+        p.job_bytes += runs[i].bytes / COMPUTE_LEAF_BYTES * COMPUTE_LEAF_BYTES;
+    }
+    if (!device_run(ctx, &p)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const size_t leaves = runs[i].bytes / COMPUTE_LEAF_BYTES;
+        const size_t at = leaves * COMPUTE_LEAF_BYTES;
+        if (at < runs[i].bytes) {
+            compute_leaf_hash(runs[i].data + at, runs[i].bytes - at,
+                              runs[i].hashes + leaves * COMPUTE_HASH_BYTES);
+        }
+    }
+    return true;
+}
+
+static void device_wrong(struct host_device *d, const char *what)
+{
     (void)pthread_mutex_lock(&d->lock);
-    const struct gpu_pick before = d->pick;
-    d->report.wrong++;
-    (void)snprintf(d->failure, sizeof(d->failure), "wrong bits");
-    gpu_pick_wrong(&d->pick, device_now(d));
-    host_device_note(d, &before);
-    device_kick(d);
+    device_blame(d, what);
     (void)pthread_mutex_unlock(&d->lock);
+}
+
+static void device_wrong_codes(void *ctx)
+{
+    device_wrong(ctx, "wrong bits");
+}
+
+static void device_wrong_leaves(void *ctx)
+{
+    device_wrong(ctx, "wrong hashes");
 }
 
 struct erasure_kernel host_device_kernel(struct host_device *d)
 {
-    return (struct erasure_kernel){.ctx = d, .whole = device_code, .wrong = device_wrong};
+    return (struct erasure_kernel){.ctx = d, .whole = device_code, .wrong = device_wrong_codes};
+}
+
+struct compute_whole host_device_whole(struct host_device *d)
+{
+    return (struct compute_whole){.ctx = d,
+                                  .sum_f64s = device_sum,
+                                  .leaf_hashes = device_leaves,
+                                  .wrong = device_wrong_leaves};
 }
 
 /* ---- what it says --------------------------------------------------------------------------- */
@@ -275,10 +299,18 @@ int host_device_new(struct host_device **out, const struct host_device_options *
     const struct gpu_pick_settings pick = {.wait_min_us = options->wait_min_us,
                                            .wait_max_us = options->wait_max_us,
                                            .jobs_max = HOST_DEVICE_JOBS};
+    const int err = compute_new(&d->compute, &options->heap, why);
+    if (err != 0) {
+        alloc_put(&options->heap, d, sizeof(*d));
+        return err;
+    }
     d->options = *options;
     (void)snprintf(d->path, sizeof(d->path), "%s", options->path);
     d->options.path = d->path;
     gpu_pick_init(&d->pick, &pick);
+    for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+        d->report.of[kind].least_bytes = UINT64_MAX;
+    }
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -307,6 +339,7 @@ void host_device_release(struct host_device *d)
     for (unsigned i = 0; i < HOST_DEVICE_JOBS; i++) {
         alloc_put(&heap, d->slot[i].memory, HOST_DEVICE_JOB_BYTES);
     }
+    compute_free(d->compute);
     (void)pthread_cond_destroy(&d->wake);
     (void)pthread_cond_destroy(&d->changed);
     (void)pthread_mutex_destroy(&d->lock);

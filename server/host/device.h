@@ -1,15 +1,19 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A GPU for coding, behind the plug-in of gpu/gpu.h: one device, one thread that alone calls it.
- * Jobs of the workers go there while gpu/pick.h says so; all else, and whatever goes wrong, is left
- * to the processor by saying no.
+ * A GPU for coding, for exact sums of doubles and for hashes of leaves, behind the plug-in of
+ * gpu/gpu.h: one device, one thread that alone calls it. Jobs of the workers go there while
+ * gpu/pick.h says so; all else, and whatever goes wrong, is left to the processor by saying no.
  *
  *   host_device_new(&d, &options, &why);
  *   node_options.kernel = host_device_kernel(d);
+ *   whole = host_device_whole(d);          for node_env.whole
  *   host_device_start(d, &why);            its thread loads, opens, measures, and logs one line
  *   ...
  *   host_device_free(d);                   no job is in it
+ *
+ * What is coded is judged by erasure/. Sums and hashes are computed there twice, arranged in
+ * another way, and are of no use if they differ.
  *
  * A job is copied into memory of the device's own and out of it, so one that takes longer than the
  * patience is given up: its caller goes on with the processor, and its memory stays with the device
@@ -17,8 +21,8 @@
  * anew by its thread when the first job after the wait asks for it; no job waits for that.
  *
  * Limits: HOST_DEVICE_JOBS under way, of HOST_DEVICE_JOB_BYTES of sources and results each; longer
- * jobs go in pieces. That memory is taken when a device is there, and on the device and page-locked
- * 6 MiB.
+ * jobs go in pieces. Sums of less than 64 KiB and single leaves do not go there. That memory is
+ * taken when a device is there, and on the device and page-locked 6 MiB.
  *
  * threads: new, start and free by one; the kernel and the report from any.
  */
@@ -60,6 +64,7 @@ int host_device_new(struct host_device **out, const struct host_device_options *
 int host_device_start(struct host_device *d, struct err_info *why);
 /* Ends with d. */
 struct erasure_kernel host_device_kernel(struct host_device *d);
+struct compute_whole host_device_whole(struct host_device *d);
 /* For node_options.device. ctx: the device. */
 void host_device_report(void *ctx, struct node_device *out);
 /* Waits until the device's thread has nothing left to do. For tests. */

@@ -1,18 +1,22 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What device.c, the jobs' side, and device_thread.c, the device's, have in common.
+ * What device.c, the jobs' side, and device_thread.c, the device's, have in common; and jobs as
+ * they lie in slots (device_jobs.c), what is worth the way (device_measure.c).
  *
  * threads: as said of the fields.
  */
 #ifndef HOLDFAST_SERVER_HOST_DEVICE_INTERNAL_H
 #define HOLDFAST_SERVER_HOST_DEVICE_INTERNAL_H
 
+#include "compute/compute.h"
 #include "gpu/load.h"
 #include "gpu/pick.h"
 #include "server/host/device.h"
 
 #include <pthread.h>
+
+#define HOST_DEVICE_SUMS 3u /* of a job */
 
 enum host_device_phase {
     HOST_DEVICE_STARTING = 0,
@@ -37,11 +41,53 @@ struct host_device_slot {
     uint64_t order;                    /* of QUEUED: the least goes first */
     int err;                           /* of DONE */
     uint8_t *memory;                   /* HOST_DEVICE_JOB_BYTES: sources, then results */
-    unsigned k;
+    enum node_device_kind kind;
+    size_t columns; /* of each source; values; leaves */
+    unsigned k;     /* these four: of codes */
     unsigned rows;
-    size_t bytes;
     size_t stride;
     uint8_t coefficients[GPU_RS_MAX * GPU_RS_MAX];
+    struct compute_exact sum[HOST_DEVICE_SUMS]; /* of sums */
+};
+
+/* Where leaves of some runs go on. */
+struct host_device_leaves {
+    const struct compute_leaves *runs;
+    unsigned count;
+    size_t leaf; /* of the first run */
+};
+
+/* What a caller has of a job: a piece of it that fits a slot. */
+struct host_device_piece {
+    enum node_device_kind kind;
+    size_t job_bytes;  /* of all its sources */
+    size_t done_bytes; /* before this piece */
+    size_t bytes;      /* of this piece's sources; 0 before the first one */
+    /* codes */
+    const struct compute_rs_job *job;
+    const uint8_t *coefficients;
+    size_t from;
+    size_t columns;
+    /* sums */
+    const uint8_t *values;
+    struct compute_exact *sum;
+    /* leaves */
+    struct host_device_leaves leaves;
+};
+
+enum host_device_verdict {
+    HOST_DEVICE_RIGHT,    /* or judged by others */
+    HOST_DEVICE_UNJUDGED, /* the results are of no use, and say nothing of the device */
+    HOST_DEVICE_WRONG,
+};
+
+/* What an opening found. */
+struct host_device_opening {
+    int err;
+    bool measured;
+    size_t least[NODE_DEVICE_KINDS]; /* valid if measured; SIZE_MAX: not worth it at any size */
+    char why[GPU_WHY_BYTES];         /* of an error */
+    char cause[GPU_WHY_BYTES];       /* of the measurement */
 };
 
 struct host_device {
@@ -55,6 +101,7 @@ struct host_device {
     /* under the lock */
     enum host_device_phase phase;
     struct gpu_pick pick;
+    size_t least[NODE_DEVICE_KINDS]; /* of jobs that go there, in bytes of sources */
     struct host_device_slot slot[HOST_DEVICE_JOBS];
     struct gpu_pick_ticket trial;
     bool trial_due;
@@ -73,6 +120,7 @@ struct host_device {
     unsigned device; /* its number */
     struct gpu *gpu; /* NULL: closed */
     bool measured;
+    struct compute *compute; /* what it is compared with */
 };
 
 void *host_device_main(void *arg);
@@ -81,8 +129,27 @@ void *host_device_main(void *arg);
 void host_device_note(struct host_device *d, const struct gpu_pick *before);
 /* Frees what there is; nobody uses it any more. */
 void host_device_release(struct host_device *d);
-/* The job of a slot as the plug-in takes it. data, coded: room for the rows' addresses. */
-struct gpu_rs_job host_device_job(const struct host_device_slot *slot,
-                                  const uint8_t *data[GPU_RS_MAX], uint8_t *coded[GPU_RS_MAX]);
+
+/* ---- device_jobs.c -------------------------------------------------------------------------- */
+
+/* returns: bytes of sources below which no job of this kind goes there. */
+size_t host_device_least(enum node_device_kind kind);
+/* Goes on to the next piece. returns: false, and p is of no more use, behind the last one. */
+bool host_device_next(struct host_device_piece *p);
+/* Copies a piece into a slot. */
+void host_device_fill(struct host_device_slot *slot, const struct host_device_piece *p);
+/* What the device's thread does with it. returns: as the plug-in's call. */
+int host_device_call(const struct gpu_table *table, struct gpu *gpu, struct host_device_slot *slot);
+/* Takes the results out, if they are right. */
+enum host_device_verdict host_device_take(const struct host_device_slot *slot,
+                                          const struct host_device_piece *p);
+
+/* ---- device_measure.c: on the device's thread, which has opened it; nobody has a slot -------- */
+
+/* Small jobs of each kind, compared with the processor's.
+ * returns: 0, or why it is not to be used, in o->why. */
+int host_device_check(struct host_device *d, struct host_device_opening *o);
+/* Finds o->least and o->cause. returns: likewise. */
+int host_device_measure(struct host_device *d, struct host_device_opening *o);
 
 #endif

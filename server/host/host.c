@@ -351,6 +351,8 @@ static int host_open_parts(struct host *h, const struct host_options *options, s
     TRY(host_gossip_open(h, h->peer_host, h->peer_port, why));
     TRY(host_open_stores(h, why));
     TRY(host_new_device(h, why));
+    h->whole = host_device_whole(h->device);
+    h->env.whole = &h->whole;
     TRY(host_new_node(h, random[3], why));
     TRY(host_threads_start(&h->threads, h, &h->env, why));
     return host_device_start(h->device, why);

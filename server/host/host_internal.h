@@ -232,8 +232,9 @@ struct host {
     char peer_host[256];
     uint16_t client_port;
     uint16_t peer_port;
-    struct limits limits; /* the settings', made to fit */
-    struct node_env env;  /* the loop thread's */
+    struct limits limits;       /* the settings', made to fit */
+    struct node_env env;        /* the loop thread's */
+    struct compute_whole whole; /* the device's */
     struct store_kv state;
     struct store_kv index;
     struct node *node;

@@ -56,18 +56,27 @@ struct node_gossip_options {
     int (*random)(void *ctx, void *into, size_t bytes);
 };
 
-/* What `status` says of a device that codes, if the host has a place for one. */
-struct node_device {
-    const char *state;    /* static */
-    char name[96];        /* of the device; "": none */
-    char cause[240];      /* why it is used, or is not */
-    uint64_t least_bytes; /* sources of a job that goes there */
-    uint64_t jobs;        /* coded there */
+/* What `status` says of a device, if the host has a place for one. */
+enum node_device_kind {
+    NODE_DEVICE_CODES = 0,
+    NODE_DEVICE_SUMS,
+    NODE_DEVICE_LEAVES,
+    NODE_DEVICE_KINDS,
+};
+struct node_device_jobs {
+    uint64_t least_bytes; /* sources of a job that goes there; UINT64_MAX: none does */
+    uint64_t jobs;        /* done there */
     uint64_t bytes;       /* of their sources */
-    uint64_t failed;      /* jobs whose error sent them to the processor */
-    uint64_t late;        /* jobs that were given up */
-    uint64_t wrong;       /* jobs whose results were found to be wrong */
-    uint64_t errors;      /* that made it suspect */
+};
+struct node_device {
+    const char *state; /* static */
+    char name[96];     /* of the device; "": none */
+    char cause[240];   /* why it is used, or is not */
+    struct node_device_jobs of[NODE_DEVICE_KINDS];
+    uint64_t failed; /* jobs whose error sent them to the processor */
+    uint64_t late;   /* jobs that were given up */
+    uint64_t wrong;  /* jobs whose results were found to be wrong */
+    uint64_t errors; /* that made it suspect */
 };
 struct node_device_source {
     void *ctx;

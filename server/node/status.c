@@ -216,16 +216,35 @@ static void node_pack_disk(const struct node *n, const struct node_status *s, st
     node_pack_u64(out, "corrupt_reads", s->segments.corrupt_reads);
 }
 
+/* The least size is nil where no job goes there. */
+static void node_pack_device_jobs(const struct node_device_jobs *j, const char *const names[3],
+                                  struct buf *out)
+{
+    if (j->least_bytes == UINT64_MAX) {
+        (void)wire_pack_text(out, names[0]);
+        (void)wire_pack_nil(out);
+    } else {
+        node_pack_u64(out, names[0], j->least_bytes);
+    }
+    node_pack_u64(out, names[1], j->jobs);
+    node_pack_u64(out, names[2], j->bytes);
+}
+
 static void node_pack_device(const struct node_device *d, struct buf *out)
 {
+    static const char *const names[NODE_DEVICE_KINDS][3] = {
+        [NODE_DEVICE_CODES] = {"least_bytes", "jobs", "bytes"},
+        [NODE_DEVICE_SUMS] = {"sum_least_bytes", "sum_jobs", "sum_bytes"},
+        [NODE_DEVICE_LEAVES] = {"leaf_least_bytes", "leaf_jobs", "leaf_bytes"},
+    };
     (void)wire_pack_text(out, WIRE_FIELD_GPU);
-    (void)wire_pack_map(out, 10);
+    (void)wire_pack_map(out, 7 + 3 * NODE_DEVICE_KINDS);
     node_pack_text(out, WIRE_FIELD_STATE, d->state);
     node_pack_text(out, "device", d->name);
     node_pack_text(out, "cause", d->cause);
-    node_pack_u64(out, "least_bytes", d->least_bytes);
-    node_pack_u64(out, "jobs", d->jobs);
-    node_pack_u64(out, "bytes", d->bytes);
+    for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+        node_pack_device_jobs(&d->of[kind], names[kind], out);
+    }
     node_pack_u64(out, "failed", d->failed);
     node_pack_u64(out, "late", d->late);
     node_pack_u64(out, "wrong", d->wrong);

@@ -109,8 +109,8 @@ checks=$((checks + 3))
 [ "$gets" = 0 ] || failed "slower: $gets jobs"
 down
 
-# fails at its first job
-EMULATED_FAIL_AT=20
+# fails at one of its first jobs, once its opening is over
+EMULATED_FAIL_AT=100
 export EMULATED_FAIL_AT
 cluster fails --set gpu.use=always --set "gpu.plugin=$emulated"
 unset EMULATED_FAIL_AT

@@ -1,232 +1,12 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A host's device: codes go through the emulated machine, which fails at any call, answers late,
- * or gives wrong bits. Whatever it does the cells are those of the plain twin, the device is left
- * alone for as long as it should be, and is used again. Built for the late machine and the eager
- * one.
+ * A host's device: codes, sums and leaf hashes go through the emulated machine, which fails at any
+ * call, answers late, or gives wrong bits. Whatever it does the bytes are those of the plain twins,
+ * the device is left alone for as long as it should be, and is used again. Built for the late
+ * machine and the eager one.
  */
-#include "server/host/device.h"
-
-#include "base/num.h"
-#include "base/rng.h"
-#include "tests/unit/gpu/emulated.h"
-#include "tests/unit/unit.h"
-
-#include <pthread.h>
-#include <string.h>
-
-#define WAIT_MIN_US 1000u
-#define WAIT_MAX_US 8000u
-#define LONG_US 600000000u /* what a job that does not hang never takes */
-#define SHORT_US 20000u    /* how long one that does is waited for */
-#define K 3u
-#define M 2u
-#define CELL 20011u
-
-/* ---- the machine, with hooks ---------------------------------------------------------------- */
-
-/* What the device's thread and the test share. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    uint64_t now_us;
-    uint64_t step_us; /* that each look at the clock takes */
-    unsigned opened;
-    unsigned jobs;
-    unsigned fail_every; /* a job; 0: none */
-    bool flips;          /* a bit of each job */
-    bool holds;          /* jobs wait until it is false */
-    bool in_job;
-    unsigned closed;
-    int64_t (*takes_us)(const struct gpu_rs_job *job); /* NULL: nothing */
-    unsigned lines;
-    char line[LOG_LINE_BYTES_MAX + 1]; /* the last */
-} at = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
-
-static void reset(void)
-{
-    emulated_reset();
-    at.now_us = 1;
-    at.step_us = 0;
-    at.opened = at.jobs = at.fail_every = at.closed = at.lines = 0;
-    at.flips = at.holds = at.in_job = false;
-    at.takes_us = NULL;
-}
-
-static uint64_t clock_now(void)
-{
-    (void)pthread_mutex_lock(&at.lock);
-    at.now_us += at.step_us;
-    const uint64_t now_us = at.now_us;
-    (void)pthread_mutex_unlock(&at.lock);
-    return now_us;
-}
-
-static void clock_add(uint64_t us)
-{
-    (void)pthread_mutex_lock(&at.lock);
-    at.now_us += us;
-    (void)pthread_mutex_unlock(&at.lock);
-}
-
-static void keep_line(void *ctx, enum log_level level, const char *line)
-{
-    (void)ctx;
-    (void)level;
-    (void)pthread_mutex_lock(&at.lock);
-    at.lines++;
-    (void)snprintf(at.line, sizeof(at.line), "%s", line);
-    (void)pthread_mutex_unlock(&at.lock);
-}
-static const struct log lines = {.sink = keep_line, .least = LOG_DEBUG};
-
-static void probe(unsigned *count, char *why, size_t why_bytes)
-{
-    gpu_engine_probe(&emulated_driver, count, why, why_bytes);
-}
-
-static int describe(unsigned device, struct gpu_device *out, char *why, size_t why_bytes)
-{
-    return gpu_engine_describe(&emulated_driver, device, out, why, why_bytes);
-}
-
-static int open_device(struct gpu **out, unsigned device, const struct gpu_settings *settings,
-                       char *why, size_t why_bytes)
-{
-    (void)pthread_mutex_lock(&at.lock);
-    at.opened++;
-    (void)pthread_mutex_unlock(&at.lock);
-    return gpu_engine_open(&emulated_driver, out, device, settings, why, why_bytes);
-}
-
-static void close_device(struct gpu *gpu)
-{
-    gpu_engine_close(gpu);
-    (void)pthread_mutex_lock(&at.lock);
-    at.closed++;
-    (void)pthread_cond_broadcast(&at.change);
-    (void)pthread_mutex_unlock(&at.lock);
-}
-
-static int run_rs(struct gpu *gpu, const struct gpu_rs_job *job)
-{
-    (void)pthread_mutex_lock(&at.lock);
-    at.jobs++;
-    at.in_job = true;
-    (void)pthread_cond_broadcast(&at.change);
-    while (at.holds) {
-        (void)pthread_cond_wait(&at.change, &at.lock);
-    }
-    at.in_job = false;
-    at.now_us += (uint64_t)(at.takes_us != NULL ? at.takes_us(job) : 0);
-    const bool fails = at.fail_every > 0 && at.jobs % at.fail_every == 0;
-    const bool flips = at.flips;
-    (void)pthread_mutex_unlock(&at.lock);
-    if (fails) {
-        emulated.fail_at = emulated.calls + 1 + at.jobs % 5;
-        emulated.error = 719;
-    }
-    const int err = gpu_engine_rs(gpu, job);
-    if (err == 0 && flips) {
-        job->coded[job->rows - 1][job->bytes / 2] ^= 16;
-    }
-    return err;
-}
-
-static const struct gpu_table table = {
-    .version = GPU_TABLE_VERSION,
-    .bytes = sizeof(struct gpu_table),
-    .probe = probe,
-    .describe = describe,
-    .open = open_device,
-    .close = close_device,
-    .failure = gpu_engine_failure,
-    .rs = run_rs,
-};
-
-static struct host_device *start_with(enum host_device_use use, const char *path)
-{
-    struct host_device *d = NULL;
-    struct err_info why;
-    const struct host_device_options options = {
-        .use = use,
-        .path = path,
-        .table = path[0] == '\0' ? &table : NULL,
-        .log = &lines,
-        .heap = alloc_heap(),
-        .now_us = clock_now,
-        .wait_min_us = WAIT_MIN_US,
-        .wait_max_us = WAIT_MAX_US,
-        .patience_us = LONG_US,
-    };
-    ck_assert_int_eq(host_device_new(&d, &options, &why), 0);
-    ck_assert_int_eq(host_device_start(d, &why), 0);
-    host_device_settle(d);
-    return d;
-}
-
-static struct host_device *start(void)
-{
-    return start_with(HOST_DEVICE_ALWAYS, "");
-}
-
-static struct node_device report(struct host_device *d)
-{
-    struct node_device out;
-    host_device_report(d, &out);
-    return out;
-}
-
-static void is_state(struct host_device *d, const char *state)
-{
-    const struct node_device r = report(d);
-    ck_assert_msg(strcmp(r.state, state) == 0, "%s, not %s: %s", r.state, state, r.cause);
-}
-
-/* ---- codes ---------------------------------------------------------------------------------- */
-
-/* Encodes cells and decodes two of them, and compares with the plain twin. r: for the bytes.
- * returns: how many of the two jobs had wrong bits at first. */
-static unsigned code(struct host_device *d, struct rng *r)
-{
-    const struct alloc heap = alloc_heap();
-    const struct erasure_scheme scheme = {K, M};
-    uint8_t(*cell)[CELL] = malloc((size_t)2 * (K + M) * CELL);
-    uint8_t matrix[(K + M) * K];
-    struct erasure_code *c = NULL;
-    struct erasure_plan plan;
-    struct erasure_check check;
-    struct bytes cells[K + M];
-    const uint8_t *data[K];
-    uint8_t *made[K + M];
-    ck_assert_ptr_nonnull(cell);
-    rng_fill(r, cell, (size_t)K * CELL);
-    for (unsigned i = 0; i < K + M; i++) {
-        cells[i] = bytes_of(cell[i], CELL);
-        made[i] = cell[K + M + i];
-        memset(made[i], 0xa5, CELL);
-    }
-    for (unsigned i = 0; i < K; i++) {
-        data[i] = cell[i];
-    }
-    uint8_t *const parity[M] = {cell[K], cell[K + 1]};
-    const struct compute_rs_job twin = {
-        .k = K, .rows = M, .data = data, .coded = parity, .bytes = CELL};
-    compute_rs_matrix(K, M, matrix);
-    compute_rs_encode_plain(&twin, matrix + (size_t)K * K);
-    ck_assert_int_eq(erasure_code_new_with(&c, &heap, scheme, host_device_kernel(d)), 0);
-    ck_assert_int_eq(erasure_encode(c, cells, made + K, CELL, &check), 0);
-    unsigned wrong = check.wrong != 0;
-    ck_assert_mem_eq(made[K], cell[K], (size_t)M * CELL);
-    ck_assert_int_eq(erasure_plan_make(c, 0x1d & ~1u, 0x3, &plan), 0);
-    ck_assert_int_eq(erasure_decode(&plan, cells, made, CELL, &check), 0);
-    wrong += check.wrong != 0;
-    ck_assert_mem_eq(made[0], cell[0], (size_t)2 * CELL);
-    erasure_code_free(c);
-    free(cell);
-    return wrong;
-}
+#include "tests/unit/host/device_rig.h"
 
 START_TEST(what_is_encoded_and_decoded_goes_to_the_device)
 {
@@ -241,8 +21,8 @@ START_TEST(what_is_encoded_and_decoded_goes_to_the_device)
         ck_assert_uint_eq(code(d, &r), 0);
     }
     const struct node_device said = report(d);
-    ck_assert_uint_eq(said.jobs, 10);
-    ck_assert_uint_eq(said.bytes, (uint64_t)10 * K * CELL);
+    ck_assert_uint_eq(said.of[NODE_DEVICE_CODES].jobs, 10);
+    ck_assert_uint_eq(said.of[NODE_DEVICE_CODES].bytes, (uint64_t)10 * K * CELL);
     ck_assert_uint_eq(said.failed + said.late + said.wrong + said.errors, 0);
     ck_assert_uint_gt(emulated.by_xor, 0);
     host_device_free(d);
@@ -273,8 +53,8 @@ START_TEST(jobs_longer_than_its_memory_go_in_pieces)
     ck_assert_uint_eq(at.jobs - before, 2);
     compute_rs_encode_plain(&twin, coefficient);
     ck_assert_mem_eq(made[0], plain[0], cell);
-    ck_assert_uint_eq(report(d).jobs, 1);
-    ck_assert_uint_eq(report(d).bytes, cell);
+    ck_assert_uint_eq(codes(d).jobs, 1);
+    ck_assert_uint_eq(codes(d).bytes, cell);
     host_device_free(d);
     free(memory);
 }
@@ -304,9 +84,9 @@ START_TEST(errors_at_any_call_change_no_bits_and_the_device_is_used_again)
         ck_assert_uint_eq(code(d, &r), 0); /* opens it, if it is closed */
         host_device_settle(d);
         is_state(d, is_none ? "none" : "healthy");
-        const uint64_t jobs = report(d).jobs;
+        const uint64_t jobs = codes(d).jobs;
         ck_assert_uint_eq(code(d, &r), 0);
-        ck_assert_uint_eq(report(d).jobs, jobs + (is_none ? 0 : 2));
+        ck_assert_uint_eq(codes(d).jobs, jobs + (is_none ? 0 : 2));
         host_device_free(d);
         ck_assert_uint_eq(emulated.lanes_open, 0);
     }
@@ -473,9 +253,10 @@ START_TEST(many_threads_share_a_device_that_fails_now_and_then)
     }
     host_device_settle(d);
     const struct node_device said = report(d);
-    printf("%llu jobs there, %llu failed, %llu errors\n", (unsigned long long)said.jobs,
-           (unsigned long long)said.failed, (unsigned long long)said.errors);
-    ck_assert_uint_gt(said.jobs, 0);
+    printf("%llu jobs there, %llu failed, %llu errors\n",
+           (unsigned long long)said.of[NODE_DEVICE_CODES].jobs, (unsigned long long)said.failed,
+           (unsigned long long)said.errors);
+    ck_assert_uint_gt(said.of[NODE_DEVICE_CODES].jobs, 0);
     ck_assert_uint_gt(said.errors, 1);
     ck_assert_uint_eq(said.late + said.wrong, 0);
     host_device_free(d);
@@ -500,22 +281,19 @@ START_TEST(jobs_go_where_they_were_measured_to_be_faster)
     at.takes_us = faster_from_a_mebibyte;
     struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "healthy");
-    ck_assert_uint_eq(report(d).least_bytes, 1u << 20);
-    ck_assert_ptr_nonnull(strstr(at.line, "least_bytes=1048576 cause=\"measured in "));
+    ck_assert_uint_eq(codes(d).least_bytes, 1u << 20);
+    ck_assert_ptr_nonnull(strstr(
+        at.line, "codes_from=1048576 sums_from=never leaves_from=never cause=\"measured in "));
     ck_assert_ptr_nonnull(
-        strstr(at.line, "encoding 4+2 of 4194304 bytes takes 50 us, on the processor 100 us\""));
+        strstr(at.line,
+               "encoding 4+2 of 4194304 bytes takes 50 us, on the processor 100 us; a sum of them "
+               "100 us and 100 us; their leaf hashes 100 us and 100 us\""));
     ck_assert_uint_eq(code(d, &r), 0); /* too small */
-    ck_assert_uint_eq(report(d).jobs, 0);
+    ck_assert_uint_eq(codes(d).jobs, 0);
     ck_assert_uint_eq(at.lines, 1);
     host_device_free(d);
 }
 END_TEST
-
-static int64_t slower(const struct gpu_rs_job *job)
-{
-    (void)job;
-    return 1;
-}
 
 START_TEST(a_device_that_is_slower_is_closed_and_said_to_be)
 {
@@ -527,7 +305,7 @@ START_TEST(a_device_that_is_slower_is_closed_and_said_to_be)
     is_state(d, "slower");
     ck_assert_uint_eq(emulated.lanes_open, 0);
     ck_assert_uint_eq(code(d, &r), 0);
-    ck_assert_uint_eq(report(d).jobs, 0);
+    ck_assert_uint_eq(codes(d).jobs, 0);
     ck_assert_uint_eq(at.lines, 1);
     ck_assert_ptr_nonnull(strstr(at.line, "event=gpu_not_used device=\"Emulated 0\" cause=\"meas"));
     host_device_free(d);
@@ -567,7 +345,7 @@ START_TEST(a_device_that_could_not_be_opened_is_measured_when_it_can)
     ck_assert_uint_eq(code(d, &r), 0);
     host_device_settle(d);
     is_state(d, "healthy");
-    ck_assert_uint_eq(report(d).least_bytes, 1u << 20);
+    ck_assert_uint_eq(codes(d).least_bytes, 1u << 20);
     host_device_free(d);
 }
 END_TEST
@@ -584,7 +362,7 @@ static void none(struct host_device *d, const char *state, const char *text)
     clock_add(100 * WAIT_MAX_US);
     ck_assert_uint_eq(code(d, &r), 0);
     host_device_settle(d);
-    ck_assert_uint_eq(report(d).jobs, 0);
+    ck_assert_uint_eq(codes(d).jobs, 0);
     ck_assert_uint_eq(at.lines, 1);
     ck_assert_ptr_nonnull(strstr(at.line, "event=gpu_not_used cause=\""));
     ck_assert_ptr_nonnull(strstr(at.line, text));

@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Whether a device that was opened gives the processor's bits, and for jobs of which size it is
+ * worth the way: the same jobs of each kind, the whole way there and back against the processor's
+ * best kernel. On the device's thread; nobody has a slot meanwhile, so their memory serves: slot 0
+ * as what it is, slot 1 as that of a caller.
+ */
+#include "server/host/device_internal.h"
+
+#include "base/num.h"
+#include "base/rng.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What is measured: encoding of 4+2, sums and leaves, in jobs of 64 KiB to 4 MiB. */
+#define MEASURE_K 4u
+#define MEASURE_ROWS 2u
+#define MEASURE_SIZES 4u
+#define MEASURE_BYTES(i) ((size_t)(64u << 10) << 2 * (i))
+#define MEASURE_MOST MEASURE_BYTES(MEASURE_SIZES - 1)
+#define MEASURE_ROUNDS 3u
+/* The next size takes four times as long as this one, and a little more. */
+#define MEASURE_GROWTH 6u
+#define COLUMN_BYTES (32u << 10) /* as the processor codes: all columns fit into its cache */
+
+_Static_assert(3 * MEASURE_MOST <= HOST_DEVICE_JOB_BYTES, "sources and both results fit");
+
+struct measure {
+    struct host_device *d;
+    uint64_t begin_us;
+    size_t bytes;       /* of sources */
+    uint8_t *source;    /* three places of MEASURE_MOST */
+    uint8_t *processor; /* its results */
+    uint8_t *device;
+    struct compute_exact processor_sum;
+    struct compute_exact device_sum;
+    uint8_t matrix[(MEASURE_K + MEASURE_ROWS) * MEASURE_K];
+    uint8_t tables[COMPUTE_RS_TABLE_BYTES * MEASURE_K * MEASURE_ROWS];
+};
+
+static uint64_t measure_now(const struct measure *m)
+{
+    return m->d->options.now_us();
+}
+
+/* Numbers from 1 to 2, of either sign: any will do, and each run has the same. */
+static void measure_init(struct measure *m, struct host_device *d)
+{
+    struct rng r;
+    m->d = d;
+    m->source = d->slot[1].memory;
+    m->processor = m->source + MEASURE_MOST;
+    m->device = m->processor + MEASURE_MOST;
+    compute_rs_matrix(MEASURE_K, MEASURE_ROWS, m->matrix);
+    compute_rs_tables(MEASURE_K, MEASURE_ROWS, m->matrix + (size_t)MEASURE_K * MEASURE_K,
+                      m->tables);
+    rng_init(&r, 1);
+    for (size_t at = 0; at < MEASURE_MOST; at += sizeof(uint64_t)) {
+        const uint64_t exponent = UINT64_C(0x7ff) << 52;
+        num_put_u64(m->source + at, (rng_next(&r) & ~exponent) | UINT64_C(0x3ff) << 52);
+    }
+}
+
+/* ---- both ways ------------------------------------------------------------------------------ */
+
+struct measure_cells {
+    const uint8_t *data[MEASURE_K];
+    uint8_t *coded[MEASURE_ROWS];
+};
+
+static void measure_cells_at(const struct measure *m, uint8_t *results, size_t from,
+                             struct measure_cells *c)
+{
+    const size_t cell = m->bytes / MEASURE_K;
+    for (unsigned i = 0; i < MEASURE_K; i++) {
+        c->data[i] = m->source + i * cell + from;
+    }
+    for (unsigned i = 0; i < MEASURE_ROWS; i++) {
+        c->coded[i] = results + i * cell + from;
+    }
+}
+
+/* The whole way of a job: in, there, and out. */
+static int measure_device(struct measure *m, enum node_device_kind kind,
+                          enum host_device_verdict *verdict)
+{
+    struct measure_cells cells;
+    struct host_device_slot *slot = &m->d->slot[0];
+    measure_cells_at(m, m->device, 0, &cells);
+    const struct compute_rs_job job = {.k = MEASURE_K,
+                                       .rows = MEASURE_ROWS,
+                                       .data = cells.data,
+                                       .coded = cells.coded,
+                                       .bytes = m->bytes / MEASURE_K};
+    const struct compute_leaves run = {m->source, m->bytes, m->device};
+    struct host_device_piece p = {.kind = kind,
+                                  .job_bytes = m->bytes,
+                                  .job = &job,
+                                  .coefficients = m->matrix + (size_t)MEASURE_K * MEASURE_K,
+                                  .values = m->source,
+                                  .sum = &m->device_sum,
+                                  .leaves = {&run, 1, 0}};
+    compute_exact_init(&m->device_sum);
+    (void)host_device_next(&p);
+    ASSERT(p.bytes == m->bytes);
+    host_device_fill(slot, &p);
+    TRY(host_device_call(m->d->table, m->d->gpu, slot));
+    *verdict = host_device_take(slot, &p);
+    return 0;
+}
+
+static void measure_codes(const struct measure *m)
+{
+    struct measure_cells cells;
+    const size_t cell = m->bytes / MEASURE_K;
+    for (size_t from = 0; from < cell; from += COLUMN_BYTES) {
+        measure_cells_at(m, m->processor, from, &cells);
+        const struct compute_rs_job job = {.k = MEASURE_K,
+                                           .rows = MEASURE_ROWS,
+                                           .tables = m->tables,
+                                           .data = cells.data,
+                                           .coded = cells.coded,
+                                           .bytes = NUM_MIN(COLUMN_BYTES, cell - from)};
+        compute_rs_encode(&job);
+    }
+}
+
+static void measure_processor(struct measure *m, enum node_device_kind kind)
+{
+    switch (kind) {
+    case NODE_DEVICE_CODES: measure_codes(m); break;
+    case NODE_DEVICE_SUMS:
+        compute_exact_init(&m->processor_sum);
+        compute_exact_add_f64s(&m->processor_sum, m->source, m->bytes / sizeof(double));
+        break;
+    case NODE_DEVICE_LEAVES:
+        compute_leaf_hashes(m->d->compute, m->source, m->bytes, m->processor);
+        break;
+    case NODE_DEVICE_KINDS: break;
+    }
+}
+
+/* ---- the same bits -------------------------------------------------------------------------- */
+
+static bool measure_same_sums(const struct measure *m)
+{
+    struct buf here;
+    struct buf there;
+    buf_init(&here, &m->d->options.heap, COMPUTE_EXACT_ENCODED_MAX);
+    buf_init(&there, &m->d->options.heap, COMPUTE_EXACT_ENCODED_MAX);
+    const bool same = compute_exact_encode(&m->processor_sum, &here) == 0 &&
+                      compute_exact_encode(&m->device_sum, &there) == 0 &&
+                      bytes_equal(buf_view(&here), buf_view(&there));
+    buf_release(&here);
+    buf_release(&there);
+    return same;
+}
+
+static bool measure_same(const struct measure *m, enum node_device_kind kind)
+{
+    switch (kind) {
+    case NODE_DEVICE_CODES:
+        return memcmp(m->processor, m->device, m->bytes / MEASURE_K * MEASURE_ROWS) == 0;
+    case NODE_DEVICE_SUMS: return measure_same_sums(m);
+    case NODE_DEVICE_LEAVES:
+        return memcmp(m->processor, m->device,
+                      m->bytes / COMPUTE_LEAF_BYTES * COMPUTE_HASH_BYTES) == 0;
+    case NODE_DEVICE_KINDS: break;
+    }
+    return false;
+}
+
+int host_device_check(struct host_device *d, struct host_device_opening *o)
+{
+    struct measure m = {.bytes = MEASURE_BYTES(0)};
+    enum host_device_verdict verdict = HOST_DEVICE_WRONG;
+    measure_init(&m, d);
+    for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+        measure_processor(&m, kind);
+        const int err = measure_device(&m, kind, &verdict);
+        if (err != 0) {
+            (void)snprintf(o->why, sizeof(o->why), "%s", d->table->failure(d->gpu));
+            return err;
+        }
+        if (verdict != HOST_DEVICE_RIGHT || !measure_same(&m, kind)) {
+            (void)snprintf(o->why, sizeof(o->why), "wrong bits of a job that was made to look");
+            return ERR_UNAVAILABLE;
+        }
+    }
+    return 0;
+}
+
+/* ---- what is worth the way ------------------------------------------------------------------ */
+
+/* returns: since the measurement began. */
+static uint64_t measure_took(const struct measure *m)
+{
+    return measure_now(m) - m->begin_us;
+}
+
+/* The best of some rounds, each, in microseconds; of one, if a quarter of the time is over. */
+static int measure_both(struct measure *m, enum node_device_kind kind, struct gpu_pick_measure *out)
+{
+    enum host_device_verdict verdict;
+    out->bytes = m->bytes;
+    out->device_time = UINT64_MAX;
+    out->processor_time = UINT64_MAX;
+    for (unsigned round = 0; round < MEASURE_ROUNDS; round++) {
+        if (round > 0 && measure_took(m) > HOST_DEVICE_MEASURE_US / 4) {
+            break;
+        }
+        const uint64_t begin_us = measure_now(m);
+        TRY(measure_device(m, kind, &verdict));
+        const uint64_t between_us = measure_now(m);
+        measure_processor(m, kind);
+        const uint64_t end_us = measure_now(m);
+        out->device_time = NUM_MIN(out->device_time, between_us - begin_us);
+        out->processor_time = NUM_MIN(out->processor_time, end_us - between_us);
+    }
+    return 0;
+}
+
+struct measured {
+    struct gpu_pick_measure of[NODE_DEVICE_KINDS][MEASURE_SIZES];
+    unsigned count;
+    uint64_t took_us;
+};
+
+static void measure_explain(const struct measured *all, struct host_device_opening *o)
+{
+    const struct gpu_pick_measure *last[NODE_DEVICE_KINDS];
+    for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+        last[kind] = &all->of[kind][all->count - 1];
+        o->least[kind] = gpu_pick_least(all->of[kind], all->count);
+    }
+    const struct gpu_pick_measure *codes = last[NODE_DEVICE_CODES];
+    const struct gpu_pick_measure *sums = last[NODE_DEVICE_SUMS];
+    const struct gpu_pick_measure *leaves = last[NODE_DEVICE_LEAVES];
+    (void)snprintf(
+        o->cause, sizeof(o->cause),
+        "measured in %llu us: encoding 4+2 of %zu bytes takes %llu us, on the processor %llu us; "
+        "a sum of them %llu us and %llu us; their leaf hashes %llu us and %llu us",
+        (unsigned long long)all->took_us, codes->bytes, (unsigned long long)codes->device_time,
+        (unsigned long long)codes->processor_time, (unsigned long long)sums->device_time,
+        (unsigned long long)sums->processor_time, (unsigned long long)leaves->device_time,
+        (unsigned long long)leaves->processor_time);
+}
+
+/* Sizes for which the time would not do are left out. */
+int host_device_measure(struct host_device *d, struct host_device_opening *o)
+{
+    struct measure m;
+    struct measured all = {.count = 0};
+    uint64_t last_us = 0;
+    measure_init(&m, d);
+    m.begin_us = measure_now(&m);
+    do {
+        const uint64_t size_us = measure_now(&m);
+        m.bytes = MEASURE_BYTES(all.count);
+        for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+            const int err = measure_both(&m, kind, &all.of[kind][all.count]);
+            if (err != 0) {
+                (void)snprintf(o->why, sizeof(o->why), "%s", d->table->failure(d->gpu));
+                return err;
+            }
+        }
+        last_us = measure_now(&m) - size_us;
+        all.count++;
+    } while (all.count < MEASURE_SIZES &&
+             measure_took(&m) + MEASURE_GROWTH * last_us <= HOST_DEVICE_MEASURE_US);
+    all.took_us = measure_took(&m);
+    measure_explain(&all, o);
+    return 0;
+}
