@@ -2,13 +2,23 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A plug-in over the emulated machine, with a device that is too old and one that works: what
- * programs do with a plug-in and its devices, on machines without any. With EMULATED_FAIL_AT=N in
- * the environment its N-th call fails.
+ * programs do with a plug-in and its devices, on machines without any. In the environment,
+ * EMULATED_FAIL_AT=N makes its N-th call fail, EMULATED_WRONG_FROM=N the results of its N-th job
+ * and of all that follow wrong, one bit of each.
  */
 #include "base/attr.h"
 #include "tests/unit/gpu/emulated.h"
 
 #include <stdlib.h>
+
+static unsigned jobs;
+static unsigned wrong_from; /* 0: none is */
+
+static unsigned from_environment(const char *name)
+{
+    const char *text = getenv(name);
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 0;
+}
 
 /* Sets the machine up, at the first call of a process. */
 static const struct gpu_driver *machine(void)
@@ -17,8 +27,8 @@ static const struct gpu_driver *machine(void)
         emulated_reset();
         emulated.devices = 2;
         emulated.capability[0] = 7;
-        const char *fail_at = getenv("EMULATED_FAIL_AT");
-        emulated.fail_at = fail_at != NULL ? (unsigned)strtoul(fail_at, NULL, 10) : 0;
+        emulated.fail_at = from_environment("EMULATED_FAIL_AT");
+        wrong_from = from_environment("EMULATED_WRONG_FROM");
         emulated.error = 719;
     }
     return &emulated_driver;
@@ -40,6 +50,55 @@ static int open_device(struct gpu **out, unsigned device, const struct gpu_setti
     return gpu_engine_open(machine(), out, device, settings, why, why_bytes);
 }
 
+/* returns: whether the job that begins is to be wrong. */
+static bool is_wrong(void)
+{
+    jobs++;
+    return wrong_from > 0 && jobs >= wrong_from;
+}
+
+static int run_rs(struct gpu *gpu, const struct gpu_rs_job *job)
+{
+    const bool wrong = is_wrong();
+    const int err = gpu_engine_rs(gpu, job);
+    if (err == 0 && wrong && job->rows > 0 && job->bytes > 0) {
+        job->coded[0][job->bytes / 2] ^= 1;
+    }
+    return err;
+}
+
+static int run_leaves(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes)
+{
+    const bool wrong = is_wrong();
+    const int err = gpu_engine_leaf_hashes(gpu, data, bytes, hashes);
+    if (err == 0 && wrong && bytes > 0) {
+        hashes[0] ^= 1;
+    }
+    return err;
+}
+
+static void wrong_part(void *ctx, const struct gpu_sum_part *part)
+{
+    const struct gpu_sum_sink *sink = ctx;
+    struct gpu_sum_part other = *part;
+    other.low1 ^= 1;
+    sink->part(sink->ctx, &other);
+}
+
+static void same_rest(void *ctx, size_t from, size_t count)
+{
+    const struct gpu_sum_sink *sink = ctx;
+    sink->rest(sink->ctx, from, count);
+}
+
+static int run_sum(struct gpu *gpu, const void *values, size_t count,
+                   const struct gpu_sum_sink *sink)
+{
+    const struct gpu_sum_sink between = {
+        .ctx = (void *)(uintptr_t)sink, .part = wrong_part, .rest = same_rest};
+    return gpu_engine_sum_f64s(gpu, values, count, is_wrong() ? &between : sink);
+}
+
 extern const struct gpu_table gpu_table;
 ATTR_EXPORT const struct gpu_table gpu_table = {
     .version = GPU_TABLE_VERSION,
@@ -49,9 +108,9 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .open = open_device,
     .close = gpu_engine_close,
     .failure = gpu_engine_failure,
-    .rs = gpu_engine_rs,
-    .leaf_hashes = gpu_engine_leaf_hashes,
-    .sum_f64s = gpu_engine_sum_f64s,
+    .rs = run_rs,
+    .leaf_hashes = run_leaves,
+    .sum_f64s = run_sum,
     .reduce = gpu_engine_reduce,
     .scan = gpu_engine_scan,
     .sort = gpu_engine_sort,
