@@ -151,7 +151,6 @@ again() {
 all_said_again() { [ "$(lines 'event=gpu_used')" = $((2 * nodes)) ]; }
 # errs LINE FIELD: devices that have just come to err are found, and change nothing
 errs() {
-    one f64 'f64 | sum' # the first job
     all
     equal
     checks=$((checks + 3))
@@ -163,16 +162,15 @@ errs() {
     equal
     down
 }
-# each process's six calls that look at an opening's bits are right; then its first job's are not
+# each process's three sums that look at an opening's bits are right, no others
 up sums 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"
-again EMULATED_WRONG_FROM=7
+again EMULATED_WRONG_SUMS=4
 errs 'wrong sums"' wrong
 
-# the same of puts: every one is committed with its root
-EMULATED_WRONG_FROM=7
-export EMULATED_WRONG_FROM
+# the same of two hashings and an encoding of puts: every one is committed with its root
+export EMULATED_WRONG_LEAVES=3 EMULATED_WRONG_CODES=2
 up puts 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"
-unset EMULATED_WRONG_FROM
+unset EMULATED_WRONG_LEAVES EMULATED_WRONG_CODES
 errs 'wrong hashes"' wrong
 
 up fails 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"

@@ -3,16 +3,24 @@
  *
  * A plug-in over the emulated machine, with a device that is too old and one that works: what
  * programs do with a plug-in and its devices, on machines without any. In the environment,
- * EMULATED_FAIL_AT=N makes its N-th call fail, EMULATED_WRONG_FROM=N the results of its N-th job
- * and of all that follow wrong, one bit of each.
+ * EMULATED_FAIL_AT=N makes its N-th call fail; EMULATED_WRONG_CODES=N, EMULATED_WRONG_SUMS=N and
+ * EMULATED_WRONG_LEAVES=N the results of its N-th job of a kind and of all that follow wrong, one
+ * bit of each; EMULATED_SLOW_MS=N all jobs slow.
  */
 #include "base/attr.h"
 #include "tests/unit/gpu/emulated.h"
 
 #include <stdlib.h>
+#include <time.h>
 
-static unsigned jobs;
-static unsigned wrong_from; /* 0: none is */
+struct kind {
+    unsigned jobs;
+    unsigned wrong_from; /* 0: none is */
+};
+static struct kind codes;
+static struct kind sums;
+static struct kind leaves;
+static unsigned slow_ms;
 
 static unsigned from_environment(const char *name)
 {
@@ -28,7 +36,10 @@ static const struct gpu_driver *machine(void)
         emulated.devices = 2;
         emulated.capability[0] = 7;
         emulated.fail_at = from_environment("EMULATED_FAIL_AT");
-        wrong_from = from_environment("EMULATED_WRONG_FROM");
+        codes.wrong_from = from_environment("EMULATED_WRONG_CODES");
+        sums.wrong_from = from_environment("EMULATED_WRONG_SUMS");
+        leaves.wrong_from = from_environment("EMULATED_WRONG_LEAVES");
+        slow_ms = from_environment("EMULATED_SLOW_MS");
         emulated.error = 719;
     }
     return &emulated_driver;
@@ -50,16 +61,20 @@ static int open_device(struct gpu **out, unsigned device, const struct gpu_setti
     return gpu_engine_open(machine(), out, device, settings, why, why_bytes);
 }
 
-/* returns: whether the job that begins is to be wrong. */
-static bool is_wrong(void)
+/* A job begins. returns: whether it is to be wrong. */
+static bool begin(struct kind *of)
 {
-    jobs++;
-    return wrong_from > 0 && jobs >= wrong_from;
+    const struct timespec wait = {.tv_nsec = (long)(slow_ms % 1000) * 1000000};
+    if (slow_ms > 0) {
+        (void)nanosleep(&wait, NULL);
+    }
+    of->jobs++;
+    return of->wrong_from > 0 && of->jobs >= of->wrong_from;
 }
 
 static int run_rs(struct gpu *gpu, const struct gpu_rs_job *job)
 {
-    const bool wrong = is_wrong();
+    const bool wrong = begin(&codes);
     const int err = gpu_engine_rs(gpu, job);
     if (err == 0 && wrong && job->rows > 0 && job->bytes > 0) {
         job->coded[0][job->bytes / 2] ^= 1;
@@ -69,7 +84,7 @@ static int run_rs(struct gpu *gpu, const struct gpu_rs_job *job)
 
 static int run_leaves(struct gpu *gpu, const uint8_t *data, size_t bytes, uint8_t *hashes)
 {
-    const bool wrong = is_wrong();
+    const bool wrong = begin(&leaves);
     const int err = gpu_engine_leaf_hashes(gpu, data, bytes, hashes);
     if (err == 0 && wrong && bytes > 0) {
         hashes[0] ^= 1;
@@ -96,7 +111,7 @@ static int run_sum(struct gpu *gpu, const void *values, size_t count,
 {
     const struct gpu_sum_sink between = {
         .ctx = (void *)(uintptr_t)sink, .part = wrong_part, .rest = same_rest};
-    return gpu_engine_sum_f64s(gpu, values, count, is_wrong() ? &between : sink);
+    return gpu_engine_sum_f64s(gpu, values, count, begin(&sums) ? &between : sink);
 }
 
 extern const struct gpu_table gpu_table;
