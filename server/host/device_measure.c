@@ -45,8 +45,9 @@ static uint64_t measure_now(const struct measure *m)
     return m->d->options.now_us();
 }
 
-/* Numbers from 1 to 2, of either sign: any will do, and each run has the same. */
-static void measure_init(struct measure *m, struct host_device *d)
+/* Numbers from 1 to 2, of either sign: any will do, and each run has the same.
+ * bytes: how many are needed */
+static void measure_init(struct measure *m, struct host_device *d, size_t bytes)
 {
     struct rng r;
     m->d = d;
@@ -57,7 +58,7 @@ static void measure_init(struct measure *m, struct host_device *d)
     compute_rs_tables(MEASURE_K, MEASURE_ROWS, m->matrix + (size_t)MEASURE_K * MEASURE_K,
                       m->tables);
     rng_init(&r, 1);
-    for (size_t at = 0; at < MEASURE_MOST; at += sizeof(uint64_t)) {
+    for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
         const uint64_t exponent = UINT64_C(0x7ff) << 52;
         num_put_u64(m->source + at, (rng_next(&r) & ~exponent) | UINT64_C(0x3ff) << 52);
     }
@@ -176,7 +177,7 @@ int host_device_check(struct host_device *d, struct host_device_opening *o)
 {
     struct measure m = {.bytes = MEASURE_BYTES(0)};
     enum host_device_verdict verdict = HOST_DEVICE_WRONG;
-    measure_init(&m, d);
+    measure_init(&m, d, m.bytes);
     for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
         measure_processor(&m, kind);
         const int err = measure_device(&m, kind, &verdict);
@@ -254,7 +255,7 @@ int host_device_measure(struct host_device *d, struct host_device_opening *o)
     struct measure m;
     struct measured all = {.count = 0};
     uint64_t last_us = 0;
-    measure_init(&m, d);
+    measure_init(&m, d, MEASURE_MOST);
     m.begin_us = measure_now(&m);
     do {
         const uint64_t size_us = measure_now(&m);
