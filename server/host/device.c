@@ -299,11 +299,6 @@ int host_device_new(struct host_device **out, const struct host_device_options *
     const struct gpu_pick_settings pick = {.wait_min_us = options->wait_min_us,
                                            .wait_max_us = options->wait_max_us,
                                            .jobs_max = HOST_DEVICE_JOBS};
-    const int err = compute_new(&d->compute, &options->heap, why);
-    if (err != 0) {
-        alloc_put(&options->heap, d, sizeof(*d));
-        return err;
-    }
     d->options = *options;
     (void)snprintf(d->path, sizeof(d->path), "%s", options->path);
     d->options.path = d->path;
@@ -339,7 +334,6 @@ void host_device_release(struct host_device *d)
     for (unsigned i = 0; i < HOST_DEVICE_JOBS; i++) {
         alloc_put(&heap, d->slot[i].memory, HOST_DEVICE_JOB_BYTES);
     }
-    compute_free(d->compute);
     (void)pthread_cond_destroy(&d->wake);
     (void)pthread_cond_destroy(&d->changed);
     (void)pthread_mutex_destroy(&d->lock);

@@ -120,7 +120,6 @@ struct host_device {
     unsigned device; /* its number */
     struct gpu *gpu; /* NULL: closed */
     bool measured;
-    struct compute *compute; /* what it is compared with */
 };
 
 void *host_device_main(void *arg);

@@ -29,6 +29,7 @@ _Static_assert(3 * MEASURE_MOST <= HOST_DEVICE_JOB_BYTES, "sources and both resu
 
 struct measure {
     struct host_device *d;
+    struct compute *compute; /* of the processor's hashes */
     uint64_t begin_us;
     size_t bytes;       /* of sources */
     uint8_t *source;    /* three places of MEASURE_MOST */
@@ -46,10 +47,17 @@ static uint64_t measure_now(const struct measure *m)
 }
 
 /* Numbers from 1 to 2, of either sign: any will do, and each run has the same.
- * bytes: how many are needed */
-static void measure_init(struct measure *m, struct host_device *d, size_t bytes)
+ * bytes: how many are needed. returns: 0, or why not; then there is nothing to give back. */
+static int measure_init(struct measure *m, struct host_device *d, size_t bytes,
+                        struct host_device_opening *o)
 {
     struct rng r;
+    struct err_info why;
+    const int err = compute_new(&m->compute, &d->options.heap, &why);
+    if (err != 0) {
+        (void)snprintf(o->why, sizeof(o->why), "%s", why.text);
+        return err;
+    }
     m->d = d;
     m->source = d->slot[1].memory;
     m->processor = m->source + MEASURE_MOST;
@@ -62,6 +70,14 @@ static void measure_init(struct measure *m, struct host_device *d, size_t bytes)
         const uint64_t exponent = UINT64_C(0x7ff) << 52;
         num_put_u64(m->source + at, (rng_next(&r) & ~exponent) | UINT64_C(0x3ff) << 52);
     }
+    return 0;
+}
+
+/* A thread that is left behind in a call has nothing of a library's any more when it comes back:
+ * the process may have come to its end. */
+static void measure_end(struct measure *m)
+{
+    compute_free(m->compute);
 }
 
 /* ---- both ways ------------------------------------------------------------------------------ */
@@ -137,7 +153,7 @@ static void measure_processor(struct measure *m, enum node_device_kind kind)
         compute_exact_add_f64s(&m->processor_sum, m->source, m->bytes / sizeof(double));
         break;
     case NODE_DEVICE_LEAVES:
-        compute_leaf_hashes(m->d->compute, m->source, m->bytes, m->processor);
+        compute_leaf_hashes(m->compute, m->source, m->bytes, m->processor);
         break;
     case NODE_DEVICE_KINDS: break;
     }
@@ -173,24 +189,31 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
     return false;
 }
 
-int host_device_check(struct host_device *d, struct host_device_opening *o)
+static int measure_check(struct measure *m, struct host_device_opening *o)
 {
-    struct measure m = {.bytes = MEASURE_BYTES(0)};
     enum host_device_verdict verdict = HOST_DEVICE_WRONG;
-    measure_init(&m, d, m.bytes);
     for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-        measure_processor(&m, kind);
-        const int err = measure_device(&m, kind, &verdict);
+        measure_processor(m, kind);
+        const int err = measure_device(m, kind, &verdict);
         if (err != 0) {
-            (void)snprintf(o->why, sizeof(o->why), "%s", d->table->failure(d->gpu));
+            (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
             return err;
         }
-        if (verdict != HOST_DEVICE_RIGHT || !measure_same(&m, kind)) {
+        if (verdict != HOST_DEVICE_RIGHT || !measure_same(m, kind)) {
             (void)snprintf(o->why, sizeof(o->why), "wrong bits of a job that was made to look");
             return ERR_UNAVAILABLE;
         }
     }
     return 0;
+}
+
+int host_device_check(struct host_device *d, struct host_device_opening *o)
+{
+    struct measure m = {.bytes = MEASURE_BYTES(0)};
+    TRY(measure_init(&m, d, m.bytes, o));
+    const int err = measure_check(&m, o);
+    measure_end(&m);
+    return err;
 }
 
 /* ---- what is worth the way ------------------------------------------------------------------ */
@@ -250,28 +273,37 @@ static void measure_explain(const struct measured *all, struct host_device_openi
 }
 
 /* Sizes for which the time would not do are left out. */
-int host_device_measure(struct host_device *d, struct host_device_opening *o)
+static int measure_sizes(struct measure *m, struct measured *all, struct host_device_opening *o)
 {
-    struct measure m;
-    struct measured all = {.count = 0};
     uint64_t last_us = 0;
-    measure_init(&m, d, MEASURE_MOST);
-    m.begin_us = measure_now(&m);
+    m->begin_us = measure_now(m);
     do {
-        const uint64_t size_us = measure_now(&m);
-        m.bytes = MEASURE_BYTES(all.count);
+        const uint64_t size_us = measure_now(m);
+        m->bytes = MEASURE_BYTES(all->count);
         for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-            const int err = measure_both(&m, kind, &all.of[kind][all.count]);
+            const int err = measure_both(m, kind, &all->of[kind][all->count]);
             if (err != 0) {
-                (void)snprintf(o->why, sizeof(o->why), "%s", d->table->failure(d->gpu));
+                (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
                 return err;
             }
         }
-        last_us = measure_now(&m) - size_us;
-        all.count++;
-    } while (all.count < MEASURE_SIZES &&
-             measure_took(&m) + MEASURE_GROWTH * last_us <= HOST_DEVICE_MEASURE_US);
-    all.took_us = measure_took(&m);
-    measure_explain(&all, o);
+        last_us = measure_now(m) - size_us;
+        all->count++;
+    } while (all->count < MEASURE_SIZES &&
+             measure_took(m) + MEASURE_GROWTH * last_us <= HOST_DEVICE_MEASURE_US);
+    all->took_us = measure_took(m);
     return 0;
+}
+
+int host_device_measure(struct host_device *d, struct host_device_opening *o)
+{
+    struct measure m = {.bytes = 0};
+    struct measured all = {.count = 0};
+    TRY(measure_init(&m, d, MEASURE_MOST, o));
+    const int err = measure_sizes(&m, &all, o);
+    measure_end(&m);
+    if (err == 0) {
+        measure_explain(&all, o);
+    }
+    return err;
 }
