@@ -210,6 +210,15 @@ void compute_exact_add_i64(struct compute_exact *e, int64_t value)
     compute_exact_add_bits64(e, value < 0, magnitude(value), COMPUTE_EXACT_ONE_BIT);
 }
 
+void compute_exact_add_i128(struct compute_exact *e, struct compute_i128 value)
+{
+    const bool minus = value.high < 0;
+    const uint64_t high = (uint64_t)value.high;
+    compute_exact_see(e, COMPUTE_EXACT_USUAL);
+    compute_exact_add_bits(e, minus, minus ? 0 - value.low : value.low,
+                           minus ? ~high + (value.low == 0) : high, COMPUTE_EXACT_ONE_BIT);
+}
+
 void compute_exact_add_u64(struct compute_exact *e, uint64_t value)
 {
     compute_exact_see(e, COMPUTE_EXACT_USUAL);

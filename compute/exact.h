@@ -79,6 +79,9 @@ void compute_exact_add_product_f64(struct compute_exact *e, double x, double y);
 void compute_exact_add_product_i64(struct compute_exact *e, int64_t x, int64_t y);
 void compute_exact_add_product_u64(struct compute_exact *e, uint64_t x, uint64_t y);
 
+/* Adds what at least one whole number comes to. */
+void compute_exact_add_i128(struct compute_exact *e, struct compute_i128 value);
+
 /* Adds count values that lie without gaps. values: any alignment, the processor's byte order. */
 void compute_exact_add_f64s(struct compute_exact *e, const void *values, size_t count);
 void compute_exact_add_i64s(struct compute_exact *e, const void *values, size_t count);

@@ -123,8 +123,7 @@ unsigned compute_type_bytes(enum compute_type type);
 int compute_reduce_new(struct compute_reduce **out, const struct alloc *alloc,
                        const struct compute_reduce_spec *spec, uint64_t from, struct err_info *why);
 void compute_reduce_free(struct compute_reduce *r);
-/* Offers sums of doubles that lie without gaps to what the host has. whole: borrowed; may be NULL.
- */
+/* Offers arrays that lie without gaps to what the host has. whole: borrowed; may be NULL. */
 void compute_reduce_use(struct compute_reduce *r, const struct compute_whole *whole);
 
 /* Takes in the bytes that follow. returns: 0, or ERR_RANGE (beyond 2^63) and nothing is taken. */

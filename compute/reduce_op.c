@@ -50,23 +50,41 @@ static bool has_key(enum compute_op op)
     return op == COMPUTE_OP_MIN || op == COMPUTE_OP_MAX || is_of_place(op);
 }
 
-/* returns: whether what the host gave has added them. */
+/* returns: whether what the host gave has made it. */
+static bool fold_whole(enum compute_fold fold, const struct compute_batch *batch,
+                       struct compute_folded *out)
+{
+    const struct compute_whole *w = batch->whole;
+    const struct compute_fold_job job = {
+        .fold = fold, .of = batch->of, .values = batch->values, .count = batch->count};
+    return w != NULL && w->reduce != NULL && w->reduce(w->ctx, &job, out);
+}
+
+/* The same of a sum. */
 static bool add_whole(struct compute_exact *e, const struct compute_batch *batch)
 {
     const struct compute_whole *w = batch->whole;
-    return w != NULL && w->sum_f64s != NULL && w->sum_f64s(w->ctx, e, batch->values, batch->count);
+    struct compute_folded all;
+    if (batch->of == COMPUTE_REAL) {
+        return w != NULL && w->sum_f64s != NULL &&
+               w->sum_f64s(w->ctx, e, batch->values, batch->count);
+    }
+    if (!fold_whole(COMPUTE_FOLD_SUM, batch, &all)) {
+        return false;
+    }
+    compute_exact_add_i128(e, all.sum);
+    return true;
 }
 
 static void add_values(struct compute_exact *e, const struct compute_batch *batch)
 {
+    if (add_whole(e, batch)) {
+        return;
+    }
     switch (batch->of) {
     case COMPUTE_SIGNED: compute_exact_add_i64s(e, batch->values, batch->count); break;
     case COMPUTE_UNSIGNED: compute_exact_add_u64s(e, batch->values, batch->count); break;
-    case COMPUTE_REAL:
-        if (!add_whole(e, batch)) {
-            compute_exact_add_f64s(e, batch->values, batch->count);
-        }
-        break;
+    case COMPUTE_REAL: compute_exact_add_f64s(e, batch->values, batch->count); break;
     }
 }
 
@@ -120,14 +138,18 @@ static bool is_beyond(uint64_t key, uint64_t other, bool of_greatest)
 static void take_key(struct compute_body *b, enum compute_op op, const struct compute_batch *batch)
 {
     const bool greatest = is_of_greatest(op);
-    const struct compute_range range = compute_range_of(batch->values, batch->count, batch->of);
-    const uint64_t key = greatest ? range.most : range.least;
-    if (b->records > 0 && !is_beyond(key, b->key, greatest)) {
+    struct compute_folded end = {.place = 0};
+    const bool whole = fold_whole(greatest ? COMPUTE_FOLD_MOST : COMPUTE_FOLD_LEAST, batch, &end);
+    if (!whole) {
+        const struct compute_range range = compute_range_of(batch->values, batch->count, batch->of);
+        end.key = greatest ? range.most : range.least;
+    }
+    if (b->records > 0 && !is_beyond(end.key, b->key, greatest)) {
         return;
     }
-    b->key = key;
+    b->key = end.key;
     if (is_of_place(op)) {
-        b->index = first_with(batch, key, greatest);
+        b->index = whole ? batch->first + end.place : first_with(batch, end.key, greatest);
     }
 }
 

@@ -75,15 +75,6 @@ static struct compute_i128 whole_of(const struct compute_number *n)
     return (struct compute_i128){.low = n->size};
 }
 
-static void exact_add_i128(struct compute_exact *e, struct compute_i128 v)
-{
-    const bool minus = v.high < 0;
-    const uint64_t high = (uint64_t)v.high;
-    compute_exact_see(e, COMPUTE_EXACT_USUAL);
-    compute_exact_add_bits(e, minus, minus ? 0 - v.low : v.low, minus ? ~high + (v.low == 0) : high,
-                           COMPUTE_EXACT_ONE_BIT);
-}
-
 static struct compute_term term_of(const struct compute_number *n)
 {
     return n->is_real ? compute_term_of_f64(n->real) : compute_term_of_whole(n->minus, 0, n->size);
@@ -392,7 +383,7 @@ void compute_tally_total(const struct compute_tally *t, struct compute_exact *ou
         compute_narrow_expand(t->of.sum.real, out);
     }
     if (t->reals < t->count) {
-        exact_add_i128(out, t->of.sum.whole);
+        compute_exact_add_i128(out, t->of.sum.whole);
     }
 }
 

@@ -5,15 +5,19 @@
  * host makes such a table; nothing here knows what is behind it. Each function is offered a job and
  * says whether it has done it; if not, the job is done here. The bits are the same either way.
  *
- *   options.whole = &table;                 of a task: its sums of doubles are offered
+ *   options.whole = &table;                 of a task: what it can do of its arithmetic is offered
  *   table.leaf_hashes(table.ctx, runs, 2);  by whoever hashes
+ *
+ * Arrays that are offered lie without gaps, as numbers of 64 bits. Numbers of fewer bits, fields of
+ * longer records, products and the operators of sketch_internal.h stay with the kernels here: all
+ * of these are read in batches that no way is worth.
  *
  * threads: the functions are called by any thread, and return on the one that called.
  */
 #ifndef HOLDFAST_COMPUTE_WHOLE_H
 #define HOLDFAST_COMPUTE_WHOLE_H
 
-#include "compute/exact.h"
+#include "compute/range.h"
 
 /* Consecutive leaves, as of compute_leaf_hashes. */
 struct compute_leaves {
@@ -22,14 +26,40 @@ struct compute_leaves {
     uint8_t *hashes;
 };
 
+/* What values come to. */
+enum compute_fold {
+    COMPUTE_FOLD_SUM,
+    COMPUTE_FOLD_LEAST,
+    COMPUTE_FOLD_MOST,
+};
+
+/* An array of numbers: not the sum of doubles, which is sum_f64s. */
+struct compute_fold_job {
+    enum compute_fold fold;
+    enum compute_class of;
+    const void *values; /* as those of compute_range_of */
+    size_t count;       /* > 0 */
+};
+
+/* sum: of COMPUTE_FOLD_SUM, exact. key, place: of the others, as compute_range_of has the least and
+ * the greatest key, and the number of the first value that has it, from 0: of a NaN, if there is
+ * one. */
+struct compute_folded {
+    struct compute_i128 sum;
+    uint64_t key;
+    uint64_t place;
+};
+
 /* Each function may be NULL.
  * sum_f64s: as compute_exact_add_f64s. returns: false, and e is untouched, if it is not done.
+ * reduce: of an array. returns: false, and out is untouched, if it is not done.
  * leaf_hashes: as compute_leaf_hashes, of some runs at once. returns: false if it is not done; any
  *   hashes may be written all the same.
  * wrong: hashes that leaf_hashes made are not those of the processor. */
 struct compute_whole {
     void *ctx;
     bool (*sum_f64s)(void *ctx, struct compute_exact *e, const void *values, size_t count);
+    bool (*reduce)(void *ctx, const struct compute_fold_job *job, struct compute_folded *out);
     bool (*leaf_hashes)(void *ctx, const struct compute_leaves *runs, unsigned count);
     void (*wrong)(void *ctx);
 };

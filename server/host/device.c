@@ -104,12 +104,19 @@ static void device_give_up(struct host_device *d, struct host_device_slot *slot)
     host_device_note(d, &before);
 }
 
+static const char *const device_wrongs[NODE_DEVICE_KINDS] = {
+    [NODE_DEVICE_CODES] = "wrong bits",
+    [NODE_DEVICE_SUMS] = "wrong sums",
+    [NODE_DEVICE_LEAVES] = "wrong hashes",
+    [NODE_DEVICE_REDUCES] = "wrong reductions",
+};
+
 /* What was made there is wrong. Under the lock. */
-static void device_blame(struct host_device *d, const char *what)
+static void device_blame(struct host_device *d, enum node_device_kind kind)
 {
     const struct gpu_pick before = d->pick;
     d->report.wrong++;
-    (void)snprintf(d->failure, sizeof(d->failure), "%s", what);
+    (void)snprintf(d->failure, sizeof(d->failure), "%s", device_wrongs[kind]);
     gpu_pick_wrong(&d->pick, device_now(d));
     host_device_note(d, &before);
     device_kick(d); /* it is to close */
@@ -132,7 +139,7 @@ static bool device_finish(struct host_device *d, struct host_device_slot *slot,
     slot->state = HOST_DEVICE_FREE;
     host_device_note(d, &before);
     if (verdict == HOST_DEVICE_WRONG) {
-        device_blame(d, p->kind == NODE_DEVICE_SUMS ? "wrong sums" : "wrong hashes");
+        device_blame(d, p->kind);
     }
     const bool made = answered && verdict == HOST_DEVICE_RIGHT;
     d->report.of[p->kind].bytes += made ? p->bytes : 0;
@@ -198,6 +205,22 @@ static bool device_sum(void *ctx, struct compute_exact *e, const void *values, s
     return true;
 }
 
+static bool device_reduce(void *ctx, const struct compute_fold_job *job, struct compute_folded *out)
+{
+    struct compute_folded folded = {.key = 0};
+    struct host_device_piece p = {.kind = NODE_DEVICE_REDUCES,
+                                  .job_bytes = job->count * sizeof(uint64_t),
+                                  .values = job->values,
+                                  .fold = job->fold,
+                                  .of = job->of,
+                                  .folded = &folded};
+    if (!device_run(ctx, &p)) {
+        return false;
+    }
+    *out = folded;
+    return true;
+}
+
 /* What is left behind whole leaves is hashed here. */
 static bool device_leaves(void *ctx, const struct compute_leaves *runs, unsigned count)
 {
@@ -219,21 +242,21 @@ static bool device_leaves(void *ctx, const struct compute_leaves *runs, unsigned
     return true;
 }
 
-static void device_wrong(struct host_device *d, const char *what)
+static void device_wrong(struct host_device *d, enum node_device_kind kind)
 {
     (void)pthread_mutex_lock(&d->lock);
-    device_blame(d, what);
+    device_blame(d, kind);
     (void)pthread_mutex_unlock(&d->lock);
 }
 
 static void device_wrong_codes(void *ctx)
 {
-    device_wrong(ctx, "wrong bits");
+    device_wrong(ctx, NODE_DEVICE_CODES);
 }
 
 static void device_wrong_leaves(void *ctx)
 {
-    device_wrong(ctx, "wrong hashes");
+    device_wrong(ctx, NODE_DEVICE_LEAVES);
 }
 
 struct erasure_kernel host_device_kernel(struct host_device *d)
@@ -245,6 +268,7 @@ struct compute_whole host_device_whole(struct host_device *d)
 {
     return (struct compute_whole){.ctx = d,
                                   .sum_f64s = device_sum,
+                                  .reduce = device_reduce,
                                   .leaf_hashes = device_leaves,
                                   .wrong = device_wrong_leaves};
 }

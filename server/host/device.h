@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: 2026 The Holdfast authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A GPU for coding, for exact sums of doubles and for hashes of leaves, behind the plug-in of
+ * A GPU for coding, for hashes of leaves and for arithmetic over arrays, behind the plug-in of
  * gpu/gpu.h: one device, one thread that alone calls it. Jobs of the workers go there while
  * gpu/pick.h says so; all else, and whatever goes wrong, is left to the processor by saying no.
  *
@@ -12,8 +12,8 @@
  *   ...
  *   host_device_free(d);                   no job is in it
  *
- * What is coded is judged by erasure/. Sums and hashes are computed there twice, arranged in
- * another way, and are of no use if they differ.
+ * What is coded is judged by erasure/. Sums, hashes and reductions are computed there twice,
+ * arranged in another way, and are of no use if they differ.
  *
  * A job is copied into memory of the device's own and out of it, so one that takes longer than the
  * patience is given up: its caller goes on with the processor, and its memory stays with the device
@@ -21,7 +21,7 @@
  * anew by its thread when the first job after the wait asks for it; no job waits for that.
  *
  * Limits: HOST_DEVICE_JOBS under way, of HOST_DEVICE_JOB_BYTES of sources and results each; longer
- * jobs go in pieces. Sums of less than 64 KiB and single leaves do not go there. That memory is
+ * jobs go in pieces. Arrays of less than 64 KiB and single leaves do not go there. That memory is
  * taken when a device is there, and on the device and page-locked 6 MiB.
  *
  * threads: new, start and free by one; the kernel and the report from any.

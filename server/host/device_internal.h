@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What device.c, the jobs' side, and device_thread.c, the device's, have in common; and jobs as
- * they lie in slots (device_jobs.c), what is worth the way (device_measure.c).
+ * they lie in slots (device_jobs.c, device_arrays.c), what is worth the way (device_measure.c).
  *
  * threads: as said of the fields.
  */
@@ -16,7 +16,7 @@
 
 #include <pthread.h>
 
-#define HOST_DEVICE_SUMS 3u /* of a job */
+#define HOST_DEVICE_SUMS 3u /* of a job; reductions likewise */
 
 enum host_device_phase {
     HOST_DEVICE_STARTING = 0,
@@ -42,12 +42,15 @@ struct host_device_slot {
     int err;                           /* of DONE */
     uint8_t *memory;                   /* HOST_DEVICE_JOB_BYTES: sources, then results */
     enum node_device_kind kind;
-    size_t columns; /* of each source; values; leaves */
+    size_t columns; /* of each source; values; leaves; numbers */
     unsigned k;     /* these four: of codes */
     unsigned rows;
     size_t stride;
     uint8_t coefficients[GPU_RS_MAX * GPU_RS_MAX];
     struct compute_exact sum[HOST_DEVICE_SUMS]; /* of sums */
+    enum compute_fold fold;                     /* these three: of arrays */
+    enum compute_class of;
+    struct gpu_reduced reduced[HOST_DEVICE_SUMS];
 };
 
 /* Where leaves of some runs go on. */
@@ -68,9 +71,12 @@ struct host_device_piece {
     const uint8_t *coefficients;
     size_t from;
     size_t columns;
-    /* sums */
+    /* sums and arrays */
     const uint8_t *values;
     struct compute_exact *sum;
+    enum compute_fold fold;
+    enum compute_class of;
+    struct compute_folded *folded; /* what all pieces before come to; zeros before the first */
     /* leaves */
     struct host_device_leaves leaves;
 };
@@ -142,6 +148,15 @@ int host_device_call(const struct gpu_table *table, struct gpu *gpu, struct host
 /* Takes the results out, if they are right. */
 enum host_device_verdict host_device_take(const struct host_device_slot *slot,
                                           const struct host_device_piece *p);
+
+/* ---- device_arrays.c: as those above, of the kinds that device_jobs.c has not ---------------- */
+
+#define HOST_DEVICE_ARRAY_BYTES (HOST_DEVICE_JOB_BYTES / 2) /* of the values of a piece */
+void host_device_fill_array(struct host_device_slot *slot, const struct host_device_piece *p);
+int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
+                           struct host_device_slot *slot);
+enum host_device_verdict host_device_take_array(const struct host_device_slot *slot,
+                                                const struct host_device_piece *p);
 
 /* ---- device_measure.c: on the device's thread, which has opened it; nobody has a slot -------- */
 

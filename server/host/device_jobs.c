@@ -4,9 +4,9 @@
  * Jobs of each kind as they lie in a slot: how they are put there, what the plug-in is called with,
  * and how the results are taken out.
  *
- * Codes are judged by whoever asked for them. Sums and hashes may be judged by nobody, so these are
- * computed twice, arranged in another way, and compared (docs/adr/0040): an error would have to
- * change both alike.
+ * Arrays of numbers are in device_arrays.c. Codes are judged by whoever asked for them. Sums and
+ * hashes may be judged by nobody, so these are computed twice, arranged in another way, and
+ * compared (docs/adr/0040): an error would have to change both alike.
  *
  *   sums     all values; and their negatives from the last to the first, in two parts. Without an
  *            error all three sums are zero together.
@@ -191,6 +191,7 @@ size_t host_device_least(enum node_device_kind kind)
     static const size_t least[NODE_DEVICE_KINDS] = {
         [NODE_DEVICE_SUMS] = SUM_BYTES_MIN,
         [NODE_DEVICE_LEAVES] = LEAVES_MIN * COMPUTE_LEAF_BYTES,
+        [NODE_DEVICE_REDUCES] = SUM_BYTES_MIN,
     };
     return least[kind];
 }
@@ -215,8 +216,9 @@ bool host_device_next(struct host_device_piece *p)
     switch (p->kind) {
     case NODE_DEVICE_CODES: piece_codes(p); break;
     case NODE_DEVICE_SUMS:
+    case NODE_DEVICE_REDUCES:
         p->values += p->bytes;
-        p->bytes = NUM_MIN(left, (size_t)HOST_DEVICE_JOB_BYTES / 2);
+        p->bytes = NUM_MIN(left, (size_t)HOST_DEVICE_ARRAY_BYTES);
         break;
     case NODE_DEVICE_LEAVES:
         for (size_t i = 0; i < p->bytes; i += COMPUTE_LEAF_BYTES) {
@@ -236,6 +238,7 @@ void host_device_fill(struct host_device_slot *slot, const struct host_device_pi
     case NODE_DEVICE_CODES: fill_codes(slot, p); break;
     case NODE_DEVICE_SUMS: fill_sums(slot, p); break;
     case NODE_DEVICE_LEAVES: fill_leaves(slot, p); break;
+    case NODE_DEVICE_REDUCES: host_device_fill_array(slot, p); break;
     case NODE_DEVICE_KINDS: break;
     }
 }
@@ -246,6 +249,7 @@ int host_device_call(const struct gpu_table *table, struct gpu *gpu, struct host
     case NODE_DEVICE_CODES: return call_codes(table, gpu, slot);
     case NODE_DEVICE_SUMS: return call_sums(table, gpu, slot);
     case NODE_DEVICE_LEAVES: return call_leaves(table, gpu, slot);
+    case NODE_DEVICE_REDUCES: return host_device_call_array(table, gpu, slot);
     case NODE_DEVICE_KINDS: break;
     }
     return ERR_INVALID;
@@ -258,6 +262,7 @@ enum host_device_verdict host_device_take(const struct host_device_slot *slot,
     case NODE_DEVICE_CODES: take_codes(slot, p); break;
     case NODE_DEVICE_SUMS: return take_sums(slot, p);
     case NODE_DEVICE_LEAVES: return take_leaves(slot, p);
+    case NODE_DEVICE_REDUCES: return host_device_take_array(slot, p);
     case NODE_DEVICE_KINDS: break;
     }
     return HOST_DEVICE_RIGHT;

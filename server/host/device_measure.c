@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is measured: encoding of 4+2, sums and leaves, in jobs of 64 KiB to 4 MiB. */
+/* What is measured: encoding of 4+2, and the other kinds, in jobs of 64 KiB to 4 MiB. */
 #define MEASURE_K 4u
 #define MEASURE_ROWS 2u
 #define MEASURE_SIZES 4u
@@ -37,6 +37,7 @@ struct measure {
     uint8_t *device;
     struct compute_exact processor_sum;
     struct compute_exact device_sum;
+    struct compute_folded folded; /* on the device; the processor's is in its sum */
     uint8_t matrix[(MEASURE_K + MEASURE_ROWS) * MEASURE_K];
     uint8_t tables[COMPUTE_RS_TABLE_BYTES * MEASURE_K * MEASURE_ROWS];
 };
@@ -118,8 +119,12 @@ static int measure_device(struct measure *m, enum node_device_kind kind,
                                   .coefficients = m->matrix + (size_t)MEASURE_K * MEASURE_K,
                                   .values = m->source,
                                   .sum = &m->device_sum,
+                                  .fold = COMPUTE_FOLD_SUM,
+                                  .of = COMPUTE_SIGNED,
+                                  .folded = &m->folded,
                                   .leaves = {&run, 1, 0}};
     compute_exact_init(&m->device_sum);
+    m->folded = (struct compute_folded){.key = 0};
     (void)host_device_next(&p);
     ASSERT(p.bytes == m->bytes);
     host_device_fill(slot, &p);
@@ -155,6 +160,10 @@ static void measure_processor(struct measure *m, enum node_device_kind kind)
     case NODE_DEVICE_LEAVES:
         compute_leaf_hashes(m->compute, m->source, m->bytes, m->processor);
         break;
+    case NODE_DEVICE_REDUCES:
+        compute_exact_init(&m->processor_sum);
+        compute_exact_add_i64s(&m->processor_sum, m->source, m->bytes / sizeof(int64_t));
+        break;
     case NODE_DEVICE_KINDS: break;
     }
 }
@@ -175,6 +184,13 @@ static bool measure_same_sums(const struct measure *m)
     return same;
 }
 
+static bool measure_same_reduces(const struct measure *m)
+{
+    struct compute_i128 sum;
+    return compute_exact_to_i128(&m->processor_sum, &sum) == 0 && sum.low == m->folded.sum.low &&
+           sum.high == m->folded.sum.high;
+}
+
 static bool measure_same(const struct measure *m, enum node_device_kind kind)
 {
     switch (kind) {
@@ -184,6 +200,7 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
     case NODE_DEVICE_LEAVES:
         return memcmp(m->processor, m->device,
                       m->bytes / COMPUTE_LEAF_BYTES * COMPUTE_HASH_BYTES) == 0;
+    case NODE_DEVICE_REDUCES: return measure_same_reduces(m);
     case NODE_DEVICE_KINDS: break;
     }
     return false;
@@ -248,28 +265,47 @@ static int measure_both(struct measure *m, enum node_device_kind kind, struct gp
 
 struct measured {
     struct gpu_pick_measure of[NODE_DEVICE_KINDS][MEASURE_SIZES];
-    unsigned count;
+    unsigned count[NODE_DEVICE_KINDS]; /* of them; 0: there was no time for it */
+    unsigned sizes;
     uint64_t took_us;
 };
 
+/* Each kind at its largest size: there and here. */
 static void measure_explain(const struct measured *all, struct host_device_opening *o)
 {
-    const struct gpu_pick_measure *last[NODE_DEVICE_KINDS];
+    static const char *const names[NODE_DEVICE_KINDS] = {"codes 4+2", "sums", "leaves", "reduces"};
+    const size_t room = sizeof(o->cause);
+    int at = snprintf(o->cause, room, "measured in %llu us: %zu bytes take, there and here:",
+                      (unsigned long long)all->took_us, MEASURE_BYTES(all->sizes - 1));
     for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-        last[kind] = &all->of[kind][all->count - 1];
-        o->least[kind] = gpu_pick_least(all->of[kind], all->count);
+        const unsigned count = all->count[kind];
+        o->least[kind] = gpu_pick_least(all->of[kind], count);
+        if (count == 0 || (size_t)at >= room) {
+            continue;
+        }
+        const struct gpu_pick_measure *last = &all->of[kind][count - 1];
+        at += snprintf(o->cause + at, room - (size_t)at, "%s %s %llu and %llu us",
+                       kind > 0 ? "," : "", names[kind], (unsigned long long)last->device_time,
+                       (unsigned long long)last->processor_time);
     }
-    const struct gpu_pick_measure *codes = last[NODE_DEVICE_CODES];
-    const struct gpu_pick_measure *sums = last[NODE_DEVICE_SUMS];
-    const struct gpu_pick_measure *leaves = last[NODE_DEVICE_LEAVES];
-    (void)snprintf(
-        o->cause, sizeof(o->cause),
-        "measured in %llu us: encoding 4+2 of %zu bytes takes %llu us, on the processor %llu us; "
-        "a sum of them %llu us and %llu us; their leaf hashes %llu us and %llu us",
-        (unsigned long long)all->took_us, codes->bytes, (unsigned long long)codes->device_time,
-        (unsigned long long)codes->processor_time, (unsigned long long)sums->device_time,
-        (unsigned long long)sums->processor_time, (unsigned long long)leaves->device_time,
-        (unsigned long long)leaves->processor_time);
+}
+
+/* A kind for which the time would not do is left out, and does not go there. */
+static int measure_size(struct measure *m, struct measured *all, struct host_device_opening *o)
+{
+    m->bytes = MEASURE_BYTES(all->sizes);
+    for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
+        if (measure_took(m) > HOST_DEVICE_MEASURE_US / 2 && all->sizes == 0) {
+            break;
+        }
+        const int err = measure_both(m, kind, &all->of[kind][all->sizes]);
+        if (err != 0) {
+            (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
+            return err;
+        }
+        all->count[kind] = all->sizes + 1;
+    }
+    return 0;
 }
 
 /* Sizes for which the time would not do are left out. */
@@ -279,17 +315,10 @@ static int measure_sizes(struct measure *m, struct measured *all, struct host_de
     m->begin_us = measure_now(m);
     do {
         const uint64_t size_us = measure_now(m);
-        m->bytes = MEASURE_BYTES(all->count);
-        for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-            const int err = measure_both(m, kind, &all->of[kind][all->count]);
-            if (err != 0) {
-                (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
-                return err;
-            }
-        }
+        TRY(measure_size(m, all, o));
         last_us = measure_now(m) - size_us;
-        all->count++;
-    } while (all->count < MEASURE_SIZES &&
+        all->sizes++;
+    } while (all->sizes < MEASURE_SIZES &&
              measure_took(m) + MEASURE_GROWTH * last_us <= HOST_DEVICE_MEASURE_US);
     all->took_us = measure_took(m);
     return 0;
@@ -298,7 +327,7 @@ static int measure_sizes(struct measure *m, struct measured *all, struct host_de
 int host_device_measure(struct host_device *d, struct host_device_opening *o)
 {
     struct measure m = {.bytes = 0};
-    struct measured all = {.count = 0};
+    struct measured all = {.sizes = 0};
     TRY(measure_init(&m, d, MEASURE_MOST, o));
     const int err = measure_sizes(&m, &all, o);
     measure_end(&m);

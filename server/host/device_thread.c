@@ -86,7 +86,7 @@ static int thread_open(struct host_device *d, char why[GPU_WHY_BYTES])
     return d->table->open(&d->gpu, d->device, &settings, why, GPU_WHY_BYTES);
 }
 
-static const char *const thread_kinds[NODE_DEVICE_KINDS] = {"codes", "sums", "leaves"};
+static const char *const thread_kinds[NODE_DEVICE_KINDS] = {"codes", "sums", "leaves", "reduces"};
 
 /* Opens the device, looks at its bits, and measures it unless that was done. */
 static void thread_try(struct host_device *d, struct host_device_opening *o)
@@ -127,7 +127,7 @@ static void thread_none(struct host_device *d, const char *cause, bool is_asked_
 /* A first measurement decides. Under the lock. */
 static void thread_decide(struct host_device *d, const struct host_device_opening *o)
 {
-    char from[128] = "";
+    char from[256] = "";
     size_t at = 0;
     bool is_used = false;
     d->measured = true;

@@ -85,6 +85,7 @@ END_TEST
 struct host {
     struct rng rng;
     unsigned done;
+    unsigned reduced;
 };
 
 static bool host_sum(void *ctx, struct compute_exact *e, const void *values, size_t count)
@@ -98,19 +99,54 @@ static bool host_sum(void *ctx, struct compute_exact *e, const void *values, siz
     return true;
 }
 
-START_TEST(sums_that_the_host_does_or_leaves_give_the_same_state)
+static bool host_reduce(void *ctx, const struct compute_fold_job *job, struct compute_folded *out)
+{
+    struct host *h = ctx;
+    struct compute_exact sum;
+    const bool most = job->fold == COMPUTE_FOLD_MOST;
+    if (rng_chance(&h->rng, 1, 2)) {
+        return false;
+    }
+    h->reduced++;
+    if (job->fold == COMPUTE_FOLD_SUM) {
+        compute_exact_init(&sum);
+        if (job->of == COMPUTE_SIGNED) {
+            compute_exact_add_i64s_by(COMPUTE_LANES_PLAIN, &sum, job->values, job->count);
+        } else {
+            ck_assert_int_eq(job->of, COMPUTE_UNSIGNED);
+            compute_exact_add_u64s_by(COMPUTE_LANES_PLAIN, &sum, job->values, job->count);
+        }
+        ck_assert_int_eq(compute_exact_to_i128(&sum, &out->sum), 0);
+        return true;
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        const struct compute_range one =
+            compute_range_by(COMPUTE_LANES_PLAIN, (const uint8_t *)job->values + 8 * i, 1, job->of);
+        const uint64_t key = most ? one.most : one.least;
+        if (i == 0 || (most ? key > out->key : key < out->key)) {
+            out->key = key;
+            out->place = i;
+        }
+    }
+    return true;
+}
+
+START_TEST(what_the_host_does_or_leaves_gives_the_same_state)
 {
     struct rng r;
     struct host h = {.done = 0};
-    const struct compute_whole whole = {.ctx = &h, .sum_f64s = host_sum};
+    const struct compute_whole whole = {.ctx = &h, .sum_f64s = host_sum, .reduce = host_reduce};
     const struct compute_whole nothing = {.ctx = NULL};
-    rng_init(&r, unit_seed("sums_that_the_host_does_or_leaves_give_the_same_state", 1));
+    rng_init(&r, unit_seed("what_the_host_does_or_leaves_gives_the_same_state", 1));
     rng_init(&h.rng, rng_next(&r));
     for (unsigned round = 0; round < 1000; round++) {
         struct compute_reduce_spec s = objects_spec(&r);
-        s.type = rng_chance(&r, 1, 2) && s.record_bytes >= 8 ? COMPUTE_F64 : s.type;
-        s.field = s.type == COMPUTE_F64 ? 0 : s.field;
-        s.other = s.type == COMPUTE_F64 ? 0 : s.other;
+        if (rng_chance(&r, 1, 2) && s.record_bytes >= 8) {
+            s.type = (enum compute_type)rng_between(&r, COMPUTE_I64, COMPUTE_U64);
+            s.type = rng_chance(&r, 1, 2) ? COMPUTE_F64 : s.type;
+            s.field = 0;
+            s.other = 0;
+        }
         const size_t bytes = (size_t)rng_below(&r, OBJECTS_BYTES_MAX);
         objects_fill(&r, &s, object, bytes);
         struct compute_reduce *here = of_object(&s, object, bytes);
@@ -130,6 +166,7 @@ START_TEST(sums_that_the_host_does_or_leaves_give_the_same_state)
         compute_reduce_free(there);
     }
     ck_assert_uint_gt(h.done, 0);
+    ck_assert_uint_gt(h.reduced, 0);
 }
 END_TEST
 
@@ -565,7 +602,7 @@ END_TEST
 
 UNIT_MAIN("compute_reduce", many_numbers_at_once_give_the_state_of_one_at_a_time,
           the_state_of_a_span_is_the_same_however_it_was_put_together,
-          sums_that_the_host_does_or_leaves_give_the_same_state,
+          what_the_host_does_or_leaves_gives_the_same_state,
           small_arrays_have_the_results_of_arithmetic, the_first_of_equal_records_has_the_place,
           what_has_no_result_is_not_found, a_whole_number_beyond_128_bits_is_an_overflow,
           a_span_that_is_not_all_records_of_an_object_has_no_result,

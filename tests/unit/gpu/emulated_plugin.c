@@ -3,8 +3,8 @@
  *
  * A plug-in over the emulated machine, with a device that is too old and one that works: what
  * programs do with a plug-in and its devices, on machines without any. In the environment,
- * EMULATED_FAIL_AT=N makes its N-th call fail; EMULATED_WRONG_CODES=N, EMULATED_WRONG_SUMS=N and
- * EMULATED_WRONG_LEAVES=N the results of its N-th job of a kind and of all that follow wrong, one
+ * EMULATED_FAIL_AT=N makes its N-th call fail; EMULATED_WRONG_CODES=N, and likewise of SUMS, LEAVES
+ * and the other kinds, the results of its N-th job of the kind and of all that follow wrong, one
  * bit of each; EMULATED_SLOW_MS=N all jobs slow.
  */
 #include "base/attr.h"
@@ -20,6 +20,7 @@ struct kind {
 static struct kind codes;
 static struct kind sums;
 static struct kind leaves;
+static struct kind reduces;
 static unsigned slow_ms;
 
 static unsigned from_environment(const char *name)
@@ -39,6 +40,7 @@ static const struct gpu_driver *machine(void)
         codes.wrong_from = from_environment("EMULATED_WRONG_CODES");
         sums.wrong_from = from_environment("EMULATED_WRONG_SUMS");
         leaves.wrong_from = from_environment("EMULATED_WRONG_LEAVES");
+        reduces.wrong_from = from_environment("EMULATED_WRONG_REDUCES");
         slow_ms = from_environment("EMULATED_SLOW_MS");
         emulated.error = 719;
     }
@@ -114,6 +116,17 @@ static int run_sum(struct gpu *gpu, const void *values, size_t count,
     return gpu_engine_sum_f64s(gpu, values, count, begin(&sums) ? &between : sink);
 }
 
+static int run_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct gpu_reduced *out)
+{
+    const bool wrong = begin(&reduces);
+    const int err = gpu_engine_reduce(gpu, job, out);
+    if (err == 0 && wrong) {
+        out->sum.low ^= 1;
+        out->key ^= 1;
+    }
+    return err;
+}
+
 extern const struct gpu_table gpu_table;
 ATTR_EXPORT const struct gpu_table gpu_table = {
     .version = GPU_TABLE_VERSION,
@@ -126,7 +139,7 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .rs = run_rs,
     .leaf_hashes = run_leaves,
     .sum_f64s = run_sum,
-    .reduce = gpu_engine_reduce,
+    .reduce = run_reduce,
     .scan = gpu_engine_scan,
     .sort = gpu_engine_sort,
     .groups = gpu_engine_groups,

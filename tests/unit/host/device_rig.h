@@ -44,7 +44,10 @@ static struct {
     bool adds_sums;       /* one unit to each part */
     int64_t sums_take_us; /* each call */
     int64_t leaves_take_us;
-    bool holds; /* jobs wait until it is false */
+    int64_t arrays_take_us; /* each call */
+    unsigned flips_array;   /* this bit of each call's results, from 1; 0: none */
+    bool passes_over;       /* the least value, which another one then is */
+    bool holds;             /* jobs wait until it is false */
     bool in_job;
     unsigned closed;
     int64_t (*takes_us)(const struct gpu_rs_job *job); /* NULL: nothing */
@@ -61,7 +64,9 @@ static inline void reset(void)
     at.flips = at.holds = at.in_job = false;
     at.takes_us = NULL;
     at.flips_sums = at.flips_leaves = at.adds_sums = false;
-    at.sums_take_us = at.leaves_take_us = 0;
+    at.sums_take_us = at.leaves_take_us = at.arrays_take_us = 0;
+    at.flips_array = 0;
+    at.passes_over = false;
 }
 
 static inline uint64_t clock_now(void)
@@ -183,6 +188,41 @@ static inline int run_leaves(struct gpu *gpu, const uint8_t *data, size_t bytes,
     return err;
 }
 
+/* returns: the bit to flip, from 1; 0: none. */
+static inline unsigned array_taken(void)
+{
+    (void)pthread_mutex_lock(&at.lock);
+    at.now_us += (uint64_t)at.arrays_take_us;
+    const unsigned flips = at.flips_array;
+    (void)pthread_mutex_unlock(&at.lock);
+    return flips;
+}
+
+static inline void flip(void *at_byte, unsigned bit)
+{
+    ((uint8_t *)at_byte)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+/* Bits are counted from the sum's on, which has 128, over the key's to the place's. */
+static inline int run_reduce(struct gpu *gpu, const struct gpu_reduce_job *job,
+                             struct gpu_reduced *out)
+{
+    const unsigned flips = array_taken();
+    int err = gpu_engine_reduce(gpu, job, out);
+    if (err == 0 && flips > 0) {
+        flip(out, flips - 1);
+    }
+    if (err == 0 && at.passes_over && job->fold == GPU_FOLD_LEAST && out->place + 1 < job->count) {
+        struct gpu_reduce_job rest = *job;
+        const uint64_t from = out->place + 1;
+        rest.values = (const uint8_t *)job->values + from * sizeof(uint64_t);
+        rest.count -= from;
+        err = gpu_engine_reduce(gpu, &rest, out);
+        out->place += from;
+    }
+    return err;
+}
+
 static const struct gpu_table table = {
     .version = GPU_TABLE_VERSION,
     .bytes = sizeof(struct gpu_table),
@@ -194,6 +234,7 @@ static const struct gpu_table table = {
     .rs = run_rs,
     .leaf_hashes = run_leaves,
     .sum_f64s = run_sum,
+    .reduce = run_reduce,
 };
 
 static inline struct host_device *start_with(enum host_device_use use, const char *path)

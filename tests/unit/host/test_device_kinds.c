@@ -164,6 +164,7 @@ START_TEST(each_kind_goes_where_it_was_measured_to_be_faster)
         ck_assert_ptr_nonnull(
             strstr(at.line, i == 0 ? "codes_from=never sums_from=65536 leaves_from=never "
                                    : "codes_from=never sums_from=never leaves_from=65536 "));
+        ck_assert_ptr_nonnull(strstr(at.line, " reduces_from=never "));
         ck_assert_uint_eq(codes(d).least_bytes, UINT64_MAX);
         ck_assert_uint_eq(code(d, &r), 0);
         ck_assert_uint_eq(codes(d).jobs, 0);
@@ -184,11 +185,13 @@ START_TEST(measuring_a_slow_device_by_all_kinds_ends_before_its_time_is_over)
 {
     reset();
     at.takes_us = takes_20_ms;
-    at.sums_take_us = at.leaves_take_us = 20000;
+    at.sums_take_us = at.leaves_take_us = at.arrays_take_us = 20000;
     struct host_device *d = start_with(HOST_DEVICE_AUTO, "");
     is_state(d, "slower");
-    /* three rounds of codes, one of sums, which takes three calls, and one of leaves: two */
-    ck_assert_ptr_nonnull(strstr(at.line, "measured in 160000 us: encoding 4+2 of 65536 bytes "));
+    /* three rounds of codes, and one of sums, which takes three calls: the others are left out */
+    ck_assert_ptr_nonnull(
+        strstr(at.line, "measured in 120000 us: 65536 bytes take, there and here: codes 4+2 20000 "
+                        "and 0 us, sums 60000 and 0 us\""));
     host_device_free(d);
 }
 END_TEST

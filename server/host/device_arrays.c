@@ -1,0 +1,162 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Jobs over arrays of numbers as they lie in a slot, and how each is judged (docs/adr/0041). No
+ * result is used that may be the error of a device.
+ *
+ *   sums       of all values; and of the values with all bits inverted, from the last to the first,
+ *              in two parts. Together they are the sum of as many words of ones.
+ *   the least, the value at its place is read. In what orders the other way, first behind the first
+ *   greatest   third and then in that, it has the same place.
+ */
+#include "server/host/device_internal.h"
+
+#include "base/num.h"
+
+#include <string.h>
+
+#define WORD sizeof(uint64_t)
+#define SIGN (UINT64_C(1) << 63)
+
+_Static_assert((int)GPU_SIGNED == (int)COMPUTE_SIGNED &&
+                   (int)GPU_UNSIGNED == (int)COMPUTE_UNSIGNED && (int)GPU_REAL == (int)COMPUTE_REAL,
+               "the same classes");
+
+static enum gpu_fold fold_of(enum compute_fold fold)
+{
+    static const enum gpu_fold folds[] = {
+        [COMPUTE_FOLD_SUM] = GPU_FOLD_SUM,
+        [COMPUTE_FOLD_LEAST] = GPU_FOLD_LEAST,
+        [COMPUTE_FOLD_MOST] = GPU_FOLD_MOST,
+    };
+    return folds[fold];
+}
+
+/* ---- reductions ----------------------------------------------------------------------------- */
+
+/* The first values of `count` that are a part of their own the second time. */
+static size_t third_of(size_t count)
+{
+    return count / 3;
+}
+
+static void fill_reduce(struct host_device_slot *slot, const struct host_device_piece *p)
+{
+    const size_t count = p->bytes / WORD;
+    const size_t third = third_of(count);
+    const uint64_t turned = p->of == COMPUTE_REAL ? SIGN : UINT64_MAX; /* orders the other way */
+    uint8_t *again = slot->memory + p->bytes;
+    memcpy(slot->memory, p->values, p->bytes);
+    for (size_t i = 0; i < count; i++) {
+        const size_t rolled = i < third ? count - third + i : i - third;
+        const size_t to = p->fold == COMPUTE_FOLD_SUM ? count - 1 - i : rolled;
+        num_put_u64(again + to * WORD, num_get_u64(p->values + i * WORD) ^ turned);
+    }
+}
+
+static int call_reduce(const struct gpu_table *table, struct gpu *gpu,
+                       struct host_device_slot *slot)
+{
+    static const enum compute_fold turned[] = {
+        [COMPUTE_FOLD_SUM] = COMPUTE_FOLD_SUM,
+        [COMPUTE_FOLD_LEAST] = COMPUTE_FOLD_MOST,
+        [COMPUTE_FOLD_MOST] = COMPUTE_FOLD_LEAST,
+    };
+    const size_t first = slot->columns - third_of(slot->columns);
+    struct gpu_reduce_job job = {.fold = fold_of(slot->fold),
+                                 .of = (enum gpu_class)slot->of,
+                                 .values = slot->memory,
+                                 .count = slot->columns};
+    TRY(table->reduce(gpu, &job, &slot->reduced[0]));
+    job.fold = fold_of(turned[slot->fold]);
+    job.values = slot->memory + slot->columns * WORD;
+    job.count = first;
+    TRY(table->reduce(gpu, &job, &slot->reduced[1]));
+    job.values = slot->memory + (slot->columns + first) * WORD;
+    job.count = slot->columns - first;
+    return table->reduce(gpu, &job, &slot->reduced[2]);
+}
+
+static struct compute_i128 sum_with(struct compute_i128 a, struct gpu_whole b)
+{
+    const uint64_t low = a.low + b.low;
+    const uint64_t high = (uint64_t)a.high + (uint64_t)b.high + (low < b.low);
+    return (struct compute_i128){.low = low, .high = (int64_t)high};
+}
+
+/* Of a value v that is inverted v + ~v is a word of ones: -1, or 2^64 - 1. A sum of so few is far
+ * from the ends of 128 bits. */
+static enum host_device_verdict take_sum(const struct host_device_slot *slot,
+                                         const struct host_device_piece *p)
+{
+    const int64_t count = (int64_t)slot->columns;
+    const struct gpu_whole sum = slot->reduced[0].sum;
+    struct compute_i128 all = {.low = sum.low, .high = sum.high};
+    all = sum_with(all, slot->reduced[1].sum);
+    all = sum_with(all, slot->reduced[2].sum);
+    if (all.low != 0 - (uint64_t)count || all.high != (p->of == COMPUTE_SIGNED ? -1 : count - 1) ||
+        sum.high < -count || sum.high > count) {
+        return HOST_DEVICE_WRONG;
+    }
+    p->folded->sum = sum_with(p->folded->sum, sum);
+    return HOST_DEVICE_RIGHT;
+}
+
+static bool is_before(enum compute_fold fold, uint64_t key, uint64_t other)
+{
+    return fold == COMPUTE_FOLD_MOST ? key > other : key < other;
+}
+
+/* returns: the key that a value has among others of which such an end is asked for. */
+static uint64_t key_of(const struct host_device_piece *p, uint64_t bits)
+{
+    const bool is_nan = p->of == COMPUTE_REAL && compute_bits_are_nan(bits);
+    if (is_nan) {
+        return p->fold == COMPUTE_FOLD_MOST ? UINT64_MAX : 0;
+    }
+    return compute_key_of(bits, p->of);
+}
+
+static enum host_device_verdict take_end(const struct host_device_slot *slot,
+                                         const struct host_device_piece *p)
+{
+    const struct gpu_reduced *end = &slot->reduced[0];
+    const struct gpu_reduced *rest = &slot->reduced[1];
+    const struct gpu_reduced *third = &slot->reduced[2];
+    const bool is_first =
+        third_of(slot->columns) > 0 && !is_before(p->fold, ~rest->key, ~third->key);
+    const struct gpu_reduced *again = is_first ? third : rest;
+    const uint64_t place = again->place + (is_first ? 0 : third_of(slot->columns));
+    if (end->place >= slot->columns || end->place != place || end->key != ~again->key ||
+        end->key != key_of(p, num_get_u64(p->values + end->place * WORD))) {
+        return HOST_DEVICE_WRONG;
+    }
+    if (p->done_bytes == 0 || is_before(p->fold, end->key, p->folded->key)) {
+        p->folded->key = end->key;
+        p->folded->place = p->done_bytes / WORD + end->place;
+    }
+    return HOST_DEVICE_RIGHT;
+}
+
+/* ---- any ------------------------------------------------------------------------------------ */
+
+void host_device_fill_array(struct host_device_slot *slot, const struct host_device_piece *p)
+{
+    ASSERT(p->bytes <= HOST_DEVICE_ARRAY_BYTES);
+    slot->columns = p->bytes / WORD;
+    slot->fold = p->fold;
+    slot->of = p->of;
+    fill_reduce(slot, p);
+}
+
+int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
+                           struct host_device_slot *slot)
+{
+    return call_reduce(table, gpu, slot);
+}
+
+enum host_device_verdict host_device_take_array(const struct host_device_slot *slot,
+                                                const struct host_device_piece *p)
+{
+    return p->fold == COMPUTE_FOLD_SUM ? take_sum(slot, p) : take_end(slot, p);
+}

@@ -1,0 +1,189 @@
+/* SPDX-FileCopyrightText: 2026 The Holdfast authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Jobs over arrays of numbers on a host's device: what they give is what the plain twins give, or
+ * is done here; and each bit of a result that is wrong is found, though it is so each time. Built
+ * for the late machine and the eager one.
+ */
+#include "tests/unit/host/device_rig.h"
+
+#define LEAST 8192u /* that go there */
+#define MOST 30000u
+#define WORD sizeof(uint64_t)
+#define REDUCED_BITS 256u
+#define KEY_BIT 128u
+
+static uint8_t numbers[MOST * WORD + 8];
+
+/* Numbers of any size, or of few values, which then are at many places; among doubles zeros,
+ * infinities and, if asked for, NaNs. */
+static void fill(struct rng *r, uint8_t *to, size_t count, bool with_nans)
+{
+    const bool are_few = rng_chance(r, 1, 2);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits = are_few ? rng_below(r, 9) << 58 : rng_next(r);
+        if (rng_chance(r, 1, 5000)) {
+            bits = UINT64_C(0x7ff) << 52 | (uint64_t)rng_below(r, 2) << 63;
+        }
+        const bool is_nan = bits << 1 > UINT64_C(0x7ff) << 53;
+        num_put_u64(to + i * WORD, is_nan && !with_nans ? bits >> 2 : bits);
+    }
+}
+
+/* What a job gives, one number after the other. */
+static struct compute_folded twin(const struct compute_fold_job *job)
+{
+    struct compute_folded f = {.key = 0};
+    const bool most = job->fold == COMPUTE_FOLD_MOST;
+    for (size_t i = 0; i < job->count; i++) {
+        const uint64_t bits = num_get_u64((const uint8_t *)job->values + i * WORD);
+        const bool is_nan = job->of == COMPUTE_REAL && compute_bits_are_nan(bits);
+        const uint64_t key = is_nan ? 0 - (uint64_t)most : compute_key_of(bits, job->of);
+        if (job->fold == COMPUTE_FOLD_SUM) {
+            const uint64_t above = job->of == COMPUTE_SIGNED ? 0 - (bits >> 63) : 0;
+            f.sum.low += bits;
+            f.sum.high = (int64_t)((uint64_t)f.sum.high + above + (f.sum.low < bits));
+        } else if (i == 0 || (most ? key > f.key : key < f.key)) {
+            f.key = key;
+            f.place = i;
+        }
+    }
+    return f;
+}
+
+/* returns: whether the device has done it; it is right then. */
+static bool reduce(struct host_device *d, const struct compute_fold_job *job)
+{
+    static const struct compute_folded none = {.key = 77};
+    const struct compute_whole whole = host_device_whole(d);
+    const struct compute_folded due = twin(job);
+    struct compute_folded is = none;
+    if (!whole.reduce(whole.ctx, job, &is)) {
+        ck_assert_mem_eq(&is, &none, sizeof(is));
+        return false;
+    }
+    ck_assert_mem_eq(&is, &due, sizeof(is));
+    return true;
+}
+
+static struct compute_fold_job some_job(struct rng *r)
+{
+    struct compute_fold_job job = {.fold = (enum compute_fold)rng_below(r, 3),
+                                   .of = (enum compute_class)rng_below(r, 3),
+                                   .values = numbers + rng_below(r, 8),
+                                   .count = LEAST + (size_t)rng_below(r, MOST - LEAST)};
+    job.of = job.fold == COMPUTE_FOLD_SUM && job.of == COMPUTE_REAL ? COMPUTE_SIGNED : job.of;
+    fill(r, numbers + ((const uint8_t *)job.values - numbers), job.count, rng_chance(r, 1, 3));
+    return job;
+}
+
+START_TEST(reductions_of_any_array_are_those_of_the_plain_twin)
+{
+    struct rng r;
+    reset();
+    rng_init(&r, unit_seed("reductions_of_any_array_are_those_of_the_plain_twin", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 60; i++) {
+        const struct compute_fold_job job = some_job(&r);
+        ck_assert(reduce(d, &job));
+    }
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_REDUCES].jobs, 60);
+    ck_assert_uint_eq(report(d).failed + report(d).wrong + report(d).errors, 0);
+    struct compute_fold_job small = some_job(&r);
+    small.count = LEAST - 1;
+    ck_assert(!reduce(d, &small));
+    host_device_free(d);
+}
+END_TEST
+
+START_TEST(reductions_longer_than_its_memory_go_in_pieces)
+{
+    struct rng r;
+    const size_t count = HOST_DEVICE_JOB_BYTES / WORD + 5;
+    uint8_t *data = malloc(count * WORD);
+    ck_assert_ptr_nonnull(data);
+    reset();
+    rng_init(&r, 31);
+    fill(&r, data, count, false);
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 3; i++) {
+        num_put_u64(data + (count - 3) * WORD, (uint64_t)INT64_MAX - i); /* in the last piece */
+        const struct compute_fold_job job = {
+            (enum compute_fold)i, i == 1 ? COMPUTE_UNSIGNED : COMPUTE_SIGNED, data, count};
+        ck_assert(reduce(d, &job));
+    }
+    for (unsigned i = 0; i < 2; i++) { /* the last piece is of one value */
+        memset(data, i == 0 ? 0xff : 0, count * WORD);
+        const struct compute_fold_job job = {i == 0 ? COMPUTE_FOLD_LEAST : COMPUTE_FOLD_MOST,
+                                             COMPUTE_UNSIGNED, data, count - 4};
+        ck_assert(reduce(d, &job));
+    }
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_REDUCES].jobs, 5);
+    host_device_free(d);
+    free(data);
+}
+END_TEST
+
+/* Each call errs alike. A sum has no key and no place, and other results no sum. */
+START_TEST(each_bit_of_a_reduction_that_is_wrong_is_found)
+{
+    struct rng r;
+    reset();
+    rng_init(&r, unit_seed("each_bit_of_a_reduction_that_is_wrong_is_found", 1));
+    struct host_device *d = start();
+    struct compute_fold_job job = some_job(&r);
+    job.count = LEAST;
+    unsigned wrong = 0;
+    for (unsigned bit = 0; bit < REDUCED_BITS; bit += 5) {
+        job.fold = bit < KEY_BIT ? COMPUTE_FOLD_SUM : COMPUTE_FOLD_LEAST + bit % 2;
+        job.of = (enum compute_class)rng_below(&r, bit < KEY_BIT ? 2 : 3);
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = bit + 1;
+        (void)pthread_mutex_unlock(&at.lock);
+        ck_assert_msg(!reduce(d, &job), "bit %u", bit);
+        host_device_settle(d);
+        is_state(d, "suspect");
+        ck_assert_str_eq(report(d).cause, "wrong reductions");
+        ck_assert_uint_eq(report(d).wrong, ++wrong);
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = 0;
+        (void)pthread_mutex_unlock(&at.lock);
+        clock_add(WAIT_MAX_US);
+        ck_assert(!reduce(d, &job)); /* opens it */
+        host_device_settle(d);
+        ck_assert(reduce(d, &job));
+    }
+    host_device_free(d);
+}
+END_TEST
+
+/* A value that is lost in one of the passes only: the least is another one, at a place it has. */
+START_TEST(a_least_value_that_is_passed_over_is_found)
+{
+    struct rng r;
+    struct compute_fold_job job;
+    reset();
+    rng_init(&r, 33);
+    struct host_device *d = start();
+    job = some_job(&r);
+    job.fold = COMPUTE_FOLD_LEAST;
+    job.of = COMPUTE_UNSIGNED;
+    for (unsigned i = 0; i < 3; i++) {
+        set(&at.passes_over, true);
+        ck_assert(!reduce(d, &job));
+        set(&at.passes_over, false);
+        host_device_settle(d);
+        is_state(d, "suspect");
+        clock_add(WAIT_MAX_US);
+        ck_assert(!reduce(d, &job));
+        host_device_settle(d);
+        ck_assert(reduce(d, &job));
+    }
+    host_device_free(d);
+}
+END_TEST
+
+UNIT_MAIN("host_device_arrays", reductions_of_any_array_are_those_of_the_plain_twin,
+          reductions_longer_than_its_memory_go_in_pieces,
+          each_bit_of_a_reduction_that_is_wrong_is_found,
+          a_least_value_that_is_passed_over_is_found)
