@@ -242,7 +242,7 @@ static int scan(struct compute_task *t, const struct compute_carry_part *part, s
 int compute_carry_scan(const struct compute_program *p, const struct alloc *alloc,
                        const struct compute_carry_part *part, struct buf *next)
 {
-    const struct compute_task_options options = {.memory_bytes = UINT64_MAX};
+    const struct compute_task_options options = {.memory_bytes = UINT64_MAX, .whole = part->whole};
     struct compute_task *t = NULL;
     ASSERT(compute_carry_has(p));
     if (part->from % WORD != 0 || part->in.size % WORD != 0) {

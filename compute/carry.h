@@ -38,8 +38,9 @@ int compute_carry_of(const struct compute_program *p, const struct compute_task 
 struct compute_carry_part {
     uint64_t from; /* in the object, whole records */
     struct bytes carry;
-    struct bytes in; /* whole records */
-    uint8_t *out;    /* as many bytes */
+    struct bytes in;                   /* whole records */
+    uint8_t *out;                      /* as many bytes */
+    const struct compute_whole *whole; /* is offered what it may do; may be NULL */
 };
 /* Scans a part. next: the carry behind it is appended.
  * returns: 0; ERR_RANGE (records in part); ERR_LEVEL, ERR_PROTOCOL (no carry of the program);

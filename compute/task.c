@@ -160,6 +160,9 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
     if (err == 0 && t->reduce != NULL) {
         compute_reduce_use(t->reduce, options->whole);
     }
+    if (err == 0 && t->scan != NULL) {
+        t->scan->whole = options->whole;
+    }
     if (err != 0) {
         compute_task_free(t);
         return err == ERR_NO_MEMORY ? err_set(why, err, "no memory for a task") : err;

@@ -46,10 +46,11 @@ struct compute_scan {
     bool begun;      /* some values had their turn: they are in no state */
     uint64_t record; /* those before it have their results */
     struct compute_store store;
-    struct compute_tally tally;     /* but of sums that are doubles */
-    struct compute_running running; /* of those */
-    double sum;                     /* likewise, the last result */
-    int err;                        /* of memory: the scan is of no more use */
+    struct compute_tally tally;        /* but of sums that are doubles */
+    struct compute_running running;    /* of those */
+    double sum;                        /* likewise, the last result */
+    const struct compute_whole *whole; /* is offered what it may do; NULL: none */
+    int err;                           /* of memory: the scan is of no more use */
 };
 
 struct compute_task {

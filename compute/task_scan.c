@@ -313,6 +313,31 @@ static int one(struct compute_scan *s, const struct compute_scan_plan *plan,
     return 0;
 }
 
+/* returns: whether the host has something for arrays as they lie. */
+static bool may_go(const struct compute_scan *s, const struct compute_scan_plan *plan)
+{
+    const enum compute_type type = plan->column.type;
+    return s->whole != NULL && s->whole->scan != NULL && !plan->exclusive &&
+           (type == COMPUTE_I64 || type == COMPUTE_U64);
+}
+
+/* returns: whether what the host gave has found the results. */
+static bool scan_whole(const struct compute_scan *s, const struct compute_scan_plan *plan,
+                       const struct compute_scan_span *span, uint64_t *carry)
+{
+    static const enum compute_fold folds[COMPUTE_OP_OR + 1] = {
+        [COMPUTE_OP_SUM] = COMPUTE_FOLD_SUM,
+        [COMPUTE_OP_MIN] = COMPUTE_FOLD_LEAST,
+        [COMPUTE_OP_MAX] = COMPUTE_FOLD_MOST,
+        [COMPUTE_OP_OR] = COMPUTE_FOLD_OR,
+    };
+    const struct compute_fold_job job = {.fold = folds[plan->op],
+                                         .of = compute_class_of(plan->type),
+                                         .values = span->from,
+                                         .count = span->count};
+    return may_go(s, plan) && s->whole->scan(s->whole->ctx, &job, span->to, carry);
+}
+
 /* Sums of whole numbers of 64 bits by a kernel. returns: whether all have a result; if not, the sum
  * is as before. */
 static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan *plan,
@@ -323,7 +348,8 @@ static bool block_of_sums(struct compute_scan *s, const struct compute_scan_plan
     const size_t count = span->count;
     struct compute_i128 *sum = &s->tally.of.sum.whole;
     uint64_t carry = sum->low;
-    if (!fits(sum, plan->type) || compute_scan_sums(&how, span, &carry) < count) {
+    if (!fits(sum, plan->type) ||
+        (!scan_whole(s, plan, span, &carry) && compute_scan_sums(&how, span, &carry) < count)) {
         return false;
     }
     sum->low = carry;
@@ -338,7 +364,8 @@ static void block_of_bits(struct compute_scan *s, const struct compute_scan_plan
                           const struct compute_scan_span *span)
 {
     struct compute_i128 *all = &s->tally.of.sum.whole;
-    for (size_t i = 0; i < span->count; i++) {
+    const size_t done = scan_whole(s, plan, span, &all->low) ? span->count : 0;
+    for (size_t i = done; i < span->count; i++) {
         const uint64_t before = all->low;
         all->low |= num_get_u64((const uint8_t *)span->from + i * WORD);
         num_put_u64((uint8_t *)span->to + i * WORD, plan->exclusive ? before : all->low);
@@ -376,7 +403,12 @@ static void block_of_ends(struct compute_scan *s, const struct compute_scan_plan
     struct compute_tally *t = &s->tally;
     uint64_t key =
         t->count > 0 ? key_of_number(&t->of.best, &how) : compute_scan_ends_of_nothing(&how);
-    compute_scan_ends(&how, span, &key);
+    uint64_t bits = compute_key_bits(key, how.of);
+    if (scan_whole(s, plan, span, &bits)) {
+        key = compute_key_of(bits, how.of);
+    } else {
+        compute_scan_ends(&how, span, &key);
+    }
     t->of.best = number_of_key(key, &how);
     t->count += span->count;
     t->reals += how.of == COMPUTE_REAL ? span->count : 0;
@@ -439,9 +471,10 @@ static int dense(struct compute_scan *s, const struct compute_scan_plan *plan, s
 {
     const uint32_t bytes = compute_type_bytes(plan->column.type);
     const struct compute_column at_start = {.type = plan->column.type};
+    const size_t most = may_go(s, plan) ? values.size : BLOCK * (size_t)bytes;
     size_t at = 0;
     while (at < values.size && !has_ended(r)) {
-        const size_t part = NUM_MIN(values.size - at, BLOCK * (size_t)bytes);
+        const size_t part = NUM_MIN(values.size - at, most);
         const struct bytes block = bytes_of(values.data + at, part);
         const bool all = block_at_once(s, plan, block, r);
         for (size_t i = 0; i < part && !all && !has_ended(r); i += bytes) {

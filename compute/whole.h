@@ -9,8 +9,8 @@
  *   table.leaf_hashes(table.ctx, runs, 2);  by whoever hashes
  *
  * Arrays that are offered lie without gaps, as numbers of 64 bits. Numbers of fewer bits, fields of
- * longer records, products and the operators of sketch_internal.h stay with the kernels here: all
- * of these are read in batches that no way is worth.
+ * longer records, exclusive scans, running sums of doubles, products and the operators of
+ * sketch_internal.h stay with the kernels here.
  *
  * threads: the functions are called by any thread, and return on the one that called.
  */
@@ -31,6 +31,7 @@ enum compute_fold {
     COMPUTE_FOLD_SUM,
     COMPUTE_FOLD_LEAST,
     COMPUTE_FOLD_MOST,
+    COMPUTE_FOLD_OR, /* of the bits of whole numbers; of scans alone */
 };
 
 /* An array of numbers: not the sum of doubles, which is sum_f64s. */
@@ -53,6 +54,10 @@ struct compute_folded {
 /* Each function may be NULL.
  * sum_f64s: as compute_exact_add_f64s. returns: false, and e is untouched, if it is not done.
  * reduce: of an array. returns: false, and out is untouched, if it is not done.
+ * scan: gives each value of an array of whole numbers what carry and all up to it come to; results:
+ *   room for as many, apart from them. carry: what all before come to; before there are some, what
+ *   changes no number; then what these come to too. returns: false, and carry is untouched, if it
+ *   is not done, as where a sum leaves its range; any results may be written all the same.
  * leaf_hashes: as compute_leaf_hashes, of some runs at once. returns: false if it is not done; any
  *   hashes may be written all the same.
  * wrong: hashes that leaf_hashes made are not those of the processor. */
@@ -60,6 +65,7 @@ struct compute_whole {
     void *ctx;
     bool (*sum_f64s)(void *ctx, struct compute_exact *e, const void *values, size_t count);
     bool (*reduce)(void *ctx, const struct compute_fold_job *job, struct compute_folded *out);
+    bool (*scan)(void *ctx, const struct compute_fold_job *job, void *results, uint64_t *carry);
     bool (*leaf_hashes)(void *ctx, const struct compute_leaves *runs, unsigned count);
     void (*wrong)(void *ctx);
 };

@@ -105,10 +105,9 @@ static void device_give_up(struct host_device *d, struct host_device_slot *slot)
 }
 
 static const char *const device_wrongs[NODE_DEVICE_KINDS] = {
-    [NODE_DEVICE_CODES] = "wrong bits",
-    [NODE_DEVICE_SUMS] = "wrong sums",
-    [NODE_DEVICE_LEAVES] = "wrong hashes",
-    [NODE_DEVICE_REDUCES] = "wrong reductions",
+    [NODE_DEVICE_CODES] = "wrong bits",    [NODE_DEVICE_SUMS] = "wrong sums",
+    [NODE_DEVICE_LEAVES] = "wrong hashes", [NODE_DEVICE_REDUCES] = "wrong reductions",
+    [NODE_DEVICE_SCANS] = "wrong scans",
 };
 
 /* What was made there is wrong. Under the lock. */
@@ -221,6 +220,24 @@ static bool device_reduce(void *ctx, const struct compute_fold_job *job, struct 
     return true;
 }
 
+static bool device_scan(void *ctx, const struct compute_fold_job *job, void *results,
+                        uint64_t *carry)
+{
+    uint64_t all = *carry;
+    struct host_device_piece p = {.kind = NODE_DEVICE_SCANS,
+                                  .job_bytes = job->count * sizeof(uint64_t),
+                                  .values = job->values,
+                                  .fold = job->fold,
+                                  .of = job->of,
+                                  .results = results,
+                                  .carry = &all};
+    if (!device_run(ctx, &p)) {
+        return false;
+    }
+    *carry = all;
+    return true;
+}
+
 /* What is left behind whole leaves is hashed here. */
 static bool device_leaves(void *ctx, const struct compute_leaves *runs, unsigned count)
 {
@@ -269,6 +286,7 @@ struct compute_whole host_device_whole(struct host_device *d)
     return (struct compute_whole){.ctx = d,
                                   .sum_f64s = device_sum,
                                   .reduce = device_reduce,
+                                  .scan = device_scan,
                                   .leaf_hashes = device_leaves,
                                   .wrong = device_wrong_leaves};
 }

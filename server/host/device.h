@@ -13,7 +13,8 @@
  *   host_device_free(d);                   no job is in it
  *
  * What is coded is judged by erasure/. Sums, hashes and reductions are computed there twice,
- * arranged in another way, and are of no use if they differ.
+ * arranged in another way, and are of no use if they differ; scans are compared with the
+ * processor's when they are taken out.
  *
  * A job is copied into memory of the device's own and out of it, so one that takes longer than the
  * patience is given up: its caller goes on with the processor, and its memory stays with the device

@@ -8,6 +8,7 @@
  *              in two parts. Together they are the sum of as many words of ones.
  *   the least, the value at its place is read. In what orders the other way, first behind the first
  *   greatest   third and then in that, it has the same place.
+ *   scans      each result is compared when it is taken out, which reads it anyway.
  */
 #include "server/host/device_internal.h"
 
@@ -28,6 +29,7 @@ static enum gpu_fold fold_of(enum compute_fold fold)
         [COMPUTE_FOLD_SUM] = GPU_FOLD_SUM,
         [COMPUTE_FOLD_LEAST] = GPU_FOLD_LEAST,
         [COMPUTE_FOLD_MOST] = GPU_FOLD_MOST,
+        [COMPUTE_FOLD_OR] = GPU_FOLD_OR,
     };
     return folds[fold];
 }
@@ -61,6 +63,7 @@ static int call_reduce(const struct gpu_table *table, struct gpu *gpu,
         [COMPUTE_FOLD_SUM] = COMPUTE_FOLD_SUM,
         [COMPUTE_FOLD_LEAST] = COMPUTE_FOLD_MOST,
         [COMPUTE_FOLD_MOST] = COMPUTE_FOLD_LEAST,
+        [COMPUTE_FOLD_OR] = COMPUTE_FOLD_OR,
     };
     const size_t first = slot->columns - third_of(slot->columns);
     struct gpu_reduce_job job = {.fold = fold_of(slot->fold),
@@ -138,6 +141,88 @@ static enum host_device_verdict take_end(const struct host_device_slot *slot,
     return HOST_DEVICE_RIGHT;
 }
 
+/* ---- scans ---------------------------------------------------------------------------------- */
+
+static int call_scan(const struct gpu_table *table, struct gpu *gpu, struct host_device_slot *slot)
+{
+    const struct gpu_scan_job job = {.fold = fold_of(slot->fold),
+                                     .of = (enum gpu_class)slot->of,
+                                     .values = slot->memory,
+                                     .results = slot->memory + slot->columns * WORD,
+                                     .count = slot->columns,
+                                     .carry = slot->carry};
+    return table->scan(gpu, &job, &slot->scanned);
+}
+
+/* What results are compared with. */
+struct check {
+    uint64_t all;    /* what the values so far come to */
+    uint64_t wrong;  /* not 0: a result is another one */
+    uint64_t leaves; /* the greatest bit: a sum has left its range */
+};
+
+static void check_sums(struct check *c, const uint8_t *values, const uint8_t *results, size_t count,
+                       bool is_signed)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t value = num_get_u64(values + i * WORD);
+        const uint64_t sum = c->all + value;
+        c->leaves |= is_signed ? (sum ^ c->all) & (sum ^ value) : 0 - (uint64_t)(sum < value);
+        c->all = sum;
+        c->wrong |= sum ^ num_get_u64(results + i * WORD);
+    }
+}
+
+/* Of signed numbers those of the other sign are the greater bits. */
+static void check_ends(struct check *c, const struct host_device_piece *p, const uint8_t *results,
+                       size_t count)
+{
+    const uint64_t flip = p->of == COMPUTE_SIGNED ? SIGN : 0;
+    const bool most = p->fold == COMPUTE_FOLD_MOST;
+    uint64_t all = c->all ^ flip;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t key = num_get_u64(p->values + i * WORD) ^ flip;
+        all = most ? NUM_MAX(all, key) : NUM_MIN(all, key);
+        c->wrong |= all ^ flip ^ num_get_u64(results + i * WORD);
+    }
+    c->all = all ^ flip;
+}
+
+static void check_bits(struct check *c, const uint8_t *values, const uint8_t *results, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        c->all |= num_get_u64(values + i * WORD);
+        c->wrong |= c->all ^ num_get_u64(results + i * WORD);
+    }
+}
+
+static enum host_device_verdict take_scan(const struct host_device_slot *slot,
+                                          const struct host_device_piece *p)
+{
+    const size_t count = slot->columns;
+    const uint8_t *results = slot->memory + p->bytes;
+    struct check c = {.all = *p->carry};
+    switch (p->fold) {
+    case COMPUTE_FOLD_SUM:
+        check_sums(&c, p->values, results, count, p->of == COMPUTE_SIGNED);
+        break;
+    case COMPUTE_FOLD_LEAST:
+    case COMPUTE_FOLD_MOST: check_ends(&c, p, results, count); break;
+    case COMPUTE_FOLD_OR: check_bits(&c, p->values, results, count); break;
+    }
+    const bool leaves = c.leaves >> 63 != 0;
+    if (c.wrong != 0 || c.all != slot->scanned.carry || leaves != (slot->scanned.done < count) ||
+        slot->scanned.done > count) {
+        return HOST_DEVICE_WRONG;
+    }
+    if (leaves) {
+        return HOST_DEVICE_UNJUDGED; /* which one is the first, the processor says */
+    }
+    memcpy(p->results + p->done_bytes, results, p->bytes);
+    *p->carry = c.all;
+    return HOST_DEVICE_RIGHT;
+}
+
 /* ---- any ------------------------------------------------------------------------------------ */
 
 void host_device_fill_array(struct host_device_slot *slot, const struct host_device_piece *p)
@@ -146,17 +231,26 @@ void host_device_fill_array(struct host_device_slot *slot, const struct host_dev
     slot->columns = p->bytes / WORD;
     slot->fold = p->fold;
     slot->of = p->of;
-    fill_reduce(slot, p);
+    if (p->kind == NODE_DEVICE_SCANS) {
+        slot->carry = *p->carry;
+        memcpy(slot->memory, p->values, p->bytes);
+    } else {
+        fill_reduce(slot, p);
+    }
 }
 
 int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
                            struct host_device_slot *slot)
 {
-    return call_reduce(table, gpu, slot);
+    return slot->kind == NODE_DEVICE_SCANS ? call_scan(table, gpu, slot)
+                                           : call_reduce(table, gpu, slot);
 }
 
 enum host_device_verdict host_device_take_array(const struct host_device_slot *slot,
                                                 const struct host_device_piece *p)
 {
+    if (p->kind == NODE_DEVICE_SCANS) {
+        return take_scan(slot, p);
+    }
     return p->fold == COMPUTE_FOLD_SUM ? take_sum(slot, p) : take_end(slot, p);
 }

@@ -48,9 +48,11 @@ struct host_device_slot {
     size_t stride;
     uint8_t coefficients[GPU_RS_MAX * GPU_RS_MAX];
     struct compute_exact sum[HOST_DEVICE_SUMS]; /* of sums */
-    enum compute_fold fold;                     /* these three: of arrays */
+    enum compute_fold fold;                     /* these five: of arrays */
     enum compute_class of;
     struct gpu_reduced reduced[HOST_DEVICE_SUMS];
+    uint64_t carry; /* of a scan, before it */
+    struct gpu_scanned scanned;
 };
 
 /* Where leaves of some runs go on. */
@@ -77,6 +79,8 @@ struct host_device_piece {
     enum compute_fold fold;
     enum compute_class of;
     struct compute_folded *folded; /* what all pieces before come to; zeros before the first */
+    uint8_t *results;              /* of a scan: of the whole job */
+    uint64_t *carry;               /* likewise, before this piece */
     /* leaves */
     struct host_device_leaves leaves;
 };

@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "base/rng.h"
+#include "compute/scan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,19 +26,22 @@
 #define MEASURE_GROWTH 6u
 #define COLUMN_BYTES (32u << 10) /* as the processor codes: all columns fit into its cache */
 
-_Static_assert(3 * MEASURE_MOST <= HOST_DEVICE_JOB_BYTES, "sources and both results fit");
+_Static_assert(4 * MEASURE_MOST <= HOST_DEVICE_JOB_BYTES, "sources and both results fit");
 
 struct measure {
     struct host_device *d;
     struct compute *compute; /* of the processor's hashes */
     uint64_t begin_us;
     size_t bytes;       /* of sources */
-    uint8_t *source;    /* three places of MEASURE_MOST */
+    uint8_t *source;    /* four places of MEASURE_MOST */
     uint8_t *processor; /* its results */
     uint8_t *device;
+    uint8_t *small; /* numbers whose sum is one too */
     struct compute_exact processor_sum;
     struct compute_exact device_sum;
     struct compute_folded folded; /* on the device; the processor's is in its sum */
+    uint64_t carry;               /* behind a scan on the device, on the processor */
+    uint64_t processor_carry;
     uint8_t matrix[(MEASURE_K + MEASURE_ROWS) * MEASURE_K];
     uint8_t tables[COMPUTE_RS_TABLE_BYTES * MEASURE_K * MEASURE_ROWS];
 };
@@ -63,13 +67,16 @@ static int measure_init(struct measure *m, struct host_device *d, size_t bytes,
     m->source = d->slot[1].memory;
     m->processor = m->source + MEASURE_MOST;
     m->device = m->processor + MEASURE_MOST;
+    m->small = m->device + MEASURE_MOST;
     compute_rs_matrix(MEASURE_K, MEASURE_ROWS, m->matrix);
     compute_rs_tables(MEASURE_K, MEASURE_ROWS, m->matrix + (size_t)MEASURE_K * MEASURE_K,
                       m->tables);
     rng_init(&r, 1);
     for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
         const uint64_t exponent = UINT64_C(0x7ff) << 52;
-        num_put_u64(m->source + at, (rng_next(&r) & ~exponent) | UINT64_C(0x3ff) << 52);
+        const uint64_t bits = rng_next(&r);
+        num_put_u64(m->source + at, (bits & ~exponent) | UINT64_C(0x3ff) << 52);
+        num_put_u64(m->small + at, bits >> 32);
     }
     return 0;
 }
@@ -117,14 +124,18 @@ static int measure_device(struct measure *m, enum node_device_kind kind,
                                   .job_bytes = m->bytes,
                                   .job = &job,
                                   .coefficients = m->matrix + (size_t)MEASURE_K * MEASURE_K,
-                                  .values = m->source,
+                                  .values = kind == NODE_DEVICE_SCANS ? m->small : m->source,
                                   .sum = &m->device_sum,
                                   .fold = COMPUTE_FOLD_SUM,
-                                  .of = COMPUTE_SIGNED,
+                                  .of =
+                                      kind == NODE_DEVICE_SCANS ? COMPUTE_UNSIGNED : COMPUTE_SIGNED,
                                   .folded = &m->folded,
+                                  .results = m->device,
+                                  .carry = &m->carry,
                                   .leaves = {&run, 1, 0}};
     compute_exact_init(&m->device_sum);
     m->folded = (struct compute_folded){.key = 0};
+    m->carry = 0;
     (void)host_device_next(&p);
     ASSERT(p.bytes == m->bytes);
     host_device_fill(slot, &p);
@@ -149,6 +160,15 @@ static void measure_codes(const struct measure *m)
     }
 }
 
+static void measure_scans(struct measure *m)
+{
+    const struct compute_scan_sums how = {.is_signed = false};
+    const struct compute_scan_span span = {
+        .from = m->small, .to = m->processor, .count = m->bytes / sizeof(uint64_t)};
+    m->processor_carry = 0;
+    (void)compute_scan_sums(&how, &span, &m->processor_carry);
+}
+
 static void measure_processor(struct measure *m, enum node_device_kind kind)
 {
     switch (kind) {
@@ -164,6 +184,7 @@ static void measure_processor(struct measure *m, enum node_device_kind kind)
         compute_exact_init(&m->processor_sum);
         compute_exact_add_i64s(&m->processor_sum, m->source, m->bytes / sizeof(int64_t));
         break;
+    case NODE_DEVICE_SCANS: measure_scans(m); break;
     case NODE_DEVICE_KINDS: break;
     }
 }
@@ -201,6 +222,8 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
         return memcmp(m->processor, m->device,
                       m->bytes / COMPUTE_LEAF_BYTES * COMPUTE_HASH_BYTES) == 0;
     case NODE_DEVICE_REDUCES: return measure_same_reduces(m);
+    case NODE_DEVICE_SCANS:
+        return m->carry == m->processor_carry && memcmp(m->processor, m->device, m->bytes) == 0;
     case NODE_DEVICE_KINDS: break;
     }
     return false;
@@ -273,7 +296,8 @@ struct measured {
 /* Each kind at its largest size: there and here. */
 static void measure_explain(const struct measured *all, struct host_device_opening *o)
 {
-    static const char *const names[NODE_DEVICE_KINDS] = {"codes 4+2", "sums", "leaves", "reduces"};
+    static const char *const names[NODE_DEVICE_KINDS] = {"codes 4+2", "sums", "leaves", "reduces",
+                                                         "scans"};
     const size_t room = sizeof(o->cause);
     int at = snprintf(o->cause, room, "measured in %llu us: %zu bytes take, there and here:",
                       (unsigned long long)all->took_us, MEASURE_BYTES(all->sizes - 1));

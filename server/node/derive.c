@@ -57,12 +57,16 @@ static void node_derive_end(struct node_derive *d, int code)
 
 /* ---- on a worker ---------------------------------------------------------------------------- */
 
-static int node_derive_scan(struct node_derive *d, const struct alloc *heap, struct bytes in)
+static int node_derive_scan(struct node_derive *d, const struct node_env *env, struct bytes in)
 {
+    const struct alloc *heap = &env->alloc;
     struct compute_program *p = NULL;
     struct buf next;
-    const struct compute_carry_part part = {
-        .from = d->spec.from, .carry = d->spec.carry, .in = in, .out = node_blob_data(d->out)};
+    const struct compute_carry_part part = {.from = d->spec.from,
+                                            .carry = d->spec.carry,
+                                            .in = in,
+                                            .out = node_blob_data(d->out),
+                                            .whole = env->whole};
     TRY(compute_program_new(&p, heap, d->spec.program, NULL));
     buf_init(&next, heap, sizeof d->next);
     int err = compute_carry_has(p) ? compute_carry_scan(p, heap, &part, &next) : ERR_INVALID;
@@ -89,7 +93,7 @@ static int node_derive_read(struct node_derive *d, struct node_env *env)
     }
     int err = store_segments_get(env->segments, &id, 0, bytes, in, &info);
     err = err == 0 && info.bytes != bytes ? ERR_RANGE : err;
-    err = err != 0 ? err : node_derive_scan(d, &env->alloc, bytes_of(in, bytes));
+    err = err != 0 ? err : node_derive_scan(d, env, bytes_of(in, bytes));
     alloc_put(&env->alloc, in, bytes);
     return err;
 }
@@ -97,7 +101,7 @@ static int node_derive_read(struct node_derive *d, struct node_env *env)
 static void node_derive_run(struct node_task *task, struct node_env *env)
 {
     struct node_derive *d = (struct node_derive *)(void *)task;
-    int err = d->spec.data != NULL ? node_derive_scan(d, &env->alloc, node_blob_bytes(d->spec.data))
+    int err = d->spec.data != NULL ? node_derive_scan(d, env, node_blob_bytes(d->spec.data))
                                    : node_derive_read(d, env);
     if (err == 0) {
         node_leaves_of(env->compute, node_blob_data(d->out), d->spec.bytes, d->leaves, d->root);

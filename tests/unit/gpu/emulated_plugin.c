@@ -21,6 +21,7 @@ static struct kind codes;
 static struct kind sums;
 static struct kind leaves;
 static struct kind reduces;
+static struct kind scans;
 static unsigned slow_ms;
 
 static unsigned from_environment(const char *name)
@@ -41,6 +42,7 @@ static const struct gpu_driver *machine(void)
         sums.wrong_from = from_environment("EMULATED_WRONG_SUMS");
         leaves.wrong_from = from_environment("EMULATED_WRONG_LEAVES");
         reduces.wrong_from = from_environment("EMULATED_WRONG_REDUCES");
+        scans.wrong_from = from_environment("EMULATED_WRONG_SCANS");
         slow_ms = from_environment("EMULATED_SLOW_MS");
         emulated.error = 719;
     }
@@ -127,6 +129,16 @@ static int run_reduce(struct gpu *gpu, const struct gpu_reduce_job *job, struct 
     return err;
 }
 
+static int run_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out)
+{
+    const bool wrong = begin(&scans);
+    const int err = gpu_engine_scan(gpu, job, out);
+    if (err == 0 && wrong && job->count > 0) {
+        ((uint8_t *)job->results)[job->count / 2 * sizeof(uint64_t)] ^= 1;
+    }
+    return err;
+}
+
 extern const struct gpu_table gpu_table;
 ATTR_EXPORT const struct gpu_table gpu_table = {
     .version = GPU_TABLE_VERSION,
@@ -140,7 +152,7 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .leaf_hashes = run_leaves,
     .sum_f64s = run_sum,
     .reduce = run_reduce,
-    .scan = gpu_engine_scan,
+    .scan = run_scan,
     .sort = gpu_engine_sort,
     .groups = gpu_engine_groups,
     .rate = gpu_engine_rate,

@@ -223,6 +223,20 @@ static inline int run_reduce(struct gpu *gpu, const struct gpu_reduce_job *job,
     return err;
 }
 
+/* Bits are counted over the results, the carry, and what is done. */
+static inline int run_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_scanned *out)
+{
+    const unsigned flips = array_taken();
+    const unsigned bits = (unsigned)job->count * 64;
+    const int err = gpu_engine_scan(gpu, job, out);
+    if (err == 0 && flips > bits) {
+        flip(out, flips - 1 - bits);
+    } else if (err == 0 && flips > 0) {
+        flip(job->results, flips - 1);
+    }
+    return err;
+}
+
 static const struct gpu_table table = {
     .version = GPU_TABLE_VERSION,
     .bytes = sizeof(struct gpu_table),
@@ -235,6 +249,7 @@ static const struct gpu_table table = {
     .leaf_hashes = run_leaves,
     .sum_f64s = run_sum,
     .reduce = run_reduce,
+    .scan = run_scan,
 };
 
 static inline struct host_device *start_with(enum host_device_use use, const char *path)

@@ -183,7 +183,154 @@ START_TEST(a_least_value_that_is_passed_over_is_found)
 }
 END_TEST
 
-UNIT_MAIN("host_device_arrays", reductions_of_any_array_are_those_of_the_plain_twin,
+/* ---- scans ---------------------------------------------------------------------------------- */
+
+/* returns: false: a sum leaves its range. */
+static bool scan_twin(const struct compute_fold_job *job, uint64_t *results, uint64_t *carry)
+{
+    const uint64_t flip = job->of == COMPUTE_SIGNED ? UINT64_C(1) << 63 : 0;
+    bool is_kept = true;
+    for (size_t i = 0; i < job->count; i++) {
+        const uint64_t value = num_get_u64((const uint8_t *)job->values + i * WORD);
+        const uint64_t before = *carry;
+        const bool is_less = (value ^ flip) < (before ^ flip);
+        switch (job->fold) {
+        case COMPUTE_FOLD_SUM: *carry = before + value; break;
+        case COMPUTE_FOLD_LEAST: *carry = is_less ? value : before; break;
+        case COMPUTE_FOLD_MOST: *carry = is_less ? before : value; break;
+        case COMPUTE_FOLD_OR: *carry = before | value; break;
+        }
+        if (job->fold == COMPUTE_FOLD_SUM) {
+            const uint64_t leaves = (*carry ^ before) & (*carry ^ value);
+            is_kept = is_kept && (flip != 0 ? leaves >> 63 == 0 : *carry >= value);
+        }
+        results[i] = *carry;
+    }
+    return is_kept;
+}
+
+/* returns: whether the device has done it; it is right then. */
+static bool scan(struct host_device *d, const struct compute_fold_job *job, uint64_t carry)
+{
+    const struct compute_whole whole = host_device_whole(d);
+    uint64_t *due = malloc(job->count * WORD);
+    uint8_t *is = malloc(job->count * WORD + 9);
+    uint64_t due_carry = carry;
+    uint64_t is_carry = carry;
+    ck_assert_ptr_nonnull(due);
+    ck_assert_ptr_nonnull(is);
+    is[job->count * WORD + 1] = 0xa5;
+    const bool is_kept = scan_twin(job, due, &due_carry);
+    const bool there = whole.scan(whole.ctx, job, is + 1, &is_carry);
+    ck_assert(!there || is_kept);
+    ck_assert_uint_eq(is_carry, there ? due_carry : carry);
+    ck_assert(!there || memcmp(is + 1, due, job->count * WORD) == 0);
+    ck_assert_uint_eq(is[job->count * WORD + 1], 0xa5);
+    free(due);
+    free(is);
+    return there;
+}
+
+/* Sums that do not leave their range. */
+static struct compute_fold_job some_scan(struct rng *r)
+{
+    struct compute_fold_job job = some_job(r);
+    uint8_t *values = numbers + ((const uint8_t *)job.values - numbers);
+    job.fold = (enum compute_fold)rng_below(r, 4);
+    job.of = (enum compute_class)rng_below(r, 2);
+    for (size_t i = 0; i < job.count && job.fold == COMPUTE_FOLD_SUM; i++) {
+        const uint64_t bits = num_get_u64(values + i * WORD) >> 16;
+        num_put_u64(values + i * WORD, job.of == COMPUTE_SIGNED && bits % 2 == 0 ? 0 - bits : bits);
+    }
+    return job;
+}
+
+START_TEST(scans_of_any_array_are_those_of_the_plain_twin)
+{
+    struct rng r;
+    reset();
+    rng_init(&r, unit_seed("scans_of_any_array_are_those_of_the_plain_twin", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 60; i++) {
+        const struct compute_fold_job job = some_scan(&r);
+        ck_assert(scan(d, &job, job.fold == COMPUTE_FOLD_SUM ? rng_next(&r) >> 2 : rng_next(&r)));
+    }
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_SCANS].jobs, 60);
+    struct compute_fold_job job = some_scan(&r);
+    job.count = LEAST - 1;
+    ck_assert(!scan(d, &job, 0));
+    for (unsigned i = 0; i < 2; i++) { /* a sum that leaves its range says nothing of the device */
+        job = (struct compute_fold_job){COMPUTE_FOLD_SUM,
+                                        i == 0 ? COMPUTE_SIGNED : COMPUTE_UNSIGNED, numbers, MOST};
+        memset(numbers, 0, sizeof(numbers));
+        numbers[20000 * WORD] = 1;
+        ck_assert(scan(d, &job, (UINT64_MAX >> (1 - i)) - 1));
+        ck_assert(!scan(d, &job, UINT64_MAX >> (1 - i)));
+        ck_assert(!scan(d, &job, UINT64_MAX >> (1 - i)));
+    }
+    ck_assert_uint_eq(report(d).failed + report(d).wrong + report(d).errors, 0);
+    host_device_free(d);
+}
+END_TEST
+
+START_TEST(scans_longer_than_its_memory_go_in_pieces)
+{
+    struct rng r;
+    const size_t count = HOST_DEVICE_JOB_BYTES / WORD + 5;
+    uint8_t *data = malloc(count * WORD);
+    ck_assert_ptr_nonnull(data);
+    reset();
+    rng_init(&r, 34);
+    rng_fill(&r, data, count * WORD);
+    for (size_t i = 0; i < count; i++) {
+        data[i * WORD + 7] = data[i * WORD + 6] = data[i * WORD + 5] = 0;
+    }
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 4; i++) {
+        const struct compute_fold_job job = {(enum compute_fold)i, COMPUTE_UNSIGNED, data, count};
+        ck_assert(scan(d, &job, i == 1 ? UINT64_MAX : 0));
+    }
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_SCANS].bytes, 4 * count * WORD);
+    host_device_free(d);
+    free(data);
+}
+END_TEST
+
+START_TEST(each_bit_of_a_scan_that_is_wrong_is_found)
+{
+    struct rng r;
+    unsigned wrong = 0;
+    reset();
+    rng_init(&r, unit_seed("each_bit_of_a_scan_that_is_wrong_is_found", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 60; i++) {
+        struct compute_fold_job job = some_scan(&r);
+        const unsigned bits = (unsigned)job.count * 64; /* of results; then the carry, then done */
+        const unsigned bit = i < 40 ? (unsigned)rng_below(&r, bits) : bits + (i - 40) * 6;
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = bit + 1;
+        (void)pthread_mutex_unlock(&at.lock);
+        ck_assert_msg(!scan(d, &job, job.fold == COMPUTE_FOLD_LEAST ? UINT64_MAX >> 1 : 0),
+                      "bit %u of %u", bit, bits);
+        host_device_settle(d);
+        is_state(d, "suspect");
+        ck_assert_str_eq(report(d).cause, "wrong scans");
+        ck_assert_uint_eq(report(d).wrong, ++wrong);
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = 0;
+        (void)pthread_mutex_unlock(&at.lock);
+        clock_add(WAIT_MAX_US);
+        ck_assert(!scan(d, &job, 0)); /* opens it */
+        host_device_settle(d);
+        ck_assert(scan(d, &job, 0));
+    }
+    host_device_free(d);
+}
+END_TEST
+
+UNIT_MAIN("host_device_arrays", scans_of_any_array_are_those_of_the_plain_twin,
+          scans_longer_than_its_memory_go_in_pieces, each_bit_of_a_scan_that_is_wrong_is_found,
+          reductions_of_any_array_are_those_of_the_plain_twin,
           reductions_longer_than_its_memory_go_in_pieces,
           each_bit_of_a_reduction_that_is_wrong_is_found,
           a_least_value_that_is_passed_over_is_found)
