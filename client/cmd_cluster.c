@@ -238,15 +238,18 @@ static void status_device(struct wire_node gpu)
     char leaves[48];
     char reduces[48];
     char scans[48];
+    char sorts[48];
     if (bytes_equal(state, bytes_of_text("healthy"))) {
         status_from(gpu, "least_bytes", codes, sizeof(codes));
         status_from(gpu, "sum_least_bytes", sums, sizeof(sums));
         status_from(gpu, "leaf_least_bytes", leaves, sizeof(leaves));
         status_from(gpu, "reduce_least_bytes", reduces, sizeof(reduces));
         status_from(gpu, "scan_least_bytes", scans, sizeof(scans));
+        status_from(gpu, "sort_least_bytes", sorts, sizeof(sorts));
         (void)printf("           gpu: %.*s codes jobs %s, adds doubles %s, hashes leaves %s, "
-                     "reduces numbers %s, scans them %s\n",
-                     (int)name.size, (const char *)name.data, codes, sums, leaves, reduces, scans);
+                     "reduces numbers %s, scans them %s, sorts keys %s\n",
+                     (int)name.size, (const char *)name.data, codes, sums, leaves, reduces, scans,
+                     sorts);
     } else if (bytes_equal(state, bytes_of_text("suspect")) ||
                bytes_equal(state, bytes_of_text("trial"))) {
         (void)printf("           gpu: %.*s is left alone for a while: %.*s\n", (int)name.size,

@@ -237,7 +237,8 @@ static void sort_groups(const struct compute_groups *g, struct compute_order_ite
             .prefix = compute_order_prefix(compute_group_key(group)), .at = group};
     }
     ASSERT(count == g->count);
-    const struct compute_order_item *sorted = compute_order(items, items + count, count, key_at);
+    const struct compute_order_item *sorted =
+        compute_order(items, items + count, count, key_at, NULL);
     for (size_t i = 0; i < count; i++) {
         out[i] = (struct compute_group *)sorted[i].at;
     }

@@ -119,15 +119,81 @@ static struct compute_order_item *radix_sort(struct compute_order_item *list,
     return list;
 }
 
+int compute_order_numbers(const struct alloc *alloc, const void *keys, size_t count,
+                          uint32_t *order)
+{
+    struct compute_order_item *list = NULL;
+    struct compute_order_item *other = NULL;
+    if (count == 0) {
+        return 0;
+    }
+    list = alloc_get_zeroed(alloc, count, sizeof(list[0]));
+    other = alloc_get_zeroed(alloc, count, sizeof(other[0]));
+    const bool has_room = list != NULL && other != NULL;
+    for (size_t i = 0; i < count && has_room; i++) {
+        memcpy(&list[i].prefix, (const uint8_t *)keys + i * sizeof(uint64_t), sizeof(uint64_t));
+        list[i].at = order + i;
+    }
+    const struct compute_order_item *sorted = has_room ? radix_sort(list, other, count) : NULL;
+    for (size_t i = 0; i < count && has_room; i++) {
+        order[i] = (uint32_t)((const uint32_t *)sorted[i].at - order);
+    }
+    alloc_put(alloc, list, count * sizeof(list[0]));
+    alloc_put(alloc, other, count * sizeof(other[0]));
+    return has_room ? 0 : ERR_NO_MEMORY;
+}
+
+/* Puts the items in this order, which is used up: along its cycles (Knuth, "The Art of Computer
+ * Programming", volume 1, section 1.3.3). */
+static void put_in_order(struct compute_order_item *list, uint32_t *order, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct compute_order_item first = list[i];
+        size_t at = i;
+        while (order[at] != i) {
+            const size_t next = order[at];
+            list[at] = list[next];
+            order[at] = (uint32_t)at;
+            at = next;
+        }
+        list[at] = first;
+        order[at] = (uint32_t)at;
+    }
+}
+
+/* By prefix, by what the host gave. returns: whether that has done it. */
+static bool sort_whole(struct compute_order_item *list, struct compute_order_item *other,
+                       size_t count, const struct compute_whole *whole)
+{
+    uint64_t *keys = (uint64_t *)(void *)other;
+    uint32_t *order = (uint32_t *)(void *)(keys + count);
+    if (whole == NULL || whole->sort == NULL || count > UINT32_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = list[i].prefix;
+    }
+    if (!whole->sort(whole->ctx, keys, count, order)) {
+        return false;
+    }
+    put_in_order(list, order, count);
+    return true;
+}
+
+_Static_assert(sizeof(struct compute_order_item) >= sizeof(uint64_t) + sizeof(uint32_t),
+               "keys and their order have room where as many items have");
+
 struct compute_order_item *compute_order(struct compute_order_item *list,
                                          struct compute_order_item *other, size_t count,
-                                         compute_order_key_fn *key)
+                                         compute_order_key_fn *key,
+                                         const struct compute_whole *whole)
 {
     if (count < RADIX_LEAST) {
         merge_sort(list, other, count, key);
         return list;
     }
-    struct compute_order_item *sorted = radix_sort(list, other, count);
+    struct compute_order_item *sorted =
+        sort_whole(list, other, count, whole) ? list : radix_sort(list, other, count);
     struct compute_order_item *room = sorted == list ? other : list;
     for (size_t from = 0; from < count;) {
         size_t to = from + 1;

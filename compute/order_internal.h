@@ -9,6 +9,8 @@
 #define HOLDFAST_COMPUTE_ORDER_INTERNAL_H
 
 #include "base/bytes.h"
+#include "compute/order.h"
+#include "compute/whole.h"
 
 struct compute_order_item {
     uint64_t prefix; /* of its key */
@@ -21,9 +23,11 @@ typedef struct bytes compute_order_key_fn(const void *at);
 /* returns: the first eight bytes of a key, zeros behind its end, as a number. */
 uint64_t compute_order_prefix(struct bytes key);
 /* Sorts the list; equal keys stay as they were. other: room for as many, which is used.
- * returns: the one of the two that is sorted then. */
+ * whole: is offered the order of the prefixes; may be NULL. returns: the one of the two that is
+ * sorted then. */
 struct compute_order_item *compute_order(struct compute_order_item *list,
                                          struct compute_order_item *other, size_t count,
-                                         compute_order_key_fn *key);
+                                         compute_order_key_fn *key,
+                                         const struct compute_whole *whole);
 
 #endif

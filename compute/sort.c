@@ -298,7 +298,7 @@ int compute_sorter_items(const struct compute_sorter *s, struct compute_order_it
         list[i].at = next_entry(&c);
         list[i].prefix = compute_order_prefix(key_of(list[i].at));
     }
-    *out = compute_order(list, other, s->count, key_of);
+    *out = compute_order(list, other, s->count, key_of, s->whole);
     compute_sorter_items_free(s, *out == list ? other : list);
     return 0;
 }

@@ -44,7 +44,8 @@ struct compute_sorter {
     size_t count;
     struct compute_sort_chunk *first;
     struct compute_sort_chunk *last;
-    struct compute_runs *runs; /* where entries go beyond the limit; NULL: nowhere */
+    struct compute_runs *runs;         /* where entries go beyond the limit; NULL: nowhere */
+    const struct compute_whole *whole; /* is offered the order of keys; NULL: none */
 };
 
 /* Appends a value as the next part of a key. A failure stays in key->err. */

@@ -151,6 +151,7 @@ int compute_task_new(struct compute_task **out, const struct alloc *alloc,
         const bool inside = i == 1;
         err = reading_init(t, &t->reading[i], inside);
         t->reading[i].left_out = !begins_so(t, options->quotes, inside);
+        t->reading[i].sorter.whole = options->whole;
     }
     err = err == 0 ? runs_init(t, options) : err;
     err = err == 0 ? compute_scan_new(t) : err;

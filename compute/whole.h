@@ -58,6 +58,7 @@ struct compute_folded {
  *   room for as many, apart from them. carry: what all before come to; before there are some, what
  *   changes no number; then what these come to too. returns: false, and carry is untouched, if it
  *   is not done, as where a sum leaves its range; any results may be written all the same.
+ * sort: as compute_order_numbers. returns: false if it is not done; any places may be written.
  * leaf_hashes: as compute_leaf_hashes, of some runs at once. returns: false if it is not done; any
  *   hashes may be written all the same.
  * wrong: hashes that leaf_hashes made are not those of the processor. */
@@ -66,6 +67,7 @@ struct compute_whole {
     bool (*sum_f64s)(void *ctx, struct compute_exact *e, const void *values, size_t count);
     bool (*reduce)(void *ctx, const struct compute_fold_job *job, struct compute_folded *out);
     bool (*scan)(void *ctx, const struct compute_fold_job *job, void *results, uint64_t *carry);
+    bool (*sort)(void *ctx, const void *keys, size_t count, uint32_t *order);
     bool (*leaf_hashes)(void *ctx, const struct compute_leaves *runs, unsigned count);
     void (*wrong)(void *ctx);
 };

@@ -107,7 +107,7 @@ static void device_give_up(struct host_device *d, struct host_device_slot *slot)
 static const char *const device_wrongs[NODE_DEVICE_KINDS] = {
     [NODE_DEVICE_CODES] = "wrong bits",    [NODE_DEVICE_SUMS] = "wrong sums",
     [NODE_DEVICE_LEAVES] = "wrong hashes", [NODE_DEVICE_REDUCES] = "wrong reductions",
-    [NODE_DEVICE_SCANS] = "wrong scans",
+    [NODE_DEVICE_SCANS] = "wrong scans",   [NODE_DEVICE_SORTS] = "wrong order",
 };
 
 /* What was made there is wrong. Under the lock. */
@@ -238,6 +238,29 @@ static bool device_scan(void *ctx, const struct compute_fold_job *job, void *res
     return true;
 }
 
+/* Pieces are merged here. */
+static bool device_sort(void *ctx, const void *keys, size_t count, uint32_t *order)
+{
+    const size_t piece = HOST_DEVICE_ARRAY_BYTES / sizeof(uint64_t);
+    struct host_device *d = ctx;
+    struct host_device_piece p = {.kind = NODE_DEVICE_SORTS,
+                                  .job_bytes = count * sizeof(uint64_t),
+                                  .values = keys,
+                                  .order = order};
+    if (count > UINT32_MAX || !device_run(d, &p)) {
+        return false;
+    }
+    if (count <= piece) {
+        return true;
+    }
+    uint32_t *scratch = alloc_get(&d->options.heap, count * sizeof(order[0]));
+    if (scratch != NULL) {
+        host_device_merge(keys, order, scratch, count, piece);
+        alloc_put(&d->options.heap, scratch, count * sizeof(order[0]));
+    }
+    return scratch != NULL;
+}
+
 /* What is left behind whole leaves is hashed here. */
 static bool device_leaves(void *ctx, const struct compute_leaves *runs, unsigned count)
 {
@@ -287,6 +310,7 @@ struct compute_whole host_device_whole(struct host_device *d)
                                   .sum_f64s = device_sum,
                                   .reduce = device_reduce,
                                   .scan = device_scan,
+                                  .sort = device_sort,
                                   .leaf_hashes = device_leaves,
                                   .wrong = device_wrong_leaves};
 }

@@ -14,7 +14,7 @@
  *
  * What is coded is judged by erasure/. Sums, hashes and reductions are computed there twice,
  * arranged in another way, and are of no use if they differ; scans are compared with the
- * processor's when they are taken out.
+ * processor's when they are taken out, and an order is seen to be one.
  *
  * A job is copied into memory of the device's own and out of it, so one that takes longer than the
  * patience is given up: its caller goes on with the processor, and its memory stays with the device

@@ -9,6 +9,8 @@
  *   the least, the value at its place is read. In what orders the other way, first behind the first
  *   greatest   third and then in that, it has the same place.
  *   scans      each result is compared when it is taken out, which reads it anyway.
+ *   sorts      keys rise from place to place, and equal ones come in the order of their places; so
+ *              no place is there twice, and as there are as many as keys in a run, all are.
  */
 #include "server/host/device_internal.h"
 
@@ -223,6 +225,93 @@ static enum host_device_verdict take_scan(const struct host_device_slot *slot,
     return HOST_DEVICE_RIGHT;
 }
 
+/* ---- sorts: keys, their order, and as much room ------------------------------------------------
+ */
+
+static uint32_t *order_of(const struct host_device_slot *slot)
+{
+    return (uint32_t *)(void *)(slot->memory + slot->columns * WORD);
+}
+
+static int call_sort(const struct gpu_table *table, struct gpu *gpu, struct host_device_slot *slot)
+{
+    const struct gpu_sort_job job = {
+        .keys = slot->memory, .order = order_of(slot), .count = slot->columns};
+    return table->sort(gpu, &job, &slot->run);
+}
+
+static uint64_t key_at(const uint8_t *keys, uint32_t place)
+{
+    return num_get_u64(keys + place * WORD);
+}
+
+/* returns: whether these are the places from `from` to before `to` in the order of their keys. */
+static bool run_is_sorted(const uint8_t *keys, const uint32_t *order, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        if (order[i] < from || order[i] >= to) {
+            return false;
+        }
+        const uint64_t key = key_at(keys, order[i]);
+        const uint64_t before = i > from ? key_at(keys, order[i - 1]) : 0;
+        if (i > from && (before > key || (before == key && order[i - 1] >= order[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Two runs into one. */
+static void merge_two(const uint8_t *keys, const uint32_t *from, size_t first, size_t count,
+                      uint32_t *into)
+{
+    size_t left = 0;
+    size_t right = first;
+    for (size_t i = 0; i < count; i++) {
+        const bool takes_right = left == first || (right < count && key_at(keys, from[right]) <
+                                                                        key_at(keys, from[left]));
+        into[i] = takes_right ? from[right++] : from[left++];
+    }
+}
+
+void host_device_merge(const uint8_t *keys, uint32_t *order, uint32_t *scratch, size_t count,
+                       size_t run)
+{
+    uint32_t *from = order;
+    uint32_t *into = scratch;
+    for (size_t part = run; part < count; part *= 2) {
+        for (size_t at = 0; at < count; at += 2 * part) {
+            const size_t size = NUM_MIN(2 * part, count - at);
+            merge_two(keys, from + at, NUM_MIN(part, size), size, into + at);
+        }
+        uint32_t *kept = from;
+        from = into;
+        into = kept;
+    }
+    if (from != order) {
+        memcpy(order, from, count * sizeof(order[0]));
+    }
+}
+
+static enum host_device_verdict take_sort(const struct host_device_slot *slot,
+                                          const struct host_device_piece *p)
+{
+    const size_t count = slot->columns;
+    const uint32_t first = (uint32_t)(p->done_bytes / WORD);
+    uint32_t *order = order_of(slot);
+    for (size_t at = 0; at < count; at += NUM_MIN(slot->run, count - at)) {
+        if (slot->run == 0 ||
+            !run_is_sorted(p->values, order, at, at + NUM_MIN(slot->run, count - at))) {
+            return HOST_DEVICE_WRONG;
+        }
+    }
+    host_device_merge(p->values, order, order + count, count, slot->run);
+    for (size_t i = 0; i < count; i++) {
+        p->order[first + i] = first + order[i];
+    }
+    return HOST_DEVICE_RIGHT;
+}
+
 /* ---- any ------------------------------------------------------------------------------------ */
 
 void host_device_fill_array(struct host_device_slot *slot, const struct host_device_piece *p)
@@ -231,26 +320,30 @@ void host_device_fill_array(struct host_device_slot *slot, const struct host_dev
     slot->columns = p->bytes / WORD;
     slot->fold = p->fold;
     slot->of = p->of;
-    if (p->kind == NODE_DEVICE_SCANS) {
-        slot->carry = *p->carry;
-        memcpy(slot->memory, p->values, p->bytes);
-    } else {
+    if (p->kind == NODE_DEVICE_REDUCES) {
         fill_reduce(slot, p);
+    } else {
+        slot->carry = p->kind == NODE_DEVICE_SCANS ? *p->carry : 0;
+        memcpy(slot->memory, p->values, p->bytes);
     }
 }
 
 int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
                            struct host_device_slot *slot)
 {
-    return slot->kind == NODE_DEVICE_SCANS ? call_scan(table, gpu, slot)
-                                           : call_reduce(table, gpu, slot);
+    switch (slot->kind) {
+    case NODE_DEVICE_SCANS: return call_scan(table, gpu, slot);
+    case NODE_DEVICE_SORTS: return call_sort(table, gpu, slot);
+    default: return call_reduce(table, gpu, slot);
+    }
 }
 
 enum host_device_verdict host_device_take_array(const struct host_device_slot *slot,
                                                 const struct host_device_piece *p)
 {
-    if (p->kind == NODE_DEVICE_SCANS) {
-        return take_scan(slot, p);
+    switch (p->kind) {
+    case NODE_DEVICE_SCANS: return take_scan(slot, p);
+    case NODE_DEVICE_SORTS: return take_sort(slot, p);
+    default: return p->fold == COMPUTE_FOLD_SUM ? take_sum(slot, p) : take_end(slot, p);
     }
-    return p->fold == COMPUTE_FOLD_SUM ? take_sum(slot, p) : take_end(slot, p);
 }

@@ -48,11 +48,12 @@ struct host_device_slot {
     size_t stride;
     uint8_t coefficients[GPU_RS_MAX * GPU_RS_MAX];
     struct compute_exact sum[HOST_DEVICE_SUMS]; /* of sums */
-    enum compute_fold fold;                     /* these five: of arrays */
+    enum compute_fold fold;                     /* these six: of arrays */
     enum compute_class of;
     struct gpu_reduced reduced[HOST_DEVICE_SUMS];
     uint64_t carry; /* of a scan, before it */
     struct gpu_scanned scanned;
+    size_t run; /* sorted keys, but for the last ones */
 };
 
 /* Where leaves of some runs go on. */
@@ -81,6 +82,7 @@ struct host_device_piece {
     struct compute_folded *folded; /* what all pieces before come to; zeros before the first */
     uint8_t *results;              /* of a scan: of the whole job */
     uint64_t *carry;               /* likewise, before this piece */
+    uint32_t *order;               /* of a sort: of the whole job, each piece for itself */
     /* leaves */
     struct host_device_leaves leaves;
 };
@@ -161,6 +163,11 @@ int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
                            struct host_device_slot *slot);
 enum host_device_verdict host_device_take_array(const struct host_device_slot *slot,
                                                 const struct host_device_piece *p);
+
+/* Makes the order of all keys of runs that are sorted, all of which but the last have as many.
+ * scratch: room for as many places. */
+void host_device_merge(const uint8_t *keys, uint32_t *order, uint32_t *scratch, size_t count,
+                       size_t run);
 
 /* ---- device_measure.c: on the device's thread, which has opened it; nobody has a slot -------- */
 

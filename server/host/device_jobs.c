@@ -193,6 +193,7 @@ size_t host_device_least(enum node_device_kind kind)
         [NODE_DEVICE_LEAVES] = LEAVES_MIN * COMPUTE_LEAF_BYTES,
         [NODE_DEVICE_REDUCES] = SUM_BYTES_MIN,
         [NODE_DEVICE_SCANS] = SUM_BYTES_MIN,
+        [NODE_DEVICE_SORTS] = SUM_BYTES_MIN,
     };
     return least[kind];
 }
@@ -219,6 +220,7 @@ bool host_device_next(struct host_device_piece *p)
     case NODE_DEVICE_SUMS:
     case NODE_DEVICE_REDUCES:
     case NODE_DEVICE_SCANS:
+    case NODE_DEVICE_SORTS:
         p->values += p->bytes;
         p->bytes = NUM_MIN(left, (size_t)HOST_DEVICE_ARRAY_BYTES);
         break;
@@ -241,7 +243,8 @@ void host_device_fill(struct host_device_slot *slot, const struct host_device_pi
     case NODE_DEVICE_SUMS: fill_sums(slot, p); break;
     case NODE_DEVICE_LEAVES: fill_leaves(slot, p); break;
     case NODE_DEVICE_REDUCES:
-    case NODE_DEVICE_SCANS: host_device_fill_array(slot, p); break;
+    case NODE_DEVICE_SCANS:
+    case NODE_DEVICE_SORTS: host_device_fill_array(slot, p); break;
     case NODE_DEVICE_KINDS: break;
     }
 }
@@ -253,7 +256,8 @@ int host_device_call(const struct gpu_table *table, struct gpu *gpu, struct host
     case NODE_DEVICE_SUMS: return call_sums(table, gpu, slot);
     case NODE_DEVICE_LEAVES: return call_leaves(table, gpu, slot);
     case NODE_DEVICE_REDUCES:
-    case NODE_DEVICE_SCANS: return host_device_call_array(table, gpu, slot);
+    case NODE_DEVICE_SCANS:
+    case NODE_DEVICE_SORTS: return host_device_call_array(table, gpu, slot);
     case NODE_DEVICE_KINDS: break;
     }
     return ERR_INVALID;
@@ -267,7 +271,8 @@ enum host_device_verdict host_device_take(const struct host_device_slot *slot,
     case NODE_DEVICE_SUMS: return take_sums(slot, p);
     case NODE_DEVICE_LEAVES: return take_leaves(slot, p);
     case NODE_DEVICE_REDUCES:
-    case NODE_DEVICE_SCANS: return host_device_take_array(slot, p);
+    case NODE_DEVICE_SCANS:
+    case NODE_DEVICE_SORTS: return host_device_take_array(slot, p);
     case NODE_DEVICE_KINDS: break;
     }
     return HOST_DEVICE_RIGHT;

@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "base/rng.h"
+#include "compute/order.h"
 #include "compute/scan.h"
 
 #include <stdio.h>
@@ -42,6 +43,7 @@ struct measure {
     struct compute_folded folded; /* on the device; the processor's is in its sum */
     uint64_t carry;               /* behind a scan on the device, on the processor */
     uint64_t processor_carry;
+    bool is_sorted; /* by the processor, which there was memory for */
     uint8_t matrix[(MEASURE_K + MEASURE_ROWS) * MEASURE_K];
     uint8_t tables[COMPUTE_RS_TABLE_BYTES * MEASURE_K * MEASURE_ROWS];
 };
@@ -132,6 +134,7 @@ static int measure_device(struct measure *m, enum node_device_kind kind,
                                   .folded = &m->folded,
                                   .results = m->device,
                                   .carry = &m->carry,
+                                  .order = (uint32_t *)(void *)m->device,
                                   .leaves = {&run, 1, 0}};
     compute_exact_init(&m->device_sum);
     m->folded = (struct compute_folded){.key = 0};
@@ -185,6 +188,11 @@ static void measure_processor(struct measure *m, enum node_device_kind kind)
         compute_exact_add_i64s(&m->processor_sum, m->source, m->bytes / sizeof(int64_t));
         break;
     case NODE_DEVICE_SCANS: measure_scans(m); break;
+    case NODE_DEVICE_SORTS:
+        m->is_sorted =
+            compute_order_numbers(&m->d->options.heap, m->source, m->bytes / sizeof(uint64_t),
+                                  (uint32_t *)(void *)m->processor) == 0;
+        break;
     case NODE_DEVICE_KINDS: break;
     }
 }
@@ -224,6 +232,8 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
     case NODE_DEVICE_REDUCES: return measure_same_reduces(m);
     case NODE_DEVICE_SCANS:
         return m->carry == m->processor_carry && memcmp(m->processor, m->device, m->bytes) == 0;
+    case NODE_DEVICE_SORTS:
+        return !m->is_sorted || memcmp(m->processor, m->device, m->bytes / 2) == 0;
     case NODE_DEVICE_KINDS: break;
     }
     return false;
@@ -296,8 +306,8 @@ struct measured {
 /* Each kind at its largest size: there and here. */
 static void measure_explain(const struct measured *all, struct host_device_opening *o)
 {
-    static const char *const names[NODE_DEVICE_KINDS] = {"codes 4+2", "sums", "leaves", "reduces",
-                                                         "scans"};
+    static const char *const names[NODE_DEVICE_KINDS] = {"codes 4+2", "sums",  "leaves",
+                                                         "reduces",   "scans", "sorts"};
     const size_t room = sizeof(o->cause);
     int at = snprintf(o->cause, room, "measured in %llu us: %zu bytes take, there and here:",
                       (unsigned long long)all->took_us, MEASURE_BYTES(all->sizes - 1));

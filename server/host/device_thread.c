@@ -86,8 +86,8 @@ static int thread_open(struct host_device *d, char why[GPU_WHY_BYTES])
     return d->table->open(&d->gpu, d->device, &settings, why, GPU_WHY_BYTES);
 }
 
-static const char *const thread_kinds[NODE_DEVICE_KINDS] = {"codes", "sums", "leaves", "reduces",
-                                                            "scans"};
+static const char *const thread_kinds[NODE_DEVICE_KINDS] = {"codes",   "sums",  "leaves",
+                                                            "reduces", "scans", "sorts"};
 
 /* Opens the device, looks at its bits, and measures it unless that was done. */
 static void thread_try(struct host_device *d, struct host_device_opening *o)

@@ -63,6 +63,7 @@ enum node_device_kind {
     NODE_DEVICE_LEAVES,
     NODE_DEVICE_REDUCES,
     NODE_DEVICE_SCANS,
+    NODE_DEVICE_SORTS,
     NODE_DEVICE_KINDS,
 };
 struct node_device_jobs {

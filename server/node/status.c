@@ -238,6 +238,7 @@ static void node_pack_device(const struct node_device *d, struct buf *out)
         [NODE_DEVICE_LEAVES] = {"leaf_least_bytes", "leaf_jobs", "leaf_bytes"},
         [NODE_DEVICE_REDUCES] = {"reduce_least_bytes", "reduce_jobs", "reduce_bytes"},
         [NODE_DEVICE_SCANS] = {"scan_least_bytes", "scan_jobs", "scan_bytes"},
+        [NODE_DEVICE_SORTS] = {"sort_least_bytes", "sort_jobs", "sort_bytes"},
     };
     (void)wire_pack_text(out, WIRE_FIELD_GPU);
     (void)wire_pack_map(out, 7 + 3 * NODE_DEVICE_KINDS);

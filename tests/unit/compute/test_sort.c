@@ -134,5 +134,80 @@ START_TEST(a_state_with_a_key_that_is_none_is_refused)
 }
 END_TEST
 
+/* --- by what the host has --- */
+
+/* Sorts, or leaves it, with places of no use. */
+struct host {
+    struct rng rng;
+    unsigned done;
+};
+
+static bool host_sort(void *ctx, const void *keys, size_t count, uint32_t *order)
+{
+    struct host *h = ctx;
+    const struct alloc heap = alloc_heap();
+    if (rng_chance(&h->rng, 1, 3)) {
+        rng_fill(&h->rng, order, count * sizeof(order[0]));
+        return false;
+    }
+    h->done++;
+    ck_assert_int_eq(compute_order_numbers(&heap, keys, count, order), 0);
+    for (size_t i = 1; i < count; i++) {
+        uint64_t key[2];
+        memcpy(&key[0], (const uint8_t *)keys + order[i - 1] * sizeof(key[0]), sizeof(key[0]));
+        memcpy(&key[1], (const uint8_t *)keys + order[i] * sizeof(key[0]), sizeof(key[0]));
+        ck_assert(key[0] < key[1] || (key[0] == key[1] && order[i - 1] < order[i]));
+    }
+    return true;
+}
+
+/* whole: NULL: here. */
+static void sorted_by(const struct compute_whole *whole, const struct compute_program *p,
+                      struct bytes object, struct buf *out)
+{
+    const struct alloc heap = alloc_heap();
+    const struct compute_task_options options = {.whole = whole};
+    struct compute_task *t = NULL;
+    ck_assert_int_eq(compute_task_new(&t, &heap, p, &options, NULL), 0);
+    ck_assert_int_eq(compute_task_update(t, object), 0);
+    (void)tasks_end(t, out);
+}
+
+/* Keys of 64 bits and more, of which some have the same first ones, and some are the same. */
+START_TEST(what_the_host_sorts_or_leaves_gives_the_same_lines)
+{
+    static const char *const programs[] = {"i64 | sort $1", "f64 | sort $1 down",
+                                           "u64,i64 | sort $2, $1", "lines | sort $0"};
+    static uint8_t object[16 * 3000];
+    const struct alloc heap = alloc_heap();
+    struct host host = {.done = 0};
+    const struct compute_whole whole = {.ctx = &host, .sort = host_sort};
+    struct rng r;
+    rng_init(&r, unit_seed("what_the_host_sorts_or_leaves_gives_the_same_lines", 1));
+    rng_init(&host.rng, rng_next(&r));
+    for (unsigned round = 0; round < 80; round++) {
+        struct compute_program *p = tasks_program(programs[round % 4]);
+        const size_t size = rng_below(&r, sizeof(object) / 16) * 16;
+        struct buf here;
+        struct buf there;
+        buf_init(&here, &heap, TASKS_TEXT_BYTES);
+        buf_init(&there, &heap, TASKS_TEXT_BYTES);
+        rng_fill(&r, object, size);
+        for (size_t i = 0; i < size; i++) {
+            const bool is_low = i % 8 < 1;
+            object[i] &= round % 8 < 4 ? 0xff : is_low ? 3 : i % 8 == 7 ? 0xc1 : 0;
+        }
+        sorted_by(NULL, p, bytes_of(object, size), &here);
+        sorted_by(&whole, p, bytes_of(object, size), &there);
+        ck_assert_msg(bytes_equal(buf_view(&here), buf_view(&there)), "%s", programs[round % 4]);
+        buf_release(&here);
+        buf_release(&there);
+        compute_program_free(p);
+    }
+    ck_assert_uint_gt(host.done, 20);
+}
+END_TEST
+
 UNIT_MAIN("compute_sort", keys_that_a_program_makes_are_whole,
-          a_state_with_a_key_that_is_none_is_refused)
+          a_state_with_a_key_that_is_none_is_refused,
+          what_the_host_sorts_or_leaves_gives_the_same_lines)

@@ -177,7 +177,8 @@ START_TEST(things_come_in_the_order_of_their_keys_and_equal_ones_as_they_were)
             }
             list[i] = (struct compute_order_item){compute_order_prefix(key_of(k)), k};
         }
-        const struct compute_order_item *sorted = compute_order(list, list + count, count, key_of);
+        const struct compute_order_item *sorted =
+            compute_order(list, list + count, count, key_of, NULL);
         for (size_t i = 1; i < count; i++) {
             const int way = bytes_compare(key_of(sorted[i - 1].at), key_of(sorted[i].at));
             const unsigned before = ((const struct keyed *)sorted[i - 1].at)->number;

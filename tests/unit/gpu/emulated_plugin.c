@@ -22,6 +22,7 @@ static struct kind sums;
 static struct kind leaves;
 static struct kind reduces;
 static struct kind scans;
+static struct kind sorts;
 static unsigned slow_ms;
 
 static unsigned from_environment(const char *name)
@@ -43,6 +44,7 @@ static const struct gpu_driver *machine(void)
         leaves.wrong_from = from_environment("EMULATED_WRONG_LEAVES");
         reduces.wrong_from = from_environment("EMULATED_WRONG_REDUCES");
         scans.wrong_from = from_environment("EMULATED_WRONG_SCANS");
+        sorts.wrong_from = from_environment("EMULATED_WRONG_SORTS");
         slow_ms = from_environment("EMULATED_SLOW_MS");
         emulated.error = 719;
     }
@@ -139,6 +141,16 @@ static int run_scan(struct gpu *gpu, const struct gpu_scan_job *job, struct gpu_
     return err;
 }
 
+static int run_sort(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run)
+{
+    const bool wrong = begin(&sorts);
+    const int err = gpu_engine_sort(gpu, job, run);
+    if (err == 0 && wrong && job->count > 0) {
+        ((uint8_t *)job->order)[0] ^= 1;
+    }
+    return err;
+}
+
 extern const struct gpu_table gpu_table;
 ATTR_EXPORT const struct gpu_table gpu_table = {
     .version = GPU_TABLE_VERSION,
@@ -153,7 +165,7 @@ ATTR_EXPORT const struct gpu_table gpu_table = {
     .sum_f64s = run_sum,
     .reduce = run_reduce,
     .scan = run_scan,
-    .sort = gpu_engine_sort,
+    .sort = run_sort,
     .groups = gpu_engine_groups,
     .rate = gpu_engine_rate,
 };

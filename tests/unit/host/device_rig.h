@@ -237,6 +237,17 @@ static inline int run_scan(struct gpu *gpu, const struct gpu_scan_job *job, stru
     return err;
 }
 
+/* Bits are counted over the order. */
+static inline int run_sort(struct gpu *gpu, const struct gpu_sort_job *job, size_t *run)
+{
+    const unsigned flips = array_taken();
+    const int err = gpu_engine_sort(gpu, job, run);
+    if (err == 0 && flips > 0) {
+        flip(job->order, flips - 1);
+    }
+    return err;
+}
+
 static const struct gpu_table table = {
     .version = GPU_TABLE_VERSION,
     .bytes = sizeof(struct gpu_table),
@@ -250,6 +261,7 @@ static const struct gpu_table table = {
     .sum_f64s = run_sum,
     .reduce = run_reduce,
     .scan = run_scan,
+    .sort = run_sort,
 };
 
 static inline struct host_device *start_with(enum host_device_use use, const char *path)

@@ -287,7 +287,7 @@ START_TEST(jobs_go_where_they_were_measured_to_be_faster)
     ck_assert_ptr_nonnull(strstr(
         at.line, " us: 4194304 bytes take, there and here: codes 4+2 50 and 100 us, sums 100 and "
                  "100 us, leaves 100 and 100 us, reduces 100 and 100 us, "
-                 "scans 100 and 100 us\""));
+                 "scans 100 and 100 us, sorts 100 and 100 us\""));
     ck_assert_uint_eq(code(d, &r), 0); /* too small */
     ck_assert_uint_eq(codes(d).jobs, 0);
     ck_assert_uint_eq(at.lines, 1);

@@ -5,6 +5,7 @@
  * is done here; and each bit of a result that is wrong is found, though it is so each time. Built
  * for the late machine and the eager one.
  */
+#include "compute/order.h"
 #include "tests/unit/host/device_rig.h"
 
 #define LEAST 8192u /* that go there */
@@ -328,8 +329,93 @@ START_TEST(each_bit_of_a_scan_that_is_wrong_is_found)
 }
 END_TEST
 
-UNIT_MAIN("host_device_arrays", scans_of_any_array_are_those_of_the_plain_twin,
-          scans_longer_than_its_memory_go_in_pieces, each_bit_of_a_scan_that_is_wrong_is_found,
+/* ---- sorts ---------------------------------------------------------------------------------- */
+
+/* returns: whether the device has done it; it is right then. */
+static bool sort(struct host_device *d, const uint8_t *keys, size_t count)
+{
+    const struct alloc heap = alloc_heap();
+    const struct compute_whole whole = host_device_whole(d);
+    uint32_t *order = malloc(2 * count * sizeof(order[0]));
+    ck_assert_ptr_nonnull(order);
+    const bool there = whole.sort(whole.ctx, keys, count, order);
+    ck_assert_int_eq(compute_order_numbers(&heap, keys, count, order + count), 0);
+    ck_assert(!there || memcmp(order, order + count, count * sizeof(order[0])) == 0);
+    free(order);
+    return there;
+}
+
+START_TEST(sorts_of_any_keys_are_those_of_the_processor)
+{
+    struct rng r;
+    reset();
+    rng_init(&r, unit_seed("sorts_of_any_keys_are_those_of_the_processor", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 20; i++) {
+        const struct compute_fold_job job = some_job(&r);
+        ck_assert(sort(d, job.values, job.count));
+    }
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_SORTS].jobs, 20);
+    ck_assert(!sort(d, numbers, LEAST - 1));
+    ck_assert_uint_eq(report(d).failed + report(d).wrong + report(d).errors, 0);
+    host_device_free(d);
+}
+END_TEST
+
+/* Both of the device's runs and of pieces, and an end that is none of either. */
+START_TEST(sorts_longer_than_its_memory_are_merged)
+{
+    struct rng r;
+    const size_t count = HOST_DEVICE_JOB_BYTES / WORD + 70005;
+    uint8_t *data = malloc(count * WORD);
+    ck_assert_ptr_nonnull(data);
+    reset();
+    rng_init(&r, 35);
+    fill(&r, data, count, true);
+    struct host_device *d = start();
+    ck_assert(sort(d, data, count));
+    memset(data, 7, count * WORD);
+    ck_assert(sort(d, data, count));
+    ck_assert_uint_eq(report(d).of[NODE_DEVICE_SORTS].bytes, 2 * count * WORD);
+    host_device_free(d);
+    free(data);
+}
+END_TEST
+
+START_TEST(each_bit_of_an_order_that_is_wrong_is_found)
+{
+    struct rng r;
+    unsigned wrong = 0;
+    reset();
+    rng_init(&r, unit_seed("each_bit_of_an_order_that_is_wrong_is_found", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 40; i++) {
+        const struct compute_fold_job job = some_job(&r);
+        const unsigned place = i == 0 ? 0 : (unsigned)rng_below(&r, job.count);
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = place * 32 + i % 32 + 1;
+        (void)pthread_mutex_unlock(&at.lock);
+        ck_assert_msg(!sort(d, job.values, job.count), "bit %u of place %u", i % 32, place);
+        host_device_settle(d);
+        is_state(d, "suspect");
+        ck_assert_str_eq(report(d).cause, "wrong order");
+        ck_assert_uint_eq(report(d).wrong, ++wrong);
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = 0;
+        (void)pthread_mutex_unlock(&at.lock);
+        clock_add(WAIT_MAX_US);
+        ck_assert(!sort(d, job.values, job.count)); /* opens it */
+        host_device_settle(d);
+        ck_assert(sort(d, job.values, job.count));
+    }
+    host_device_free(d);
+}
+END_TEST
+
+UNIT_MAIN("host_device_arrays", sorts_of_any_keys_are_those_of_the_processor,
+          sorts_longer_than_its_memory_are_merged, each_bit_of_an_order_that_is_wrong_is_found,
+          scans_of_any_array_are_those_of_the_plain_twin, scans_longer_than_its_memory_go_in_pieces,
+          each_bit_of_a_scan_that_is_wrong_is_found,
           reductions_of_any_array_are_those_of_the_plain_twin,
           reductions_longer_than_its_memory_go_in_pieces,
           each_bit_of_a_reduction_that_is_wrong_is_found,
