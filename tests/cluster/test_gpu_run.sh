@@ -46,9 +46,20 @@ all_said() { [ "$(lines 'event=gpu_used')" = "$nodes" ]; }
 # one NAME PROGRAM: the same output as over the file, where no device is used
 one() {
     checks=$((checks + 1))
-    "$holdfast" run --local "$2" <"$work/$1" >"$work/want" 2>"$work/err" || failed "no result here: $2"
+    wanted "$1" "$2"
     "$holdfast" run "b/$1" "$2" --timeout 60 >"$work/out" 2>"$work/err" || failed "$what: no result: $1: $2"
-    cmp -s "$work/want" "$work/out" || failed "$what: another result: $1: $2"
+    cmp -s "$want" "$work/out" || failed "$what: another result: $1: $2"
+}
+wanted() {
+    want=$work/want-$1-${2//[^a-z0-9]/_}
+    [ -f "$want" ] || "$holdfast" run --local "$2" <"$work/$1" >"$want" 2>"$work/err" || failed "no result here: $2"
+}
+# into NAME PROGRAM: the same as an object
+into() {
+    checks=$((checks + 2))
+    wanted "$1" "$2"
+    "$holdfast" run "b/$1" "$2" --into b/made --timeout 60 >/dev/null 2>"$work/err" || failed "$what: no object of: $1: $2"
+    "$holdfast" object get b/made --timeout 60 2>"$work/err" | cmp -s - "$want" || failed "$what: another object of: $1: $2"
 }
 # python NAME PROGRAM LINE: Python's number
 python() {
@@ -69,8 +80,23 @@ all() {
     one f64 'f64 | scan sum'
     one f64 'f64,f64 | sum $2'
     one f64 'f64 | quantile 0.5'
-    one i64 'i64 | sum'
+    for name in sum min max argmin argmax mean var 'scan sum' 'scan min'; do
+        one i64 "i64 | $name"
+    done
+    one i64 'u64 | mean'
+    one i64 'u64 | argmax'
+    one i64 'u64 | scan or'
+    one i64 'i64 | sort $1 down'
+    for name in min max argmin argmax; do
+        one f64 "f64 | $name"
+        one odd "f64 | $name"
+    done
     one i64 'i32,u32 | where $2 % 3 = 0 | sum $1, mean $1'
+}
+# scans that are written by the nodes that hold their input
+written() {
+    into i64 'i64 | scan sum'
+    into i64 'i64 | scan max'
 }
 equal() {
     local name
@@ -108,7 +134,7 @@ done_there() {
 }
 # with NODES CODE KILLED...
 with() {
-    local code=$2 node hashed
+    local code=$2 node hashed up=$1
     up "$1" "$1" "$code" --set gpu.use=always --set "gpu.plugin=$emulated"
     shift 2
     done_there "leaf hashes of puts" leaf_jobs
@@ -117,26 +143,32 @@ with() {
     checks=$((checks + 1))
     [ "$(sum_of leaf_jobs)" -gt "$hashed" ] || failed "$what: no leaf hashes of gets on a device"
     all
+    written
     done_there sums sum_jobs
+    done_there reductions reduce_jobs
+    done_there scans scan_jobs
     [ "$nodes" = 1 ] || done_there codes jobs
     "$python3" "$(dirname "$0")/../unit/compute/scan.py" "$holdfast" "$nodes" b 5 >"$work/out" 2>&1 ||
         failed "$what: not as Python has it"
     for node in "$@"; do
         code 0 local kill "$node" --dir "$dir"
+        up=$((up - 1))
         all
         equal
+        [ "$up" -le "${code%+*}" ] || written # an object that fewer nodes hold is none
     done
     checks=$((checks + 2))
     [ "$(sum_of wrong)" = 0 ] || failed "$what: wrong results"
     [ "$(lines 'event=gpu_')" = "$nodes" ] || failed "$what: $(lines 'event=gpu_') lines of $nodes devices"
-    echo "ok: $what nodes: $(sum_of jobs) codes, $(sum_of sum_jobs) sums, $(sum_of leaf_jobs) hashes"
+    echo "ok: $what nodes: $(sum_of jobs) codes, $(sum_of sum_jobs) sums, $(sum_of leaf_jobs) hashes, $(sum_of reduce_jobs) reductions, $(sum_of scan_jobs) scans"
     down
 }
 
 up none 3 2+1
 all
+written
 checks=$((checks + 1))
-[ "$(sum_of sum_jobs)$(sum_of leaf_jobs)" = 00 ] || failed "none: jobs on a device that is not there"
+[ "$(sum_of sum_jobs)$(sum_of leaf_jobs)$(sum_of reduce_jobs)$(sum_of scan_jobs)" = 0000 ] || failed "none: jobs on a device that is not there"
 down
 with 1 1+0
 with 3 2+1 2
@@ -152,6 +184,7 @@ all_said_again() { [ "$(lines 'event=gpu_used')" = $((2 * nodes)) ]; }
 # errs LINE FIELD: devices that have just come to err are found, and change nothing
 errs() {
     all
+    written
     equal
     checks=$((checks + 3))
     [ "$(sum_of "$2")" -gt 0 ] || failed "$what: no job of $2"
@@ -166,6 +199,13 @@ errs() {
 up sums 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"
 again EMULATED_WRONG_SUMS=4
 errs 'wrong sums"' wrong
+# likewise
+up reduces 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"
+again EMULATED_WRONG_REDUCES=4
+errs 'wrong reductions"' wrong
+up scans 3 2+1 --set gpu.use=always --set "gpu.plugin=$emulated"
+again EMULATED_WRONG_SCANS=2
+errs 'wrong scans"' wrong
 
 # the same of two hashings and an encoding of puts: every one is committed with its root
 export EMULATED_WRONG_LEAVES=3 EMULATED_WRONG_CODES=2
