@@ -160,6 +160,11 @@ static int conn_greeted(struct hf_conn *conn, const struct wire_rpc *m)
 {
     struct hf_client *c = conn->client;
     const struct bytes cluster = hf_field_bytes(m->result, WIRE_FIELD_CLUSTER);
+    if (m->type == WIRE_RESPONSE && !wire_node_is_nil(m->error)) {
+        struct wire_error e;
+        wire_error_of(m->error, &e);
+        return e.code;
+    }
     if (m->type != WIRE_RESPONSE || m->msgid != conn->hello || cluster.size != HF_CLUSTER_BYTES) {
         return ERR_PROTOCOL;
     }

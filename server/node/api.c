@@ -247,11 +247,13 @@ void node_api_rpc(struct node *n, uint64_t conn, struct bytes data)
     }
     struct node_client client = {.conn = conn, .msgid = m.msgid};
     const struct limits *l = &n->options.limits;
-    bool full = c->requests >= l->connection_requests || n->requests_out >= l->requests;
+    const struct node_api *row = node_api_find(&m);
+    /* `hello` holds nothing: a node that is full is one of the cluster all the same */
+    bool full = (row == NULL || strcmp(row->method, WIRE_METHOD_HELLO) != 0) &&
+                (c->requests >= l->connection_requests || n->requests_out >= l->requests);
     c->requests++;
     n->requests_out++;
     n->counters.requests++;
-    const struct node_api *row = node_api_find(&m);
     if (full) {
         node_reply_error(n, client, ERR_BUSY, NULL);
     } else if (m.refusal != 0) {

@@ -591,6 +591,7 @@ START_TEST(a_full_node_refuses_at_once)
         busy += rig_answer(r, ids[i], NULL) == ERR_BUSY;
     }
     ck_assert_uint_eq(busy, 1200 - r->limits.connection_requests);
+    ck_assert_int_eq(rig_answer(r, rig_ask(r, 1, "hello", ""), NULL), 0); /* it holds nothing */
     r->nodes[0].wal_held = false;
     rig_run(r, 1000000);
     struct wire_node result;
