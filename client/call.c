@@ -546,7 +546,7 @@ void hf_calls_leave_old(struct hf_client *c)
 static void call_hark(const struct hf_call *call, uint64_t now)
 {
     struct hf_node *n = &call->client->nodes[call->node];
-    if (now >= call->began_ms + call_silence(call) && n->heard_ms < call->began_ms) {
+    if (now >= call->began_ms + call_silence(call) && n->heard_ms <= call->began_ms) {
         n->silent = true;
     }
 }

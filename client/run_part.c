@@ -163,7 +163,7 @@ static uint32_t run_decoder(const struct run_slot *slot, uint32_t avoid)
 static unsigned run_depth(const struct hf_run *r, uint32_t node)
 {
     unsigned depth = 0;
-    for (unsigned i = 0; i < r->count; i++) {
+    for (unsigned i = 0; i < r->count && node != HF_NOWHERE; i++) {
         const struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
         depth += slot->first.call != NULL && slot->first.call->node == node;
         depth += slot->backup.call != NULL && slot->backup.call->node == node;
@@ -454,7 +454,7 @@ static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool dec
     const struct hf_call *other = slot->first.call;
     hf_run_pace_add(&r->paces[decoded], took_ms, slot->bytes, ask->depth);
     if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
-        c->nodes[other->node].heard_ms < slot->first.sent_ms) {
+        c->nodes[other->node].heard_ms <= other->began_ms) {
         c->nodes[other->node].silent = true;
     }
 }
