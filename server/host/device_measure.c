@@ -31,7 +31,6 @@ _Static_assert(4 * MEASURE_MOST <= HOST_DEVICE_JOB_BYTES, "sources and both resu
 
 struct measure {
     struct host_device *d;
-    struct compute *compute; /* of the processor's hashes */
     uint64_t begin_us;
     size_t bytes;       /* of sources */
     uint8_t *source;    /* four places of MEASURE_MOST */
@@ -54,17 +53,10 @@ static uint64_t measure_now(const struct measure *m)
 }
 
 /* Numbers from 1 to 2, of either sign: any will do, and each run has the same.
- * bytes: how many are needed. returns: 0, or why not; then there is nothing to give back. */
-static int measure_init(struct measure *m, struct host_device *d, size_t bytes,
-                        struct host_device_opening *o)
+ * bytes: how many are needed */
+static void measure_init(struct measure *m, struct host_device *d, size_t bytes)
 {
     struct rng r;
-    struct err_info why;
-    const int err = compute_new(&m->compute, &d->options.heap, &why);
-    if (err != 0) {
-        (void)snprintf(o->why, sizeof(o->why), "%s", why.text);
-        return err;
-    }
     m->d = d;
     m->source = d->slot[1].memory;
     m->processor = m->source + MEASURE_MOST;
@@ -80,14 +72,6 @@ static int measure_init(struct measure *m, struct host_device *d, size_t bytes,
         num_put_u64(m->source + at, (bits & ~exponent) | UINT64_C(0x3ff) << 52);
         num_put_u64(m->small + at, bits >> 32);
     }
-    return 0;
-}
-
-/* A thread that is left behind in a call has nothing of a library's any more when it comes back:
- * the process may have come to its end. */
-static void measure_end(struct measure *m)
-{
-    compute_free(m->compute);
 }
 
 /* ---- both ways ------------------------------------------------------------------------------ */
@@ -172,17 +156,24 @@ static void measure_scans(struct measure *m)
     (void)compute_scan_sums(&how, &span, &m->processor_carry);
 }
 
-static void measure_processor(struct measure *m, enum node_device_kind kind)
+/* took_us: how long. The hasher is there for as long as it hashes: a thread that is left behind in
+ * a call to the device has nothing of a library's any more when it comes back, as the process may
+ * have come to its end. returns: 0, or why it cannot. */
+static int measure_processor(struct measure *m, enum node_device_kind kind, uint64_t *took_us)
 {
+    struct compute *hasher = NULL;
+    struct err_info why;
+    if (kind == NODE_DEVICE_LEAVES) {
+        TRY(compute_new(&hasher, &m->d->options.heap, &why));
+    }
+    const uint64_t begin_us = measure_now(m);
     switch (kind) {
     case NODE_DEVICE_CODES: measure_codes(m); break;
     case NODE_DEVICE_SUMS:
         compute_exact_init(&m->processor_sum);
         compute_exact_add_f64s(&m->processor_sum, m->source, m->bytes / sizeof(double));
         break;
-    case NODE_DEVICE_LEAVES:
-        compute_leaf_hashes(m->compute, m->source, m->bytes, m->processor);
-        break;
+    case NODE_DEVICE_LEAVES: compute_leaf_hashes(hasher, m->source, m->bytes, m->processor); break;
     case NODE_DEVICE_REDUCES:
         compute_exact_init(&m->processor_sum);
         compute_exact_add_i64s(&m->processor_sum, m->source, m->bytes / sizeof(int64_t));
@@ -195,6 +186,9 @@ static void measure_processor(struct measure *m, enum node_device_kind kind)
         break;
     case NODE_DEVICE_KINDS: break;
     }
+    *took_us = measure_now(m) - begin_us;
+    compute_free(hasher);
+    return 0;
 }
 
 /* ---- the same bits -------------------------------------------------------------------------- */
@@ -242,8 +236,9 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
 static int measure_check(struct measure *m, struct host_device_opening *o)
 {
     enum host_device_verdict verdict = HOST_DEVICE_WRONG;
+    uint64_t took_us = 0;
     for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-        measure_processor(m, kind);
+        TRY(measure_processor(m, kind, &took_us));
         const int err = measure_device(m, kind, &verdict);
         if (err != 0) {
             (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
@@ -260,10 +255,8 @@ static int measure_check(struct measure *m, struct host_device_opening *o)
 int host_device_check(struct host_device *d, struct host_device_opening *o)
 {
     struct measure m = {.bytes = MEASURE_BYTES(0)};
-    TRY(measure_init(&m, d, m.bytes, o));
-    const int err = measure_check(&m, o);
-    measure_end(&m);
-    return err;
+    measure_init(&m, d, m.bytes);
+    return measure_check(&m, o);
 }
 
 /* ---- what is worth the way ------------------------------------------------------------------ */
@@ -288,10 +281,10 @@ static int measure_both(struct measure *m, enum node_device_kind kind, struct gp
         const uint64_t begin_us = measure_now(m);
         TRY(measure_device(m, kind, &verdict));
         const uint64_t between_us = measure_now(m);
-        measure_processor(m, kind);
-        const uint64_t end_us = measure_now(m);
+        uint64_t took_us = 0;
+        TRY(measure_processor(m, kind, &took_us));
         out->device_time = NUM_MIN(out->device_time, between_us - begin_us);
-        out->processor_time = NUM_MIN(out->processor_time, end_us - between_us);
+        out->processor_time = NUM_MIN(out->processor_time, took_us);
     }
     return 0;
 }
@@ -362,9 +355,8 @@ int host_device_measure(struct host_device *d, struct host_device_opening *o)
 {
     struct measure m = {.bytes = 0};
     struct measured all = {.sizes = 0};
-    TRY(measure_init(&m, d, MEASURE_MOST, o));
+    measure_init(&m, d, MEASURE_MOST);
     const int err = measure_sizes(&m, &all, o);
-    measure_end(&m);
     if (err == 0) {
         measure_explain(&all, o);
     }

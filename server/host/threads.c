@@ -442,10 +442,12 @@ static int pool_start(struct host_pool *p, const struct node_env *env, unsigned 
     }
     p->workers_count = workers;
     for (unsigned i = 0; i < workers; i++) {
+        host_bell_rope_init(&p->workers[i].rope);
+    }
+    for (unsigned i = 0; i < workers; i++) {
         struct host_worker *w = &p->workers[i];
         w->pool = p;
         w->index = i;
-        host_bell_rope_init(&w->rope);
         w->env = *env;
         TRY(compute_new(&w->compute, heap, why));
         w->env.compute = w->compute;
