@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The Holdfast authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Programs over objects of one node, three and six that use an emulated device for all they can give
+# All operators over objects of one node, three and six that use an emulated device for all they can give
 # what Python computes, and the bytes that the processor gives over standard input; what was put has
 # the same root and is read as it was, with as many nodes killed as the code bears. `status` counts
 # what was done there. So it is with devices that fail or have wrong results, which are found.
@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.bash"
 emulated=$3
 python3=$4
-names="f64 wide odd i64"
+names="f64 wide odd i64 text csv"
 
 # doubles in cells of both sizes, some with sums that cancel, some not finite; whole numbers
 "$python3" - "$work" <<'PYTHON' || die "content"
@@ -34,6 +34,16 @@ keep("wide", big + [r.gauss(0, 1) for _ in range(1234)] + [-v for v in reversed(
 keep("odd", [math.inf if i == 77_777 else r.random() for i in range(150_000)])
 with open(work + "/i64", "wb") as f:
     f.write(struct.pack("<300000q", *(r.randrange(-2**40, 2**40) for _ in range(300_000))))
+words = ["".join(r.choice("abcde") for _ in range(r.randrange(1, 4))) for _ in range(150)]
+with open(work + "/text", "w") as f:
+    for _ in range(60_000):
+        f.write("%s %s %d\n" % (r.choice(words), r.choice(words), r.randrange(-10**6, 10**6)))
+with open(work + "/csv", "w", newline="") as f:  # with quotes and ends of lines in fields
+    f.write("id,v,t\r\n")
+    for i in range(30_000):
+        t = r.choice(words)
+        f.write("%d,%s,%s\r\n" % (i, "" if i % 50 == 0 else repr(r.uniform(-1e6, 1e6)),
+                                  '"%s, ""%s""\n%s"' % (t, t, t) if i % 3 == 0 else t))
 PYTHON
 
 # sum_of FIELD: of the devices of all nodes that answer
@@ -92,6 +102,30 @@ all() {
         one odd "f64 | $name"
     done
     one i64 'i32,u32 | where $2 % 3 = 0 | sum $1, mean $1'
+    no_device
+}
+# what no device is offered
+no_device() {
+    local program
+    for program in 'f64 | histogram 100 -10 10' 'f64 | log 4' 'f64 | top 5' 'f64 | varp' 'f64 | distinct' \
+        'f64,f64 | dot $1, $2' 'f64 | sample 0.1 | count' 'f64 | scan max' 'f64 | scan exclusive min'; do
+        one f64 "$program"
+    done
+    for program in 'i64 | scan exclusive sum' 'i64 | scan sum from $1 % 97 = 0' 'i64 | scan count' 'i8 | sum' \
+        'u16 | max' 'i64 | histogram 50 -1e12 1e12' 'i64 | by $1 % 10 count, sum $1'; do
+        one i64 "$program"
+    done
+    for program in 'words | by $0 count' 'words | by $0 count | top 7' 'words | count, distinct $0' 'lines | count' \
+        'lines | where $2 = "ab" | select $1, $3' 'lines | by $1 count, sum $3, min $3, max $3, argmin $3, argmax $3' \
+        'lines | sort $2, $3 down' 'lines | scan sum $3 from $1 = "ab"' 'lines | select $2 scan exclusive count' \
+        'lines | sample 0.2 $2 | by $2 estimate count, sum $3' 'lines | sample 0.3 | estimate count, sum $3, mean $3'; do
+        one text "$program"
+    done
+    for program in 'csv header id, v, t | by $t count, sum $v, mean $v, var $v, varp $v, dot $v, $id | top 5' \
+        'csv header | where $2 > 0 and $1 % 7 != 3 | select $3, $2 * 2' 'csv header | sort $2 down | select $1, $3' \
+        'csv header | distinct $3, argmin $2, argmax $2'; do
+        one csv "$program"
+    done
 }
 # scans that are written by the nodes that hold their input
 written() {
@@ -123,7 +157,7 @@ up() {
         "$holdfast" object stat "b/$name" --json | grep -oE '"root":"[^"]+"'
     done >"$work/$what.roots"
     checks=$((checks + 1))
-    [ "$(wc -l <"$work/$what.roots")" = 4 ] || failed "$what: no roots"
+    [ "$(wc -l <"$work/$what.roots")" = "$(wc -w <<<"$names")" ] || failed "$what: no roots"
     cmp -s "$work/$what.roots" "$work/none.roots" || [ "$what" = none ] || failed "$what: other roots than without a device"
 }
 down() { code 0 local down --dir "$dir"; }
