@@ -102,10 +102,9 @@ all() {
         one odd "f64 | $name"
     done
     one i64 'i32,u32 | where $2 % 3 = 0 | sum $1, mean $1'
-    no_device
 }
 # what no device is offered
-no_device() {
+others() {
     local program
     for program in 'f64 | histogram 100 -10 10' 'f64 | log 4' 'f64 | top 5' 'f64 | varp' 'f64 | distinct' \
         'f64,f64 | dot $1, $2' 'f64 | sample 0.1 | count' 'f64 | scan max' 'f64 | scan exclusive min'; do
@@ -177,6 +176,7 @@ with() {
     checks=$((checks + 1))
     [ "$(sum_of leaf_jobs)" -gt "$hashed" ] || failed "$what: no leaf hashes of gets on a device"
     all
+    others
     written
     done_there sums sum_jobs
     done_there reductions reduce_jobs
@@ -188,6 +188,7 @@ with() {
         code 0 local kill "$node" --dir "$dir"
         up=$((up - 1))
         all
+        others
         equal
         [ "$up" -le "${code%+*}" ] || written # an object that fewer nodes hold is none
     done
