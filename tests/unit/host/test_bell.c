@@ -173,6 +173,45 @@ START_TEST(who_was_taken_is_not_out_of_time)
 }
 END_TEST
 
+/* One that was rung waits again while who rang it goes on: neither looks at what is the other's. */
+static void *wait_again(void *arg)
+{
+    struct host_bell_rope *rope = arg;
+    struct timespec far;
+    (void)clock_gettime(CLOCK_MONOTONIC, &far);
+    far.tv_sec += 3600;
+    (void)pthread_mutex_lock(&lock);
+    while (!ends) {
+        ck_assert(host_bell_wait_until(&bell, rope, &lock, &far));
+    }
+    (void)pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+START_TEST(who_was_rung_waits_again_at_once)
+{
+    struct host_bell_rope ropes[2];
+    pthread_t threads[2];
+    for (unsigned i = 0; i < 2; i++) {
+        host_bell_rope_init(&ropes[i]);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, wait_again, &ropes[i]), 0);
+    }
+    for (unsigned rung = 0; rung < 1000;) {
+        rung += ring(2);
+    }
+    (void)pthread_mutex_lock(&lock);
+    ends = true;
+    struct host_bell_rope *last = host_bell_take(&bell, 2);
+    (void)pthread_mutex_unlock(&lock);
+    host_bell_ring(last);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        host_bell_rope_release(&ropes[i]);
+    }
+    ends = false;
+}
+END_TEST
+
 /* A thread that does not run on: it is in this handler until a byte comes. */
 static int held_in[2];
 static int let_go[2];
@@ -219,4 +258,5 @@ START_TEST(who_rings_does_not_wait_for_who_was_rung_for)
 END_TEST
 
 UNIT_MAIN("host_bell", as_many_are_woken_as_are_rung_for, a_time_passes_or_it_is_rung_before,
-          who_was_taken_is_not_out_of_time, who_rings_does_not_wait_for_who_was_rung_for)
+          who_was_taken_is_not_out_of_time, who_was_rung_waits_again_at_once,
+          who_rings_does_not_wait_for_who_was_rung_for)
