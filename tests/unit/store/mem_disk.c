@@ -21,6 +21,10 @@ struct mem_file {
     uint8_t *durable;
     uint64_t bytes;
     uint64_t durable_bytes;
+    uint64_t room; /* of now and of durable */
+    uint64_t durable_room;
+    uint64_t changed_from; /* since the last sync: nothing where from is not below to */
+    uint64_t changed_to;
     bool used;
 };
 
@@ -87,18 +91,34 @@ static void change(struct mem_disk *d, struct mem_file *file, const char *name)
     name_set(file->name, name);
 }
 
+/* Room doubles: a file that is written piece by piece is copied a few times only. */
+static void room_for(uint8_t **data, uint64_t *room, uint64_t bytes)
+{
+    if (bytes > *room) {
+        *room = NUM_MAX(bytes, *room * 2);
+        *data = realloc(*data, *room);
+        must(*data != NULL);
+    }
+}
+
+static void changed(struct mem_file *file, uint64_t from, uint64_t to)
+{
+    if (file->changed_from >= file->changed_to) {
+        file->changed_from = from;
+        file->changed_to = to;
+    }
+    file->changed_from = NUM_MIN(file->changed_from, from);
+    file->changed_to = NUM_MAX(file->changed_to, to);
+}
+
 static void grow(struct mem_disk *d, struct mem_file *file, uint64_t bytes)
 {
     if (bytes <= file->bytes) {
         return;
     }
-    uint8_t *grown = calloc(1, bytes);
-    must(grown != NULL);
-    if (file->bytes > 0) {
-        memcpy(grown, file->now, file->bytes);
-    }
-    free(file->now);
-    file->now = grown;
+    room_for(&file->now, &file->room, bytes);
+    memset(file->now + file->bytes, 0, bytes - file->bytes);
+    changed(file, file->bytes, bytes);
     d->used += bytes - file->bytes;
     file->bytes = bytes;
 }
@@ -163,6 +183,7 @@ static int mem_write(void *ctx, struct disk_file *file, uint64_t offset,
     }
     uint64_t left = err == 0 ? total : total / 2;
     grow(d, file->file, offset + left);
+    changed(file->file, offset, offset + left);
     for (unsigned i = 0; i < count && left > 0; i++) {
         uint64_t piece = NUM_MIN(left, (uint64_t)parts[i].bytes);
         memcpy(file->file->now + offset, parts[i].data, piece);
@@ -176,15 +197,13 @@ static int mem_sync(void *ctx, struct disk_file *file)
 {
     struct mem_file *f = file->file;
     TRY(step(ctx, MEM_DISK_SYNC));
-    if (f->bytes != f->durable_bytes) {
-        free(f->durable);
-        f->durable = malloc(f->bytes + 1);
-        must(f->durable != NULL);
-        f->durable_bytes = f->bytes;
+    const uint64_t to = NUM_MIN(f->changed_to, f->bytes);
+    room_for(&f->durable, &f->durable_room, f->bytes);
+    if (f->changed_from < to) {
+        memcpy(f->durable + f->changed_from, f->now + f->changed_from, to - f->changed_from);
     }
-    if (f->bytes > 0) {
-        memcpy(f->durable, f->now, f->bytes);
-    }
+    f->durable_bytes = f->bytes;
+    f->changed_to = f->changed_from;
     return 0;
 }
 
@@ -357,6 +376,8 @@ struct mem_disk *mem_disk_copy(const struct mem_disk *d, struct disk *table)
         if (f->used) {
             f->now = image_copy(f->now, f->bytes);
             f->durable = image_copy(f->durable, f->durable_bytes);
+            f->room = f->bytes;
+            f->durable_room = f->durable_bytes;
         }
     }
     for (unsigned i = 0; i < copy->journal_count; i++) {
@@ -408,6 +429,9 @@ static void crash_file(struct mem_file *f, struct rng *r, unsigned keep_percent)
     f->durable = image_copy(after, bytes);
     f->bytes = bytes;
     f->durable_bytes = bytes;
+    f->room = bytes;
+    f->durable_room = bytes;
+    f->changed_to = f->changed_from;
 }
 
 void mem_disk_crash(struct mem_disk *d, struct rng *r, unsigned keep_percent)
