@@ -42,7 +42,8 @@ struct measure {
     struct compute_folded folded; /* on the device; the processor's is in its sum */
     uint64_t carry;               /* behind a scan on the device, on the processor */
     uint64_t processor_carry;
-    bool is_sorted; /* by the processor, which there was memory for */
+    bool is_sorted;      /* by the processor, which there was memory for */
+    struct err_info why; /* what the processor could not, "": nothing */
     uint8_t matrix[(MEASURE_K + MEASURE_ROWS) * MEASURE_K];
     uint8_t tables[COMPUTE_RS_TABLE_BYTES * MEASURE_K * MEASURE_ROWS];
 };
@@ -58,6 +59,7 @@ static void measure_init(struct measure *m, struct host_device *d, size_t bytes)
 {
     struct rng r;
     m->d = d;
+    m->why.text[0] = '\0';
     m->source = d->slot[1].memory;
     m->processor = m->source + MEASURE_MOST;
     m->device = m->processor + MEASURE_MOST;
@@ -162,9 +164,8 @@ static void measure_scans(struct measure *m)
 static int measure_processor(struct measure *m, enum node_device_kind kind, uint64_t *took_us)
 {
     struct compute *hasher = NULL;
-    struct err_info why;
     if (kind == NODE_DEVICE_LEAVES) {
-        TRY(compute_new(&hasher, &m->d->options.heap, &why));
+        TRY(compute_new(&hasher, &m->d->options.heap, &m->why));
     }
     const uint64_t begin_us = measure_now(m);
     switch (kind) {
@@ -233,16 +234,23 @@ static bool measure_same(const struct measure *m, enum node_device_kind kind)
     return false;
 }
 
+/* returns: err, which the processor has said something of, or else the device has. */
+static int measure_failed(const struct measure *m, struct host_device_opening *o, int err)
+{
+    const char *why = m->why.text[0] != '\0' ? m->why.text : m->d->table->failure(m->d->gpu);
+    (void)snprintf(o->why, sizeof(o->why), "%s", why);
+    return err;
+}
+
 static int measure_check(struct measure *m, struct host_device_opening *o)
 {
     enum host_device_verdict verdict = HOST_DEVICE_WRONG;
     uint64_t took_us = 0;
     for (unsigned kind = 0; kind < NODE_DEVICE_KINDS; kind++) {
-        TRY(measure_processor(m, kind, &took_us));
-        const int err = measure_device(m, kind, &verdict);
+        int err = measure_processor(m, kind, &took_us);
+        err = err != 0 ? err : measure_device(m, kind, &verdict);
         if (err != 0) {
-            (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
-            return err;
+            return measure_failed(m, o, err);
         }
         if (verdict != HOST_DEVICE_RIGHT || !measure_same(m, kind)) {
             (void)snprintf(o->why, sizeof(o->why), "wrong bits of a job that was made to look");
@@ -327,8 +335,7 @@ static int measure_size(struct measure *m, struct measured *all, struct host_dev
         }
         const int err = measure_both(m, kind, &all->of[kind][all->sizes]);
         if (err != 0) {
-            (void)snprintf(o->why, sizeof(o->why), "%s", m->d->table->failure(m->d->gpu));
-            return err;
+            return measure_failed(m, o, err);
         }
         all->count[kind] = all->sizes + 1;
     }

@@ -31,6 +31,44 @@ START_TEST(sums_and_leaves_go_to_the_device)
 }
 END_TEST
 
+/* While it is looked at: the device is left alone for a while, and it is said why. */
+START_TEST(a_processor_without_memory_is_told_of_as_the_cause)
+{
+    unsigned suspects = 0;
+    bool is_ready = false;
+    for (uint64_t n = 1; !is_ready; n++) {
+        struct alloc_budget budget;
+        struct host_device *d = NULL;
+        struct err_info why;
+        reset();
+        const struct host_device_options options = {
+            .use = HOST_DEVICE_ALWAYS,
+            .path = "",
+            .table = &table,
+            .log = &lines,
+            .heap = alloc_budget_init(&budget, alloc_heap(), UINT64_MAX),
+            .now_us = clock_now,
+            .wait_min_us = WAIT_MIN_US,
+            .wait_max_us = WAIT_MAX_US,
+            .patience_us = LONG_US};
+        budget.fail_at = n;
+        if (host_device_new(&d, &options, &why) != 0 || host_device_start(d, &why) != 0) {
+            host_device_free(d);
+            continue;
+        }
+        host_device_settle(d);
+        const struct node_device said = report(d);
+        if (strcmp(said.state, "suspect") == 0) {
+            ck_assert_str_ne(said.cause, "");
+            suspects++;
+        }
+        is_ready = strcmp(said.state, "healthy") == 0 && budget.requests < n;
+        host_device_free(d);
+    }
+    ck_assert_uint_gt(suspects, 0);
+}
+END_TEST
+
 START_TEST(sums_and_leaves_longer_than_its_memory_go_in_pieces)
 {
     struct rng r;
@@ -198,8 +236,8 @@ START_TEST(measuring_a_slow_device_by_all_kinds_ends_before_its_time_is_over)
 }
 END_TEST
 
-UNIT_MAIN("host_device_kinds", sums_and_leaves_go_to_the_device,
-          sums_and_leaves_longer_than_its_memory_go_in_pieces,
+UNIT_MAIN("host_device_kinds", a_processor_without_memory_is_told_of_as_the_cause,
+          sums_and_leaves_go_to_the_device, sums_and_leaves_longer_than_its_memory_go_in_pieces,
           sums_that_cannot_be_judged_are_done_here_and_blame_nobody,
           wrong_sums_and_hashes_are_found_and_make_the_device_suspect,
           hashes_that_others_find_wrong_make_the_device_suspect,
