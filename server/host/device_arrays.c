@@ -6,11 +6,12 @@
  *
  *   sums       of all values; and of the values with all bits inverted, from the last to the first,
  *              in two parts. Together they are the sum of as many words of ones.
- *   the least, the value at its place is read. In what orders the other way, first behind the first
- *   greatest   third and then in that, it has the same place.
- *   scans      each result is compared when it is taken out, which reads it anyway.
- *   sorts      keys rise from place to place, and equal ones come in the order of their places; so
- *              no place is there twice, and as there are as many as keys in a run, all are.
+ *   the least, the value at its place is read. In what orders the other way, all of it with the
+ * first greatest   third behind the rest, and that third alone, it has the same place. Before that
+ * third is a number that no other comes after: each is at another place in each call. scans each
+ * result is compared when it is taken out, which reads it anyway. sorts      keys rise from place
+ * to place, and equal ones come in the order of their places; so no place is there twice, and as
+ * there are as many as keys in a run, all are.
  */
 #include "server/host/device_internal.h"
 
@@ -20,6 +21,7 @@
 
 #define WORD sizeof(uint64_t)
 #define SIGN (UINT64_C(1) << 63)
+#define INFINITE (UINT64_C(0x7ff) << 52)
 
 _Static_assert((int)GPU_SIGNED == (int)COMPUTE_SIGNED &&
                    (int)GPU_UNSIGNED == (int)COMPUTE_UNSIGNED && (int)GPU_REAL == (int)COMPUTE_REAL,
@@ -44,6 +46,16 @@ static size_t third_of(size_t count)
     return count / 3;
 }
 
+/* returns: the number that comes last, or with others, if such an end is asked for. */
+static uint64_t last_of(const struct host_device_piece *p)
+{
+    const uint64_t least[] = {
+        [COMPUTE_SIGNED] = SIGN, [COMPUTE_UNSIGNED] = 0, [COMPUTE_REAL] = SIGN | INFINITE};
+    const uint64_t most[] = {
+        [COMPUTE_SIGNED] = ~SIGN, [COMPUTE_UNSIGNED] = UINT64_MAX, [COMPUTE_REAL] = INFINITE};
+    return p->fold == COMPUTE_FOLD_LEAST ? most[p->of] : least[p->of];
+}
+
 static void fill_reduce(struct host_device_slot *slot, const struct host_device_piece *p)
 {
     const size_t count = p->bytes / WORD;
@@ -52,9 +64,12 @@ static void fill_reduce(struct host_device_slot *slot, const struct host_device_
     uint8_t *again = slot->memory + p->bytes;
     memcpy(slot->memory, p->values, p->bytes);
     for (size_t i = 0; i < count; i++) {
-        const size_t rolled = i < third ? count - third + i : i - third;
+        const size_t rolled = i < third ? count - third + 1 + i : i - third;
         const size_t to = p->fold == COMPUTE_FOLD_SUM ? count - 1 - i : rolled;
         num_put_u64(again + to * WORD, num_get_u64(p->values + i * WORD) ^ turned);
+    }
+    if (p->fold != COMPUTE_FOLD_SUM) {
+        num_put_u64(again + (count - third) * WORD, last_of(p) ^ turned);
     }
 }
 
@@ -67,6 +82,8 @@ static int call_reduce(const struct gpu_table *table, struct gpu *gpu,
         [COMPUTE_FOLD_MOST] = COMPUTE_FOLD_LEAST,
         [COMPUTE_FOLD_OR] = COMPUTE_FOLD_OR,
     };
+    const bool is_sum = slot->fold == COMPUTE_FOLD_SUM;
+    const size_t all = slot->columns + !is_sum;
     const size_t first = slot->columns - third_of(slot->columns);
     struct gpu_reduce_job job = {.fold = fold_of(slot->fold),
                                  .of = (enum gpu_class)slot->of,
@@ -75,10 +92,10 @@ static int call_reduce(const struct gpu_table *table, struct gpu *gpu,
     TRY(table->reduce(gpu, &job, &slot->reduced[0]));
     job.fold = fold_of(turned[slot->fold]);
     job.values = slot->memory + slot->columns * WORD;
-    job.count = first;
+    job.count = is_sum ? first : all;
     TRY(table->reduce(gpu, &job, &slot->reduced[1]));
     job.values = slot->memory + (slot->columns + first) * WORD;
-    job.count = slot->columns - first;
+    job.count = all - first;
     return table->reduce(gpu, &job, &slot->reduced[2]);
 }
 
@@ -126,13 +143,15 @@ static enum host_device_verdict take_end(const struct host_device_slot *slot,
                                          const struct host_device_piece *p)
 {
     const struct gpu_reduced *end = &slot->reduced[0];
-    const struct gpu_reduced *rest = &slot->reduced[1];
+    const struct gpu_reduced *all = &slot->reduced[1];
     const struct gpu_reduced *third = &slot->reduced[2];
-    const bool is_first =
-        third_of(slot->columns) > 0 && !is_before(p->fold, ~rest->key, ~third->key);
-    const struct gpu_reduced *again = is_first ? third : rest;
-    const uint64_t place = again->place + (is_first ? 0 : third_of(slot->columns));
-    if (end->place >= slot->columns || end->place != place || end->key != ~again->key ||
+    const size_t first = slot->columns - third_of(slot->columns);
+    const bool is_in_third = third->key == all->key;
+    const uint64_t in_third = third->place - (third->place > 0); /* 0: all are as the last one */
+    const uint64_t place = is_in_third ? in_third : all->place + third_of(slot->columns);
+    const bool agree = all->place < first ? !is_before(p->fold, ~third->key, ~all->key)
+                                          : is_in_third && all->place == first + third->place;
+    if (!agree || end->place >= slot->columns || end->place != place || end->key != ~all->key ||
         end->key != key_of(p, num_get_u64(p->values + end->place * WORD))) {
         return HOST_DEVICE_WRONG;
     }

@@ -157,7 +157,8 @@ enum host_device_verdict host_device_take(const struct host_device_slot *slot,
 
 /* ---- device_arrays.c: as those above, of the kinds that device_jobs.c has not ---------------- */
 
-#define HOST_DEVICE_ARRAY_BYTES (HOST_DEVICE_JOB_BYTES / 2) /* of the values of a piece */
+/* Of the values of a piece: as much again, and a number. */
+#define HOST_DEVICE_ARRAY_BYTES (HOST_DEVICE_JOB_BYTES / 2 - sizeof(uint64_t))
 void host_device_fill_array(struct host_device_slot *slot, const struct host_device_piece *p);
 int host_device_call_array(const struct gpu_table *table, struct gpu *gpu,
                            struct host_device_slot *slot);

@@ -207,6 +207,14 @@ static void piece_codes(struct host_device_piece *p)
     p->bytes = p->columns * p->job->k;
 }
 
+/* returns: of the next piece. None is so small that a part of it would be judged by itself. */
+static size_t judged_bytes(size_t left)
+{
+    const size_t behind = left - NUM_MIN(left, (size_t)HOST_DEVICE_ARRAY_BYTES);
+    const bool is_small = behind > 0 && behind < SUM_BYTES_MIN;
+    return left - (is_small ? SUM_BYTES_MIN : behind);
+}
+
 bool host_device_next(struct host_device_piece *p)
 {
     uint8_t *hash = NULL;
@@ -219,8 +227,11 @@ bool host_device_next(struct host_device_piece *p)
     case NODE_DEVICE_CODES: piece_codes(p); break;
     case NODE_DEVICE_SUMS:
     case NODE_DEVICE_REDUCES:
+        p->values += p->bytes;
+        p->bytes = judged_bytes(left);
+        break;
     case NODE_DEVICE_SCANS:
-    case NODE_DEVICE_SORTS:
+    case NODE_DEVICE_SORTS: /* runs of as many keys, but for the last */
         p->values += p->bytes;
         p->bytes = NUM_MIN(left, (size_t)HOST_DEVICE_ARRAY_BYTES);
         break;

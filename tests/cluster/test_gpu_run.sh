@@ -103,7 +103,7 @@ all() {
     done
     one i64 'i32,u32 | where $2 % 3 = 0 | sum $1, mean $1'
 }
-# what no device is offered
+# what no device is offered, and of a variance the squares
 others() {
     local program
     for program in 'f64 | histogram 100 -10 10' 'f64 | log 4' 'f64 | top 5' 'f64 | varp' 'f64 | distinct' \

@@ -26,6 +26,7 @@
 #define K 3u
 #define M 2u
 #define CELL 20011u
+#define ALL UINT32_MAX
 
 /* ---- the machine, with hooks ---------------------------------------------------------------- */
 
@@ -46,7 +47,9 @@ static struct {
     int64_t leaves_take_us;
     int64_t arrays_take_us; /* each call */
     unsigned flips_array;   /* this bit of each call's results, from 1; 0: none */
+    size_t flips_below;     /* and of calls of fewer numbers only; 0: of any */
     bool passes_over;       /* the least value, which another one then is */
+    unsigned drops;         /* the number at this place, from 1, of each array; ALL: at the last */
     bool holds;             /* jobs wait until it is false */
     bool in_job;
     unsigned closed;
@@ -66,7 +69,9 @@ static inline void reset(void)
     at.flips_sums = at.flips_leaves = at.adds_sums = false;
     at.sums_take_us = at.leaves_take_us = at.arrays_take_us = 0;
     at.flips_array = 0;
+    at.flips_below = 0;
     at.passes_over = false;
+    at.drops = 0;
 }
 
 static inline uint64_t clock_now(void)
@@ -203,13 +208,38 @@ static inline void flip(void *at_byte, unsigned bit)
     ((uint8_t *)at_byte)[bit / 8] ^= (uint8_t)(1u << bit % 8);
 }
 
+/* As if one number were not there. */
+static inline int reduce_without(struct gpu *gpu, const struct gpu_reduce_job *job, size_t place,
+                                 struct gpu_reduced *out)
+{
+    struct gpu_reduce_job rest = *job;
+    uint8_t *values = malloc(job->count * sizeof(uint64_t));
+    ck_assert_ptr_nonnull(values);
+    rest.count = job->count - 1;
+    rest.values = values;
+    const size_t before = place * sizeof(uint64_t);
+    memcpy(values, job->values, before);
+    memcpy(values + before, (const uint8_t *)job->values + before + sizeof(uint64_t),
+           rest.count * sizeof(uint64_t) - before);
+    const int err = gpu_engine_reduce(gpu, &rest, out);
+    out->place += out->place >= place;
+    free(values);
+    return err;
+}
+
 /* Bits are counted from the sum's on, which has 128, over the key's to the place's. */
 static inline int run_reduce(struct gpu *gpu, const struct gpu_reduce_job *job,
                              struct gpu_reduced *out)
 {
     const unsigned flips = array_taken();
-    int err = gpu_engine_reduce(gpu, job, out);
-    if (err == 0 && flips > 0) {
+    (void)pthread_mutex_lock(&at.lock);
+    const size_t below = at.flips_below > 0 ? at.flips_below : SIZE_MAX;
+    const size_t drops = at.drops == ALL ? job->count : at.drops;
+    (void)pthread_mutex_unlock(&at.lock);
+    int err = drops > 0 && drops <= job->count && job->count > 1
+                  ? reduce_without(gpu, job, drops - 1, out)
+                  : gpu_engine_reduce(gpu, job, out);
+    if (err == 0 && flips > 0 && job->count > 0 && job->count < below) {
         flip(out, flips - 1);
     }
     if (err == 0 && at.passes_over && job->fold == GPU_FOLD_LEAST && out->place + 1 < job->count) {

@@ -113,7 +113,7 @@ START_TEST(reductions_longer_than_its_memory_go_in_pieces)
             (enum compute_fold)i, i == 1 ? COMPUTE_UNSIGNED : COMPUTE_SIGNED, data, count};
         ck_assert(reduce(d, &job));
     }
-    for (unsigned i = 0; i < 2; i++) { /* the last piece is of one value */
+    for (unsigned i = 0; i < 2; i++) { /* all are as good as the worst */
         memset(data, i == 0 ? 0xff : 0, count * WORD);
         const struct compute_fold_job job = {i == 0 ? COMPUTE_FOLD_LEAST : COMPUTE_FOLD_MOST,
                                              COMPUTE_UNSIGNED, data, count - 4};
@@ -181,6 +181,83 @@ START_TEST(a_least_value_that_is_passed_over_is_found)
         ck_assert(reduce(d, &job));
     }
     host_device_free(d);
+}
+END_TEST
+
+/* returns: whether the device, which drops the number at a place of each array, has done it. */
+static bool reduce_dropping(struct host_device *d, const struct compute_fold_job *job,
+                            unsigned drops)
+{
+    (void)pthread_mutex_lock(&at.lock);
+    at.drops = drops;
+    (void)pthread_mutex_unlock(&at.lock);
+    const bool is_done = reduce(d, job);
+    (void)pthread_mutex_lock(&at.lock);
+    at.drops = 0;
+    (void)pthread_mutex_unlock(&at.lock);
+    host_device_settle(d);
+    if (!is_done) {
+        is_state(d, "suspect");
+        clock_add(WAIT_MAX_US);
+        ck_assert(!reduce(d, job)); /* opens it */
+        host_device_settle(d);
+    }
+    return is_done;
+}
+
+/* Whether the number is the first, the last or one in between: another call has it elsewhere. */
+START_TEST(a_number_that_each_call_drops_at_one_place_is_found)
+{
+    static const unsigned places[] = {0, 1, 7, LEAST / 3 - 1, LEAST / 3, LEAST / 2, LEAST - 1};
+    struct rng r;
+    reset();
+    rng_init(&r, unit_seed("a_number_that_each_call_drops_at_one_place_is_found", 1));
+    struct host_device *d = start();
+    for (unsigned i = 0; i < 7 * 6; i++) {
+        const unsigned place = places[i % 7];
+        struct compute_fold_job job = {.fold =
+                                           i / 7 % 2 == 0 ? COMPUTE_FOLD_LEAST : COMPUTE_FOLD_MOST,
+                                       .of = (enum compute_class)(i / 14),
+                                       .values = numbers,
+                                       .count = LEAST};
+        for (unsigned k = 0; k < LEAST; k++) {
+            num_put_u64(numbers + k * WORD, (1 + rng_below(&r, 1u << 20)) << 32);
+        }
+        num_put_u64(numbers + place * WORD, job.fold == COMPUTE_FOLD_LEAST ? 5 : UINT64_C(7) << 58);
+        ck_assert(!reduce_dropping(d, &job, place + 1 == LEAST ? ALL : place + 1));
+        for (unsigned ties = 0; ties < 4;
+             ties++) { /* what is done is right, if another is as good */
+            num_put_u64(numbers + rng_below(&r, LEAST) * WORD, num_get_u64(numbers + place * WORD));
+            (void)reduce_dropping(d, &job, place + 1 == LEAST ? ALL : place + 1);
+        }
+    }
+    host_device_free(d);
+}
+END_TEST
+
+START_TEST(no_piece_is_too_small_to_be_judged)
+{
+    const size_t count = HOST_DEVICE_JOB_BYTES / 2 / WORD;
+    uint8_t *data = malloc((count + 3) * WORD);
+    ck_assert_ptr_nonnull(data);
+    reset();
+    memset(data, 0, (count + 3) * WORD);
+    struct host_device *d = start();
+    for (unsigned over = 0; over < 4; over++) {
+        const struct compute_fold_job job = {COMPUTE_FOLD_SUM, COMPUTE_SIGNED, data, count + over};
+        ck_assert(reduce(d, &job));
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = 2;
+        at.flips_below = 100;
+        (void)pthread_mutex_unlock(&at.lock);
+        ck_assert(reduce(d, &job)); /* no call is of so few, but that of no value */
+        (void)pthread_mutex_lock(&at.lock);
+        at.flips_array = 0;
+        at.flips_below = 0;
+        (void)pthread_mutex_unlock(&at.lock);
+    }
+    host_device_free(d);
+    free(data);
 }
 END_TEST
 
@@ -419,4 +496,5 @@ UNIT_MAIN("host_device_arrays", sorts_of_any_keys_are_those_of_the_processor,
           reductions_of_any_array_are_those_of_the_plain_twin,
           reductions_longer_than_its_memory_go_in_pieces,
           each_bit_of_a_reduction_that_is_wrong_is_found,
-          a_least_value_that_is_passed_over_is_found)
+          a_least_value_that_is_passed_over_is_found,
+          a_number_that_each_call_drops_at_one_place_is_found, no_piece_is_too_small_to_be_judged)
