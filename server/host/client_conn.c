@@ -165,7 +165,8 @@ static const char *client_admit(struct host_client *c)
         return "per_address";
     }
     size_t bytes = NUM_MAX((size_t)h->settings->limits.request_bytes, 2u * HOST_READ_BYTES);
-    if (host_stream_init(&c->s, h, &client_ops, bytes) != 0 || host_stream_read(&c->s) != 0) {
+    if (host_stream_init(&c->s, h, &client_ops, bytes, false) != 0 ||
+        host_stream_read(&c->s) != 0) {
         return "socket";
     }
     return NULL;

@@ -67,6 +67,7 @@ struct host_stream {
     struct host *host;
     const struct host_stream_ops *ops;
     struct buf in; /* a half-received message */
+    bool in_blobs; /* its memory is blobs, which the node may retain */
     size_t want;
     struct host_item *first;
     struct host_item *last;
@@ -87,9 +88,12 @@ struct host_stream {
     int end_code; /* what it ends with then */
 };
 
-/* The TCP handle is initialised. in_bytes_max: of one message. */
+/* The TCP handle is initialised. in_bytes_max: of one message; in_blobs: what is half-received is
+ * held in blobs. */
 int host_stream_init(struct host_stream *s, struct host *h, const struct host_stream_ops *ops,
-                     size_t in_bytes_max);
+                     size_t in_bytes_max, bool in_blobs);
+/* part: of what ops.arrived was given. returns: the blob that has it; NULL: there is none. */
+struct node_blob *host_stream_held(const struct host_stream *s, struct bytes part);
 int host_stream_read(struct host_stream *s);
 /* Queues one item; takes head and body whatever happens. prefix_bytes: at most HOST_PREFIX_BYTES.
  * returns: 0, ERR_BUSY (more unsent bytes than allowed) or ERR_NO_MEMORY: end the connection. */

@@ -302,7 +302,8 @@ static int link_frame(struct host_link *l, const struct wire_frame *frame)
     struct node_event ev = {.kind = NODE_EV_PEER,
                             .peer = l->peer->row->id,
                             .frame_kind = frame->header.kind,
-                            .data = frame->body};
+                            .data = frame->body,
+                            .frame = host_stream_held(&l->s, frame->body)};
     host_step(h, &ev);
     return 0;
 }
@@ -423,7 +424,7 @@ static struct host_link *link_new(struct host *h, enum link_state state)
         return NULL;
     }
     size_t body = (size_t)h->settings->limits.peer_body_bytes + WIRE_FRAME_HEADER_BYTES;
-    (void)host_stream_init(&l->s, h, &link_ops, NUM_MAX(body, 2u * HOST_READ_BYTES));
+    (void)host_stream_init(&l->s, h, &link_ops, NUM_MAX(body, 2u * HOST_READ_BYTES), true);
     l->s.out_bytes_max = h->settings->limits.peer_output_bytes + body;
     l->connect.data = l;
     l->state = state;

@@ -16,15 +16,17 @@
 #define STREAM_ITEM_COST (sizeof(struct host_item) + 128u) /* with what the heap adds */
 
 int host_stream_init(struct host_stream *s, struct host *h, const struct host_stream_ops *ops,
-                     size_t in_bytes_max)
+                     size_t in_bytes_max, bool in_blobs)
 {
+    const struct alloc blobs = node_blob_alloc(&h->heap);
     s->host = h;
     s->ops = ops;
     s->tcp.data = s;
     s->write.data = s;
     s->last_in_us = host_now_us();
     s->last_out_us = s->last_in_us;
-    buf_init(&s->in, &h->heap, in_bytes_max);
+    s->in_blobs = in_blobs;
+    buf_init(&s->in, in_blobs ? &blobs : &h->heap, in_bytes_max);
     return uv_tcp_nodelay(&s->tcp, 1) == 0 ? 0 : ERR_CONNECTION;
 }
 
@@ -103,6 +105,8 @@ static int stream_grow(struct host_stream *s)
     return err;
 }
 
+/* No more than what the half-received message wants: its memory is handed over whole, and nothing
+ * of the next one has to be moved. */
 static void stream_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
     struct host_stream *s = handle->data;
@@ -111,19 +115,46 @@ static void stream_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
         *buf = uv_buf_init((char *)s->host->read_buffer, HOST_READ_BYTES);
         return;
     }
-    *buf = stream_grow(s) == 0
-               ? uv_buf_init((char *)s->in.data + s->in.size, (unsigned)(s->in.cap - s->in.size))
-               : uv_buf_init(NULL, 0);
+    if (stream_grow(s) != 0) {
+        *buf = uv_buf_init(NULL, 0);
+        return;
+    }
+    const size_t wants = s->want > s->in.size ? s->want - s->in.size : SIZE_MAX;
+    const size_t room = NUM_MIN(s->in.cap - s->in.size, wants);
+    *buf = uv_buf_init((char *)s->in.data + s->in.size, (unsigned)room);
+}
+
+struct node_blob *host_stream_held(const struct host_stream *s, struct bytes part)
+{
+    const bool has = s->in_blobs && s->in.size > 0 && part.size > 0 && part.data >= s->in.data &&
+                     part.data < s->in.data + s->in.size;
+    return has ? node_blob_of(s->in.data) : NULL;
+}
+
+/* To the beginning; of other memory, if the node has retained a message that is before it. */
+static int stream_move(struct host_stream *s, size_t used, size_t rest)
+{
+    struct buf old = s->in;
+    if (!s->in_blobs || node_blob_alone(node_blob_of(s->in.data))) {
+        memmove(s->in.data, s->in.data + used, rest);
+        s->in.size = rest;
+        return 0;
+    }
+    buf_init(&s->in, &old.alloc, old.limit_bytes);
+    const int err = buf_append(&s->in, old.data + used, rest);
+    s->host->input_bytes += s->in.cap;
+    s->host->input_bytes -= old.cap;
+    buf_release(&old);
+    return err;
 }
 
 /* Keeps the rest of data, from used on, as the half-received message. */
 static int stream_keep(struct host_stream *s, struct bytes data, size_t used)
 {
     size_t rest = data.size - used;
-    if (data.data == s->in.data) {
-        if (used > 0 && rest > 0) {
-            memmove(s->in.data, s->in.data + used, rest);
-        }
+    if (data.data == s->in.data && used > 0 && rest > 0) {
+        TRY(stream_move(s, used, rest));
+    } else if (data.data == s->in.data) {
         s->in.size = rest;
     } else if (rest > 0) {
         size_t cap = s->in.cap;

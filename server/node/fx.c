@@ -2,20 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What leaves a node: the queue of effects, and the small memory it is made of (lists, pools,
- * payloads, blobs). Nothing here decides anything.
+ * payloads). Nothing here decides anything.
  */
 #include "server/node/node_internal.h"
+#include "server/node/service_internal.h"
 
 #define NODE_FX_START 256u
 #define NODE_FX_MAX (1u << 20)
 #define NODE_POOL_KEPT_MAX 4096u
-
-struct node_blob {
-    struct alloc alloc;
-    size_t bytes;
-    uint64_t refs;
-    uint8_t data[];
-};
 
 int node_fx_init(struct node *n)
 {
@@ -99,8 +93,8 @@ void node_send(struct node *n, uint32_t peer, enum node_frame kind, struct buf *
                          .frame_kind = (uint16_t)kind,
                          .head = *head,
                          .body = body};
-    bool fits = head->err == 0 &&
-                head->size + (body == NULL ? 0 : body->bytes) <= n->options.limits.peer_body_bytes;
+    bool fits = head->err == 0 && head->size + (body == NULL ? 0 : node_blob_bytes(body).size) <=
+                                      n->options.limits.peer_body_bytes;
     if (!fits || n->failed || !node_peer_is_up(n, peer) || !node_fx_push(n, &fx)) {
         n->counters.dropped_messages++;
         node_fx_drop(n, &fx);
@@ -192,45 +186,7 @@ void node_payload_put(struct node *n, struct node_payload *p)
 
 struct node_blob *node_blob_new(struct node *n, size_t bytes)
 {
-    struct node_blob *b = alloc_get(&n->alloc, sizeof *b + bytes);
-    if (b != NULL) {
-        b->alloc = n->alloc;
-        b->bytes = bytes;
-        b->refs = 1;
-    }
-    return b;
-}
-
-void node_blob_retain(struct node_blob *b)
-{
-    b->refs++;
-}
-
-uint8_t *node_blob_data(struct node_blob *b)
-{
-    return b->data;
-}
-
-bool node_blob_alone(const struct node_blob *b)
-{
-    return b->refs == 1;
-}
-
-struct bytes node_blob_bytes(const struct node_blob *b)
-{
-    return bytes_of(b->data, b->bytes);
-}
-
-void node_blob_release(struct node *n, struct node_blob *b)
-{
-    (void)n;
-    if (b == NULL) {
-        return;
-    }
-    ASSERT(b->refs > 0);
-    b->refs--;
-    if (b->refs == 0) {
-        struct alloc alloc = b->alloc;
-        alloc_put(&alloc, b, sizeof *b + b->bytes);
-    }
+    const struct alloc blobs = node_blob_alloc(&n->alloc);
+    uint8_t *memory = alloc_get(&blobs, bytes);
+    return memory != NULL ? node_blob_of(memory) : NULL;
 }

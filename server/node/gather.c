@@ -53,6 +53,7 @@ struct node_gather {
     uint32_t damaged;  /* of the bad ones: not only out of reach */
     bool busy;
     unsigned reading;
+    uint32_t held;  /* read, and their bytes are in frames they came in */
     uint32_t here;  /* of those that are read: lie here */
     bool here_out;  /* and are being read */
     bool here_late; /* but not waited for any more */
@@ -317,11 +318,17 @@ static void node_gather_done(struct node *n, struct node_task *task)
     }
 }
 
+/* Memory of this gather's own, which can be written to, for each of some shards. */
 static bool node_gather_room(struct node_gather *g, uint32_t shards, bool leaves)
 {
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
         if ((shards >> s & 1u) == 0) {
             continue;
+        }
+        if ((g->held >> s & 1u) != 0) {
+            node_blob_release(g->o->n, g->blob[s]);
+            g->blob[s] = NULL;
+            g->held &= ~(1u << s);
         }
         if (g->blob[s] == NULL) {
             g->blob[s] = node_blob_new(g->o->n, g->coded);
@@ -372,6 +379,27 @@ static void node_gather_came(struct node_gather *g, uint8_t shard, int code)
     }
 }
 
+/* Bytes that are only read may stay in the frame they came in. returns: 0, or that there is no
+ * memory for a copy at the moment. */
+static int node_gather_keep(struct node_gather *g, uint8_t shard, struct bytes data)
+{
+    const uint32_t bit = 1u << shard;
+    struct node_blob *held =
+        (g->spec.wanted & bit) == 0 ? node_blob_held(node_frame(g->o->n), data) : NULL;
+    if (held != NULL) {
+        node_blob_release(g->o->n, g->blob[shard]);
+        g->blob[shard] = held;
+        g->cell[shard] = node_blob_data(held) + (data.data - node_blob_bytes(held).data);
+        g->held |= bit;
+        return 0;
+    }
+    if (!node_gather_room(g, bit, false)) {
+        return ERR_BUSY;
+    }
+    memcpy(g->cell[shard], data.data, data.size);
+    return 0;
+}
+
 static void node_gather_read_done(struct node *n, void *ctx, int code, struct bytes reply)
 {
     struct node_gather_read *read = ctx;
@@ -383,7 +411,9 @@ static void node_gather_read_done(struct node *n, void *ctx, int code, struct by
         code = ERR_CORRUPT;
     }
     if (code == 0) {
-        memcpy(g->cell[read->shard], data.data.data, bytes);
+        code = node_gather_keep(g, read->shard, data.data);
+    }
+    if (code == 0) {
         g->moved += g->spec.info->e.holder[read->shard] == node_self(n) ? 0 : bytes;
     }
     node_gather_came(g, read->shard, code);
@@ -594,7 +624,8 @@ static void node_gather_step(struct node_gather *g)
         return;
     }
     uint32_t read = g->chosen & ~g->have & ~g->empty;
-    err = node_gather_room(g, read, false) ? node_gather_read_all(g, read) : ERR_NO_MEMORY;
+    err = node_gather_room(g, node_gather_own(g, read), false) ? node_gather_read_all(g, read)
+                                                               : ERR_NO_MEMORY;
     if (err == 0 && read == 0) {
         err = node_gather_decode(g);
     }

@@ -185,6 +185,11 @@ uint64_t node_deadline(const struct node *n)
 
 /* ---- events --------------------------------------------------------------------------------- */
 
+struct node_blob *node_frame(const struct node *n)
+{
+    return n->frame;
+}
+
 static void node_on_peer(struct node *n, const struct node_event *ev)
 {
     if (node_peer_of(n, ev->peer) == NULL) {
@@ -265,7 +270,11 @@ void node_step(struct node *n, const struct node_event *ev)
     case NODE_EV_RPC: node_api_rpc(n, ev->conn, ev->data); break;
     case NODE_EV_CONN_OPEN: node_api_open(n, ev->conn); break;
     case NODE_EV_CONN_GONE: node_api_gone(n, ev->conn); break;
-    case NODE_EV_PEER: node_on_peer(n, ev); break;
+    case NODE_EV_PEER:
+        n->frame = ev->frame;
+        node_on_peer(n, ev);
+        n->frame = NULL;
+        break;
     case NODE_EV_PEER_UP: node_on_peer_change(n, ev->peer, true); break;
     case NODE_EV_PEER_DOWN: node_on_peer_change(n, ev->peer, false); break;
     case NODE_EV_WAL: node_wal_done(n, ev->batch, ev->code); break;

@@ -150,6 +150,8 @@ int node_wal_run(struct node_wal_batch *batch, struct node_env *env);
 /* After a pause without batches the executor may call store_wal_idle and store_wal_maintain on the
  * WAL thread by itself. */
 
+struct node_blob;
+
 enum node_event_kind {
     NODE_EV_TICK = 1,
     NODE_EV_RPC,       /* conn, data: one whole MessagePack-RPC message that passed the pre-scan */
@@ -173,7 +175,8 @@ struct node_event {
     uint64_t conn;
     uint32_t peer;
     uint16_t frame_kind;
-    struct bytes data; /* borrowed for the call */
+    struct bytes data;       /* borrowed for the call */
+    struct node_blob *frame; /* of PEER, may be NULL: has data, and the node may retain it */
     int code;
     struct node_job *job;
     struct node_wal_batch *batch;
@@ -183,10 +186,17 @@ struct node_event {
 /* Never fails for what comes from outside: bad bytes end in a reply or NODE_FX_CLOSE. */
 void node_step(struct node *n, const struct node_event *ev);
 
-/* Bytes shared by several effects; counted on the loop thread only. */
-struct node_blob;
+/* Bytes shared by several effects, or by an executor and its node; counted on the loop thread only.
+ */
 struct bytes node_blob_bytes(const struct node_blob *b);
+void node_blob_retain(struct node_blob *b);
 void node_blob_release(struct node *n, struct node_blob *b);
+bool node_blob_alone(const struct node_blob *b); /* nobody else refers to it */
+/* returns: an allocator over another, which outlives it: each piece of its memory is a blob's, and
+ * to put it back is to release that. */
+struct alloc node_blob_alloc(const struct alloc *under);
+/* memory: from such an allocator, as it was given. */
+struct node_blob *node_blob_of(uint8_t *memory);
 
 enum node_fx_kind {
     NODE_FX_WAL = 1,

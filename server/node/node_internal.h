@@ -238,7 +238,8 @@ struct node_ev_onces;
 
 struct node {
     struct alloc alloc;
-    struct alloc job_alloc; /* thread-safe: what jobs allocate and the loop releases */
+    struct node_blob *frame; /* of the event at hand, or NULL */
+    struct alloc job_alloc;  /* thread-safe: what jobs allocate and the loop releases */
     struct node_options options;
     struct wire_identity identity;
     struct rng rng;
@@ -361,8 +362,6 @@ void node_fx_release(struct node *n);
 void node_fail(struct node *n, int code, const char *what);
 void node_send(struct node *n, uint32_t peer, enum node_frame kind, struct buf *head,
                struct node_blob *body); /* head and body are taken */
-
-bool node_blob_alone(const struct node_blob *b); /* nobody else refers to it */
 
 /* bridge.c */
 int node_raft(struct node *n, struct raft_event *ev);

@@ -359,7 +359,12 @@ void node_timer_cancel(struct node *n, struct node_timer *t);
 
 /* Blobs. returns: NULL without memory. */
 struct node_blob *node_blob_new(struct node *n, size_t bytes);
-void node_blob_retain(struct node_blob *b);
+
+/* returns: the blob that has the data of the event at hand, borrowed; NULL: none has. */
+struct node_blob *node_frame(const struct node *n);
+/* frame: such a blob, or NULL. returns: it, retained, for who would else copy the part of
+ * it; NULL: it has not the part, or is more than twice as large. */
+struct node_blob *node_blob_held(struct node_blob *frame, struct bytes part);
 uint8_t *node_blob_data(struct node_blob *b);
 
 /* Facts about now. */

@@ -59,7 +59,9 @@ struct node_write_task {
     struct node_task task;
     struct node_request request;
     struct store_cell cell;
-    size_t bytes; /* of this struct */
+    struct node_blob *held; /* has the cell's bytes; NULL: they are in data */
+    size_t bytes;           /* of this struct */
+    size_t cell_bytes;      /* with leaves */
     uint8_t data[];
 };
 
@@ -69,14 +71,20 @@ static void node_write_run(struct node_task *task, struct node_env *env)
     task->job.code = store_segments_put(env->segments, &w->cell);
 }
 
+static void node_write_free(struct node_objects *o, struct node_write_task *w)
+{
+    node_blob_release(o->n, w->held);
+    alloc_put(&o->alloc, w, w->bytes);
+}
+
 static void node_write_done(struct node *n, struct node_task *task)
 {
     struct node_write_task *w = (struct node_write_task *)(void *)task;
     struct node_objects *o = node_objects_get(n);
-    ASSERT(o->shard_write_bytes >= w->bytes);
-    o->shard_write_bytes -= w->bytes;
+    ASSERT(o->shard_write_bytes >= w->cell_bytes);
+    o->shard_write_bytes -= w->cell_bytes;
     node_answer(n, w->request, task->job.code, bytes_of(NULL, 0), NULL);
-    alloc_put(&o->alloc, w, w->bytes);
+    node_write_free(o, w);
 }
 
 /* returns: 0 or why the request cannot be. */
@@ -102,36 +110,43 @@ static void node_write_serve(struct node *n, struct node_request request, struct
     struct bytes leaves;
     struct bytes data;
     int err = node_write_parse(body, &ref, &leaves, &data);
-    size_t bytes = sizeof(struct node_write_task) + leaves.size + data.size;
-    if (err == 0 && o->shard_write_bytes + bytes > NODE_SHARD_BYTES_OUT_MAX) {
+    const size_t cell_bytes = sizeof(struct node_write_task) + leaves.size + data.size;
+    if (err == 0 && o->shard_write_bytes + cell_bytes > NODE_SHARD_BYTES_OUT_MAX) {
         err = ERR_BUSY;
     }
+    struct node_blob *held = err == 0 ? node_blob_held(node_frame(n), data) : NULL;
+    const size_t bytes = held != NULL ? sizeof(struct node_write_task) : cell_bytes;
     struct node_write_task *w = err == 0 ? alloc_get(&o->alloc, bytes) : NULL;
     if (w == NULL) {
+        node_blob_release(n, held);
         node_answer(n, request, err != 0 ? err : ERR_NO_MEMORY, bytes_of(NULL, 0), NULL);
         return;
     }
     *w = (struct node_write_task){.task = {.run = node_write_run, .done = node_write_done},
                                   .request = request,
-                                  .bytes = bytes};
-    if (leaves.size > 0) {
+                                  .held = held,
+                                  .bytes = bytes,
+                                  .cell_bytes = cell_bytes};
+    if (held == NULL && leaves.size > 0) {
         memcpy(w->data, leaves.data, leaves.size);
     }
-    memcpy(w->data + leaves.size, data.data, data.size);
+    if (held == NULL) {
+        memcpy(w->data + leaves.size, data.data, data.size);
+    }
     w->cell = (struct store_cell){.id = node_cell_id(&ref),
                                   .group = ref.group,
                                   .bytes = (uint32_t)data.size,
                                   .leaves_count = (uint32_t)(leaves.size / COMPUTE_HASH_BYTES),
-                                  .leaves = w->data,
-                                  .data = w->data + leaves.size};
+                                  .leaves = held != NULL ? leaves.data : w->data,
+                                  .data = held != NULL ? data.data : w->data + leaves.size};
     node_surplus_touch(o, ref.version);
     err = node_task_start(n, &w->task, NODE_LANE_SHARD);
     if (err != 0) {
         node_answer(n, request, err, bytes_of(NULL, 0), NULL);
-        alloc_put(&o->alloc, w, bytes);
+        node_write_free(o, w);
         return;
     }
-    o->shard_write_bytes += bytes;
+    o->shard_write_bytes += cell_bytes;
 }
 
 /* ---- read ----------------------------------------------------------------------------------- */

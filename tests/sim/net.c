@@ -122,7 +122,16 @@ void sim_net_deliver(struct sim *s, struct sim_event *ev)
         s->counters.lost++;
         return;
     }
+    struct alloc heap = alloc_heap();
+    struct alloc blobs = node_blob_alloc(&heap);
+    uint8_t *held = ev->bytes > 0 ? alloc_get(&blobs, ev->bytes) : NULL;
+    if (held != NULL) {
+        memcpy(held, ev->data, ev->bytes);
+        frame.data = bytes_of(held, ev->bytes);
+        frame.frame = node_blob_of(held);
+    }
     sim_step_node(s, n, &frame);
+    alloc_put(&blobs, held, ev->bytes);
 }
 
 static void sim_net_schedule(struct sim *s, uint32_t node, uint32_t peer, bool up, uint64_t in_us)

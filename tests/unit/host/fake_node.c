@@ -13,6 +13,10 @@
 
 #define FAKE_NODES 8
 #define FAKE_FX 65536
+#define FAKE_KEPT 6
+
+/* In a row, so that one comes with the end of another. */
+static const size_t fake_kept_bytes[FAKE_KEPT] = {300000, 1, 200000, 70000, 500, 1000000};
 
 struct node_wal_batch {
     uint64_t conn;
@@ -24,12 +28,6 @@ struct fake_job {
     struct node *node;
 };
 
-struct node_blob {
-    unsigned refs;
-    size_t bytes;
-    uint8_t data[];
-};
-
 struct node {
     uint32_t id;
     struct alloc heap;
@@ -39,6 +37,9 @@ struct node {
     unsigned open_work; /* jobs and batches of the FAKE_WORK request in work */
     uint64_t work_conn;
     struct buf work_reply;
+    struct node_blob *kept[FAKE_KEPT]; /* large frames, as they came */
+    struct bytes kept_data[FAKE_KEPT];
+    unsigned kept_count;
 };
 
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -106,11 +107,11 @@ static void fake_big(struct node *n, uint64_t conn)
 {
     struct node_fx *fx = fake_fx(n, NODE_FX_REPLY);
     fx->conn = conn;
-    fx->body = malloc(sizeof(struct node_blob) + FAKE_BIG_BYTES);
-    ASSERT(fx->body != NULL);
-    fx->body->refs = 1;
-    fx->body->bytes = FAKE_BIG_BYTES;
-    memset(fx->body->data, 'b', FAKE_BIG_BYTES);
+    const struct alloc blobs = node_blob_alloc(&n->heap);
+    uint8_t *big = alloc_get(&blobs, FAKE_BIG_BYTES);
+    ASSERT(big != NULL);
+    memset(big, 'b', FAKE_BIG_BYTES);
+    fx->body = node_blob_of(big);
 }
 
 static void fake_work(struct node *n, const struct node_event *ev)
@@ -163,6 +164,49 @@ static void fake_greet(struct node *n, uint32_t peer)
     fx->frame_kind = 7;
     buf_init(&fx->head, &n->heap, 1u << 20);
     ASSERT(buf_append(&fx->head, "hello", 5) == 0);
+    for (unsigned i = 0; i < FAKE_KEPT; i++) {
+        fx = fake_fx(n, NODE_FX_SEND);
+        fx->peer = peer;
+        fx->frame_kind = (uint16_t)(8 + i);
+        buf_init(&fx->head, &n->heap, 1u << 20);
+        uint8_t *at = buf_extend(&fx->head, fake_kept_bytes[i]);
+        ASSERT(at != NULL);
+        memset(at, (int)(n->id * FAKE_KEPT + i), fake_kept_bytes[i]);
+    }
+}
+
+/* What was kept is as it came, though others came after it. */
+static void fake_look(const struct node *n)
+{
+    for (unsigned i = 0; i < n->kept_count; i++) {
+        const struct bytes data = n->kept_data[i];
+        for (size_t k = 1; k < data.size; k++) {
+            ASSERT(data.data[k] == data.data[0]);
+        }
+    }
+}
+
+static void fake_keep(struct node *n, const struct node_event *ev)
+{
+    const unsigned i = ev->frame_kind - 8u;
+    ASSERT(i < FAKE_KEPT && ev->data.size == fake_kept_bytes[i]);
+    ASSERT(ev->data.data[0] == (uint8_t)(ev->peer * FAKE_KEPT + i));
+    if (n->kept_count == FAKE_KEPT) {
+        fake_look(n);
+        n->kept_count--;
+        node_blob_release(n, n->kept[0]);
+        memmove(n->kept, n->kept + 1, n->kept_count * sizeof(n->kept[0]));
+        memmove(n->kept_data, n->kept_data + 1, n->kept_count * sizeof(n->kept_data[0]));
+    }
+    if (ev->frame != NULL) {
+        node_blob_retain(ev->frame);
+        n->kept_data[n->kept_count] = ev->data;
+        n->kept[n->kept_count++] = ev->frame;
+        FAKE_COUNT(n->id, kept);
+    }
+    if (i + 1 == FAKE_KEPT) {
+        FAKE_COUNT(n->id, large);
+    }
 }
 
 void node_step(struct node *n, const struct node_event *ev)
@@ -180,7 +224,10 @@ void node_step(struct node *n, const struct node_event *ev)
     case NODE_EV_LEAVE: (void)fake_fx(n, NODE_FX_LEFT); break;
     case NODE_EV_PEER_DOWN: FAKE_COUNT(n->id, peers_down); break;
     case NODE_EV_PEER:
-        ASSERT(ev->frame_kind == 7);
+        if (ev->frame_kind != 7) {
+            fake_keep(n, ev);
+            break;
+        }
         ASSERT(bytes_equal(ev->data, bytes_of_text("hello")));
         FAKE_COUNT(n->id, frames);
         break;
@@ -213,19 +260,6 @@ uint64_t node_deadline(const struct node *n)
 {
     (void)n;
     return UINT64_MAX;
-}
-
-struct bytes node_blob_bytes(const struct node_blob *b)
-{
-    return bytes_of(b->data, b->bytes);
-}
-
-void node_blob_release(struct node *n, struct node_blob *b)
-{
-    (void)n;
-    if (--b->refs == 0) {
-        free(b);
-    }
 }
 
 void node_job_run(struct node_job *job, struct node_env *env)
@@ -272,7 +306,11 @@ void node_free(struct node *n)
         buf_release(&fx.head);
         free(fx.job);
         free(fx.batch);
-        free(fx.body);
+        node_blob_release(n, fx.body);
+    }
+    fake_look(n);
+    for (unsigned i = 0; i < n->kept_count; i++) {
+        node_blob_release(n, n->kept[i]);
     }
     buf_release(&n->work_reply);
     free(n->fx);

@@ -30,6 +30,8 @@ struct fake_counts {
     uint64_t peers_up;
     uint64_t peers_down;
     uint64_t frames;
+    uint64_t large; /* the last of some that are sent after these */
+    uint64_t kept;  /* of those: as they came */
     uint64_t jobs;
     uint64_t batches;
     uint64_t syncs;

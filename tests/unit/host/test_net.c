@@ -362,7 +362,8 @@ static void await_links(unsigned nodes, uint64_t each)
 {
     for (unsigned i = 0; i < nodes; i++) {
         unsigned tries = 0;
-        while (counts(i + 1).frames < each || counts(i + 1).peers_up < each) {
+        while (counts(i + 1).frames < each || counts(i + 1).peers_up < each ||
+               counts(i + 1).large < each) {
             fixture_pause_ms(5);
             ck_assert_msg(tries++ < 4000, "node %u does not meet the others", i + 1);
         }
@@ -375,6 +376,7 @@ START_TEST(every_pair_of_nodes_meets_and_talks)
     await_links(5, 4);
     for (uint32_t i = 1; i <= 5; i++) {
         ck_assert_uint_eq(counts(i).peers_down, 0);
+        ck_assert_uint_gt(counts(i).kept, 0);
     }
     fixture_end(&f);
 }
