@@ -31,6 +31,41 @@ uint32_t crc_of(const void *data, size_t bytes)
     return crc_more(0, data, bytes);
 }
 
+#define CRC_POLYNOMIAL 0x82f63b78u /* bits reversed, as all here: the greatest is x to the 0 */
+#define CRC_ONE 0x80000000u
+
+static uint32_t crc_times_x(uint32_t a)
+{
+    return (a >> 1) ^ (CRC_POLYNOMIAL & (0u - (a & 1u)));
+}
+
+/* Modulo the polynomial. */
+static uint32_t crc_product(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+    for (uint32_t bit = CRC_ONE; bit != 0; bit >>= 1) {
+        product ^= b & (0u - (uint32_t)((a & bit) != 0));
+        b = crc_times_x(b);
+    }
+    return product;
+}
+
+uint32_t crc_shift(uint64_t bytes)
+{
+    uint32_t power = CRC_ONE >> 8; /* of a byte */
+    uint32_t shift = CRC_ONE;
+    for (; bytes > 0; bytes >>= 1) {
+        shift = (bytes & 1u) != 0 ? crc_product(shift, power) : shift;
+        power = crc_product(power, power);
+    }
+    return shift;
+}
+
+uint32_t crc_joined(uint32_t crc, uint32_t more, uint32_t shift)
+{
+    return crc_product(crc, shift) ^ more;
+}
+
 uint32_t crc_more_plain(uint32_t crc, const void *data, size_t bytes)
 {
     const unsigned char *at = data;
@@ -38,7 +73,7 @@ uint32_t crc_more_plain(uint32_t crc, const void *data, size_t bytes)
     for (size_t i = 0; i < bytes; i++) {
         state ^= at[i];
         for (unsigned bit = 0; bit < 8; bit++) {
-            state = (state >> 1) ^ (0x82f63b78u & (0u - (state & 1u)));
+            state = crc_times_x(state);
         }
     }
     return ~state;

@@ -110,8 +110,8 @@ uint32_t store_seg_record_bytes(uint32_t bytes, uint32_t leaves_count)
     return store_seg_data_at(bytes, leaves_count) + (uint32_t)num_round_up(bytes, SEG_ALIGN_BYTES);
 }
 
-uint32_t store_seg_block_crc(const struct store_cell_id *id, uint32_t block, const uint8_t *data,
-                             uint32_t bytes)
+/* returns: what the CRC of a block begins with. */
+static uint32_t seg_block_seed(const struct store_cell_id *id, uint32_t block)
 {
     uint8_t seed[25];
     num_put_u64(seed, id->extent_grant);
@@ -119,7 +119,28 @@ uint32_t store_seg_block_crc(const struct store_cell_id *id, uint32_t block, con
     num_put_u32(seed + 16, id->cell);
     num_put_u32(seed + 20, block);
     seed[24] = id->shard;
-    return crc_more(crc_of(seed, sizeof(seed)), data, bytes);
+    return crc_of(seed, sizeof(seed));
+}
+
+uint32_t store_seg_block_crc(const struct store_cell_id *id, uint32_t block, const uint8_t *data,
+                             uint32_t bytes)
+{
+    return crc_more(seg_block_seed(id, block), data, bytes);
+}
+
+uint32_t store_seg_cell_crc(const uint8_t *raw, const struct store_cell_id *id, uint32_t bytes,
+                            uint32_t leaves_count)
+{
+    const uint32_t shift = crc_shift(STORE_SEG_BLOCK_BYTES);
+    uint32_t crc = 0;
+    for (uint32_t at = 0; at < bytes; at += STORE_SEG_BLOCK_BYTES) {
+        const uint32_t block = at / STORE_SEG_BLOCK_BYTES;
+        const uint32_t left = bytes - at;
+        crc = crc_joined(crc ^ seg_block_seed(id, block),
+                         store_seg_meta_crc(raw, leaves_count, block),
+                         left >= STORE_SEG_BLOCK_BYTES ? shift : crc_shift(left));
+    }
+    return crc;
 }
 
 static uint32_t seg_meta_crc_of(const uint8_t *raw, uint32_t meta_bytes)

@@ -135,6 +135,10 @@ int store_seg_meta_check(const uint8_t *raw, const struct store_segments_options
                          const struct store_cell_id *id, const struct seg_loc *loc);
 const uint8_t *store_seg_meta_leaves(const uint8_t *raw);
 uint32_t store_seg_meta_crc(const uint8_t *raw, uint32_t leaves_count, uint32_t block);
+/* raw: meta that was checked. returns: the CRC of all bytes of the cell, which are not looked at.
+ */
+uint32_t store_seg_cell_crc(const uint8_t *raw, const struct store_cell_id *id, uint32_t bytes,
+                            uint32_t leaves_count);
 
 void store_seg_cell_key(uint8_t *raw, const struct store_cell_id *id);
 bool store_seg_cell_key_get(struct bytes key, struct store_cell_id *id);

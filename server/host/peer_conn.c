@@ -54,6 +54,18 @@ struct host_link {
 
 /* ---- frames out ----------------------------------------------------------------------------- */
 
+/* returns: the CRC of head and body; body may be NULL. */
+static uint32_t link_crc(const struct buf *head, const struct node_blob *body)
+{
+    const struct bytes tail = body == NULL ? bytes_of(NULL, 0) : node_blob_bytes(body);
+    const uint32_t crc = crc_of(head->data, head->size);
+    uint32_t known = 0;
+    if (body != NULL && node_blob_crc(body, &known)) {
+        return crc_joined(crc, known, crc_shift(tail.size));
+    }
+    return crc_more(crc, tail.data, tail.size);
+}
+
 /* Takes head and body. */
 static int link_send(struct host_link *l, uint16_t kind, struct buf *head, struct node_blob *body)
 {
@@ -70,7 +82,7 @@ static int link_send(struct host_link *l, uint16_t kind, struct buf *head, struc
         .body_bytes = (uint32_t)(head->size + tail.size),
     };
     memcpy(header.cluster, h->identity.cluster, sizeof(header.cluster));
-    header.body_crc = crc_more(crc_of(head->data, head->size), tail.data, tail.size);
+    header.body_crc = link_crc(head, body);
     wire_frame_encode_header(&header, prefix);
     h->stats.frames_out++;
     return host_stream_send(&l->s, prefix, sizeof(prefix), head, body);

@@ -11,6 +11,8 @@ struct node_blob {
     struct alloc alloc;
     size_t bytes;
     uint64_t refs;
+    uint32_t crc;
+    bool has_crc;
     uint8_t data[];
 };
 
@@ -24,6 +26,7 @@ static void *node_blob_get(void *ctx, size_t bytes)
     b->alloc = *under;
     b->bytes = bytes;
     b->refs = 1;
+    b->has_crc = false;
     return b->data;
 }
 
@@ -59,6 +62,18 @@ struct node_blob *node_blob_held(struct node_blob *frame, struct bytes part)
 void node_blob_retain(struct node_blob *b)
 {
     b->refs++;
+}
+
+void node_blob_crc_set(struct node_blob *b, uint32_t crc)
+{
+    b->crc = crc;
+    b->has_crc = true;
+}
+
+bool node_blob_crc(const struct node_blob *b, uint32_t *crc)
+{
+    *crc = b->crc;
+    return b->has_crc;
 }
 
 uint8_t *node_blob_data(struct node_blob *b)

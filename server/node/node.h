@@ -192,6 +192,9 @@ struct bytes node_blob_bytes(const struct node_blob *b);
 void node_blob_retain(struct node_blob *b);
 void node_blob_release(struct node *n, struct node_blob *b);
 bool node_blob_alone(const struct node_blob *b); /* nobody else refers to it */
+/* The CRC32C of its bytes, where somebody knows it, so that who sends them need not make it. */
+void node_blob_crc_set(struct node_blob *b, uint32_t crc);
+bool node_blob_crc(const struct node_blob *b, uint32_t *crc);
 /* returns: an allocator over another, which outlives it: each piece of its memory is a blob's, and
  * to put it back is to release that. */
 struct alloc node_blob_alloc(const struct alloc *under);

@@ -214,6 +214,9 @@ static void node_read_done(struct node *n, struct node_task *task)
         (void)buf_put_u32(&head, t->bytes);
         code = head.err;
     }
+    if (code == 0 && t->blob != NULL && t->bytes == t->info.bytes) {
+        node_blob_crc_set(t->blob, t->info.crc);
+    }
     if (code == 0) {
         node_answer(n, t->request, 0, buf_view(&head), t->blob);
     } else {

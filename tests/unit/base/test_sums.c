@@ -40,6 +40,9 @@ START_TEST(crc32c_equals_its_plain_twin_at_any_length_and_split)
         rng_fill(&rng, block, sizeof(block));
         uint32_t whole = crc_of(block + start, bytes);
         ck_assert_uint_eq(whole, crc_more_plain(0, block + start, bytes));
+        ck_assert_uint_eq(whole, crc_joined(crc_of(block + start, cut),
+                                            crc_of(block + start + cut, bytes - cut),
+                                            crc_shift(bytes - cut)));
         ck_assert_uint_eq(whole,
                           crc_more(crc_of(block + start, cut), block + start + cut, bytes - cut));
     }

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/host/fake_node.h"
 
+#include "base/crc.h"
 #include "server/node/node.h"
 
 #include <pthread.h>
@@ -169,9 +170,18 @@ static void fake_greet(struct node *n, uint32_t peer)
         fx->peer = peer;
         fx->frame_kind = (uint16_t)(8 + i);
         buf_init(&fx->head, &n->heap, 1u << 20);
-        uint8_t *at = buf_extend(&fx->head, fake_kept_bytes[i]);
+        const size_t tail = i % 3 == 0 ? fake_kept_bytes[i] / 4 * 3 : 0;
+        uint8_t *at = buf_extend(&fx->head, fake_kept_bytes[i] - tail);
         ASSERT(at != NULL);
-        memset(at, (int)(n->id * FAKE_KEPT + i), fake_kept_bytes[i]);
+        memset(at, (int)(n->id * FAKE_KEPT + i), fake_kept_bytes[i] - tail);
+        if (tail > 0) {
+            const struct alloc blobs = node_blob_alloc(&n->heap);
+            uint8_t *body = alloc_get(&blobs, tail);
+            ASSERT(body != NULL);
+            memset(body, (int)(n->id * FAKE_KEPT + i), tail);
+            fx->body = node_blob_of(body);
+            node_blob_crc_set(fx->body, crc_of(body, tail));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
  * Segments on the simulated disk and the model of the kv table: reads that never return a wrong
  * byte, crashes, lost index, full disk, compaction.
  */
+#include "base/crc.h"
 #include "base/rng.h"
 #include "tests/unit/store/segments_rig.h"
 
@@ -48,6 +49,25 @@ START_TEST(any_range_of_a_cell_comes_back)
     ck_assert_int_eq(store_segments_get(rig.segs, &id, UINT32_MAX, 2, into, NULL), ERR_RANGE);
     ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, 0, NULL, &info), 0);
     ck_assert_uint_eq(info.bytes, 65536);
+}
+END_TEST
+
+/* Nothing of it is read for that. */
+START_TEST(the_sum_of_a_cell_is_known_by_those_of_its_blocks)
+{
+    static const uint32_t sizes[] = {1, 16383, 16384, 16385, 40000, 65536};
+    struct store_cell cell;
+    struct store_cell_info info;
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const struct store_cell_id id = rig_cell_id(9, (uint8_t)i, 0);
+        rig_cell_fill(&id, &cell);
+        cell.bytes = sizes[i];
+        cell.leaves_count = 0;
+        ck_assert_int_eq(store_segments_put(rig.segs, &cell), 0);
+        rig_sync_ok();
+        ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, 0, NULL, &info), 0);
+        ck_assert_uint_eq(info.crc, crc_of(cell.data, cell.bytes));
+    }
 }
 END_TEST
 
@@ -556,6 +576,7 @@ int main(void)
     tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
     tcase_add_test(tc, a_cell_is_readable_after_the_sync_and_not_before);
     tcase_add_test(tc, any_range_of_a_cell_comes_back);
+    tcase_add_test(tc, the_sum_of_a_cell_is_known_by_those_of_its_blocks);
     tcase_add_test(tc, cells_of_impossible_size_are_refused);
     tcase_add_test(tc, writing_a_cell_again_replaces_it);
     tcase_add_test(tc, shards_are_listed_in_order_page_by_page);
