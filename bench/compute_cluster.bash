@@ -78,10 +78,19 @@ cc_end() { # WHAT
 
 # ---- counting words -----------------------------------------------------------------------------
 
+# cc_leader: of group 1. A node that was stopped a moment ago may not know it yet.
+cc_leader() {
+    local leader until=$((SECONDS + 120))
+    until leader=$(holdfast_leader) && [ "${leader:-0}" -gt 0 ]; do
+        [ $SECONDS -lt $until ] || { echo 'bench: no leader within two minutes' >&2; exit 1; }
+        sleep 0.1
+    done
+    echo "$leader"
+}
 # One that holds much of the text, and the leader of group 1 or another one, die while it is counted.
 cc_killed() {
     local a=$1 b
-    b=$(holdfast_leader)
+    b=$(cc_leader)
     [ "$b" != "$a" ] || b=$2
     cc_begin text "$words"
     cc_kill "$a"
@@ -114,7 +123,7 @@ cc_stopped() {
 # cc_follower NODE...: the first that does not lead group 1
 cc_follower() {
     local leader node
-    leader=$(holdfast_leader)
+    leader=$(cc_leader)
     for node in "$@"; do
         [ "$node" = "$leader" ] || { echo "$node"; return; }
     done
