@@ -48,17 +48,14 @@ static int buf_fail(struct buf *b, int code)
     return code;
 }
 
-int buf_reserve(struct buf *b, size_t bytes)
+/* Room for bytes more, which it has not; doubled: rather for twice what it has. */
+static int buf_grow(struct buf *b, size_t bytes, bool doubled)
 {
-    ASSERT(b->size <= b->cap);
-    if (bytes <= b->cap - b->size) {
-        return 0;
-    }
     if (b->size > b->limit_bytes || bytes > b->limit_bytes - b->size) {
         return buf_fail(b, ERR_TOO_LARGE);
     }
     size_t need = b->size + bytes;
-    size_t cap = NUM_MAX(b->cap, 64);
+    size_t cap = doubled ? NUM_MAX(b->cap, 64) : need;
     while (cap < need) {
         cap = cap > b->limit_bytes / 2 ? b->limit_bytes : cap * 2;
     }
@@ -73,6 +70,18 @@ int buf_reserve(struct buf *b, size_t bytes)
     b->data = grown;
     b->cap = cap;
     return 0;
+}
+
+int buf_reserve(struct buf *b, size_t bytes)
+{
+    ASSERT(b->size <= b->cap);
+    return bytes <= b->cap - b->size ? 0 : buf_grow(b, bytes, true);
+}
+
+int buf_reserve_just(struct buf *b, size_t bytes)
+{
+    ASSERT(b->size <= b->cap);
+    return bytes <= b->cap - b->size ? 0 : buf_grow(b, bytes, false);
 }
 
 int buf_put_bytes(struct buf *b, struct bytes v)

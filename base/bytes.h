@@ -58,6 +58,8 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b);
 /* returns: 0, ERR_TOO_LARGE or ERR_NO_MEMORY; room for bytes more after size. */
 int buf_reserve(struct buf *b, size_t bytes);
+/* The same, and no more room than that: for what is known to grow no further. */
+int buf_reserve_just(struct buf *b, size_t bytes);
 /* returns: the place of bytes more, which the caller fills; NULL: b->err says why not, or it is
  * that of nothing in a buffer that has no memory yet. */
 static inline uint8_t *buf_extend(struct buf *b, size_t bytes)

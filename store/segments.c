@@ -466,7 +466,9 @@ static int seg_get_at(struct seg_get *g, uint32_t offset, uint32_t bytes, uint8_
         info->group = loc->group;
         info->bytes = loc->bytes;
         info->leaves_count = loc->leaves_count;
-        info->crc = store_seg_cell_crc(g->meta, g->id, loc->bytes, loc->leaves_count);
+        info->crc = bytes == loc->bytes
+                        ? store_seg_cell_crc(g->meta, g->id, loc->bytes, loc->leaves_count)
+                        : 0;
         memcpy(info->leaves, store_seg_meta_leaves(g->meta), 32u * loc->leaves_count);
     }
     return 0;

@@ -85,7 +85,7 @@ struct store_cell_info {
     uint32_t group;
     uint32_t bytes;
     uint32_t leaves_count;
-    uint32_t crc; /* of all its bytes, by those of its blocks */
+    uint32_t crc; /* of all its bytes, by those of its blocks; 0 if not all were asked for */
     uint8_t leaves[STORE_SEG_LEAVES_MAX * 32];
 };
 

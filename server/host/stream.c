@@ -100,7 +100,7 @@ static int stream_grow(struct host_stream *s)
     if (h->input_bytes + more > h->settings->input_bytes) {
         return ERR_BUSY;
     }
-    int err = buf_reserve(&s->in, more);
+    int err = buf_reserve_just(&s->in, more);
     h->input_bytes += s->in.cap - cap;
     return err;
 }

@@ -13,7 +13,7 @@ struct node_blob {
     uint64_t refs;
     uint32_t crc;
     bool has_crc;
-    uint8_t data[];
+    _Alignas(16) uint8_t data[]; /* for any type, as the allocator gives it */
 };
 
 static void *node_blob_get(void *ctx, size_t bytes)

@@ -42,6 +42,24 @@ START_TEST(a_buffer_grows_up_to_its_limit_and_no_further)
 END_TEST
 
 /* As views of nothing come from everywhere: with a null pointer. Sanitizers look at the sums. */
+START_TEST(room_that_is_known_is_no_more_than_that)
+{
+    const struct alloc heap = alloc_heap();
+    struct buf b;
+    buf_init(&b, &heap, 100);
+    ck_assert_int_eq(buf_reserve_just(&b, 33), 0);
+    ck_assert_uint_eq(b.cap, 33);
+    ck_assert_int_eq(buf_append(&b, "abc", 3), 0);
+    ck_assert_int_eq(buf_reserve_just(&b, 30), 0);
+    ck_assert_uint_eq(b.cap, 33);
+    ck_assert_int_eq(buf_reserve_just(&b, 97), 0);
+    ck_assert_uint_eq(b.cap, 100);
+    ck_assert_mem_eq(b.data, "abc", 3);
+    ck_assert_int_eq(buf_reserve_just(&b, 98), ERR_TOO_LARGE);
+    buf_release(&b);
+}
+END_TEST
+
 START_TEST(nothing_is_put_into_a_buffer_without_memory)
 {
     struct alloc heap = alloc_heap();
@@ -145,7 +163,7 @@ START_TEST(a_length_beyond_the_limit_or_the_bytes_fails_the_reader)
 END_TEST
 
 UNIT_MAIN("base_bytes", views_compare_by_bytes_and_a_prefix_sorts_first,
-          a_buffer_grows_up_to_its_limit_and_no_further,
+          a_buffer_grows_up_to_its_limit_and_no_further, room_that_is_known_is_no_more_than_that,
           nothing_is_put_into_a_buffer_without_memory,
           the_first_failure_of_a_buffer_stays_until_it_is_cleared,
           a_buffer_survives_the_failure_of_each_allocation, fields_come_back_as_they_were_put,
