@@ -317,10 +317,20 @@ cc_scans() {
         done
     done
 }
+# Whether sessions are apart is looked at when a process begins.
+cc_restart() {
+    local node
+    for node in 1 2 3 4 5 6; do
+        cc_kill "$node"
+        cc_start "$node"
+        until_good cc_level 6
+    done
+}
 cc_foreground() {
     local op i scanner later
     sessions_apart 0
     foreground_apart=$apart
+    cc_restart
     for i in $(seq "$rounds"); do
         for op in put get; do
             cc_kv idle $op
@@ -341,6 +351,7 @@ cc_foreground() {
         echo "groups and terms: $terms, after the scan $later" >&2
     done
     sessions_apart 1
+    cc_restart
 }
 cc_kv_of() { awk -v w="$1" -v o="$2" -v c="$3" '$1 == w && $2 == o {print $c}' "$work/kv" | median; }
 cc_foreground_report() {
