@@ -6,12 +6,13 @@
  *
  *   sums       of all values; and of the values with all bits inverted, from the last to the first,
  *              in two parts. Together they are the sum of as many words of ones.
- *   the least, the value at its place is read. In what orders the other way, all of it with the
- * first greatest   third behind the rest, and that third alone, it has the same place. Before that
- * third is a number that no other comes after: each is at another place in each call. scans each
- * result is compared when it is taken out, which reads it anyway. sorts      keys rise from place
- * to place, and equal ones come in the order of their places; so no place is there twice, and as
- * there are as many as keys in a run, all are.
+ *   the least, the value at its place is read. In what orders the other way, the first third being
+ *   greatest   behind the rest, it has the same place: in all of that, and in that third alone.
+ *              Before the third is a number that no other comes after, so that each number is at
+ *              another place in each call.
+ *   scans      each result is compared when it is taken out, which reads it anyway.
+ *   sorts      keys rise from place to place, and equal ones come in the order of their places; so
+ *              no place is there twice, and as there are as many as keys in a run, all are.
  */
 #include "server/host/device_internal.h"
 

@@ -359,7 +359,6 @@ void node_timer_cancel(struct node *n, struct node_timer *t);
 
 /* Blobs. returns: NULL without memory. */
 struct node_blob *node_blob_new(struct node *n, size_t bytes);
-
 /* returns: the blob that has the data of the event at hand, borrowed; NULL: none has. */
 struct node_blob *node_frame(const struct node *n);
 /* frame: such a blob, or NULL. returns: it, retained, for who would else copy the part of
