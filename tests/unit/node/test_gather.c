@@ -229,6 +229,24 @@ START_TEST(parity_is_not_made_of_wrong_data)
 }
 END_TEST
 
+/* What was read of it may lie in a frame, which has no room for the whole cell. */
+START_TEST(a_wrong_short_cell_is_decoded_into_memory_of_its_own)
+{
+    const struct node_extent_info *info = put_stripes();
+    const unsigned holder = info->e.holder[1];
+    uint32_t found = 0;
+    make_wrong(info, 1, 1, SHORT - 1);
+    for (unsigned node = 1; node <= r->nodes_count; node++) {
+        if (node != holder && node != info->e.holder[DATA]) {
+            gather(node, 1, 1u << DATA);
+            ck_assert_int_eq(got.code, 0);
+            found |= got.bad;
+        }
+    }
+    ck_assert_uint_eq(found, 1u << 1);
+}
+END_TEST
+
 /* ---- what is moved -------------------------------------------------------------------------- */
 
 START_TEST(a_cell_that_lies_where_another_one_is_decoded_is_not_moved)
@@ -469,6 +487,7 @@ int main(void)
     tcase_add_test(tc, decoded_cells_with_the_fingerprints_of_the_record_are_not_hashed);
     tcase_add_test(tc, a_decoded_cell_with_another_fingerprint_is_judged_by_its_root);
     tcase_add_test(tc, parity_is_not_made_of_wrong_data);
+    tcase_add_test(tc, a_wrong_short_cell_is_decoded_into_memory_of_its_own);
     tcase_add_test(tc, a_cell_that_lies_where_another_one_is_decoded_is_not_moved);
     tcase_add_test(tc, a_damaged_cell_that_lies_where_another_one_is_decoded_is_found);
     tcase_add_test(tc, a_disk_that_does_not_answer_is_waited_for_no_longer_than_a_node);
