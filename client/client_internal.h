@@ -380,6 +380,8 @@ void hf_map_ask(struct hf_client *c);
 void hf_map_ask_but(struct hf_client *c, uint32_t node);
 /* returns: the node for the next attempt, or HF_NOWHERE: none may be tried before *wait_ms. */
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms);
+/* returns: whether a node is down, as far as is known, or cannot be connected to. */
+bool hf_node_is_gone(const struct hf_client *c, uint32_t node);
 /* returns: whether nothing speaks against asking a node: it is up, as far as is known, and answers.
  */
 bool hf_node_is_well(const struct hf_client *c, uint32_t node);

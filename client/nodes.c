@@ -361,11 +361,16 @@ static uint32_t nodes_meant(struct hf_client *c, const struct hf_call *call,
     return meant;
 }
 
-bool hf_node_is_well(const struct hf_client *c, uint32_t node)
+bool hf_node_is_gone(const struct hf_client *c, uint32_t node)
 {
     const struct hf_node *n = &c->nodes[node];
     const bool open = n->conn != NULL && n->conn->open;
-    return !n->down && !n->silent && (n->failures == 0 || open);
+    return n->down || (n->failures > 0 && !open);
+}
+
+bool hf_node_is_well(const struct hf_client *c, uint32_t node)
+{
+    return !hf_node_is_gone(c, node) && !c->nodes[node].silent;
 }
 
 uint32_t hf_node_pick(struct hf_client *c, struct hf_call *call, uint64_t *wait_ms)

@@ -27,7 +27,7 @@ struct run_ask {
     struct hf_call *call; /* NULL: none is under way */
     uint64_t sent_ms;
     unsigned depth; /* parts that its node had to compute then, with this one */
-    bool apart;     /* from the cell's holder */
+    enum wire_run_where where;
 };
 
 /* What one node has computed of a part. */
@@ -54,6 +54,7 @@ struct run_slot {
     enum compute_task_quotes quotes; /* told when it was asked for */
     unsigned tries;
     bool decoded;
+    bool local; /* the last part: computed where it lies */
     uint64_t kept_bytes;
     struct compute_task *kept;
     /* Of a job (run_job.c): */

@@ -12,7 +12,8 @@
  * take longer than others, and are compared with one another only.
  *
  * A cell that has to be decoded is asked for at a node that holds another cell of its stripe, which
- * then is not moved; and all of a stripe at the same node, which decodes them together.
+ * then is not moved; and all of a stripe at the same node, which decodes them together. So are the
+ * cells of such a stripe that are not lost: they are read for the decoding, and not once more.
  */
 #include "client/run_internal.h"
 
@@ -139,9 +140,57 @@ static uint32_t run_holder(const struct run_slot *slot)
     return hf_cells_holder(&slot->run->cells, &slot->run->info, slot->cell);
 }
 
-/* returns: the node that is to decode the slot's cell, if that has to be, or 0: each stripe has
- * another one in turn, of those that have something of it. */
-static uint32_t run_decoder(const struct run_slot *slot, uint32_t avoid)
+/* returns: whether nothing comes from the cell's holder at present. */
+static bool run_holder_is_silent(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    const struct hf_client *c = r->transfer.client;
+    const uint32_t node = hf_node_by_id(c, run_holder(slot));
+    return node != HF_NOWHERE && c->nodes[node].silent;
+}
+
+/* returns: the stripe of the slot's cell in its extent. */
+static uint64_t run_stripe(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    return (slot->cell - hf_cells_extent_of(&r->cells, slot->cell)->first_cell) /
+           NUM_MAX(r->info.k, 1u);
+}
+
+/* returns: whether a data cell of the slot's stripe lies on a node that is gone. */
+static bool run_stripe_has_lost(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    const struct hf_cells_extent *e = hf_cells_extent_of(&r->cells, slot->cell);
+    const uint64_t first = e->first_cell + run_stripe(slot) * r->info.k;
+    for (uint32_t i = 0; i < r->info.k && (first + i) * r->info.cell_bytes < r->info.size; i++) {
+        const uint32_t holder = hf_cells_holder(&r->cells, &r->info, first + i);
+        const uint32_t node = hf_node_by_id(r->transfer.client, holder);
+        if (node == HF_NOWHERE || hf_node_is_gone(r->transfer.client, node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* returns: where the slot's part is computed, as far as is known. */
+static enum wire_run_where run_where(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    const uint64_t begin = slot->cell * r->info.cell_bytes;
+    const bool whole = slot->at == begin && slot->at + slot->bytes == slot->end;
+    if (r->info.m == 0) {
+        return WIRE_RUN_HOLDER;
+    }
+    if (whole && slot->tries == 0 && !slot->voted && run_stripe_has_lost(slot)) {
+        return WIRE_RUN_STRIPE;
+    }
+    return run_holder_is_silent(slot) ? WIRE_RUN_APART : WIRE_RUN_HOLDER;
+}
+
+/* returns: the node that is to decode the slot's cell, or its stripe, if that has to be, or 0: each
+ * stripe has another one in turn, of those that have something of it. */
+static uint32_t run_decoder(const struct run_slot *slot, enum wire_run_where where, uint32_t avoid)
 {
     const struct hf_run *r = slot->run;
     const struct hf_client *c = r->transfer.client;
@@ -150,13 +199,30 @@ static uint32_t run_decoder(const struct run_slot *slot, uint32_t avoid)
     uint32_t count = 0;
     for (uint32_t i = 0; i < e->holders_count && r->info.m > 0 && slot->tries == 0; i++) {
         const uint32_t node = hf_node_by_id(c, e->holders[i]);
-        if (node != HF_NOWHERE && node != avoid && e->holders[i] != run_holder(slot) &&
-            hf_node_is_well(c, node)) {
+        const bool other = where == WIRE_RUN_STRIPE || e->holders[i] != run_holder(slot);
+        if (node != HF_NOWHERE && node != avoid && other && hf_node_is_well(c, node)) {
             able[count++] = e->holders[i];
         }
     }
-    const uint64_t stripe = (slot->cell - e->first_cell) / NUM_MAX(r->info.k, 1u);
-    return count > 0 ? able[stripe % count] : 0;
+    return count > 0 ? able[run_stripe(slot) % count] : 0;
+}
+
+/* Who is asked first, and who if that one is not there. */
+static void run_aim(const struct run_slot *slot, const struct run_ask *ask, uint32_t avoid,
+                    struct hf_call_spec *spec)
+{
+    const struct hf_client *c = slot->run->transfer.client;
+    const uint32_t holder = hf_node_by_id(c, run_holder(slot));
+    spec->prefer = run_decoder(slot, ask->where, avoid);
+    if (ask->where != WIRE_RUN_HOLDER) {
+        return;
+    }
+    if (avoid == HF_NOWHERE) {
+        spec->instead = spec->prefer;
+        spec->prefer = run_holder(slot);
+    } else if (holder != HF_NOWHERE && holder != avoid && hf_node_is_well(c, holder)) {
+        spec->prefer = run_holder(slot);
+    }
 }
 
 /* returns: parts that the node is to compute, as far as is known: it takes turns with them. */
@@ -181,18 +247,14 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
         hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, r->tables_count > 0 ? 9 : 8);
     spec.route = HF_ANY;
     spec.large = true;
-    spec.patient = r->info.m > 0 && !ask->apart && !slot->voted;
-    spec.prefer = run_decoder(slot, avoid);
-    if (avoid == HF_NOWHERE && !ask->apart) {
-        spec.instead = spec.prefer;
-        spec.prefer = run_holder(slot);
-    }
+    spec.patient = r->info.m > 0 && ask->where != WIRE_RUN_APART && !slot->voted;
+    run_aim(slot, ask, avoid, &spec);
     ASSERT(ask->call == NULL);
     TRY(hf_call_new(r->transfer.client, &spec, &ask->call));
     ask->slot = slot;
     ask->sent_ms = hf_now_ms(r->transfer.client);
     ask->call->avoid = avoid;
-    if (slot->voted && ask->apart) {
+    if (slot->voted && ask->where == WIRE_RUN_APART) {
         hf_vote_avoid(slot, ask->call);
     }
     struct buf *head = &ask->call->head;
@@ -203,7 +265,7 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     (void)wire_pack_u64(head, slot->bytes);
     (void)wire_pack_bin(head, buf_view(&r->text));
     (void)wire_pack_u64(head, slot->quotes);
-    (void)wire_pack_u64(head, ask->apart);
+    (void)wire_pack_u64(head, ask->where);
     if (r->tables_count > 0) { /* of no program that earlier nodes know */
         hf_run_tables_pack(r, head);
     }
@@ -216,18 +278,9 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
     return 0;
 }
 
-/* returns: whether nothing comes from the cell's holder at present. */
-static bool run_holder_is_silent(const struct run_slot *slot)
-{
-    const struct hf_run *r = slot->run;
-    const struct hf_client *c = r->transfer.client;
-    const uint32_t node = hf_node_by_id(c, run_holder(slot));
-    return node != HF_NOWHERE && c->nodes[node].silent;
-}
-
 int hf_run_ask_apart(struct run_slot *slot)
 {
-    slot->backup.apart = true;
+    slot->backup.where = WIRE_RUN_APART;
     TRY(run_ask(slot, &slot->backup, HF_NOWHERE));
     slot->run->backups++;
     return 0;
@@ -247,7 +300,7 @@ static int run_send(struct run_slot *slot, uint32_t avoid)
     slot->steps = 0;
     slot->idle = 0;
     slot->look_ms = now + RUN_LOOK_MS;
-    slot->first.apart = r->info.m > 0 && run_holder_is_silent(slot);
+    slot->first.where = run_where(slot);
     if (r->info.m > 0 && !r->no_backups) {
         run_tick_by(r, now + RUN_BACKUP_LEAST_MS);
     }
@@ -284,7 +337,7 @@ static void run_unread(struct run_slot *slot)
         return;
     }
     slot->run->cost.bytes_read -= slot->at - from;
-    slot->run->cost.bytes_local -= slot->decoded ? 0 : slot->at - from; /* it was one part */
+    slot->run->cost.bytes_local -= slot->local ? slot->at - from : 0; /* it was one part */
     slot->at = from;
 }
 
@@ -330,16 +383,19 @@ static int run_join(struct hf_run *r)
     return 0;
 }
 
-/* returns: whether the node that was asked has to decode the cell, as far as is known. */
+/* returns: whether the node that was asked has to decode the cell, or another one of its stripe, as
+ * far as is known. */
 static bool run_decodes(const struct run_slot *slot)
 {
     const uint32_t holder = hf_node_by_id(slot->run->transfer.client, run_holder(slot));
-    return slot->first.apart || holder == HF_NOWHERE || slot->first.call->node != holder;
+    return slot->first.where != WIRE_RUN_HOLDER || holder == HF_NOWHERE ||
+           slot->first.call->node != holder;
 }
 
 /* returns: whether one more cell may be asked for. Enough are for all nodes to have some that wait,
- * as cells are joined in order and the first may take long; but for one that is decoded, k are
- * read. One more after each answer, so that what is too much for a node is found out with few. */
+ * as cells are joined in order and the first may take long; but for one that is decoded alone, k
+ * are read. One more after each answer, so that what is too much for a node is found out with few.
+ */
 static bool run_has_room(const struct hf_run *r)
 {
     const unsigned nodes = NUM_MIN(r->transfer.client->nodes_count, RUN_WINDOW);
@@ -350,7 +406,8 @@ static bool run_has_room(const struct hf_run *r)
     }
     for (unsigned i = 0; i < r->count; i++) {
         const struct run_slot *slot = &r->slots[(r->first + i) % RUN_WINDOW];
-        read += slot->first.call != NULL && run_decodes(slot) ? NUM_MAX(r->info.k, 1u) : 1;
+        const bool alone = slot->first.call != NULL && slot->first.where != WIRE_RUN_STRIPE;
+        read += alone && run_decodes(slot) ? NUM_MAX(r->info.k, 1u) : 1;
         kept_bytes += slot->kept_bytes;
     }
     return r->count < RUN_WINDOW && kept_bytes <= RUN_WINDOW_BYTES_MAX &&
@@ -445,14 +502,19 @@ static int run_read(const struct run_slot *slot, struct wire_node result, struct
     return 0;
 }
 
-/* How long it took; and one that was not heard of meanwhile is not asked again soon. */
-static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool decoded)
+/* How long it took; and one that was not heard of meanwhile is not asked again soon. Of a stripe's
+ * parts that counts for which cells were moved: others found theirs in memory. */
+static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool decoded,
+                      uint64_t moved)
 {
     struct hf_run *r = slot->run;
     struct hf_client *c = r->transfer.client;
     const uint64_t took_ms = hf_now_ms(c) - ask->sent_ms;
     const struct hf_call *other = slot->first.call;
-    hf_run_pace_add(&r->paces[decoded], took_ms, slot->bytes, ask->depth);
+    const bool stripe = ask->where == WIRE_RUN_STRIPE;
+    if (!stripe || moved > 0) {
+        hf_run_pace_add(&r->paces[decoded || stripe], took_ms, slot->bytes, ask->depth);
+    }
     if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
         c->nodes[other->node].heard_ms <= other->began_ms) {
         c->nodes[other->node].silent = true;
@@ -485,6 +547,18 @@ static void run_count_fetched(struct hf_run *r, struct wire_node result)
     }
 }
 
+/* returns: id of the node that computed the part. */
+static uint32_t run_computed_by(const struct run_slot *slot, const struct hf_reply *reply,
+                                bool decoded)
+{
+    const struct hf_client *c = slot->run->transfer.client;
+    const uint32_t told = (uint32_t)hf_field(reply->result, WIRE_FIELD_NODE);
+    if (told != 0) {
+        return told;
+    }
+    return decoded && reply->node < c->nodes_count ? c->nodes[reply->node].id : run_holder(slot);
+}
+
 static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
 {
     struct run_slot *slot = ask->slot;
@@ -503,8 +577,8 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         return;
     }
     (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
-    run_paced(slot, ask, decoded);
-    if (err == 0 && slot->voted && !hf_vote_take(slot, part, reply, ask->apart)) {
+    run_paced(slot, ask, decoded, hf_field(reply->result, WIRE_FIELD_MOVED));
+    if (err == 0 && slot->voted && !hf_vote_take(slot, part, reply, ask->where == WIRE_RUN_APART)) {
         return;
     }
     run_stop_part(slot);
@@ -514,12 +588,11 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         return;
     }
     slot->decoded |= decoded;
-    slot->node = decoded && reply->node < r->transfer.client->nodes_count
-                     ? r->transfer.client->nodes[reply->node].id
-                     : run_holder(slot);
+    slot->node = run_computed_by(slot, reply, decoded);
+    slot->local = !decoded && slot->node == run_holder(slot);
     slot->at += slot->bytes;
     r->cost.bytes_read += slot->bytes;
-    r->cost.bytes_local += decoded ? 0 : slot->bytes;
+    r->cost.bytes_local += slot->local ? slot->bytes : 0;
     r->cost.bytes_moved += state_bytes + hf_field(reply->result, WIRE_FIELD_MOVED) + r->small_bytes;
     run_count_fetched(r, reply->result);
     run_grow(r, state_bytes);
@@ -602,6 +675,17 @@ static bool run_goes_on(struct run_slot *slot, uint64_t now)
     return true;
 }
 
+/* returns: where a part that is late is computed too: where the cell lies, if it was asked for
+ * elsewhere and can be. */
+static enum wire_run_where run_backup_where(const struct run_slot *slot)
+{
+    const struct hf_client *c = slot->run->transfer.client;
+    const uint32_t holder = hf_node_by_id(c, run_holder(slot));
+    const bool elsewhere = slot->first.where == WIRE_RUN_STRIPE && slot->first.call->node != holder;
+    const bool there = holder != HF_NOWHERE && hf_node_is_well(c, holder);
+    return elsewhere && there ? WIRE_RUN_HOLDER : WIRE_RUN_APART;
+}
+
 /* returns: when it is to be looked at again. */
 static uint64_t run_watch(struct run_slot *slot, uint64_t now)
 {
@@ -625,7 +709,7 @@ static uint64_t run_watch(struct run_slot *slot, uint64_t now)
         return now + RUN_BACKUP_LEAST_MS;
     }
     slot->backed = true;
-    slot->backup.apart = true;
+    slot->backup.where = run_backup_where(slot);
     if (run_ask(slot, &slot->backup, slot->first.call->node) == 0) {
         r->backups++;
         r->cost.backups++;

@@ -107,6 +107,13 @@
 
 enum wire_change { WIRE_CHANGE_PUT = 0, WIRE_CHANGE_DELETE = 1 };
 
+/* Where object.run has a program run over a cell. */
+enum wire_run_where {
+    WIRE_RUN_HOLDER = 0,
+    WIRE_RUN_APART = 1,  /* from the holder: it is decoded */
+    WIRE_RUN_STRIPE = 2, /* by who decodes others of its stripe: it is read for that */
+};
+
 /* --- eventual mode ----------------------------------------------------------------------------
  * Replicated data types (crdt/crdt.h): every node takes writes and answers reads during any
  * partition. A path is [type, field, type, field, type ...]: the type of the key itself, then what

@@ -3,10 +3,12 @@
  *
  * Lost cells that programs are run over. Who asks for one lost cell of a stripe asks for the others
  * too, as a rule of the same node and at the same time. They are decoded of the same k cells, so
- * one gather decodes all of them, and those that nobody waits for yet are kept for a while.
+ * one gather decodes all of them, and those that nobody waits for yet are kept for a while. So are,
+ * for who asks for the stripe, the data cells of which they were decoded: they need not be read
+ * once more where they lie.
  *
  *   take -> kept: it is given out, and kept no longer
- *   want -> is being decoded: waits
+ *   want -> is being decoded, or read for that: waits
  *           else: gather it, and what else of its stripe is lost -> give out -> keep the others
  *
  * What is kept counts as memory of programs, and goes, oldest first, where others need it.
@@ -21,9 +23,10 @@ struct node_decoded {
     struct node_objects *o;
     struct node_gather_spec spec; /* wanted: all that is being decoded */
     bool gathering;
+    bool stripe;           /* all data cells of it are asked for */
     uint64_t reserved;     /* of o->run_bytes */
     struct node_work uses; /* that wait */
-    struct node_blob *kept[NODE_OBJECT_SHARDS_MAX];
+    struct node_decoded_cell kept[NODE_OBJECT_SHARDS_MAX];
 };
 
 static struct node_decoded *node_decoded_of(struct node_work *link)
@@ -47,7 +50,7 @@ static void node_decoded_free(struct node_decoded *d)
 {
     struct node_objects *o = d->o;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        node_blob_release(o->n, d->kept[s]);
+        node_blob_release(o->n, d->kept[s].blob);
     }
     o->run_bytes -= d->reserved;
     node_timer_cancel(o->n, &d->timer);
@@ -105,21 +108,33 @@ static uint32_t node_decoded_lost(const struct node_objects *o, const struct nod
     return lost & ~erasure_stripe_empty(&info->layout, info->extent, spec->stripe);
 }
 
+/* A cell that was gathered, which *out then holds. */
+static void node_decoded_hold(const struct node_gathered *g, unsigned shard,
+                              struct node_decoded_cell *out)
+{
+    out->blob = g->blob[shard];
+    out->at = (uint32_t)(g->cell[shard] - node_blob_data(out->blob));
+    out->read = (g->read >> shard & 1u) != 0;
+    node_blob_retain(out->blob);
+}
+
 /* Puts the cells that are waited for where their uses find them, and keeps the others. */
 static void node_decoded_share(struct node_decoded *d, const struct node_gathered *g)
 {
+    const uint32_t data = (1u << (d->spec.info->shape.scheme.k - 1) << 1) - 1;
+    const uint32_t have = d->spec.wanted | (d->stripe ? g->read & data : 0);
     uint32_t given = 0;
     for (struct node_work *w = d->uses.next; w != &d->uses; w = w->next) {
         struct node_decoded_use *use = node_decoded_use_of(w);
-        use->cell = g->blob[use->shard];
-        node_blob_retain(use->cell);
+        if ((have >> use->shard & 1u) != 0) {
+            node_decoded_hold(g, use->shard, &use->cell);
+        }
         given |= 1u << use->shard;
     }
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX; s++) {
-        if ((d->spec.wanted & ~given) >> s & 1u) {
-            d->kept[s] = g->blob[s];
-            node_blob_retain(d->kept[s]);
-            d->reserved += node_blob_bytes(d->kept[s]).size;
+        if ((have & ~given) >> s & 1u) {
+            node_decoded_hold(g, s, &d->kept[s]);
+            d->reserved += node_blob_bytes(d->kept[s].blob).size;
         }
     }
     d->o->run_bytes += d->reserved;
@@ -131,25 +146,26 @@ static void node_decoded_tell(struct node_objects *o, struct node_work *uses, in
 {
     while (!node_work_empty(uses)) {
         struct node_decoded_use *use = node_decoded_use_of(uses->next);
-        struct node_blob *cell = use->cell;
+        const struct node_decoded_cell cell = use->cell;
         node_work_remove(&use->link);
-        use->cell = NULL;
-        use->done(use, code, cell, moved);
-        node_blob_release(o->n, cell);
+        use->cell.blob = NULL;
+        use->done(use, code == 0 && cell.blob == NULL ? ERR_NOT_FOUND : code, &cell, moved);
+        node_blob_release(o->n, cell.blob);
         moved = 0; /* one is told */
     }
 }
 
 static int node_decoded_gather(struct node_decoded *d);
 
-/* Begins again without cells that nobody waits for. returns: whether it has begun. */
+/* Begins again without lost cells that nobody waits for. returns: whether it has begun. */
 static bool node_decoded_alone(struct node_decoded *d)
 {
     uint32_t wanted = 0;
     for (struct node_work *w = d->uses.next; w != &d->uses; w = w->next) {
         wanted |= 1u << node_decoded_use_of(w)->shard;
     }
-    const bool fewer = wanted != d->spec.wanted;
+    wanted &= d->spec.wanted;
+    const bool fewer = wanted != 0 && wanted != d->spec.wanted;
     d->spec.wanted = wanted;
     return fewer && node_decoded_gather(d) == 0;
 }
@@ -201,24 +217,33 @@ static int node_decoded_gather(struct node_decoded *d)
 
 /* ---- ask ------------------------------------------------------------------------------------ */
 
-struct node_blob *node_decoded_take(struct node_objects *o, const struct node_gather_spec *spec,
-                                    uint8_t shard)
+bool node_decoded_take(struct node_objects *o, const struct node_gather_spec *spec,
+                       const struct node_decoded_use *use, struct node_decoded_cell *out)
 {
     for (struct node_work *w = o->decoded.next; w != &o->decoded; w = w->next) {
         struct node_decoded *d = node_decoded_of(w);
-        struct node_blob *cell = d->kept[shard];
-        if (cell != NULL && node_decoded_is(d, spec)) {
-            const uint64_t bytes = node_blob_bytes(cell).size;
-            d->kept[shard] = NULL;
+        const struct node_decoded_cell cell = d->kept[use->shard];
+        if (cell.blob != NULL && (use->stripe || !cell.read) && node_decoded_is(d, spec)) {
+            const uint64_t bytes = node_blob_bytes(cell.blob).size;
+            d->kept[use->shard].blob = NULL;
             d->reserved -= bytes;
             o->run_bytes -= bytes;
             if (d->reserved == 0) {
                 node_decoded_free(d);
             }
-            return cell;
+            *out = cell;
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+/* returns: whether what is being gathered gives the use its cell. */
+static bool node_decoded_gives(const struct node_decoded *d, const struct node_gather_spec *spec,
+                               uint32_t lost, bool stripe)
+{
+    const uint32_t wanted = stripe ? spec->wanted | lost : spec->wanted;
+    return d->gathering && (d->spec.wanted & wanted) != 0 && node_decoded_is(d, spec);
 }
 
 int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spec,
@@ -226,10 +251,14 @@ int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spe
 {
     const uint32_t lost = node_decoded_lost(o, spec);
     ASSERT((spec->wanted & (spec->wanted - 1)) == 0 && spec->wanted == 1u << use->shard);
-    use->cell = NULL;
+    if (use->stripe && lost == 0) {
+        return ERR_NOT_FOUND;
+    }
+    use->cell.blob = NULL;
     for (struct node_work *w = o->decoded.next; w != &o->decoded; w = w->next) {
         struct node_decoded *d = node_decoded_of(w);
-        if (d->gathering && (d->spec.wanted & spec->wanted) != 0 && node_decoded_is(d, spec)) {
+        if (node_decoded_gives(d, spec, lost, use->stripe)) {
+            d->stripe |= use->stripe;
             node_work_add(&d->uses, &use->link);
             return 0;
         }
@@ -240,7 +269,12 @@ int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spe
     }
     d->o = o;
     d->spec = *spec;
-    d->spec.wanted |= (lost & spec->wanted) != 0 ? lost : 0;
+    d->stripe = use->stripe;
+    if (use->stripe) {
+        d->spec.wanted = lost;
+    } else if ((lost & spec->wanted) != 0) {
+        d->spec.wanted |= lost;
+    }
     d->timer.ctx = d;
     d->timer.fire = node_decoded_forget;
     node_work_init(&d->link);

@@ -100,8 +100,9 @@ static void node_gather_end(struct node_gather *g, int code)
 {
     struct node_gathered out = {.bad = g->bad, .moved = g->moved, .finger = g->check.finger};
     out.coded = g->wanted == 0 ? 0 : (g->plan.sources | g->wanted) & node_gather_data(g);
+    out.read = g->have & g->chosen & ~g->spec.wanted;
     for (unsigned s = 0; s < NODE_OBJECT_SHARDS_MAX && code == 0; s++) {
-        if ((g->spec.wanted >> s & 1u) != 0) {
+        if (((g->spec.wanted | out.read) >> s & 1u) != 0) {
             out.cell[s] = g->cell[s];
             out.blob[s] = g->blob[s];
             out.leaves[s] = g->leaves[s];

@@ -346,10 +346,11 @@ struct node_gather_spec {
     uint64_t deadline_us;
 };
 struct node_gathered {
-    uint8_t *cell[NODE_OBJECT_SHARDS_MAX];          /* the wanted ones, by shard */
+    uint8_t *cell[NODE_OBJECT_SHARDS_MAX];          /* by shard: the wanted ones, and those read */
     struct node_blob *blob[NODE_OBJECT_SHARDS_MAX]; /* that hold them, for who retains them: bytes
                                                        behind a short cell mean nothing */
     uint32_t bytes[NODE_OBJECT_SHARDS_MAX];
+    uint32_t read;                           /* shards: right by their checksums */
     uint8_t *leaves[NODE_OBJECT_SHARDS_MAX]; /* of wanted data cells */
     uint32_t bad;                            /* shards that could not be read */
     uint32_t coded;                          /* shards whose fingerprints are known, of data */
@@ -368,24 +369,34 @@ uint64_t node_gather_bytes(const struct node_extent_info *info);
 
 /* ---- decoded.c ------------------------------------------------------------------------------ */
 
-/* One who waits for a lost cell. shard and done are the caller's. */
+/* A data cell in memory. */
+struct node_decoded_cell {
+    struct node_blob *blob; /* bytes behind a short cell mean nothing */
+    uint32_t at;            /* of its first byte */
+    bool read;              /* it is not lost, and others were decoded of it */
+};
+/* One who waits for a cell. shard, stripe and done are the caller's. */
 struct node_decoded_use {
     struct node_work link; /* first */
     uint8_t shard;
-    struct node_blob *cell; /* until it is told */
+    bool stripe; /* any data cell: its stripe has lost one, and all will be asked for */
+    struct node_decoded_cell cell; /* until it is told */
     /* once, not before node_decoded_want returns; not if the node ends first. code, moved: as of
-     * node_gather_fn; moved of several who waited is told to one. cell: for who retains it; bytes
-     * behind a short cell mean nothing. */
-    void (*done)(struct node_decoded_use *use, int code, struct node_blob *cell, uint64_t moved);
+     * node_gather_fn, or ERR_NOT_FOUND: nothing was decoded of this one; moved of several who
+     * waited is told to one. cell: its blob for who retains it. */
+    void (*done)(struct node_decoded_use *use, int code, const struct node_decoded_cell *cell,
+                 uint64_t moved);
 };
 /* Has a cell decoded, with what else of its stripe is lost, or waits for who has it decoded
  * already. spec->wanted: use->shard. Memory is counted in o->run_bytes until use->done. returns: 0;
- * ERR_BUSY (no room), ERR_NO_MEMORY: done will not be called. */
+ * ERR_NOT_FOUND (none of the stripe is lost); ERR_BUSY (no room), ERR_NO_MEMORY: done will not be
+ * called. */
 int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spec,
                       struct node_decoded_use *use);
-/* returns: a cell that was decoded with another one, which the caller then holds; or NULL. */
-struct node_blob *node_decoded_take(struct node_objects *o, const struct node_gather_spec *spec,
-                                    uint8_t shard);
+/* One that was decoded, or for a use of the stripe read, with others. returns: whether there is
+ * one: then the caller holds out->blob. */
+bool node_decoded_take(struct node_objects *o, const struct node_gather_spec *spec,
+                       const struct node_decoded_use *use, struct node_decoded_cell *out);
 /* Forgets cells that are kept, as far as others need room. returns: whether so many bytes more may
  * be in memory for programs. */
 bool node_decoded_room(struct node_objects *o, uint64_t bytes);

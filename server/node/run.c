@@ -5,7 +5,9 @@
  * and only the state of its task travels. If the holder is down, makes no progress, or finds its
  * cell damaged, or the asker wants it done apart from the holder, the cell is decoded from any k
  * others and the program is run here: the state has the same bytes. What comes first is the answer,
- * and the other is told to stop. Joining the states of an object is the client's (docs/adr/0012).
+ * and the other is told to stop. A stripe that has lost a cell may be asked for as a whole: then
+ * the program is run here over the cells that were read to decode the lost one, too
+ * (docs/adr/0042). Joining the states of an object is the client's (docs/adr/0012).
  *
  *   find the extent -> ask the holder -> answer
  *                       | down, without progress, damaged
@@ -29,11 +31,13 @@ struct node_run {
     struct node_timer look;
     struct node_decoded_use use; /* of the cell, while it is being decoded */
     uint8_t quotes;
-    bool apart;      /* the holder is asked only if the cell cannot be decoded */
+    uint8_t where;   /* enum wire_run_where; HOLDER once nothing else is left */
+    bool stripe;     /* it was STRIPE */
+    bool read;       /* the cell, and others of its stripe were decoded of it */
     bool over;       /* answered, or nobody waits for it */
     bool finding;    /* the extent */
     bool gathering;  /* or the program is run here */
-    bool decoded;    /* a cell was, or is being */
+    bool decoded;    /* the program was run over a cell that was; counted */
     bool placed;     /* a place is kept for the task over it */
     unsigned asked;  /* calls to holders that have not ended */
     unsigned waits;  /* calls back that are to come: not before the last one is it freed */
@@ -172,20 +176,24 @@ static int node_run_take_answer(struct node_run *run, int code, struct bytes *st
     return code;
 }
 
-static void node_run_reply(struct node_run *run, bool decoded, struct bytes state)
+/* here: it was run by this node over a cell in memory. */
+static void node_run_reply(struct node_run *run, bool here, struct bytes state)
 {
     struct buf out;
     const bool tables = run->tables > 0;
+    const bool where = tables || run->stripe;
     buf_init(&out, &run->o->alloc, NODE_RUN_STATE_BYTES_MAX + 4096u);
-    (void)wire_pack_map(&out, tables ? 6 : 4);
-    if (tables) {
+    (void)wire_pack_map(&out, 4u + where + tables);
+    if (where) {
         (void)wire_pack_text(&out, WIRE_FIELD_NODE);
-        (void)wire_pack_u64(&out, decoded ? node_self(run->o->n) : run->holder);
+        (void)wire_pack_u64(&out, here ? node_self(run->o->n) : run->holder);
+    }
+    if (tables) {
         (void)wire_pack_text(&out, WIRE_FIELD_FETCHED);
         (void)wire_pack_u64(&out, run->fetched);
     }
     (void)wire_pack_text(&out, WIRE_FIELD_DECODED);
-    (void)wire_pack_bool(&out, decoded);
+    (void)wire_pack_bool(&out, here && !run->read);
     (void)wire_pack_text(&out, WIRE_FIELD_MOVED);
     (void)wire_pack_u64(&out, run->moved);
     (void)wire_pack_text(&out, WIRE_FIELD_CRC32C);
@@ -236,13 +244,14 @@ static void node_run_go(struct node_run *run);
 static void node_run_not_here(struct node_run *run, int code)
 {
     node_run_give_back(run);
+    const bool stripe = run->where == WIRE_RUN_STRIPE;
     run->gathering = false;
-    run->failed = code;
+    run->failed = stripe ? 0 : code; /* it may yet be decoded alone */
     if (run->asked > 0) {
         return;
     }
-    if (run->apart) {
-        run->apart = false;
+    if (run->where != WIRE_RUN_HOLDER) {
+        run->where = WIRE_RUN_HOLDER;
         node_run_go(run);
         return;
     }
@@ -290,18 +299,24 @@ static struct node_run_spec node_run_spec_of(const struct node_run *run)
     };
 }
 
-/* The cell, as it was decoded, is right by its committed root. The task takes the place. */
-static int node_run_here(struct node_run *run, struct node_blob *cell)
+/* The cell is right by its committed root, or, where it was read, by its checksums. The task takes
+ * the place. */
+static int node_run_here(struct node_run *run, const struct node_decoded_cell *cell)
 {
+    struct node_objects *o = run->o;
     struct node_run_spec spec = node_run_spec_of(run);
+    const size_t bytes = node_blob_bytes(cell->blob).size;
     spec.placed = true;
-    spec.data = cell;
-    spec.data_at = run->range.at;
-    ASSERT(num_fits(spec.data_at, spec.bytes, node_blob_bytes(cell).size));
+    spec.data = cell->blob;
+    spec.data_at = cell->at + run->range.at;
+    ASSERT(num_fits(spec.data_at, spec.bytes, bytes));
     node_run_give_back(run);
-    run->reserved = node_blob_bytes(cell).size;
-    run->o->run_bytes += run->reserved;
-    int err = node_run_start(run->o, &spec, run, node_run_here_done);
+    run->reserved = bytes;
+    o->run_bytes += bytes;
+    run->read = cell->read;
+    o->counters.runs_decoded += !cell->read && !run->decoded;
+    run->decoded |= !cell->read;
+    int err = node_run_start(o, &spec, run, node_run_here_done);
     run->waits += err == 0;
     return err;
 }
@@ -313,8 +328,8 @@ static void node_run_refresh(struct node_run *run)
     node_cell_range_refresh(&run->range);
 }
 
-static void node_run_gathered(struct node_decoded_use *use, int code, struct node_blob *cell,
-                              uint64_t moved)
+static void node_run_gathered(struct node_decoded_use *use, int code,
+                              const struct node_decoded_cell *cell, uint64_t moved)
 {
     struct node_run *run =
         (struct node_run *)(void *)((uint8_t *)use - offsetof(struct node_run, use));
@@ -349,14 +364,15 @@ static int node_run_decode(struct node_run *run)
                                           .by_finger = true,
                                           .lane = NODE_LANE_COMPUTE,
                                           .deadline_us = run->range.deadline_us};
-    struct node_blob *kept = node_decoded_take(o, &spec, shard);
-    if (kept != NULL) {
-        const int err = node_run_here(run, kept);
-        node_blob_release(o->n, kept);
+    struct node_decoded_cell kept;
+    run->use.shard = shard;
+    run->use.stripe = run->where == WIRE_RUN_STRIPE;
+    run->use.done = node_run_gathered;
+    if (node_decoded_take(o, &spec, &run->use, &kept)) {
+        const int err = node_run_here(run, &kept);
+        node_blob_release(o->n, kept.blob);
         return err;
     }
-    run->use.shard = shard;
-    run->use.done = node_run_gathered;
     TRY(node_decoded_want(o, &spec, &run->use));
     run->waits++;
     return 0;
@@ -377,9 +393,7 @@ static int node_run_gather(struct node_run *run)
         node_run_give_back(run);
         return err;
     }
-    o->counters.runs_decoded += !run->decoded;
     run->table = 0; /* what goes wrong now is of the cell */
-    run->decoded = true;
     run->gathering = true;
     return 0;
 }
@@ -470,10 +484,10 @@ static void node_run_go(struct node_run *run)
     bool choosy = parity && !run->range.refreshed && run->failed == 0;
     bool there = (run->range.info->e.durable >> run->range.place.shard & 1u) != 0 &&
                  (choosy ? node_peer_sure(o->n, holder) : node_peer_is_up(o->n, holder));
-    if (parity && run->apart && node_run_gather(run) == 0) {
+    if (parity && run->where != WIRE_RUN_HOLDER && node_run_gather(run) == 0) {
         return;
     }
-    run->apart = false;
+    run->where = WIRE_RUN_HOLDER;
     if (!there || node_run_ask(o, holder, &spec, run, node_run_answered) != 0) {
         node_run_without(run);
         return;
@@ -514,7 +528,7 @@ struct node_run_params {
     uint64_t offset;
     uint64_t length;
     uint64_t quotes;
-    uint64_t apart;
+    uint64_t where;
     struct buf lookups;
     unsigned tables;
 };
@@ -530,19 +544,20 @@ static int node_run_params_of(const struct wire_rpc *req, struct node_run_params
     TRY(wire_param_u64(req, 4, &p->length));
     TRY(wire_param_bytes(req, 5, WIRE_PROGRAM_BYTES_MAX, &p->program));
     p->quotes = COMPUTE_TASK_QUOTES_UNKNOWN;
-    p->apart = 0;
+    p->where = WIRE_RUN_HOLDER;
     if (req->params_count > 6) {
         TRY(wire_param_u64(req, 6, &p->quotes));
     }
     if (req->params_count > 7) {
-        TRY(wire_param_u64(req, 7, &p->apart));
+        TRY(wire_param_u64(req, 7, &p->where));
     }
     if (req->params_count > 8) {
         const struct wire_node list = wire_node_at(req->params, 8);
         TRY(node_lookups_of(list, &p->lookups));
         p->tables = wire_node_count(list);
     }
-    return p->quotes <= COMPUTE_TASK_QUOTES_INSIDE && p->apart <= 1 ? 0 : ERR_INVALID;
+    const bool known = p->quotes <= COMPUTE_TASK_QUOTES_INSIDE && p->where <= WIRE_RUN_STRIPE;
+    return known ? 0 : ERR_INVALID;
 }
 
 /* returns: NULL without memory. */
@@ -565,7 +580,8 @@ static struct node_run *node_run_new(struct node_objects *o, struct node_client 
                                        .done = node_run_found},
                              .look = {.ctx = run, .fire = node_run_look_at},
                              .quotes = (uint8_t)p->quotes,
-                             .apart = p->apart != 0,
+                             .where = (uint8_t)p->where,
+                             .stripe = p->where == WIRE_RUN_STRIPE,
                              .finding = true,
                              .waits = 1,
                              .ticket = ++o->run_tickets,

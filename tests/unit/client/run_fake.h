@@ -109,8 +109,8 @@ struct part {
     uint64_t bytes;
     uint64_t quotes;
     enum lie lie;
-    bool apart;
-    uint8_t salt; /* of LIE_WRONG */
+    uint64_t where; /* enum wire_run_where */
+    uint8_t salt;   /* of LIE_WRONG */
 };
 
 /* The state of a part, as a node that is honest, or is not, has it. */
@@ -149,17 +149,23 @@ static inline void say_part_of(struct fake_conn *conn, const struct wire_rpc *m,
     object.parts_all++;
     buf_init(&state, &heap, 64u << 20);
     compute_part(part, &state);
+    const bool stripe = part->where == WIRE_RUN_STRIPE;
+    const bool decoded = cell == 2 || cell % 3 + object.lost >= 3 ||
+                         (part->where == WIRE_RUN_APART && !object.holds);
     struct buf *out = fake_begin(conn, m);
-    (void)wire_pack_map(out, 4);
+    (void)wire_pack_map(out, 4 + stripe);
+    if (stripe) {
+        (void)wire_pack_text(out, WIRE_FIELD_NODE);
+        (void)wire_pack_u64(out, conn->node + 1);
+    }
     (void)wire_pack_text(out, WIRE_FIELD_DATA);
     (void)wire_pack_bin(out, buf_view(&state));
     (void)wire_pack_text(out, WIRE_FIELD_CRC32C);
     (void)wire_pack_u64(out, crc_of(state.data, state.size) ^ (part->lie == LIE_CRC));
     (void)wire_pack_text(out, WIRE_FIELD_DECODED);
-    (void)wire_pack_bool(out, cell == 2 || cell % 3 + object.lost >= 3 ||
-                                  (part->apart && !object.holds));
+    (void)wire_pack_bool(out, decoded);
     (void)wire_pack_text(out, WIRE_FIELD_MOVED);
-    (void)wire_pack_u64(out, cell == 2 ? 1000 : 0);
+    (void)wire_pack_u64(out, cell == 2 || (stripe && decoded) ? 1000 : 0);
     fake_end(conn, out);
     buf_release(&state);
 }
@@ -168,14 +174,12 @@ static inline void say_part(struct fake_conn *conn, const struct wire_rpc *m, st
 {
     const enum lie lie = object.lies[conn->node];
     struct part part = {.text = text, .lie = lie, .salt = (uint8_t)conn->node};
-    uint64_t apart = 0;
     uint64_t from = 0;
     uint64_t bytes = 0;
     ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
     ck_assert_int_eq(wire_param_u64(m, 4, &bytes), 0);
     ck_assert_int_eq(wire_param_u64(m, 6, &part.quotes), 0);
-    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
-    part.apart = apart != 0;
+    ck_assert_int_eq(wire_param_u64(m, 7, &part.where), 0);
     ck_assert_uint_gt(bytes, 0);
     ck_assert_uint_le(from + bytes, object.size);
     ck_assert_uint_eq(from / CELL, (from + bytes - 1) / CELL);
@@ -207,12 +211,18 @@ static inline bool serve_look(struct fake_conn *conn, const struct wire_rpc *m)
     return true;
 }
 
+static inline enum wire_run_where where_of(const struct wire_rpc *m)
+{
+    uint64_t where = 0;
+    ck_assert_int_eq(wire_param_u64(m, 7, &where), 0);
+    ck_assert_uint_le(where, WIRE_RUN_STRIPE);
+    return (enum wire_run_where)where;
+}
+
 static inline bool serve_apart(struct fake_conn *conn, const struct wire_rpc *m)
 {
-    uint64_t apart = 0;
     ck_assert(wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN));
-    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
-    object.aparts += apart != 0;
+    object.aparts += where_of(m) == WIRE_RUN_APART;
     return object.first != NULL && object.first(conn, m);
 }
 

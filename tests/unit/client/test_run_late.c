@@ -12,9 +12,7 @@
 
 static bool part_is_apart(const struct wire_rpc *m)
 {
-    uint64_t apart = 0;
-    ck_assert_int_eq(wire_param_u64(m, 7, &apart), 0);
-    return apart != 0;
+    return where_of(m) == WIRE_RUN_APART;
 }
 
 static void answer(struct fake_conn *conn, const struct wire_rpc *m)
@@ -41,6 +39,7 @@ static void hold(struct fake_conn *conn, const struct wire_rpc *m)
     *h = (struct held){.conn = conn, .msgid = m->msgid};
     ck_assert_int_eq(wire_param_u64(m, 3, &h->part.from), 0);
     ck_assert_int_eq(wire_param_u64(m, 4, &h->part.bytes), 0);
+    h->part.where = where_of(m);
 }
 
 static const char program[] = "words | by $0 count | top 100";
@@ -232,14 +231,21 @@ static bool only_the_first_cell(struct fake_conn *conn, const struct wire_rpc *m
     return true;
 }
 
-/* Parts of lost cells, but for the last one, by when it is known how long they take, are held until
- * they were looked at twice; they go on. */
+/* The second node goes when the first cell is asked for; those of the first stripes are on their
+ * way by then. Parts of lost cells, and of stripes that have some, are held until they were looked
+ * at twice; they go on. */
 static bool lost_cells_take_longer(struct fake_conn *conn, const struct wire_rpc *m)
 {
     if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
         uint64_t from = 0;
         ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
-        if (from / CELL % 3 + object.lost < 3 || from / CELL == CELLS - 1 || part_is_apart(m)) {
+        if (from == 0) {
+            fake_stop_node(&fake, 1);
+        }
+        if (conn->node == 1) {
+            return true;
+        }
+        if (where_of(m) != WIRE_RUN_STRIPE && from / CELL % 3 + object.lost < 3) {
             return false;
         }
         hold(conn, m);
@@ -256,7 +262,8 @@ static bool lost_cells_take_longer(struct fake_conn *conn, const struct wire_rpc
     return true;
 }
 
-static unsigned asked_of[CELLS]; /* by cell, the node that computed over it, from 1 */
+static unsigned asked_of[CELLS]; /* by cell, the node that was asked last, from 1 */
+static enum wire_run_where asked_where[CELLS];
 
 static bool is_noted(struct fake_conn *conn, const struct wire_rpc *m)
 {
@@ -264,8 +271,21 @@ static bool is_noted(struct fake_conn *conn, const struct wire_rpc *m)
     if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
         ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
         asked_of[from / CELL] = conn->node + 1;
+        asked_where[from / CELL] = where_of(m);
     }
     return false;
+}
+
+/* Who has to decode the third stripe says nothing more of it. */
+static bool third_stripe_is_late(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    (void)is_noted(conn, m);
+    return from / CELL / 3 == 2 && where_of(m) == WIRE_RUN_STRIPE;
 }
 
 /* ---- runs ----------------------------------------------------------------------------------- */
@@ -378,7 +398,6 @@ START_TEST(parts_that_are_decoded_are_not_late_by_those_that_are_read)
     object.lost = 1;
     object.first = lost_cells_take_longer;
     steps = 0;
-    fake_stop_node(&fake, 1); /* who holds them */
     ck_assert_int_eq(run(program), 0);
     check_printed(program);
     ck_assert_uint_ge(object.looks, 2);
@@ -390,9 +409,10 @@ START_TEST(parts_that_are_decoded_are_not_late_by_those_that_are_read)
 END_TEST
 
 /* Nodes 3, 1, 2 hold data and 4, 5 parity, in this order; 1 and 2 are gone. */
-START_TEST(lost_cells_of_a_stripe_are_asked_for_at_one_node_that_holds_another_one)
+START_TEST(a_stripe_that_has_lost_cells_is_asked_for_at_one_node_that_holds_some_of_it)
 {
     static const unsigned able[] = {3, 4, 5};
+    uint64_t local = 0;
     begin_on(5, SIZE);
     object.m = 2;
     object.lost = 2;
@@ -403,9 +423,38 @@ START_TEST(lost_cells_of_a_stripe_are_asked_for_at_one_node_that_holds_another_o
     ck_assert_int_eq(run(program), 0);
     check_printed(program);
     for (unsigned cell = 0; cell < CELLS; cell++) {
-        const unsigned stripe = cell / 3;
-        ck_assert_uint_eq(asked_of[cell], cell % 3 == 0 ? 3 : able[stripe % 3]);
+        ck_assert_uint_eq(asked_of[cell], able[cell / 3 % 3]);
+        ck_assert_int_eq(asked_where[cell], WIRE_RUN_STRIPE);
+        local += cell % 3 == 0 && able[cell / 3 % 3] == 3 ? CELL : 0;
     }
+    ck_assert_uint_eq(ran.cost.bytes_local, local); /* read where they lie, and moved nowhere */
+    ck_assert_uint_eq(ran.cost.cells_decoded, CELLS / 3 * 2);
+    end();
+}
+END_TEST
+
+/* Node 2 is gone: its cells are the last ones of each stripe. */
+START_TEST(late_parts_of_a_stripe_are_asked_for_where_they_lie)
+{
+    static const unsigned holders[] = {3, 1, 2};
+    begin_on(5, SIZE);
+    object.m = 2;
+    object.lost = 1;
+    object.first = third_stripe_is_late;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_eq(ran.cost.backups, 3);
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        const bool late = cell / 3 == 2;
+        const bool lost = cell % 3 == 2;
+        ck_assert_int_eq(asked_where[cell], !late  ? WIRE_RUN_STRIPE
+                                            : lost ? WIRE_RUN_APART
+                                                   : WIRE_RUN_HOLDER);
+        ck_assert(!late || lost || asked_of[cell] == holders[cell % 3]);
+    }
+    ck_assert_uint_ne(asked_of[8], 2);
+    ck_assert_uint_ne(asked_of[8], 4); /* it was asked first: each stripe has another node */
     end();
 }
 END_TEST
@@ -431,5 +480,6 @@ UNIT_MAIN("client_run_late", more_cells_are_asked_for_with_each_answer,
           an_answer_that_is_there_is_read_before_its_part_is_late,
           time_of_the_client_itself_is_none_of_the_nodes,
           parts_that_are_decoded_are_not_late_by_those_that_are_read,
-          lost_cells_of_a_stripe_are_asked_for_at_one_node_that_holds_another_one,
+          a_stripe_that_has_lost_cells_is_asked_for_at_one_node_that_holds_some_of_it,
+          late_parts_of_a_stripe_are_asked_for_where_they_lie,
           what_an_error_makes_needless_is_stopped)

@@ -34,7 +34,7 @@ struct span {
     uint64_t version;
     uint64_t from;
     uint64_t bytes;
-    bool apart;
+    enum wire_run_where where;
 };
 
 static inline uint32_t run_ask(const struct span *s, const char *program)
@@ -42,16 +42,17 @@ static inline uint32_t run_ask(const struct span *s, const char *program)
     struct buf out;
     uint32_t msgid = ++r->next_msgid;
     buf_init(&out, &r->heap, 1u << 20);
-    (void)wire_pack_request(&out, msgid, WIRE_METHOD_OBJECT_RUN, s->apart ? 8 : 6);
+    (void)wire_pack_request(&out, msgid, WIRE_METHOD_OBJECT_RUN,
+                            s->where != WIRE_RUN_HOLDER ? 8 : 6);
     (void)wire_pack_bin(&out, bytes_of("b", 1));
     (void)wire_pack_bin(&out, bytes_of("a", 1));
     (void)wire_pack_u64(&out, s->version);
     (void)wire_pack_u64(&out, s->from);
     (void)wire_pack_u64(&out, s->bytes);
     (void)wire_pack_bin(&out, bytes_of(program, strlen(program)));
-    if (s->apart) {
+    if (s->where != WIRE_RUN_HOLDER) {
         (void)wire_pack_u64(&out, COMPUTE_TASK_QUOTES_UNKNOWN);
-        (void)wire_pack_u64(&out, 1);
+        (void)wire_pack_u64(&out, s->where);
     }
     rig_send(r, s->node, buf_view(&out));
     buf_release(&out);

@@ -418,7 +418,8 @@ struct used {
     int code;
 };
 
-static void use_done(struct node_decoded_use *use, int code, struct node_blob *cell, uint64_t moved)
+static void use_done(struct node_decoded_use *use, int code, const struct node_decoded_cell *cell,
+                     uint64_t moved)
 {
     struct used *u = (struct used *)(void *)use;
     (void)cell;

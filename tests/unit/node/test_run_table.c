@@ -101,7 +101,7 @@ static uint32_t ask(const struct span *s, const char *program, const char *used)
     (void)wire_pack_u64(&out, s->bytes);
     (void)wire_pack_bin(&out, bytes_of(program, strlen(program)));
     (void)wire_pack_u64(&out, COMPUTE_TASK_QUOTES_UNKNOWN);
-    (void)wire_pack_u64(&out, s->apart);
+    (void)wire_pack_u64(&out, s->where);
     (void)wire_pack_array(&out, (uint32_t)strlen(used));
     for (const char *u = used; *u != '\0'; u++) {
         pack_table(&out, (unsigned)(*u - '0'));

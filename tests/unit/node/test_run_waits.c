@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(a_cell_can_be_computed_apart_from_its_holder)
 {
-    struct span s = {.node = 1, .bytes = CELL, .apart = true};
+    struct span s = {.node = 1, .bytes = CELL, .where = WIRE_RUN_APART};
     struct wire_node result;
     bool decoded = false;
     cluster(5, 3, 2);
@@ -202,7 +202,7 @@ END_TEST
 
 START_TEST(a_cell_without_parity_is_computed_by_its_holder_even_if_asked_apart)
 {
-    struct span s = {.node = 1, .bytes = CELL, .apart = true};
+    struct span s = {.node = 1, .bytes = CELL, .where = WIRE_RUN_APART};
     struct wire_node result;
     cluster(3, 2, 0);
     text_content();
@@ -228,7 +228,7 @@ static void fill_places(unsigned count, uint64_t version, uint32_t *asked)
 
 START_TEST(a_cell_is_decoded_only_where_there_is_a_place_to_run_the_program)
 {
-    struct span s = {.node = 1, .bytes = CELL, .apart = true};
+    struct span s = {.node = 1, .bytes = CELL, .where = WIRE_RUN_APART};
     struct wire_node result;
     uint32_t last = 0;
     s.version = put_cells(3, 2, 1);
@@ -248,7 +248,7 @@ END_TEST
 
 START_TEST(the_place_of_a_cell_that_is_being_decoded_is_kept)
 {
-    struct span s = {.node = 1, .bytes = CELL, .apart = true};
+    struct span s = {.node = 1, .bytes = CELL, .where = WIRE_RUN_APART};
     struct wire_node result;
     uint32_t last = 0;
     bool decoded = false;
@@ -343,7 +343,7 @@ START_TEST(a_node_that_ends_asks_no_holder_in_place_of_itself)
     ck_assert_int_eq(run_span(&s, "lines | count", &result), 0);
     struct node *n = r->nodes[0].node;
     r->nodes[0].jobs_counted = true;
-    s.apart = true;
+    s.where = WIRE_RUN_APART;
     (void)run_ask(&s, "lines | count");
     for (unsigned i = 0; i < 1000 && n->lane_out[NODE_LANE_COMPUTE] == 0; i++) {
         r->nodes[0].jobs_left = 1;
