@@ -217,11 +217,19 @@ static const char *sim_upload_program(const struct sim_uploader *u)
     return sim_content_is_table(&u->content) ? joins[turn % 2] : programs[turn % 4];
 }
 
+/* Mostly as clients ask while all is well; the others also where nothing is lost. */
+static enum wire_run_where sim_upload_where(const struct sim_uploader *u)
+{
+    switch (hash_mix(sim_upload_turn(u)) % 4) {
+    case 0: return WIRE_RUN_APART;
+    case 1: return WIRE_RUN_STRIPE;
+    default: return WIRE_RUN_HOLDER;
+    }
+}
+
 /* The object itself is the table. */
 static void sim_upload_pack_table(struct buf *out, const struct sim_uploader *u)
 {
-    (void)wire_pack_u64(out, COMPUTE_TASK_QUOTES_UNKNOWN);
-    (void)wire_pack_u64(out, 0);
     (void)wire_pack_array(out, 1);
     (void)wire_pack_map(out, 6);
     (void)wire_pack_text(out, WIRE_FIELD_BUCKET);
@@ -244,7 +252,7 @@ static void sim_upload_pack_read(struct buf *out, struct sim_uploader *u)
     const bool joins = runs && sim_content_is_table(&u->content);
     (void)wire_pack_request(out, u->msgid, runs ? WIRE_METHOD_OBJECT_RUN : WIRE_METHOD_OBJECT_READ,
                             joins  ? 10
-                            : runs ? 7
+                            : runs ? 9
                                    : 6);
     sim_upload_name(out, u);
     (void)wire_pack_u64(out, u->version);
@@ -252,6 +260,8 @@ static void sim_upload_pack_read(struct buf *out, struct sim_uploader *u)
     (void)wire_pack_u64(out, sim_upload_bytes(u));
     if (runs) {
         (void)wire_pack_text(out, sim_upload_program(u));
+        (void)wire_pack_u64(out, COMPUTE_TASK_QUOTES_UNKNOWN);
+        (void)wire_pack_u64(out, sim_upload_where(u));
     }
     if (joins) {
         sim_upload_pack_table(out, u);
