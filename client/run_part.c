@@ -173,6 +173,35 @@ static bool run_stripe_has_lost(const struct run_slot *slot)
     return false;
 }
 
+/* Nodes that can decode the slot's cell, or its stripe. returns: how many. */
+static uint32_t run_able(const struct run_slot *slot, enum wire_run_where where, uint32_t avoid,
+                         uint32_t able[WIRE_SHARDS_MAX])
+{
+    const struct hf_run *r = slot->run;
+    const struct hf_client *c = r->transfer.client;
+    const struct hf_cells_extent *e = hf_cells_extent_of(&r->cells, slot->cell);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->holders_count && r->info.m > 0 && slot->tries == 0; i++) {
+        const uint32_t node = hf_node_by_id(c, e->holders[i]);
+        const bool other = where == WIRE_RUN_STRIPE || e->holders[i] != run_holder(slot);
+        if (node != HF_NOWHERE && node != avoid && other && hf_node_is_well(c, node)) {
+            able[count++] = e->holders[i];
+        }
+    }
+    return count;
+}
+
+/* returns: whether whole stripes are work for all nodes that can decode them: there are as many,
+ * and so are those under way at once. Else their cells are spread. */
+static bool run_has_stripes_for_all(const struct run_slot *slot)
+{
+    const struct hf_run *r = slot->run;
+    uint32_t able[WIRE_SHARDS_MAX];
+    const uint64_t stripe_bytes = r->info.cell_bytes * NUM_MAX(r->info.k, 1u);
+    return r->info.k <= RUN_WINDOW_NODE && num_div_up(r->info.size, stripe_bytes) >=
+                                               run_able(slot, WIRE_RUN_STRIPE, HF_NOWHERE, able);
+}
+
 /* returns: where the slot's part is computed, as far as is known. */
 static enum wire_run_where run_where(const struct run_slot *slot)
 {
@@ -182,28 +211,21 @@ static enum wire_run_where run_where(const struct run_slot *slot)
     if (r->info.m == 0) {
         return WIRE_RUN_HOLDER;
     }
-    if (whole && slot->tries == 0 && !slot->voted && run_stripe_has_lost(slot)) {
-        return WIRE_RUN_STRIPE;
+    if (run_holder_is_silent(slot)) {
+        return WIRE_RUN_APART;
     }
-    return run_holder_is_silent(slot) ? WIRE_RUN_APART : WIRE_RUN_HOLDER;
+    return whole && slot->tries == 0 && !slot->voted && run_stripe_has_lost(slot) &&
+                   run_has_stripes_for_all(slot)
+               ? WIRE_RUN_STRIPE
+               : WIRE_RUN_HOLDER;
 }
 
 /* returns: the node that is to decode the slot's cell, or its stripe, if that has to be, or 0: each
  * stripe has another one in turn, of those that have something of it. */
 static uint32_t run_decoder(const struct run_slot *slot, enum wire_run_where where, uint32_t avoid)
 {
-    const struct hf_run *r = slot->run;
-    const struct hf_client *c = r->transfer.client;
-    const struct hf_cells_extent *e = hf_cells_extent_of(&r->cells, slot->cell);
     uint32_t able[WIRE_SHARDS_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < e->holders_count && r->info.m > 0 && slot->tries == 0; i++) {
-        const uint32_t node = hf_node_by_id(c, e->holders[i]);
-        const bool other = where == WIRE_RUN_STRIPE || e->holders[i] != run_holder(slot);
-        if (node != HF_NOWHERE && node != avoid && other && hf_node_is_well(c, node)) {
-            able[count++] = e->holders[i];
-        }
-    }
+    const uint32_t count = run_able(slot, where, avoid, able);
     return count > 0 ? able[run_stripe(slot) % count] : 0;
 }
 
@@ -247,7 +269,8 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
         hf_object_spec(&o, WIRE_METHOD_OBJECT_RUN, HF_READ, r->tables_count > 0 ? 9 : 8);
     spec.route = HF_ANY;
     spec.large = true;
-    spec.patient = r->info.m > 0 && ask->where != WIRE_RUN_APART && !slot->voted;
+    spec.patient = r->info.m > 0 && ask == &slot->first && ask->where != WIRE_RUN_APART &&
+                   !slot->voted; /* it is looked after by run_watch */
     run_aim(slot, ask, avoid, &spec);
     ASSERT(ask->call == NULL);
     TRY(hf_call_new(r->transfer.client, &spec, &ask->call));
@@ -502,18 +525,40 @@ static int run_read(const struct run_slot *slot, struct wire_node result, struct
     return 0;
 }
 
-/* How long it took; and one that was not heard of meanwhile is not asked again soon. Of a stripe's
- * parts that counts for which cells were moved: others found theirs in memory. */
-static void run_paced(struct run_slot *slot, const struct run_ask *ask, bool decoded,
-                      uint64_t moved)
+/* returns: id of the node that computed the part. */
+static uint32_t run_computed_by(const struct run_slot *slot, const struct hf_reply *reply,
+                                bool decoded)
+{
+    const struct hf_client *c = slot->run->transfer.client;
+    const uint32_t told = (uint32_t)hf_field(reply->result, WIRE_FIELD_NODE);
+    if (told != 0) {
+        return told;
+    }
+    return decoded && reply->node < c->nodes_count ? c->nodes[reply->node].id : run_holder(slot);
+}
+
+/* returns: whether how long it took counts for others of its kind: of a stripe's parts that for
+ * which cells were moved does, as others found theirs in memory, or were computed elsewhere. */
+static bool run_counts(const struct run_slot *slot, const struct run_ask *ask,
+                       const struct hf_reply *reply, bool decoded)
+{
+    const struct hf_client *c = slot->run->transfer.client;
+    const uint32_t by = hf_node_by_id(c, run_computed_by(slot, reply, decoded));
+    return ask->where != WIRE_RUN_STRIPE ||
+           (by == reply->node && hf_field(reply->result, WIRE_FIELD_MOVED) > 0);
+}
+
+/* How long it took; and one that was not heard of meanwhile is not asked again soon. */
+static void run_paced(struct run_slot *slot, const struct run_ask *ask,
+                      const struct hf_reply *reply, bool decoded)
 {
     struct hf_run *r = slot->run;
     struct hf_client *c = r->transfer.client;
     const uint64_t took_ms = hf_now_ms(c) - ask->sent_ms;
     const struct hf_call *other = slot->first.call;
-    const bool stripe = ask->where == WIRE_RUN_STRIPE;
-    if (!stripe || moved > 0) {
-        hf_run_pace_add(&r->paces[decoded || stripe], took_ms, slot->bytes, ask->depth);
+    const bool gathered = decoded || ask->where == WIRE_RUN_STRIPE;
+    if (run_counts(slot, ask, reply, decoded)) {
+        hf_run_pace_add(&r->paces[gathered], took_ms, slot->bytes, ask->depth);
     }
     if (ask == &slot->backup && other != NULL && other->state == HF_CALL_SENT &&
         c->nodes[other->node].heard_ms <= other->began_ms) {
@@ -547,18 +592,6 @@ static void run_count_fetched(struct hf_run *r, struct wire_node result)
     }
 }
 
-/* returns: id of the node that computed the part. */
-static uint32_t run_computed_by(const struct run_slot *slot, const struct hf_reply *reply,
-                                bool decoded)
-{
-    const struct hf_client *c = slot->run->transfer.client;
-    const uint32_t told = (uint32_t)hf_field(reply->result, WIRE_FIELD_NODE);
-    if (told != 0) {
-        return told;
-    }
-    return decoded && reply->node < c->nodes_count ? c->nodes[reply->node].id : run_holder(slot);
-}
-
 static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
 {
     struct run_slot *slot = ask->slot;
@@ -577,7 +610,7 @@ static void run_arrived(struct run_ask *ask, const struct hf_reply *reply)
         return;
     }
     (void)wire_node_bool(wire_node_find(reply->result, WIRE_FIELD_DECODED), &decoded);
-    run_paced(slot, ask, decoded, hf_field(reply->result, WIRE_FIELD_MOVED));
+    run_paced(slot, ask, reply, decoded);
     if (err == 0 && slot->voted && !hf_vote_take(slot, part, reply, ask->where == WIRE_RUN_APART)) {
         return;
     }

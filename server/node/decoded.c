@@ -246,14 +246,19 @@ static bool node_decoded_gives(const struct node_decoded *d, const struct node_g
     return d->gathering && (d->spec.wanted & wanted) != 0 && node_decoded_is(d, spec);
 }
 
+/* returns: whether a cell is lost, or is asked for before any of its stripe that is: behind one, it
+ * was kept when that was decoded, or is not worth it any more. */
+static bool node_decoded_first(uint32_t lost, uint8_t shard)
+{
+    const uint32_t bit = 1u << shard;
+    return (lost & bit) != 0 || (lost != 0 && (lost & (bit - 1)) == 0);
+}
+
 int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spec,
                       struct node_decoded_use *use)
 {
     const uint32_t lost = node_decoded_lost(o, spec);
     ASSERT((spec->wanted & (spec->wanted - 1)) == 0 && spec->wanted == 1u << use->shard);
-    if (use->stripe && lost == 0) {
-        return ERR_NOT_FOUND;
-    }
     use->cell.blob = NULL;
     for (struct node_work *w = o->decoded.next; w != &o->decoded; w = w->next) {
         struct node_decoded *d = node_decoded_of(w);
@@ -262,6 +267,9 @@ int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spe
             node_work_add(&d->uses, &use->link);
             return 0;
         }
+    }
+    if (use->stripe && !node_decoded_first(lost, use->shard)) {
+        return ERR_NOT_FOUND;
     }
     struct node_decoded *d = alloc_get_zeroed(&o->alloc, 1, sizeof *d);
     if (d == NULL) {

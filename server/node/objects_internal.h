@@ -389,8 +389,8 @@ struct node_decoded_use {
 };
 /* Has a cell decoded, with what else of its stripe is lost, or waits for who has it decoded
  * already. spec->wanted: use->shard. Memory is counted in o->run_bytes until use->done. returns: 0;
- * ERR_NOT_FOUND (none of the stripe is lost); ERR_BUSY (no room), ERR_NO_MEMORY: done will not be
- * called. */
+ * ERR_NOT_FOUND (of the stripe, and none is lost, or it is asked for too late); ERR_BUSY (no room),
+ * ERR_NO_MEMORY: done will not be called. */
 int node_decoded_want(struct node_objects *o, const struct node_gather_spec *spec,
                       struct node_decoded_use *use);
 /* One that was decoded, or for a use of the stripe read, with others. returns: whether there is

@@ -16,7 +16,7 @@
 
 #include <uv.h>
 
-#define FAKE_NODES_MAX 5u
+#define FAKE_NODES_MAX 7u
 
 struct fake;
 

@@ -97,6 +97,30 @@ START_TEST(parts_are_checked_where_cells_are_too_much)
 }
 END_TEST
 
+static unsigned stripes_asked;
+
+static bool stripes_are_counted(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)conn;
+    stripes_asked += wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN) && where_of(m) == WIRE_RUN_STRIPE;
+    return false;
+}
+
+/* What is read of a holder to decode others is the holder's: no vote of another node. */
+START_TEST(votes_are_asked_for_cell_by_cell_where_nodes_are_lost)
+{
+    check_begin();
+    object.lost = 1;
+    object.first = stripes_are_counted;
+    stripes_asked = 0;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(words), 0);
+    check_printed(words);
+    ck_assert_uint_eq(stripes_asked, 0);
+    check_end();
+}
+END_TEST
+
 START_TEST(what_is_no_state_is_no_vote)
 {
     check_begin();
@@ -326,7 +350,8 @@ END_TEST
 UNIT_MAIN("client_run_check", each_cell_is_computed_by_its_holder_and_apart_from_it,
           a_node_that_lies_is_outvoted_and_named, without_a_check_it_is_not_found,
           three_states_of_three_nodes_are_none, parts_are_checked_where_cells_are_too_much,
-          what_is_no_state_is_no_vote, a_bucket_without_parity_cannot_be_checked,
+          what_is_no_state_is_no_vote, votes_are_asked_for_cell_by_cell_where_nodes_are_lost,
+          a_bucket_without_parity_cannot_be_checked,
           a_cell_that_nobody_else_can_decode_cannot_be_checked,
           a_wrong_state_that_is_committed_is_outvoted_and_replaced,
           a_run_that_begins_again_twice_prints_nothing_twice,

@@ -276,6 +276,17 @@ static bool is_noted(struct fake_conn *conn, const struct wire_rpc *m)
     return false;
 }
 
+/* Neither the decoder of the third stripe nor the holder of its first cell says anything of it. */
+static bool two_say_nothing_of_a_cell(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t from = 0;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    return from / CELL == 6 && (conn->node + 1 == 4 || conn->node + 1 == 3);
+}
+
 /* Who has to decode the third stripe says nothing more of it. */
 static bool third_stripe_is_late(struct fake_conn *conn, const struct wire_rpc *m)
 {
@@ -459,6 +470,36 @@ START_TEST(late_parts_of_a_stripe_are_asked_for_where_they_lie)
 }
 END_TEST
 
+START_TEST(a_late_part_is_not_waited_for_where_it_lies_for_ever)
+{
+    begin_on(5, SIZE);
+    object.m = 2;
+    object.lost = 1;
+    object.first = two_say_nothing_of_a_cell;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    end();
+}
+END_TEST
+
+/* Four stripes, and six nodes that could decode them: their cells are spread. */
+START_TEST(few_stripes_are_not_computed_whole)
+{
+    begin_on(7, SIZE);
+    object.m = 4;
+    object.lost = 1;
+    object.first = is_noted;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        ck_assert_int_eq(asked_where[cell], WIRE_RUN_HOLDER);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -482,4 +523,5 @@ UNIT_MAIN("client_run_late", more_cells_are_asked_for_with_each_answer,
           parts_that_are_decoded_are_not_late_by_those_that_are_read,
           a_stripe_that_has_lost_cells_is_asked_for_at_one_node_that_holds_some_of_it,
           late_parts_of_a_stripe_are_asked_for_where_they_lie,
+          a_late_part_is_not_waited_for_where_it_lies_for_ever, few_stripes_are_not_computed_whole,
           what_an_error_makes_needless_is_stopped)

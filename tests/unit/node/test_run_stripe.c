@@ -36,10 +36,10 @@ static void put_stripes(void)
     memcpy(holders, info->e.holder, sizeof holders);
 }
 
-/* Stops the holders of the first data cells, so many. */
-static void lose(unsigned cells)
+/* Stops the holders of so many data cells. */
+static void lose(unsigned from, unsigned cells)
 {
-    for (unsigned s = 0; s < cells; s++) {
+    for (unsigned s = from; s < from + cells; s++) {
         rig_stop(r, holders[s]);
     }
     rig_run(r, 4 * SECOND);
@@ -122,26 +122,27 @@ static void check_nothing_is_left(unsigned node)
     ck_assert_uint_eq(objects_of(node)->run_tasks_count, 0);
 }
 
-/* All cells of the first stripe are asked for at once of a node: of one that holds parity, or the
- * data cell that is left. */
+/* All cells of the first stripe are asked for at once of a node: of one that holds parity, or a
+ * data cell that is left. The first ones are lost, or the last ones. */
 START_TEST(a_stripe_is_read_once_and_computed_where_it_is_decoded)
 {
     put_stripes();
-    const unsigned lost = (unsigned)_i / 2 + 1;
-    const unsigned node = holders[_i % 2 == 0 ? DATA : DATA - 1];
+    const unsigned lost = (unsigned)_i / 2 % 2 + 1;
+    const unsigned from = _i < 4 ? 0 : DATA - lost;
+    const unsigned node = holders[_i % 2 == 0 ? DATA : (from + lost) % DATA];
     uint32_t asked[DATA];
     uint64_t moved = 0;
-    lose(lost);
+    lose(from, lost);
     const uint64_t before = slices_elsewhere(node);
     for (unsigned cell = 0; cell < DATA; cell++) {
-        asked[cell] = ask_cell(node, DATA - 1 - cell, WIRE_RUN_STRIPE); /* lost ones last */
+        asked[cell] = ask_cell(node, cell, WIRE_RUN_STRIPE);
     }
     for (unsigned cell = 0; cell < DATA; cell++) {
         struct answer a = answer_of(asked[cell]);
         ck_assert_int_eq(a.code, 0);
-        ck_assert(a.decoded == (DATA - 1 - cell < lost));
+        ck_assert(a.decoded == (cell >= from && cell < from + lost));
         ck_assert_uint_eq(a.node, node);
-        check_state(&a, DATA - 1 - cell);
+        check_state(&a, cell);
         moved += a.moved;
     }
     ck_assert_uint_eq(moved, (DATA - 1) * CELL);
@@ -156,20 +157,36 @@ START_TEST(cells_that_are_asked_for_later_were_kept)
 {
     put_stripes();
     const unsigned node = holders[DATA];
-    lose(1);
+    lose(_i == 0 ? 0 : DATA - 1, 1);
     for (unsigned cell = 0; cell < DATA; cell++) {
         struct answer a = answer_of(ask_cell(node, cell, WIRE_RUN_STRIPE));
         ck_assert_int_eq(a.code, 0);
-        ck_assert(a.decoded == (cell == 0));
+        ck_assert(a.decoded == (cell == (_i == 0 ? 0 : DATA - 1)));
         ck_assert_uint_eq(a.node, node);
         ck_assert_uint_eq(a.moved, cell == 0 ? (DATA - 1) * CELL : 0);
         check_state(&a, cell);
     }
     ck_assert_uint_eq(objects_of(node)->run_bytes, 0);
-    struct answer a = answer_of(ask_cell(node, 1, WIRE_RUN_STRIPE)); /* given once */
-    ck_assert_uint_eq(a.moved, (DATA - 1) * CELL);
-    check_state(&a, 1);
     check_nothing_is_left(node);
+}
+END_TEST
+
+START_TEST(cells_that_are_asked_for_too_late_are_computed_where_they_lie)
+{
+    put_stripes();
+    const unsigned node = holders[DATA];
+    lose(0, 1);
+    struct answer a = answer_of(ask_cell(node, 0, WIRE_RUN_STRIPE));
+    check_state(&a, 0);
+    check_nothing_is_left(node);
+    for (unsigned cell = 1; cell < DATA; cell++) {
+        a = answer_of(ask_cell(node, cell, WIRE_RUN_STRIPE));
+        ck_assert_int_eq(a.code, 0);
+        ck_assert(!a.decoded);
+        ck_assert_uint_eq(a.node, holders[cell]);
+        check_state(&a, cell);
+    }
+    ck_assert(node_work_empty(&objects_of(node)->decoded));
 }
 END_TEST
 
@@ -177,9 +194,9 @@ START_TEST(the_short_cell_of_the_last_stripe_is_computed_with_it)
 {
     put_stripes();
     const unsigned node = holders[DATA];
-    lose(1);
-    const uint32_t second = ask_cell(node, 4, WIRE_RUN_STRIPE);
+    lose(0, 1);
     const uint32_t first = ask_cell(node, 3, WIRE_RUN_STRIPE);
+    const uint32_t second = ask_cell(node, 4, WIRE_RUN_STRIPE);
     struct answer a = answer_of(second);
     ck_assert_int_eq(a.code, 0);
     ck_assert(!a.decoded);
@@ -211,7 +228,7 @@ START_TEST(a_cell_that_was_read_is_no_answer_apart_from_its_holder)
 {
     put_stripes();
     const unsigned node = holders[DATA];
-    lose(1);
+    lose(0, 1);
     struct answer a = answer_of(ask_cell(node, 0, WIRE_RUN_STRIPE));
     check_state(&a, 0);
     ck_assert_uint_ge(objects_of(node)->run_bytes, (DATA - 1) * CELL); /* cells 1 and 2 are here */
@@ -219,6 +236,25 @@ START_TEST(a_cell_that_was_read_is_no_answer_apart_from_its_holder)
     ck_assert_int_eq(a.code, 0);
     ck_assert(a.decoded);
     ck_assert_uint_gt(a.moved, 0);
+    check_state(&a, 1);
+    check_nothing_is_left(node);
+}
+END_TEST
+
+START_TEST(nor_while_it_is_being_read)
+{
+    put_stripes();
+    const unsigned node = holders[DATA];
+    lose(DATA - 1, 1);
+    const uint32_t with = ask_cell(node, 1, WIRE_RUN_STRIPE);
+    const uint32_t apart = ask_cell(node, 1, WIRE_RUN_APART);
+    struct answer a = answer_of(with);
+    ck_assert_int_eq(a.code, 0);
+    ck_assert(!a.decoded);
+    check_state(&a, 1);
+    a = answer_of(apart);
+    ck_assert_int_eq(a.code, 0);
+    ck_assert(a.decoded);
     check_state(&a, 1);
     check_nothing_is_left(node);
 }
@@ -248,7 +284,7 @@ START_TEST(a_damaged_cell_of_the_stripe_is_never_computed_on)
     put_stripes();
     const unsigned node = holders[DATA];
     uint32_t asked[DATA];
-    lose(1);
+    lose(0, 1);
     damage(1);
     for (unsigned cell = 0; cell < DATA; cell++) {
         asked[cell] = ask_cell(node, cell, WIRE_RUN_STRIPE);
@@ -263,12 +299,26 @@ START_TEST(a_damaged_cell_of_the_stripe_is_never_computed_on)
 }
 END_TEST
 
+START_TEST(nor_is_one_of_a_stripe_that_has_lost_nothing)
+{
+    put_stripes();
+    const unsigned node = holders[DATA];
+    damage(1);
+    struct answer a = answer_of(ask_cell(node, 1, WIRE_RUN_STRIPE));
+    ck_assert_int_eq(a.code, 0);
+    ck_assert(a.decoded);
+    ck_assert_uint_eq(a.node, node);
+    check_state(&a, 1);
+    check_nothing_is_left(node);
+}
+END_TEST
+
 START_TEST(where_too_few_are_left_what_lies_there_is_computed_there)
 {
     put_stripes();
     const unsigned node = holders[DATA - 1];
     uint32_t asked[DATA];
-    lose(2);
+    lose(0, 2);
     rig_stop(r, holders[DATA]);
     rig_run(r, 4 * SECOND);
     for (unsigned cell = 0; cell < DATA; cell++) {
@@ -291,7 +341,7 @@ START_TEST(where_there_is_no_room_to_decode_what_lies_elsewhere_is_computed_ther
 {
     put_stripes();
     const unsigned node = holders[DATA];
-    lose(1);
+    lose(DATA - 1, 1);
     objects_of(node)->run_bytes += NODE_RUN_BYTES_OUT_MAX;
     struct answer a = answer_of(ask_cell(node, 1, WIRE_RUN_STRIPE));
     ck_assert_int_eq(a.code, 0);
@@ -317,12 +367,15 @@ int main(void)
     TCase *tc = tcase_create("run_stripe");
     tcase_add_checked_fixture(tc, NULL, tear_down);
     tcase_set_timeout(tc, 240);
-    tcase_add_loop_test(tc, a_stripe_is_read_once_and_computed_where_it_is_decoded, 0, 4);
-    tcase_add_test(tc, cells_that_are_asked_for_later_were_kept);
+    tcase_add_loop_test(tc, a_stripe_is_read_once_and_computed_where_it_is_decoded, 0, 8);
+    tcase_add_loop_test(tc, cells_that_are_asked_for_later_were_kept, 0, 2);
+    tcase_add_test(tc, cells_that_are_asked_for_too_late_are_computed_where_they_lie);
     tcase_add_test(tc, the_short_cell_of_the_last_stripe_is_computed_with_it);
     tcase_add_test(tc, a_stripe_that_has_lost_nothing_is_computed_where_it_lies);
     tcase_add_test(tc, a_cell_that_was_read_is_no_answer_apart_from_its_holder);
+    tcase_add_test(tc, nor_while_it_is_being_read);
     tcase_add_test(tc, a_damaged_cell_of_the_stripe_is_never_computed_on);
+    tcase_add_test(tc, nor_is_one_of_a_stripe_that_has_lost_nothing);
     tcase_add_test(tc, where_too_few_are_left_what_lies_there_is_computed_there);
     tcase_add_test(tc, where_there_is_no_room_to_decode_what_lies_elsewhere_is_computed_there);
     tcase_add_test(tc, a_place_that_is_none_is_refused);
