@@ -259,6 +259,18 @@ static unsigned run_depth(const struct hf_run *r, uint32_t node)
     return NUM_MAX(depth, 1u);
 }
 
+/* Parts of stripes end together: those that the node had before take turns with this one, too. */
+static void run_deepen(struct hf_run *r, const struct run_ask *ask)
+{
+    for (unsigned i = 0; i < r->count && ask->where == WIRE_RUN_STRIPE; i++) {
+        struct run_ask *first = &r->slots[(r->first + i) % RUN_WINDOW].first;
+        if (first->where == WIRE_RUN_STRIPE && first->call != NULL &&
+            first->call->node == ask->call->node) {
+            first->depth = NUM_MAX(first->depth, ask->depth);
+        }
+    }
+}
+
 /* Asks a node for the slot's part: its holder, unless it is to be computed apart from it. */
 static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
 {
@@ -298,6 +310,7 @@ static int run_ask(struct run_slot *slot, struct run_ask *ask, uint32_t avoid)
         return err;
     }
     ask->depth = run_depth(r, ask->call->node);
+    run_deepen(r, ask);
     return 0;
 }
 

@@ -148,10 +148,11 @@ static void node_decoded_tell(struct node_objects *o, struct node_work *uses, in
         struct node_decoded_use *use = node_decoded_use_of(uses->next);
         const struct node_decoded_cell cell = use->cell;
         node_work_remove(&use->link);
+        const bool last = node_work_empty(uses); /* its program ends last, as a rule */
         use->cell.blob = NULL;
-        use->done(use, code == 0 && cell.blob == NULL ? ERR_NOT_FOUND : code, &cell, moved);
+        use->done(use, code == 0 && cell.blob == NULL ? ERR_NOT_FOUND : code, &cell,
+                  last ? moved : 0);
         node_blob_release(o->n, cell.blob);
-        moved = 0; /* one is told */
     }
 }
 

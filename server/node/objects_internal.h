@@ -382,8 +382,8 @@ struct node_decoded_use {
     bool stripe; /* any data cell: its stripe has lost one, and all will be asked for */
     struct node_decoded_cell cell; /* until it is told */
     /* once, not before node_decoded_want returns; not if the node ends first. code, moved: as of
-     * node_gather_fn, or ERR_NOT_FOUND: nothing was decoded of this one; moved of several who
-     * waited is told to one. cell: its blob for who retains it. */
+     * node_gather_fn, or ERR_NOT_FOUND: nothing was decoded of this one; of several who waited
+     * the last one is told moved. cell: its blob for who retains it. */
     void (*done)(struct node_decoded_use *use, int code, const struct node_decoded_cell *cell,
                  uint64_t moved);
 };
