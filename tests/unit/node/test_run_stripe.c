@@ -169,6 +169,28 @@ START_TEST(cells_that_are_asked_for_later_were_kept)
 }
 END_TEST
 
+/* Who asks for a lost cell alone has begun: what is read is for those of the stripe all the same.
+ */
+START_TEST(a_stripe_joins_who_decodes_one_of_its_cells_alone)
+{
+    put_stripes();
+    const unsigned node = holders[DATA];
+    lose(0, 1);
+    const uint32_t alone = ask_cell(node, 0, WIRE_RUN_APART);
+    const uint32_t with = ask_cell(node, 1, WIRE_RUN_STRIPE);
+    struct answer a = answer_of(with);
+    ck_assert_int_eq(a.code, 0);
+    ck_assert(!a.decoded);
+    ck_assert_uint_eq(a.node, node);
+    check_state(&a, 1);
+    a = answer_of(alone);
+    ck_assert_int_eq(a.code, 0);
+    ck_assert(a.decoded);
+    check_state(&a, 0);
+    check_nothing_is_left(node);
+}
+END_TEST
+
 START_TEST(cells_that_are_asked_for_too_late_are_computed_where_they_lie)
 {
     put_stripes();
@@ -367,6 +389,7 @@ int main(void)
     tcase_set_timeout(tc, 240);
     tcase_add_loop_test(tc, a_stripe_is_read_once_and_computed_where_it_is_decoded, 0, 8);
     tcase_add_loop_test(tc, cells_that_are_asked_for_later_were_kept, 0, 2);
+    tcase_add_test(tc, a_stripe_joins_who_decodes_one_of_its_cells_alone);
     tcase_add_test(tc, cells_that_are_asked_for_too_late_are_computed_where_they_lie);
     tcase_add_test(tc, the_short_cell_of_the_last_stripe_is_computed_with_it);
     tcase_add_test(tc, a_stripe_that_has_lost_nothing_is_computed_where_it_lies);
