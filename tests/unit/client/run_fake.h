@@ -99,7 +99,8 @@ static inline void say_extents(struct fake_conn *conn, const struct wire_rpc *m)
         (void)wire_pack_u64(out, shard < 3 ? (shard + 2) % 3 + 1 : shard + 1);
     }
     (void)wire_pack_text(out, WIRE_FIELD_ROOTS);
-    (void)wire_pack_bin(out, bytes_of(object.roots, sizeof(object.roots)));
+    (void)wire_pack_bin(out,
+                        bytes_of(object.roots, num_div_up(object.size, CELL) * MERKLE_HASH_BYTES));
     fake_end(conn, out);
 }
 
@@ -264,8 +265,9 @@ static inline void begin_on(unsigned nodes, uint64_t size)
         compute_leaf_hash(object.data + at, NUM_MIN(size - at, (uint64_t)COMPUTE_LEAF_BYTES),
                           hashes + at / COMPUTE_LEAF_BYTES * MERKLE_HASH_BYTES);
     }
-    for (unsigned i = 0; i < CELLS && size == SIZE; i++) {
-        merkle_root_of(hashes + i * leaves * MERKLE_HASH_BYTES, i + 1 < CELLS ? leaves : 1,
+    for (unsigned i = 0; (uint64_t)i * CELL < size; i++) {
+        merkle_root_of(hashes + i * leaves * MERKLE_HASH_BYTES,
+                       compute_leaves_of(NUM_MIN(size - (uint64_t)i * CELL, (uint64_t)CELL)),
                        object.roots + i * MERKLE_HASH_BYTES);
     }
     merkle_root_of(hashes, compute_leaves_of(size), object.root);

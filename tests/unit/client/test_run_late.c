@@ -6,7 +6,7 @@
  */
 #include "run_fake.h"
 
-#include "client/client_internal.h"
+#include "client/run_internal.h"
 
 #include <limits.h>
 
@@ -299,6 +299,50 @@ static bool third_stripe_is_late(struct fake_conn *conn, const struct wire_rpc *
     return from / CELL / 3 == 2 && where_of(m) == WIRE_RUN_STRIPE;
 }
 
+/* The first parts of the two first stripes are with their nodes: what each of them has to do is
+ * known by then. */
+static bool depths_are_seen(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    const struct hf_run *r = (const struct hf_run *)fake.client->transfers;
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        return false;
+    }
+    (void)is_noted(conn, m);
+    for (unsigned i = 0; i < 6 && object.parts_all == 0; i++) {
+        ck_assert_uint_eq(r->slots[i].cell, i);
+        ck_assert_int_eq(r->slots[i].first.where, WIRE_RUN_STRIPE);
+        ck_assert_uint_eq(r->slots[i].first.depth, 3);
+    }
+    return false;
+}
+
+/* A node computes no more than half a cell at once. */
+static bool parts_are_noted(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    uint64_t bytes = 0;
+    if (wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN)) {
+        ck_assert_int_eq(wire_param_u64(m, 4, &bytes), 0);
+        ck_assert_int_eq(where_of(m), bytes < CELL ? WIRE_RUN_HOLDER : WIRE_RUN_STRIPE);
+    }
+    return is_noted(conn, m);
+}
+
+/* Who has to decode the second stripe, and holds its second cell, fails for its first one. */
+static bool fourth_cell_is_unavailable(struct fake_conn *conn, const struct wire_rpc *m)
+{
+    (void)is_noted(conn, m);
+    if (!wire_rpc_is(m, WIRE_METHOD_OBJECT_RUN) || where_of(m) != WIRE_RUN_STRIPE || object.late) {
+        return false;
+    }
+    uint64_t from = 0;
+    ck_assert_int_eq(wire_param_u64(m, 3, &from), 0);
+    object.late = from / CELL == 3;
+    if (object.late) {
+        fake_say_error(conn, m, ERR_CORRUPT);
+    }
+    return object.late;
+}
+
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 START_TEST(more_cells_are_asked_for_with_each_answer)
@@ -500,6 +544,70 @@ START_TEST(few_stripes_are_not_computed_whole)
 }
 END_TEST
 
+START_TEST(parts_of_a_stripe_take_turns_with_those_asked_for_before)
+{
+    begin_on(5, SIZE);
+    object.m = 2;
+    object.lost = 1;
+    object.first = depths_are_seen;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_int_eq(asked_where[0], WIRE_RUN_STRIPE);
+    end();
+}
+END_TEST
+
+START_TEST(less_than_a_cell_is_asked_for_where_it_lies)
+{
+    begin_on(5, SIZE / CELL * CELL);
+    object.m = 2;
+    object.lost = 1;
+    object.most = CELL / 2;
+    object.first = parts_are_noted;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert_uint_gt(object.refused, 0);
+    end();
+}
+END_TEST
+
+/* The last stripe has two cells: that of the node that is gone is not one of them. */
+START_TEST(cells_behind_the_end_of_an_object_are_not_lost)
+{
+    begin_on(5, (CELLS - 2) * CELL + 777);
+    object.m = 2;
+    object.lost = 1;
+    object.first = is_noted;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    for (unsigned cell = 0; cell < CELLS - 1; cell++) {
+        ck_assert_int_eq(asked_where[cell], cell < 9 ? WIRE_RUN_STRIPE : WIRE_RUN_HOLDER);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_part_that_failed_is_not_asked_for_with_its_stripe_again)
+{
+    begin_on(5, SIZE);
+    object.m = 2;
+    object.lost = 1;
+    object.first = fourth_cell_is_unavailable;
+    fake_stop_node(&fake, 1);
+    ck_assert_int_eq(run(program), 0);
+    check_printed(program);
+    ck_assert(object.late);
+    for (unsigned cell = 0; cell < CELLS; cell++) {
+        ck_assert_int_eq(asked_where[cell], cell == 3 ? WIRE_RUN_HOLDER : WIRE_RUN_STRIPE);
+    }
+    ck_assert_uint_eq(asked_of[3], 3);
+    end();
+}
+END_TEST
+
 START_TEST(what_an_error_makes_needless_is_stopped)
 {
     begin(SIZE);
@@ -524,4 +632,8 @@ UNIT_MAIN("client_run_late", more_cells_are_asked_for_with_each_answer,
           a_stripe_that_has_lost_cells_is_asked_for_at_one_node_that_holds_some_of_it,
           late_parts_of_a_stripe_are_asked_for_where_they_lie,
           a_late_part_is_not_waited_for_where_it_lies_for_ever, few_stripes_are_not_computed_whole,
+          parts_of_a_stripe_take_turns_with_those_asked_for_before,
+          less_than_a_cell_is_asked_for_where_it_lies,
+          cells_behind_the_end_of_an_object_are_not_lost,
+          a_part_that_failed_is_not_asked_for_with_its_stripe_again,
           what_an_error_makes_needless_is_stopped)
