@@ -297,10 +297,11 @@ cc_pulls_report() {
 
 # ---- keys and values meanwhile ------------------------------------------------------------------
 
-# cc_kv WHAT OP: adds a line to $work/kv: what op per_second p50_us p99_us failed
+# cc_kv WHAT OP: adds a line to $work/kv: what op per_second p50_us p99_us failed. The program that
+# measures is at once on a core where it may be: what it waits for one is no time of the nodes.
 cc_kv() {
     local line
-    line=$(build/release/bench/bench_kv_load --endpoints "$HOLDFAST_ENDPOINTS" --op "$2" --clients 8 \
+    line=$("${kv_prompt[@]}" build/release/bench/bench_kv_load --endpoints "$HOLDFAST_ENDPOINTS" --op "$2" --clients 8 \
         --rate 400 --seconds "$kv_seconds" --keys 10000 --bytes 100)
     echo "$1 $2 $(field per_second "$line") $(field p50_us "$line") $(field p99_us "$line") $(field failed "$line")" >>"$work/kv"
     echo "$1 $line" >&2
@@ -328,6 +329,8 @@ cc_restart() {
 }
 cc_foreground() {
     local op i scanner later
+    kv_prompt=()
+    chrt -f 1 true 2>/dev/null && kv_prompt=(chrt -f 1)
     sessions_apart 0
     foreground_apart=$apart
     cc_restart
@@ -357,8 +360,10 @@ cc_kv_of() { awk -v w="$1" -v o="$2" -v c="$3" '$1 == w && $2 == o {print $c}' "
 cc_foreground_report() {
     local op what times
     printf '## Keys and values while programs run\n\n'
-    printf '400 requests a second of 8 clients, each at its time, with the latency from that time on; values of 100 bytes. The scans are `%s` and a filter of lines, one run after the other: %s ended meanwhile, %s failed. The client that joins what they give has a nice value of 19, as it shares the cores with the nodes here alone.\n\n' \
-        "$words" "$(grep -c done "$work/scans" || true)" "$(grep -c failed "$work/scans" || true)"
+    printf '400 requests a second of 8 clients, each at its time, with the latency from that time on; values of 100 bytes. The scans are `%s` and a filter of lines, one run after the other: %s ended meanwhile, %s failed. The client that joins what they give has a nice value of 19, as it shares the cores with the nodes here alone. The program that measures %s.\n\n' \
+        "$words" "$(grep -c done "$work/scans" || true)" "$(grep -c failed "$work/scans" || true)" \
+        "$([ ${#kv_prompt[@]} -gt 0 ] && echo 'goes before all others (SCHED_FIFO): what it waits for a core is no time of the nodes' ||
+            echo 'waits for a core like any other')"
     printf 'Threads of programs give way to others of their node%s.\n\n' \
         "$([ "$foreground_apart" = 0 ] && echo ', and here to those of the other nodes too (`kernel.sched_autogroup_enabled` = 0 meanwhile), as six nodes share this machine' ||
             echo ' alone, not to those of the other nodes: each is a session, and the kernel shares the cores among sessions first')"
