@@ -11,6 +11,7 @@
 
 /* A cell may be moved, and its old segment dropped, between the look-up and the read. */
 #define SEG_READ_TRIES 8u
+#define SEG_READ_BYTES (16 * STORE_SEG_BLOCK_BYTES) /* at once, of a cell */
 
 /* ---- the table of segments ---- */
 
@@ -402,13 +403,20 @@ static int seg_get_check(const struct seg_get *g, uint32_t block, const uint8_t 
     return store_seg_block_crc(g->id, block, data, bytes) == want ? 0 : ERR_CORRUPT;
 }
 
-/* Whole blocks from the start of one: straight to where they are wanted. */
+/* Whole blocks from the start of one: straight to where they are wanted, and checked before they
+ * have left the core's cache. */
 static int seg_get_run(struct seg_get *g, uint32_t offset, uint32_t bytes, uint8_t *into)
 {
     ASSERT(offset % STORE_SEG_BLOCK_BYTES == 0);
-    TRY(seg_read(g->s, g->seg, g->data_at + offset, into, bytes));
-    for (uint32_t at = 0; at < bytes; at += STORE_SEG_BLOCK_BYTES) {
-        TRY(seg_get_check(g, (offset + at) / STORE_SEG_BLOCK_BYTES, into + at));
+    while (bytes > 0) {
+        const uint32_t part = NUM_MIN(bytes, SEG_READ_BYTES);
+        TRY(seg_read(g->s, g->seg, g->data_at + offset, into, part));
+        for (uint32_t at = 0; at < part; at += STORE_SEG_BLOCK_BYTES) {
+            TRY(seg_get_check(g, (offset + at) / STORE_SEG_BLOCK_BYTES, into + at));
+        }
+        offset += part;
+        into += part;
+        bytes -= part;
     }
     return 0;
 }

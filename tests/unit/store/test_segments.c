@@ -5,6 +5,7 @@
  * byte, crashes, lost index, full disk, compaction.
  */
 #include "base/crc.h"
+#include "base/num.h"
 #include "base/rng.h"
 #include "tests/unit/store/segments_rig.h"
 
@@ -67,6 +68,42 @@ START_TEST(the_sum_of_a_cell_is_known_by_those_of_its_blocks)
         rig_sync_ok();
         ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, sizes[i], into, &info), 0);
         ck_assert_uint_eq(info.crc, crc_of(cell.data, cell.bytes));
+    }
+}
+END_TEST
+
+/* attacks scenario 48, in cells that are read in several pieces */
+START_TEST(a_flipped_byte_is_found_in_each_block_of_a_large_cell)
+{
+    static uint8_t data[STORE_SEG_CELL_BYTES_MAX];
+    static uint8_t into[STORE_SEG_CELL_BYTES_MAX];
+    static const uint32_t sizes[] = {sizeof(data), sizeof(data) - 1, 262144 + 16384, 262144 + 1};
+    const struct store_cell_id id = rig_cell_id(9, 0, 0);
+    struct rng rng;
+    rng_init(&rng, 5);
+    for (uint32_t i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t)rng_below(&rng, 256);
+    }
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const uint32_t blocks = (uint32_t)num_div_up(sizes[i], STORE_SEG_BLOCK_BYTES);
+        const uint64_t data_at = 4096 + num_round_up(128 + 4 * blocks, 64);
+        const struct store_cell cell = {.id = id, .group = 1, .bytes = sizes[i], .data = data};
+        rig_teardown();
+        rig_setup();
+        rig.options.segment_bytes = 4u << 20;
+        rig_reopen();
+        ck_assert_int_eq(store_segments_put(rig.segs, &cell), 0);
+        rig_sync_ok();
+        ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, sizes[i], into, NULL), 0);
+        ck_assert_int_eq(memcmp(into, data, sizes[i]), 0);
+        for (uint32_t block = 0; block < blocks; block++) {
+            const uint64_t at = data_at + (uint64_t)block * STORE_SEG_BLOCK_BYTES;
+            ck_assert(sim_disk_flip(rig.sim, "seg/00000001.seg", at, 0x40));
+            ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, sizes[i], into, NULL),
+                             ERR_CORRUPT);
+            ck_assert(sim_disk_flip(rig.sim, "seg/00000001.seg", at, 0x40));
+        }
+        ck_assert_uint_eq(rig_stats().corrupt_reads, blocks);
     }
 }
 END_TEST
@@ -577,6 +614,7 @@ int main(void)
     tcase_add_test(tc, a_cell_is_readable_after_the_sync_and_not_before);
     tcase_add_test(tc, any_range_of_a_cell_comes_back);
     tcase_add_test(tc, the_sum_of_a_cell_is_known_by_those_of_its_blocks);
+    tcase_add_test(tc, a_flipped_byte_is_found_in_each_block_of_a_large_cell);
     tcase_add_test(tc, cells_of_impossible_size_are_refused);
     tcase_add_test(tc, writing_a_cell_again_replaces_it);
     tcase_add_test(tc, shards_are_listed_in_order_page_by_page);
