@@ -29,8 +29,8 @@ static const struct wire_scan_limits answer_limits = {
 static struct fixture f;
 static struct err_info why;
 
-/* Stand before those of the C library in this program: from one batch of the log on, all syncs but
- * its own are refused. */
+/* Stand before those of the C library in this program: from one batch of the log on, all syncs of
+ * that file but the batch's own are refused. */
 enum syncs {
     SYNCS_GOOD,
     SYNCS_UNTIL_WRITTEN, /* good until last_words are written */
@@ -40,24 +40,28 @@ enum syncs {
 
 static const char last_words[] = "the last words";
 static atomic_int syncs = SYNCS_GOOD;
+static atomic_int last_words_fd = -1;
 
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
-    int until = SYNCS_UNTIL_WRITTEN;
-    if (memmem(data, bytes, last_words, strlen(last_words)) != NULL) {
-        (void)atomic_compare_exchange_strong(&syncs, &until, SYNCS_ONE_MORE);
+    if (atomic_load(&syncs) == SYNCS_UNTIL_WRITTEN &&
+        memmem(data, bytes, last_words, strlen(last_words)) != NULL) {
+        atomic_store(&last_words_fd, fd);
+        atomic_store(&syncs, SYNCS_ONE_MORE);
     }
     return syscall(SYS_pwrite64, fd, data, bytes, offset);
 }
 
 int fdatasync(int fd)
 {
-    int one_more = SYNCS_ONE_MORE;
-    if (atomic_load(&syncs) == SYNCS_REFUSED) {
-        errno = EIO;
-        return -1;
+    if (atomic_load(&last_words_fd) == fd) {
+        int one_more = SYNCS_ONE_MORE;
+        if (atomic_load(&syncs) == SYNCS_REFUSED) {
+            errno = EIO;
+            return -1;
+        }
+        (void)atomic_compare_exchange_strong(&syncs, &one_more, SYNCS_REFUSED);
     }
-    (void)atomic_compare_exchange_strong(&syncs, &one_more, SYNCS_REFUSED);
     return fsync(fd);
 }
 
@@ -211,6 +215,7 @@ START_TEST(a_log_that_fails_while_idle_ends_the_node)
     ck_assert_int_eq(call(0, "k", last_words, NULL), 0);
     ck_assert(fixture_await_lines(&f, 0, "log_failed", 1));
     ck_assert_int_eq(fixture_stop(&f, 0), ERR_IO);
+    atomic_store(&last_words_fd, -1);
     atomic_store(&syncs, SYNCS_GOOD);
     start(0);
     char got[64];
