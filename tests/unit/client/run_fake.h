@@ -48,7 +48,7 @@ struct object {
     unsigned lost; /* data cells of each stripe that have to be decoded: the last ones */
     unsigned looks;
     unsigned stops;
-    bool late;       /* a part was held back */
+    bool late;       /* a part was held back, or failed */
     unsigned aparts; /* parts that were asked for apart from the cell's holder */
     /* returns: whether a part, or a question about one, has been taken care of; may be NULL */
     bool (*before)(struct fake_conn *conn, const struct wire_rpc *m); /* of any other request */

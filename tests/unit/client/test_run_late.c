@@ -565,6 +565,7 @@ START_TEST(less_than_a_cell_is_asked_for_where_it_lies)
     object.lost = 1;
     object.most = CELL / 2;
     object.first = parts_are_noted;
+    ran.no_backups = true;
     fake_stop_node(&fake, 1);
     ck_assert_int_eq(run(program), 0);
     check_printed(program);
@@ -580,6 +581,7 @@ START_TEST(cells_behind_the_end_of_an_object_are_not_lost)
     object.m = 2;
     object.lost = 1;
     object.first = is_noted;
+    ran.no_backups = true;
     fake_stop_node(&fake, 1);
     ck_assert_int_eq(run(program), 0);
     check_printed(program);
@@ -596,6 +598,7 @@ START_TEST(a_part_that_failed_is_not_asked_for_with_its_stripe_again)
     object.m = 2;
     object.lost = 1;
     object.first = fourth_cell_is_unavailable;
+    ran.no_backups = true;
     fake_stop_node(&fake, 1);
     ck_assert_int_eq(run(program), 0);
     check_printed(program);
