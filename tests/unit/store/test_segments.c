@@ -72,6 +72,18 @@ START_TEST(the_sum_of_a_cell_is_known_by_those_of_its_blocks)
 }
 END_TEST
 
+/* A cell of what is in data, in a store of its own. */
+static void put_large(const struct store_cell_id *id, uint32_t bytes, const uint8_t *data)
+{
+    const struct store_cell cell = {.id = *id, .group = 1, .bytes = bytes, .data = data};
+    rig_teardown();
+    rig_setup();
+    rig.options.segment_bytes = 4u << 20;
+    rig_reopen();
+    ck_assert_int_eq(store_segments_put(rig.segs, &cell), 0);
+    rig_sync_ok();
+}
+
 /* attacks scenario 48, in cells that are read in several pieces */
 START_TEST(a_flipped_byte_is_found_in_each_block_of_a_large_cell)
 {
@@ -81,19 +93,11 @@ START_TEST(a_flipped_byte_is_found_in_each_block_of_a_large_cell)
     const struct store_cell_id id = rig_cell_id(9, 0, 0);
     struct rng rng;
     rng_init(&rng, 5);
-    for (uint32_t i = 0; i < sizeof(data); i++) {
-        data[i] = (uint8_t)rng_below(&rng, 256);
-    }
+    rng_fill(&rng, data, sizeof(data));
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         const uint32_t blocks = (uint32_t)num_div_up(sizes[i], STORE_SEG_BLOCK_BYTES);
         const uint64_t data_at = 4096 + num_round_up(128 + 4 * blocks, 64);
-        const struct store_cell cell = {.id = id, .group = 1, .bytes = sizes[i], .data = data};
-        rig_teardown();
-        rig_setup();
-        rig.options.segment_bytes = 4u << 20;
-        rig_reopen();
-        ck_assert_int_eq(store_segments_put(rig.segs, &cell), 0);
-        rig_sync_ok();
+        put_large(&id, sizes[i], data);
         ck_assert_int_eq(store_segments_get(rig.segs, &id, 0, sizes[i], into, NULL), 0);
         ck_assert_int_eq(memcmp(into, data, sizes[i]), 0);
         for (uint32_t block = 0; block < blocks; block++) {
@@ -104,6 +108,25 @@ START_TEST(a_flipped_byte_is_found_in_each_block_of_a_large_cell)
             ck_assert(sim_disk_flip(rig.sim, "seg/00000001.seg", at, 0x40));
         }
         ck_assert_uint_eq(rig_stats().corrupt_reads, blocks);
+    }
+}
+END_TEST
+
+START_TEST(any_range_of_a_large_cell_comes_back)
+{
+    static uint8_t data[STORE_SEG_CELL_BYTES_MAX];
+    static uint8_t into[STORE_SEG_CELL_BYTES_MAX];
+    const struct store_cell_id id = rig_cell_id(9, 0, 0);
+    struct rng rng;
+    rng_init(&rng, 6);
+    rng_fill(&rng, data, sizeof(data));
+    put_large(&id, sizeof(data), data);
+    for (unsigned i = 0; i < 200; i++) {
+        uint32_t offset = (uint32_t)rng_below(&rng, sizeof(data));
+        offset -= i % 2 == 0 ? offset % STORE_SEG_BLOCK_BYTES : 0;
+        const uint32_t bytes = (uint32_t)rng_below(&rng, sizeof(data) - offset + 1);
+        ck_assert_int_eq(store_segments_get(rig.segs, &id, offset, bytes, into, NULL), 0);
+        ck_assert_int_eq(memcmp(into, data + offset, bytes), 0);
     }
 }
 END_TEST
@@ -615,6 +638,7 @@ int main(void)
     tcase_add_test(tc, any_range_of_a_cell_comes_back);
     tcase_add_test(tc, the_sum_of_a_cell_is_known_by_those_of_its_blocks);
     tcase_add_test(tc, a_flipped_byte_is_found_in_each_block_of_a_large_cell);
+    tcase_add_test(tc, any_range_of_a_large_cell_comes_back);
     tcase_add_test(tc, cells_of_impossible_size_are_refused);
     tcase_add_test(tc, writing_a_cell_again_replaces_it);
     tcase_add_test(tc, shards_are_listed_in_order_page_by_page);
