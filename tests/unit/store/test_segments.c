@@ -131,6 +131,46 @@ START_TEST(any_range_of_a_large_cell_comes_back)
 }
 END_TEST
 
+static int (*good_read)(void *, struct disk_file *, uint64_t, void *, size_t, size_t *);
+static int reads_left; /* then one fails, or ends too early */
+static bool read_ends;
+
+static int read_some(void *ctx, struct disk_file *file, uint64_t offset, void *into, size_t bytes,
+                     size_t *got)
+{
+    const bool good = reads_left-- != 0;
+    if (!good && !read_ends) {
+        return ERR_IO;
+    }
+    TRY(good_read(ctx, file, offset, into, bytes, got));
+    *got -= good ? 0 : 1;
+    return 0;
+}
+
+START_TEST(each_read_of_a_large_cell_may_fail)
+{
+    static uint8_t data[STORE_SEG_CELL_BYTES_MAX];
+    static uint8_t into[STORE_SEG_CELL_BYTES_MAX];
+    const struct store_cell_id id = rig_cell_id(9, 0, 0);
+    put_large(&id, sizeof(data), data);
+    good_read = rig.disk.read;
+    reads_left = -1;
+    rig.disk.read = read_some;
+    rig_reopen();
+    for (unsigned ends = 0; ends < 2; ends++) {
+        int err = ERR_IO;
+        int good = 0;
+        read_ends = ends != 0;
+        for (; err != 0; good++) {
+            reads_left = good;
+            err = store_segments_get(rig.segs, &id, 0, sizeof(data), into, NULL);
+            ck_assert(err == 0 || err == (read_ends ? ERR_CORRUPT : ERR_IO));
+        }
+        ck_assert_int_gt(good, 3); /* its meta, and several pieces */
+    }
+}
+END_TEST
+
 START_TEST(cells_of_impossible_size_are_refused)
 {
     struct store_cell_id id = rig_cell_id(2, 0, 0);
@@ -639,6 +679,7 @@ int main(void)
     tcase_add_test(tc, the_sum_of_a_cell_is_known_by_those_of_its_blocks);
     tcase_add_test(tc, a_flipped_byte_is_found_in_each_block_of_a_large_cell);
     tcase_add_test(tc, any_range_of_a_large_cell_comes_back);
+    tcase_add_test(tc, each_read_of_a_large_cell_may_fail);
     tcase_add_test(tc, cells_of_impossible_size_are_refused);
     tcase_add_test(tc, writing_a_cell_again_replaces_it);
     tcase_add_test(tc, shards_are_listed_in_order_page_by_page);
