@@ -187,6 +187,7 @@ struct host_peer {
 struct host_peers {
     uv_tcp_t listener;
     bool listening;
+    const char *congestion; /* of all links; NULL: the system's */
     struct host_peer *rows;
     uint32_t count;
     struct host_link *links; /* all of them */

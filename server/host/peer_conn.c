@@ -21,8 +21,12 @@
 #include "base/crc.h"
 #include "base/num.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define LINK_HELLO 0xff01u /* kinds from 0xff00 on are the host's */
 #define LINK_VERDICT 0xff02u
@@ -447,6 +451,41 @@ static struct host_link *link_new(struct host *h, enum link_state state)
     return l;
 }
 
+/* ---- congestion control (ADR 0043) ---------------------------------------------------------- */
+
+/* name: NULL leaves the system's. returns: 0 or an errno. */
+static int peers_congestion_set(const uv_tcp_t *tcp, const char *name)
+{
+    uv_os_fd_t fd = -1;
+    if (name == NULL) {
+        return 0;
+    }
+    if (uv_fileno((const uv_handle_t *)tcp, &fd) != 0) {
+        return EBADF;
+    }
+    const socklen_t bytes = (socklen_t)strlen(name);
+    return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, bytes) == 0 ? 0 : errno;
+}
+
+/* What all links are to have. The listener shows whether there is such a one; what is accepted from
+ * it may have come to its queue before, and is given it again. */
+static int peers_congestion_choose(struct host *h, struct err_info *why)
+{
+    struct host_peers *all = &h->peers;
+    const char *asked = h->settings->peer_congestion;
+    const bool automatic = strcmp(asked, "auto") == 0;
+    const char *name = automatic ? "cubic" : strcmp(asked, "system") == 0 ? NULL : asked;
+    const int err = peers_congestion_set(&all->listener, name);
+    if (err != 0 && !automatic) {
+        return err_set(why, ERR_BAD_CONFIG,
+                       "'peer_congestion' is '%s', which the kernel does not give: %s "
+                       "(net.ipv4.tcp_allowed_congestion_control lists what it does)",
+                       asked, strerror(err));
+    }
+    all->congestion = err == 0 ? name : NULL;
+    return 0;
+}
+
 /* ---- accepting and dialling ----------------------------------------------------------------- */
 
 static void peers_accept(uv_stream_t *server, int status)
@@ -459,7 +498,7 @@ static void peers_accept(uv_stream_t *server, int status)
         return;
     }
     if (uv_accept(server, (uv_stream_t *)&l->s.tcp) != 0 || uv_tcp_nodelay(&l->s.tcp, 1) != 0 ||
-        host_stream_read(&l->s) != 0) {
+        peers_congestion_set(&l->s.tcp, h->peers.congestion) != 0 || host_stream_read(&l->s) != 0) {
         host_stream_end(&l->s, ERR_CONNECTION, "accept");
     }
 }
@@ -475,8 +514,9 @@ static void link_connected(uv_connect_t *connect, int status)
         return;
     }
     l->state = LINK_HELLO_AWAITED;
-    if (uv_tcp_nodelay(&l->s.tcp, 1) != 0 || host_stream_read(&l->s) != 0 ||
-        link_send_greeting(l, LINK_HELLO, 0) != 0) {
+    if (uv_tcp_nodelay(&l->s.tcp, 1) != 0 ||
+        peers_congestion_set(&l->s.tcp, l->s.host->peers.congestion) != 0 ||
+        host_stream_read(&l->s) != 0 || link_send_greeting(l, LINK_HELLO, 0) != 0) {
         host_stream_end(&l->s, ERR_CONNECTION, "greeting");
     }
     l->s.host->dirty = true;
@@ -551,7 +591,7 @@ int host_peers_open(struct host *h, const char *host, uint16_t port, struct err_
     }
     TRY(host_listen(h, &all->listener, host, port, peers_accept, "other nodes", why));
     all->listening = true;
-    return 0;
+    return peers_congestion_choose(h, why);
 }
 
 bool host_peer_address(const struct host *h, uint32_t id, struct sockaddr_storage *out)

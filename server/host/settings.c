@@ -55,6 +55,8 @@ static const struct config_setting host_settings_rows[] = {
     TIME("connections", greeting, 3 * SECOND, 10 * MS, HOUR, "a peer has greeted by then"),
     TIME("connections", silence, 4 * SECOND, 100 * MS, HOUR,
          "a peer that sends nothing for so long is gone"),
+    TEXT("connections", peer_congestion, 15, "auto",
+         "TCP's congestion control between nodes; auto: cubic if there is one; system: as it is"),
 
     TIME("raft", heartbeat, 100 * MS, MS, 60 * SECOND, "pause between heartbeats of a leader"),
     TIME("raft", election, 1000 * MS, 10 * MS, 600 * SECOND,

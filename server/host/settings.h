@@ -37,6 +37,7 @@ struct host_settings {
     uint64_t stall_us;    /* a client that reads nothing for so long is closed */
     uint64_t greeting_us; /* a peer must have greeted by then */
     uint64_t silence_us;  /* a peer that sends nothing for so long is gone */
+    const char *peer_congestion; /* auto, system, or an algorithm of the kernel's for TCP */
 
     /* [raft] */
     uint64_t heartbeat_us;

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -382,6 +383,91 @@ START_TEST(every_pair_of_nodes_meets_and_talks)
 }
 END_TEST
 
+/* The algorithm of a socket; of one that is new, with name asked for if not NULL. returns: false if
+ * the kernel does not give it. */
+static bool algorithm(int fd, const char *name, char into[16])
+{
+    const int of = fd >= 0 ? fd : socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t bytes = 16;
+    memset(into, 0, 16);
+    bool gives = name == NULL ||
+                 setsockopt(of, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0;
+    gives = gives && getsockopt(of, IPPROTO_TCP, TCP_CONGESTION, into, &bytes) == 0;
+    if (fd < 0) {
+        (void)close(of);
+    }
+    return gives;
+}
+
+/* Looks at both ends of all connections between the nodes, which are all of this process. */
+static void links_have(const char *name, unsigned ends)
+{
+    unsigned dialled = 0;
+    unsigned accepted = 0;
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in own = {0};
+        struct sockaddr_in other = {0};
+        socklen_t own_bytes = sizeof(own);
+        socklen_t other_bytes = sizeof(other);
+        char has[16];
+        if (getsockname(fd, (struct sockaddr *)&own, &own_bytes) != 0 ||
+            getpeername(fd, (struct sockaddr *)&other, &other_bytes) != 0 ||
+            own.sin_family != AF_INET || !algorithm(fd, NULL, has)) {
+            continue;
+        }
+        for (unsigned i = 0; i < f.count; i++) {
+            const uint16_t port = htons(f.identity.nodes[i].peer_port);
+            dialled += other.sin_port == port;
+            accepted += own.sin_port == port;
+        }
+        ck_assert_str_eq(has, name);
+    }
+    ck_assert_uint_eq(dialled, ends);
+    ck_assert_uint_eq(accepted, ends);
+}
+
+START_TEST(links_have_the_congestion_control_that_is_asked_for)
+{
+    char system[16];
+    char other[16];
+    char config[64];
+    ck_assert(algorithm(-1, NULL, system));
+    ck_assert(algorithm(-1, strcmp(system, "reno") == 0 ? "cubic" : "reno", other));
+    (void)snprintf(config, sizeof(config), "[connections]\npeer_congestion = %s\n", other);
+    begin(3, config);
+    await_links(3, 2);
+    links_have(other, 3);
+    fixture_end(&f);
+    begin(3, "[connections]\npeer_congestion = system\n");
+    await_links(3, 2);
+    links_have(system, 3);
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(links_are_cubic_where_nothing_is_asked_for)
+{
+    char name[16];
+    if (!algorithm(-1, "cubic", name)) {
+        ck_assert(algorithm(-1, NULL, name));
+    }
+    begin(2, "");
+    await_links(2, 1);
+    links_have(name, 1);
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(a_congestion_control_that_the_kernel_has_not_is_named)
+{
+    fake_counts_reset();
+    fixture_begin(&f, 1, "[connections]\npeer_congestion = pigeon\n");
+    ck_assert_int_eq(fixture_start(&f, 0, &why), ERR_BAD_CONFIG);
+    ck_assert_msg(strstr(why.text, "'peer_congestion' is 'pigeon'") != NULL, "%s", why.text);
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(a_node_that_comes_back_meets_the_others_again)
 {
     begin(3, "");
@@ -590,7 +676,10 @@ UNIT_MAIN("host_net", requests_of_all_sizes_are_answered, a_message_may_come_a_b
           half_closes_and_resets_release_everything, half_messages_of_all_clients_have_one_bound,
           the_node_may_close_after_its_answer, jobs_of_all_lanes_and_the_log_come_back,
           a_stop_amid_work_drops_it_cleanly, a_node_that_must_end_ends_the_host,
-          every_pair_of_nodes_meets_and_talks, a_node_that_comes_back_meets_the_others_again,
+          every_pair_of_nodes_meets_and_talks, links_have_the_congestion_control_that_is_asked_for,
+          links_are_cubic_where_nothing_is_asked_for,
+          a_congestion_control_that_the_kernel_has_not_is_named,
+          a_node_that_comes_back_meets_the_others_again,
           a_connection_that_is_not_made_is_given_up_after_a_second,
           a_fenced_node_ends_and_names_the_cure, a_fenced_dialler_ends_too,
           frames_that_are_wrong_close_the_connection_of_a_peer,
